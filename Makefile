@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make` says what there is. Every target does all its own set-up, once.
+
+PYTHON ?= python3
+DEMO_ARGS ?=
+TOX_ARGS ?=
+SERVERS ?= jaeger rabbit
+
+STAMPS := .stamps
+PACKAGING := pyproject.toml setup.py osprofiler/__init__.py
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-all lint jaeger servers clean
+
+help: ## say what there is
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+demo: $(STAMPS)/demo ## a traced request through a small cloud; DEMO_ARGS="--help" shows what it can do
+	@.venv-demo/bin/osprofiler demo $(DEMO_ARGS)
+
+test: $(STAMPS)/debian $(STAMPS)/tox jaeger ## every guarantee once, against real servers; TOX_ARGS="-- tests/unit" for a part
+	.venv-tox/bin/tox -e lint,py3 $(TOX_ARGS)
+
+test-all: $(STAMPS)/debian $(STAMPS)/tox jaeger ## also the long stress, and every Python there is
+	.venv-tox/bin/tox -e lint,all,py310,py311,py312,py313 --skip-missing-interpreters=true $(TOX_ARGS)
+
+lint: $(STAMPS)/tox ## style and types only
+	.venv-tox/bin/tox -e lint
+
+jaeger: ## Jaeger's binary: JAEGER_BIN, PATH, or built once
+	@tools/jaeger-build
+
+servers: $(STAMPS)/debian jaeger ## run real servers until Ctrl-C; SERVERS="jaeger rabbit mariadb postgres"
+	@$(PYTHON) -m tests.servers $(SERVERS)
+
+clean: ## remove what these targets made here; the cached Jaeger stays
+	rm -rf .venv-demo .venv-tox .tox $(STAMPS) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMPS)/debian: tools/setup-debian
+	tools/setup-debian
+	@mkdir -p $(STAMPS) && touch $@
+
+# Debian keeps what makes virtual environments in a package of its own.
+$(STAMPS)/venv:
+	$(PYTHON) -m ensurepip --version >/dev/null 2>&1 || tools/setup-debian python3-venv
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/tox: $(STAMPS)/venv
+	$(PYTHON) -m venv --clear .venv-tox
+	.venv-tox/bin/pip install --quiet 'tox>=4.21'
+	@touch $@
+
+$(STAMPS)/demo: $(STAMPS)/venv $(PACKAGING)
+	$(PYTHON) -m venv .venv-demo
+	.venv-demo/bin/pip install --quiet --editable '.[demo]'
+	@touch $@
