@@ -1,0 +1,334 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The decorators: functions, methods, coroutines, generators and classes as trace points.
+
+At rest a decorated function costs one read of a context variable. Ours are plain closures, since a proxy object costs
+five times that on each call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import types
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from typing import Any, ParamSpec, TypeVar, cast
+
+from osprofiler import _guard, opentracing_compat
+from osprofiler.opentracing_compat import scope
+from osprofiler.opentracing_compat.scope import SAMPLED, Point
+from osprofiler.opentracing_compat.values import arguments, representation
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T", bound=type)
+
+#: Characters kept of the text of all positional, or all keyword, arguments, and of a result.
+MAX_ARGUMENT_CHARS = 16_384
+
+
+def trace(
+    name: str,
+    info: Mapping[str, Any] | None = None,
+    hide_args: bool = False,
+    hide_result: bool = True,
+    allow_multiple_trace: bool = True,
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Make each call of the decorated callable a trace point called *name*.
+
+    Works on functions, methods, class and static methods, coroutine functions (the span is open until the coroutine
+    ends), generators and asynchronous generators (from the first resume to exhaustion or close). *hide_args* keeps
+    the arguments' text out of the trace, *hide_result* the result's. Raises ValueError on a callable that is traced
+    already unless *allow_multiple_trace*.
+    """
+    base = dict(info or {})
+
+    def decorate(f: Callable[P, R]) -> Callable[P, R]:
+        if isinstance(f, (staticmethod, classmethod)):
+            return cast("Callable[P, R]", type(f)(decorate(f.__func__)))
+        times = getattr(f, "__traced__", 0)
+        if times and not allow_multiple_trace:
+            raise ValueError(f"{_callable_name(f)} is traced already ({times} times), and multiple tracing is off")
+        call = _Call(name, base, f, hide_args, hide_result)
+        wrapper = functools.wraps(f)(_wrapper_for(f)(call, f))
+        target: Any
+        for target in (f, wrapper):
+            try:
+                target.__traced__ = times + 1
+            except AttributeError:  # a built-in or a bound method takes no attributes
+                continue
+        return cast("Callable[P, R]", wrapper)
+
+    return decorate
+
+
+class _Call:
+    """Opens and closes the trace points of one decorated callable."""
+
+    __slots__ = ("_base", "_function_name", "_hide_args", "_hide_result", "_name")
+
+    def __init__(
+        self, name: str, base: dict[str, Any], f: Callable[..., Any], hide_args: bool, hide_result: bool
+    ) -> None:
+        self._name = name
+        self._base = base
+        self._function_name = _callable_name(f)
+        self._hide_args = hide_args
+        self._hide_result = hide_result
+
+    def open(self, here: Point, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Point | None:
+        """A point for one call, or None where nothing is recorded."""
+        if not here.origin.flags & SAMPLED:
+            return None
+        try:
+            function: dict[str, Any] = {"name": self._function_name}
+            if not self._hide_args:
+                function["args"] = arguments(args, MAX_ARGUMENT_CHARS)
+                function["kwargs"] = arguments(kwargs, MAX_ARGUMENT_CHARS)
+            return opentracing_compat.get_tracer().open_point(
+                here, self._name, {**self._base, "function": function}, operation=self._function_name
+            )
+        except Exception as fault:
+            _guard.swallow("start", fault)
+            return None
+
+    def done(self, point: Point | None, result: Any = None) -> None:
+        """Close the point, if there is one, of a call that returned."""
+        if point is None:
+            return
+        try:
+            info = None if self._hide_result else {"function": {"result": representation(result, MAX_ARGUMENT_CHARS)}}
+            opentracing_compat.get_tracer().close_point(point, info)
+        except Exception as fault:
+            _guard.swallow("stop", fault)
+
+    def failed(self, point: Point | None, fault: BaseException) -> None:
+        """Close the point, if there is one, of a call that raised *fault*."""
+        if point is None:
+            return
+        try:
+            opentracing_compat.get_tracer().close_point(point, fault=fault)
+        except Exception as own:
+            _guard.swallow("stop", own)
+
+
+def _wrapper_for(f: Callable[..., Any]) -> Callable[[_Call, Callable[..., Any]], Callable[..., Any]]:
+    for body in (f, getattr(type(f), "__call__", None)):  # noqa: B004  (a callable object is what its class makes it)
+        if inspect.iscoroutinefunction(body):
+            return _coroutine
+        if inspect.isasyncgenfunction(body):
+            return _async_generator
+        if inspect.isgeneratorfunction(body):
+            return _generator
+    return _function
+
+
+def _function(call: _Call, f: Callable[..., Any]) -> Callable[..., Any]:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        here = scope.current.get()
+        if here is None or (point := call.open(here, args, kwargs)) is None:
+            return f(*args, **kwargs)
+        try:
+            result = f(*args, **kwargs)
+        except BaseException as fault:
+            call.failed(point, fault)
+            raise
+        call.done(point, result)
+        return result
+
+    return wrapper
+
+
+def _coroutine(call: _Call, f: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        here = scope.current.get()
+        if here is None or (point := call.open(here, args, kwargs)) is None:
+            return await f(*args, **kwargs)
+        try:
+            result = await f(*args, **kwargs)
+        except BaseException as fault:
+            call.failed(point, fault)
+            raise
+        call.done(point, result)
+        return result
+
+    return wrapper
+
+
+def _generator(call: _Call, f: Callable[..., Generator[Any, Any, Any]]) -> Callable[..., Any]:
+    def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        body = f(*args, **kwargs)
+        here = scope.current.get()
+        point = None if here is None else call.open(here, args, kwargs)
+        del args, kwargs  # the body may drop its own, and then they are to go
+        if point is None:
+            return (yield from body)
+        scope.current.set(here)
+        pieces = scope.Pieces(point)
+        sent: Any = None
+        thrown: BaseException | None = None
+        while True:
+            with pieces:
+                try:
+                    items = [body.send(sent) if thrown is None else body.throw(thrown)]
+                except StopIteration as stop:
+                    call.done(point, stop.value)
+                    return stop.value
+                except BaseException as fault:
+                    call.failed(point, fault)
+                    raise
+                finally:
+                    sent = thrown = None  # keep nothing alive that the body does not
+            try:
+                sent = yield items.pop()
+            except GeneratorExit:
+                with pieces:
+                    _close(call, point, body)
+                raise
+            except BaseException as fault:
+                thrown = fault
+
+    return types.coroutine(wrapper) if _is_coroutine_like(f) else wrapper
+
+
+def _is_coroutine_like(f: Any) -> bool:
+    """Whether ``types.coroutine`` made the generator function *f* awaitable."""
+    return bool(getattr(getattr(f, "__code__", None), "co_flags", 0) & inspect.CO_ITERABLE_COROUTINE)
+
+
+def _close(call: _Call, point: Point, body: Generator[Any, Any, Any]) -> None:
+    try:
+        body.close()
+    except BaseException as fault:
+        call.failed(point, fault)
+        raise
+    call.done(point)
+
+
+def _async_generator(call: _Call, f: Callable[..., AsyncGenerator[Any, Any]]) -> Callable[..., Any]:
+    async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        body = f(*args, **kwargs)
+        here = scope.current.get()
+        point = None if here is None else call.open(here, args, kwargs)
+        del args, kwargs
+        if point is not None:
+            scope.current.set(here)
+        pieces = contextlib.nullcontext() if point is None else scope.Pieces(point)
+        sent: Any = None
+        thrown: BaseException | None = None
+        while True:
+            with pieces:
+                try:
+                    items = [await (body.asend(sent) if thrown is None else body.athrow(thrown))]
+                except StopAsyncIteration:
+                    call.done(point)
+                    return
+                except BaseException as fault:
+                    call.failed(point, fault)
+                    raise
+                finally:
+                    sent = thrown = None
+            try:
+                sent = yield items.pop()
+            except GeneratorExit:
+                with pieces:
+                    await _aclose(call, point, body)
+                raise
+            except BaseException as fault:
+                thrown = fault
+
+    return wrapper
+
+
+async def _aclose(call: _Call, point: Point | None, body: AsyncGenerator[Any, Any]) -> None:
+    try:
+        await body.aclose()
+    except BaseException as fault:
+        call.failed(point, fault)
+        raise
+    call.done(point)
+
+
+def _callable_name(f: Any) -> str:
+    """A callable's full name: module and qualified name; of a callable object, its class's."""
+    owner = f if hasattr(f, "__qualname__") else type(f)
+    if inspect.ismethod(f):
+        cls = f.__self__ if inspect.isclass(f.__self__) else type(f.__self__)
+        return f"{cls.__module__}.{cls.__qualname__}.{f.__name__}"
+    module = getattr(owner, "__module__", None)
+    return f"{module}.{owner.__qualname__}" if module and module != "builtins" else str(owner.__qualname__)
+
+
+# Classes
+
+
+def trace_cls(
+    name: str,
+    info: Mapping[str, Any] | None = None,
+    hide_args: bool = False,
+    hide_result: bool = True,
+    trace_private: bool = False,
+    allow_multiple_trace: bool = True,
+    trace_class_methods: bool = False,
+    trace_static_methods: bool = False,
+) -> Callable[[T], T]:
+    """Make every method of the decorated class, inherited ones included, a trace point called *name*.
+
+    Names that begin with two underscores are never traced, those with one only with *trace_private*. Raises
+    ValueError, before any method is touched, if one is traced already and *allow_multiple_trace* is off.
+    """
+    wanted: dict[type, bool] = {staticmethod: trace_static_methods, classmethod: trace_class_methods}
+    decorate = trace(name, info=info, hide_args=hide_args, hide_result=hide_result)
+
+    def decorator(cls: T) -> T:
+        bases = inspect.getmro(cls if inspect.isclass(cls) else type(cls))
+        found: dict[str, Any] = {}
+        for attr_name, attr in inspect.getmembers(cls):
+            if _is_traceable(attr_name, attr, trace_private):
+                raw = next((vars(base)[attr_name] for base in bases if attr_name in vars(base)), attr)
+                if wanted.get(type(raw), True):
+                    found[attr_name] = raw
+        _apply(cls, found, decorate, allow_multiple_trace)
+        return cls
+
+    return decorator
+
+
+class TracedMeta(type):
+    """Metaclass that traces the methods that each class of a hierarchy defines itself.
+
+    The class, or one above it, has ``__trace_args__``: the arguments of :func:`trace`, with ``name`` at least, and
+    ``trace_private``. Raises TypeError where it has not.
+    """
+
+    def __init__(cls, cls_name: str, bases: tuple[type, ...], attrs: dict[str, Any]) -> None:
+        super().__init__(cls_name, bases, attrs)
+        arguments = dict(getattr(cls, "__trace_args__", {}))
+        trace_private = arguments.pop("trace_private", False)
+        allow_multiple_trace = arguments.pop("allow_multiple_trace", True)
+        if "name" not in arguments:
+            raise TypeError(
+                f"class {cls_name} needs an attribute __trace_args__, a dictionary with at least the key 'name', "
+                "e.g. __trace_args__ = {'name': 'rpc'}"
+            )
+        found = {key: value for key, value in attrs.items() if _is_traceable(key, value, trace_private)}
+        _apply(cls, found, trace(**arguments), allow_multiple_trace)
+
+
+def _is_traceable(name: str, attr: Any, private: bool) -> bool:
+    if not (inspect.ismethod(attr) or inspect.isfunction(attr)):
+        return False
+    return not name.startswith("__") and (private or not name.startswith("_"))
+
+
+def _apply(cls: type, found: dict[str, Any], decorate: Callable[[Any], Any], allow_multiple: bool) -> None:
+    if not allow_multiple:
+        for name, attr in found.items():
+            times = getattr(attr, "__traced__", 0)
+            if times:
+                raise ValueError(
+                    f"attribute '{name}' of {cls.__qualname__} is traced already ({times} times), "
+                    "and multiple tracing is off"
+                )
+    for name, attr in found.items():
+        setattr(cls, name, decorate(attr))

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one place where faults of tracing end, and where every loss is counted.
+
+A fault of ours costs data, never the request: callers catch ``Exception`` around *our* lines only, hand it to
+:func:`swallow` and go on. ``SystemExit``, ``KeyboardInterrupt``, greenlet and eventlet time-outs are no ``Exception``
+and pass through.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import traceback
+from collections import Counter
+from types import TracebackType
+
+LOG = logging.getLogger("osprofiler")
+
+#: A repeated fault of one kind is logged once in so many seconds.
+REPEAT_S = 60.0
+
+#: What happened, by name: ``queued``, ``sent``, ``delivered``, ``dropped.<reason>``, ``fault.<where>``.
+counters: Counter[str] = Counter()
+
+_last_logged: dict[str, float] = {}
+# Re-entrant: a signal handler may count while the code it interrupted does.
+_lock = threading.RLock()
+
+
+def count(name: str, by: int = 1) -> None:
+    """Add *by* to the counter *name*."""
+    with _lock:
+        counters[name] += by
+
+
+def warn_once(kind: str, message: str, *args: object) -> None:
+    """Log a warning at once, and again at most once a minute for the same *kind*."""
+    now = time.monotonic()
+    with _lock:
+        last = _last_logged.get(kind)
+        if last is not None and now - last < REPEAT_S:
+            return
+        _last_logged[kind] = now
+    LOG.warning(message, *args)
+
+
+def swallow(where: str, fault: BaseException) -> None:
+    """End a fault of tracing here: count it under ``fault.<where>`` and log its type.
+
+    The fault's own text stays out of the log: it may come from an application object whose ``__str__`` raises, or
+    hold a secret.
+    """
+    try:
+        kind = type(fault).__name__
+        count(f"fault.{where}")
+        warn_once(f"{where}:{kind}", "tracing fault in %s: %s (the service is not affected)", where, kind)
+        if LOG.isEnabledFor(logging.DEBUG):
+            LOG.debug("tracing fault in %s: %s\n%s", where, kind, "".join(traceback.format_tb(fault.__traceback__)))
+    except Exception:
+        pass  # a log filter that raises, the end of the stack: nobody is left to tell
+
+
+class Harmless:
+    """``with Harmless("web.extract"):`` runs lines of ours whose fault must not reach the service."""
+
+    __slots__ = ("_where",)
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if isinstance(fault, Exception):
+            swallow(self._where, fault)
+            return True
+        return False
+
+
+def after_fork_in_child() -> None:
+    """Give the child a lock of its own; the parent may have held the old one at the fork."""
+    global _lock
+    _lock = threading.RLock()
+    counters.clear()

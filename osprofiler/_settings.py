@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Switches and limits in force: one immutable object, replaced as a whole when the configuration changes."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What ``[profiler]`` says, or the defaults where a process never read a configuration."""
+
+    enabled: bool = True
+    hmac_keys: tuple[str, ...] = ()  # the first signs what a sampler started
+    trust_incoming: bool = False  # continue foreign context (uber-trace-id, traceparent, b3)
+    propagation: tuple[str, ...] = ("osprofiler", "jaeger", "w3c")  # formats to write; all are read
+    rpc_plain_peers: bool = False
+    sampler: str = ""  # who starts traces that nobody asked for; "" nobody
+    instrument: tuple[str, ...] = ()
+    queue_spans: int = 100_000
+    queue_bytes: int = 64 << 20
+    flush_interval_s: float = 1.0
+    flush_timeout_s: float = 5.0  # the deadline at exit
+
+
+_current = Settings()
+
+
+def current() -> Settings:
+    """The settings in force."""
+    return _current
+
+
+def publish(**changes: Any) -> Settings:
+    """Replace the settings in force by a copy with *changes*, and return it."""
+    global _current
+    _current = dataclasses.replace(_current, **changes)
+    return _current
+
+
+def reset() -> None:
+    """Go back to the defaults."""
+    global _current
+    _current = Settings()

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where trace points go: the notifier, a callable that takes one record.
+
+A notifier made by :func:`create` stands for a store: its records go through the process's queue and reporter. Any
+other callable given to :func:`set` is called at once, in the caller's flow; its faults are swallowed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from osprofiler import _guard, opentracing_compat
+
+if TYPE_CHECKING:
+    from osprofiler.opentracing_compat.reporting.base import Reporter
+
+LOG = logging.getLogger(__name__)
+
+
+def _noop_notifier(info: dict[str, Any], context: Any = None) -> None:
+    """Take a record and keep nothing."""
+
+
+class StoreNotifier:
+    """A notifier for one store and one service: a record given to it is queued."""
+
+    def __init__(self, reporter: Reporter, service_name: str) -> None:
+        self.reporter = reporter
+        self.service_name = service_name
+
+    def __call__(self, info: dict[str, Any], context: Any = None) -> None:
+        with _guard.Harmless("notifier"):
+            self.reporter.report_record(info)
+
+
+_notifier: Callable[..., Any] = _noop_notifier
+_cache: dict[tuple[str, str | None, str | None, str | None], Callable[..., Any]] = {}
+
+
+def notify(info: dict[str, Any]) -> None:
+    """Give one record, made by hand, to the notifier in use."""
+    with _guard.Harmless("notifier"):
+        _notifier(info)
+
+
+def get() -> Callable[..., Any]:
+    """The notifier in use."""
+    return _notifier
+
+
+def set(notifier: Callable[..., Any]) -> None:
+    """Use *notifier*, a callable that takes one record (a dictionary), for every trace point from now on."""
+    global _notifier
+    _notifier = notifier
+    if isinstance(notifier, StoreNotifier):
+        opentracing_compat.report_to(lambda: notifier.reporter, notifier.service_name)
+    else:
+        opentracing_compat.report_to(lambda: _reporter_for(notifier))
+
+
+def _reporter_for(notifier: Callable[..., Any]) -> Reporter:
+    from osprofiler.opentracing_compat.reporting import base
+
+    return base.NullReporter() if notifier is _noop_notifier else base.CallableReporter(notifier)
+
+
+def create(connection_string: str, *args: Any, **kwargs: Any) -> Callable[..., Any]:
+    """A notifier for the store that *connection_string* names; the same one for the same store and service.
+
+    *args* and *kwargs* are a driver's: ``project``, ``service``, ``host``, ``conf``, ``context`` and what the driver
+    takes besides. A connection string that cannot be used is logged, and the notifier returned keeps nothing.
+    """
+    named = {**dict(zip(("project", "service", "host"), args, strict=False)), **kwargs}
+    key = (connection_string, named.get("project"), named.get("service"), named.get("host"))
+    if key not in _cache:
+        _cache[key] = _create(connection_string, named)
+    return _cache[key]
+
+
+def _create(connection_string: str, named: dict[str, Any]) -> Callable[..., Any]:
+    from osprofiler.opentracing_compat.reporting import connect
+
+    try:
+        reporter = connect.reporter_for(connection_string, **named)
+        service_name = connect.service_name(named.get("project"), named.get("service"), named.get("conf"))
+        notifier = StoreNotifier(reporter, service_name)
+    except Exception as fault:
+        _guard.swallow("connect", fault)
+        LOG.error("osprofiler is off: %s", fault)
+        return _noop_notifier
+    LOG.info("osprofiler is on; traces go to %s", connect.masked(connection_string))
+    return notifier
+
+
+def clear_notifier_cache() -> None:
+    """Forget the notifiers made by :func:`create`; the next call makes new ones."""
+    _cache.clear()

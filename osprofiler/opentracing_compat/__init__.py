@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The OpenTracing side of osprofiler: the process's tracer, made when tracing is first used.
+
+Importing this package loads neither jaeger-client nor what that loads (tornado, thrift).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import opentracing
+
+if TYPE_CHECKING:
+    from osprofiler.opentracing_compat.reporting.base import Reporter
+    from osprofiler.opentracing_compat.scope import Point
+    from osprofiler.opentracing_compat.tracer import Tracer
+
+_tracer: Tracer | None = None
+_lock = threading.Lock()
+_service_name = "osprofiler"
+_make_reporter: Callable[[], Reporter] | None = None
+
+
+def get_tracer() -> Tracer:
+    """The process's tracer; the first call makes it, and makes it OpenTracing's global tracer if there is none."""
+    return _tracer or _make()
+
+
+def _after_fork_in_child() -> None:
+    """Give the child a lock of its own; the parent may have held the old one at the fork."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _make() -> Tracer:
+    global _tracer
+    from osprofiler.opentracing_compat.tracer import Tracer
+
+    with _lock:
+        if _tracer is None:
+            made = Tracer(_service_name, _make_reporter() if _make_reporter else None)
+            if not opentracing.is_global_tracer_registered():
+                opentracing.set_global_tracer(made)
+            _tracer = made
+    return _tracer
+
+
+def existing_tracer() -> Tracer | None:
+    """The process's tracer if it is made already."""
+    return _tracer
+
+
+def report_to(make_reporter: Callable[[], Reporter], service_name: str | None = None) -> None:
+    """Have the tracer, made or yet to be made, send spans to the reporter that *make_reporter* returns."""
+    global _make_reporter, _service_name
+    _make_reporter = make_reporter
+    if service_name is not None:
+        _service_name = service_name
+    if _tracer is not None:
+        _tracer.report_to(make_reporter(), service_name)
+
+
+def finish_bare(here: Point) -> None:
+    """Finish the points at and above *here* that bare ``start`` calls of this flow of control left open."""
+    if _tracer is not None:
+        from osprofiler.opentracing_compat import scope, tracer
+
+        flow = scope.flow()
+        tracer.finish_unclosed(here, None, lambda point: isinstance(point, scope.BarePoint) and point.flow == flow)
+
+
+def flush(timeout: float | None = None) -> bool:
+    """Wait until every span that ended before is out of this process, *timeout* seconds at most; whether it is."""
+    return _tracer is None or _tracer.flush(timeout)

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The current point kept by any OpenTracing scope manager, for processes that have chosen one of their own."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import opentracing
+
+from osprofiler.opentracing_compat.scope import Point
+
+
+class ManagedCurrent:
+    """A foreign scope manager with the manners of our context variable.
+
+    What is current is carried by a scope of the manager, on top of those that the application opened itself: these
+    are the application's to close. At most one carrier lies on each of them.
+    """
+
+    def __init__(self, manager: opentracing.ScopeManager) -> None:
+        self._manager = manager
+
+    def get(self) -> Point | None:
+        return _carried(self._manager.active)
+
+    def set(self, value: Point | None, /) -> None:
+        active = self._manager.active
+        if isinstance(getattr(active, _CARRIED, None), _Carried):
+            try:
+                active.close()
+            except (ValueError, RuntimeError):  # the scope of a parent task: it stays below
+                pass
+            active = self._manager.active
+        if _carried(active) is not value:
+            span = value.span if value is not None else None
+            carrier = self._manager.activate(span if span is not None else _NO_SPAN, False)
+            setattr(carrier, _CARRIED, _Carried(value))
+
+
+class _Carried(NamedTuple):
+    """What one of our own scopes stands for."""
+
+    point: Point | None
+
+
+_CARRIED = "_osprofiler_carried"
+_NO_SPAN = opentracing.Span(None, opentracing.SpanContext())
+
+
+def _carried(scope: Any) -> Point | None:
+    """The point that a scope stands for; a span of ours that the application activated itself gets one."""
+    held = getattr(scope, _CARRIED, None)
+    if isinstance(held, _Carried):
+        return held.point
+    origin = getattr(getattr(scope, "span", None), "origin", None)
+    if held is None and origin is not None:
+        held = Point(scope.span, None, origin)
+        setattr(scope, _CARRIED, held)
+    return held

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which requests are traced though nobody asked for it: jaeger-client's samplers, chosen by text or from Jaeger."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import urllib.parse
+import urllib.request
+from typing import Any
+
+from jaeger_client.sampler import AdaptiveSampler, ConstSampler, ProbabilisticSampler, RateLimitingSampler, Sampler
+
+from osprofiler import _guard
+from osprofiler.opentracing_compat import scope
+
+#: Jaeger's clients ask once a minute, and sample one request in a thousand until they have an answer.
+POLL_INTERVAL_S = 60.0
+_TIMEOUT_S = 5.0
+_INITIAL_RATE = 0.001
+_MAX_OPERATIONS = 2000
+_MAX_ANSWER_BYTES = 4 << 20
+
+
+def sampler_for(text: str, service_name: str) -> Sampler:
+    """The sampler that ``[profiler] sampler`` names.
+
+    ``""`` none; ``const:1``; ``probabilistic:0.01`` (a share of requests); ``ratelimiting:2`` (requests a second);
+    ``remote:http://host:5778/sampling`` (Jaeger decides, and is asked again once a minute, or every so many seconds
+    with ``?interval=``). Raises ValueError, in one line, for anything else.
+    """
+    kind, _, parameter = text.strip().partition(":")
+    try:
+        if not kind:
+            return ConstSampler(False)
+        if kind == "const":
+            return ConstSampler(bool(int(parameter)))
+        if kind == "probabilistic":
+            return ProbabilisticSampler(float(parameter))
+        if kind == "ratelimiting":
+            return RateLimitingSampler(float(parameter))
+        if kind == "remote" and urllib.parse.urlsplit(parameter).scheme in ("http", "https"):
+            return RemoteSampler(parameter, service_name)
+    except (ValueError, AssertionError):
+        pass  # said below, with what would be right
+    raise ValueError(
+        f"[profiler] sampler = {text!r}: use const:0, const:1, probabilistic:RATE, ratelimiting:PER_SECOND "
+        "or remote:http://HOST:PORT/sampling"
+    )
+
+
+class RemoteSampler(Sampler):
+    """Follows the strategies that a Jaeger collector or agent serves for a service.
+
+    There is no standing thread: a decision that finds the strategies old has them fetched in the background, and is
+    itself made by the ones at hand. So a forked worker needs no care, and an idle process does nothing.
+    """
+
+    def __init__(self, url: str, service_name: str) -> None:
+        super().__init__()
+        parts = urllib.parse.urlsplit(url)
+        query = dict(urllib.parse.parse_qsl(parts.query))
+        self._interval_s = float(query.pop("interval", POLL_INTERVAL_S))
+        query["service"] = service_name
+        self._url = urllib.parse.urlunsplit(parts._replace(query=urllib.parse.urlencode(query)))
+        self._sampler: Sampler = ProbabilisticSampler(_INITIAL_RATE)
+        self._due = 0.0
+
+    def is_sampled(self, trace_id: int, operation: str = "") -> tuple[bool, dict[str, Any]]:
+        now = time.monotonic()
+        if now >= self._due:
+            self._due = now + self._interval_s
+            with _guard.Harmless("sampling"):
+                threading.Thread(target=self._poll, name="osprofiler-sampling", daemon=True).start()
+        sampled, tags = self._sampler.is_sampled(trace_id, operation)
+        return sampled, tags
+
+    def close(self) -> None:
+        self._due = float("inf")
+
+    def _poll(self) -> None:
+        with _guard.Harmless("sampling"), scope.entered(scope.SUPPRESSED):
+            try:
+                with urllib.request.urlopen(self._url, timeout=_TIMEOUT_S) as response:
+                    self._follow(json.loads(response.read(_MAX_ANSWER_BYTES)))
+            except OSError as fault:
+                _guard.count("fault.sampling_unreachable")
+                _guard.warn_once("sampling", "no sampling strategies from %s: %s", self._url, fault)
+
+    def _follow(self, answer: dict[str, Any]) -> None:
+        per_operation = answer.get("operationSampling")
+        if per_operation:
+            if isinstance(self._sampler, AdaptiveSampler):
+                self._sampler.update(per_operation)
+            else:
+                self._sampler = AdaptiveSampler(per_operation, _MAX_OPERATIONS)
+        elif answer.get("rateLimitingSampling"):
+            rate = float(answer["rateLimitingSampling"]["maxTracesPerSecond"])
+            if not isinstance(self._sampler, RateLimitingSampler) or self._sampler.traces_per_second != rate:
+                self._sampler = RateLimitingSampler(rate)  # a new one would start with a full bucket
+        elif answer.get("probabilisticSampling") is not None:
+            self._sampler = ProbabilisticSampler(float(answer["probabilisticSampling"].get("samplingRate", 0)))

@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a flow of control stands: the current trace point, in one context variable.
+
+The current point is an immutable linked node. No stack is shared, so a thread, greenthread or task that inherits a
+point cannot disturb its parent's; and no ``contextvars.Token`` is kept, so a generator may be left in one context and
+closed in another. What came before is restored by value.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol
+
+import opentracing
+
+from osprofiler.opentracing_compat import ids
+
+if TYPE_CHECKING:
+    from osprofiler.opentracing_compat.span import Span
+
+#: Bits of the flags byte, as in Jaeger's ``uber-trace-id``.
+SAMPLED = 0x01
+DEBUG = 0x02
+
+_NO_BAGGAGE: Mapping[str, str] = {}
+
+_get_ident = threading.get_ident
+
+
+class Origin:
+    """What one flow knows of its trace from outside: identity, key, sampling decision, remote parent.
+
+    ``parent_span_id`` is 0 for a virtual root: a trace that has been initialised but has no span above. Whether there
+    is a parent is never deduced from ids.
+    """
+
+    __slots__ = (
+        "baggage",
+        "base_id",
+        "flags",
+        "foreign",
+        "hmac_key",
+        "parent_id",
+        "parent_span_id",
+        "prefix",
+        "trace_id",
+    )
+
+    def __init__(
+        self,
+        base_id: str,
+        trace_id: int,
+        *,
+        parent_id: str | None = None,
+        parent_span_id: int = 0,
+        hmac_key: str | None = None,
+        flags: int = SAMPLED,
+        baggage: Mapping[str, str] = _NO_BAGGAGE,
+        foreign: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.base_id = base_id  # verbatim, as records and headers show it
+        self.trace_id = trace_id  # 128 bits
+        self.parent_id = parent_id  # verbatim, or None for a virtual root
+        self.parent_span_id = parent_span_id  # 64 bits, 0 for a virtual root
+        self.hmac_key = hmac_key  # the real key: plain service code reads it from the profiler
+        self.flags = flags
+        self.baggage = baggage
+        self.foreign = foreign  # tags for the first span: ids of a foreign trace that is not trusted
+        self.prefix = ids.point_prefix(trace_id)
+
+    @classmethod
+    def from_osprofiler(
+        cls, hmac_key: str | None, base_id: str | None = None, parent_id: str | None = None, flags: int = SAMPLED
+    ) -> Origin:
+        """From stock's ids; without *base_id* a new trace. A parent equal to the base is a virtual root."""
+        if not base_id:
+            trace_id = ids.new_trace_id()
+            base_id = ids.uuid_text(trace_id)
+        else:
+            base_id = str(base_id)
+            trace_id = ids.trace_id_of(base_id)
+        if not parent_id or parent_id == base_id:
+            return cls(base_id, trace_id, hmac_key=hmac_key, flags=flags)
+        parent_id = str(parent_id)
+        return cls(
+            base_id,
+            trace_id,
+            parent_id=parent_id,
+            parent_span_id=ids.span_id_of(parent_id),
+            hmac_key=hmac_key,
+            flags=flags,
+        )
+
+    @classmethod
+    def from_ids(
+        cls,
+        trace_id: int,
+        span_id: int,
+        *,
+        flags: int = SAMPLED,
+        hmac_key: str | None = None,
+        baggage: Mapping[str, str] = _NO_BAGGAGE,
+    ) -> Origin:
+        """From a wire with integer ids, where *span_id* is the remote parent (0: a virtual root)."""
+        base_id = ids.uuid_text(trace_id)
+        parent_id = ids.point_uuid(ids.point_prefix(trace_id), span_id) if span_id else None
+        return cls(
+            base_id,
+            trace_id,
+            parent_id=parent_id,
+            parent_span_id=span_id,
+            hmac_key=hmac_key,
+            flags=flags,
+            baggage=baggage,
+        )
+
+    @property
+    def sampled(self) -> bool:
+        return bool(self.flags & SAMPLED)
+
+
+class Point(opentracing.Scope):
+    """One node of the current chain: a span and the point that it was opened in; also OpenTracing's scope of it.
+
+    A node without a span is the virtual root that an ``init`` made.
+    """
+
+    __slots__ = ("finish_on_close", "origin", "parent", "span")
+
+    def __init__(self, span: Span | None, parent: Point | None, origin: Origin, finish_on_close: bool = True) -> None:
+        self.span = span
+        self.parent = parent
+        self.origin = origin
+        self.finish_on_close = finish_on_close
+
+    @property
+    def manager(self) -> opentracing.ScopeManager:
+        return manager
+
+    def close(self) -> None:
+        """Leave the scope, and finish the span if it was activated so. A second call does nothing."""
+        leave(self)
+        if self.finish_on_close and self.span is not None and not self.span.finished:
+            self.span.finish()
+
+    def id(self) -> str:
+        """The UUID of this trace point; of a virtual root, its remote parent's or the base_id."""
+        if self.span is not None:
+            return self.span.uuid
+        return self.origin.parent_id or self.origin.base_id
+
+    def inside(self, other: Point) -> bool:
+        """Whether *other* is this point or one above it."""
+        node: Point | None = self
+        while node is not None:
+            if node is other:
+                return True
+            node = node.parent
+        return False
+
+
+class BarePoint(Point):
+    """A point opened by a bare ``start``: nothing but a ``stop`` or a ``clean`` will ever close it.
+
+    It knows its flow of control: a task inherits its parent's points, and its own ``clean`` must leave them open.
+    """
+
+    __slots__ = ("flow",)
+
+    def __init__(self, span: Span | None, parent: Point | None, origin: Origin) -> None:
+        super().__init__(span, parent, origin)
+        self.flow = flow()
+
+
+def flow() -> int:
+    """What tells the running thread, greenthread or asyncio task from the others that live now."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is not None and (loop := asyncio._get_running_loop()) is not None:
+        return id(asyncio.current_task(loop))
+    return _get_ident()
+
+
+class Current(Protocol):
+    """What holds the current point of each flow: a ``ContextVar``, or a foreign scope manager behind its manners."""
+
+    def get(self) -> Point | None: ...
+
+    def set(self, value: Point | None, /) -> Any: ...
+
+
+_variable: ContextVar[Point | None] = ContextVar("osprofiler_point", default=None)
+
+#: The holder in use. Read it anew at each use: configuration may put another in its place.
+current: Current = _variable
+
+
+def innermost() -> Point | None:
+    """The innermost open trace point of the current trace: what a bare ``stop`` closes.
+
+    Scopes of other OpenTracing instrumentation are passed over; their owners close them. A part that is not sampled
+    hides what is above it, since a bare ``start`` opened nothing there.
+    """
+    node = current.get()
+    while node is not None and node.origin.flags & SAMPLED:
+        if node.span is not None and node.span.name is not None and node.finish_on_close and not node.span.finished:
+            return node
+        node = node.parent
+    return None
+
+
+def leave(point: Point) -> None:
+    """Make the point above *point* current again, if *point* is in the current chain of this flow."""
+    at = current.get()
+    if at is not None and at.inside(point):
+        current.set(point.parent)
+
+
+#: What the reporter runs under: nothing is recorded, and nothing is written into the requests that deliver spans.
+SUPPRESSED = Point(None, None, Origin("", 0, flags=0))
+
+
+@contextlib.contextmanager
+def entered(point: Point | None) -> Iterator[None]:
+    """Run a block with *point* as the current one (None: with no trace) and restore what was there, by value."""
+    before = current.get()
+    current.set(point)
+    try:
+        yield
+    finally:
+        current.set(before)
+
+
+class Pieces:
+    """Work of one point that runs in pieces: a generator's resumes, a streamed body's chunks.
+
+    ``with pieces:`` runs one piece. It re-enters the point where the last piece left off, and restores by value what
+    was current around it, so that nothing is left behind between two pieces.
+    """
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, point: Point | None) -> None:
+        self._inner = point
+        self._outer: Point | None = None
+
+    def __enter__(self) -> None:
+        self._outer = current.get()
+        current.set(self._inner)
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._inner = current.get()
+        current.set(self._outer)
+
+
+class ScopeManager(opentracing.ScopeManager):
+    """OpenTracing's view of the current point."""
+
+    def activate(self, span: Span, finish_on_close: bool) -> Point:
+        """Make *span* active and return its scope."""
+        point = Point(span, current.get(), span.origin, finish_on_close)
+        current.set(point)
+        return point
+
+    @property
+    def active(self) -> Point | None:
+        """The current scope, or None; a virtual root is no scope."""
+        point = current.get()
+        return point if point is not None and point.span is not None else None
+
+
+#: The scope manager in use, ours or the configured one.
+manager: opentracing.ScopeManager = ScopeManager()
+
+
+def use(chosen: opentracing.ScopeManager | None) -> None:
+    """Keep the current point in the scope manager *chosen* from now on; None: in our context variable."""
+    global current, manager
+    if chosen is None or isinstance(chosen, ScopeManager):
+        current, manager = _variable, chosen or ScopeManager()
+    else:
+        from osprofiler.opentracing_compat.managed import ManagedCurrent
+
+        current, manager = ManagedCurrent(chosen), chosen

@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Jaeger tracer under the profiler: OpenTracing's API, and the trace points of the facade on the same spans."""
+
+from __future__ import annotations
+
+import concurrent.futures
+from collections.abc import Callable, Mapping, Sequence
+from types import EllipsisType
+from typing import Any, TypeAlias
+
+import jaeger_client
+import opentracing
+from jaeger_client.metrics import LegacyMetricsFactory, Metrics, MetricsFactory
+from jaeger_client.sampler import ConstSampler, Sampler
+from jaeger_client.throttler import Throttler
+from jaeger_client.tracer import TracerMetrics
+from opentracing.ext import tags as ext_tags
+
+from osprofiler import _guard
+from osprofiler.opentracing_compat import ids, scope
+from osprofiler.opentracing_compat.propagation import codecs
+from osprofiler.opentracing_compat.reporting.base import NullReporter, Reporter
+from osprofiler.opentracing_compat.scope import DEBUG, SAMPLED, Origin, Point
+from osprofiler.opentracing_compat.span import Span
+from osprofiler.opentracing_compat.values import label, text
+
+Parent: TypeAlias = "Span | jaeger_client.SpanContext | None"
+
+#: Characters of names, tags, info and logs that one span may take where its transport sets no smaller limit.
+MAX_SPAN_CHARS = 4 << 20
+#: Characters kept of an exception's own text.
+MAX_MESSAGE_CHARS = 4096
+
+
+class Tracer(jaeger_client.Tracer):
+    """A jaeger-client tracer with our spans, scope, codecs and reporter.
+
+    ``start_span`` and the rest of OpenTracing's API are for any instrumentation; :meth:`open_point` and
+    :meth:`close_point` are what the profiler's trace points are made of.
+    """
+
+    def __init__(
+        self,
+        service_name: str,
+        reporter: Reporter | None = None,
+        sampler: Sampler | None = None,
+        *,
+        tags: Mapping[str, Any] | None = None,
+        throttler: Throttler | None = None,
+        metrics_factory: MetricsFactory | None = None,
+    ) -> None:
+        # jaeger-client's own constructor resolves this host's name over DNS, which may block a service's start.
+        opentracing.Tracer.__init__(self, scope_manager=scope.manager)
+        self.service_name = service_name
+        self.sampler = sampler or ConstSampler(False)
+        self.throttler = throttler
+        self.metrics_factory = metrics_factory or LegacyMetricsFactory(Metrics())
+        self.metrics = TracerMetrics(self.metrics_factory)
+        self.codecs = dict(codecs())
+        self.tags: dict[str, Any] = dict(tags or {})
+        self.max_span_chars = MAX_SPAN_CHARS
+        self.reporter: Reporter = NullReporter()
+        self.report_to(reporter or NullReporter())
+
+    # The scope manager is the process's, and configuration may replace it: both are read anew at each use.
+
+    @property
+    def scope_manager(self) -> opentracing.ScopeManager:
+        return scope.manager
+
+    @property
+    def active_span(self) -> opentracing.Span | None:
+        active = scope.manager.active
+        return None if active is None else active.span
+
+    def report_to(self, reporter: Reporter, service_name: str | None = None) -> None:
+        """Send what starts and ends from now on to *reporter*; what the old one holds it still delivers."""
+        if service_name is not None:
+            self.service_name = service_name
+        reporter.set_process(self.service_name, self.tags, self.max_span_chars)
+        self.max_span_chars = min(reporter.max_span_chars or MAX_SPAN_CHARS, MAX_SPAN_CHARS)
+        self.reporter = reporter
+
+    # Trace points
+
+    def open_point(
+        self,
+        parent: Point,
+        name: str,
+        info: Mapping[str, Any] | None = None,
+        *,
+        operation: str | None = None,
+        tags: Mapping[str, Any] | None = None,
+        span_id: int | None = None,
+        follows: bool = False,
+        kind: type[Point] = Point,
+        above: Point | EllipsisType | None = ...,
+    ) -> Point:
+        """Open a trace point under *parent* and make it the current one.
+
+        *info* is frozen here; *tags* follow the semantic conventions and hold plain values. The caller has checked
+        that ``parent.origin`` is sampled, and hands the returned point to :meth:`close_point`. *above* is the point to
+        go back to then, where that is not *parent* but one of another flow of control.
+        """
+        span = Span(
+            self,
+            parent.origin,
+            parent.span,
+            name=label(name),
+            operation=operation,
+            span_id=span_id,
+            follows=follows,
+        )
+        # From here on nothing may fail: a point that its ``start`` did not open would have its ``stop`` close another.
+        if info is not None:
+            span.info = span.budget().freeze_info(info)
+        if tags or (parent.span is None and parent.origin.foreign):
+            span.set_first_tags(tags)
+        point = kind(span, parent if above is ... else above, parent.origin)
+        self._report_start(span)
+        scope.current.set(point)
+        return point
+
+    def _report_start(self, span: Span) -> None:
+        if span.flags & SAMPLED:
+            try:
+                self.reporter.report_start(span)
+            except Exception as fault:
+                _guard.swallow("report", fault)
+
+    def close_point(
+        self, point: Point, info: Mapping[str, Any] | None = None, fault: BaseException | None = None
+    ) -> None:
+        """Close *point*, and any point that was left open inside it, and restore what was current before it.
+
+        *fault* is the exception that ended the work; it becomes ``etype`` and ``message`` of the stop info, a tag
+        and a log.
+        """
+        span = point.span
+        current = scope.current.get()
+        if current is point:
+            scope.current.set(point.parent)
+        elif current is not None and current.inside(point):
+            finish_unclosed(current, point)
+            scope.current.set(point.parent)
+        if span is None or span.finished:
+            return
+        try:
+            if fault is not None:
+                kind, message = _class_name(type(fault)), text(fault, MAX_MESSAGE_CHARS)
+                span.fail(fault, kind, message)
+                info = {**(info or {}), "etype": kind, "message": message}
+            if info is not None:
+                span.stop_info = stop_info = span.budget().freeze_info(info)
+                if fault is None and stop_info.get("etype"):
+                    span.set_tag(ext_tags.ERROR, True)
+                    span.log_kv(
+                        {"event": "error", "error.kind": stop_info["etype"], "message": stop_info.get("message")}
+                    )
+        finally:
+            span.finish()
+
+    def begin(self, operation: str, hmac_key: str | None) -> Origin | None:
+        """Ask the sampler whether to trace a request that nobody asked to trace; a new origin if so."""
+        trace_id = ids.new_trace_id()
+        sampled, tags = self.sampler.is_sampled(trace_id, operation)
+        if not sampled:
+            return None
+        return Origin(ids.uuid_text(trace_id), trace_id, hmac_key=hmac_key, foreign=tags)
+
+    # OpenTracing
+
+    def start_span(
+        self,
+        operation_name: str | None = None,
+        child_of: Parent = None,
+        references: opentracing.Reference | Sequence[opentracing.Reference] | None = None,
+        tags: Mapping[str, Any] | None = None,
+        start_time: float | None = None,
+        ignore_active_span: bool = False,
+    ) -> Span:
+        """Start a span. Its parent is *child_of*, else the first ChildOf (else the first) reference, else the current
+        point unless *ignore_active_span*; without any, the sampler decides. *start_time* in seconds since the epoch.
+        """
+        links = _valid(references)
+        child_of = _context_or_span(child_of)
+        parent_span: Span | None = None
+        follows = False
+        if child_of is None and links:
+            first = next((link for link in links if link.type == opentracing.ReferenceType.CHILD_OF), links[0])
+            follows = first.type == opentracing.ReferenceType.FOLLOWS_FROM
+            child_of = first.referenced_context
+            links = [link for link in links if link is not first]
+        debug_id: str | None = None
+        if child_of is None and not ignore_active_span and (point := scope.current.get()) is not None:
+            origin, parent_span = point.origin, point.span
+        elif isinstance(child_of, Span):
+            origin, parent_span = child_of.origin, child_of
+        elif child_of is not None and child_of.has_trace:
+            origin = _origin_of(child_of)
+        else:
+            debug_id = child_of.debug_id if child_of is not None else None
+            origin = self._new_trace(operation_name or "", debug_id, child_of.baggage if child_of else {})
+        span = Span(self, origin, parent_span, operation=label(operation_name or ""), follows=follows)
+        if start_time is not None:
+            span.started_at(start_time)
+        if links:
+            span.links = [
+                (link.type, link.referenced_context.trace_id, link.referenced_context.span_id) for link in links
+            ]
+        span.set_first_tags(tags)
+        self._emit_span_metrics(span=span, join=bool(tags and tags.get(ext_tags.SPAN_KIND) == "server"))
+        self._report_start(span)
+        return span
+
+    def _new_trace(self, operation: str, debug_id: str | None, baggage: Mapping[str, str]) -> Origin:
+        trace_id = ids.new_trace_id()
+        flags, foreign = 0, {}
+        if debug_id and self.is_debug_allowed(operation):
+            flags, foreign = SAMPLED | DEBUG, {"jaeger-debug-id": debug_id}
+        elif not debug_id:
+            sampled, foreign = self.sampler.is_sampled(trace_id, operation)
+            flags = SAMPLED if sampled else 0
+        return Origin(ids.uuid_text(trace_id), trace_id, flags=flags, baggage=baggage, foreign=foreign)
+
+    def report_span(self, span: Span) -> None:
+        """Hand a finished span to the reporter; called by ``Span.finish``."""
+        try:
+            self.reporter.report_span(span)
+            self.metrics.spans_finished(1)
+        except Exception as fault:
+            _guard.swallow("report", fault)
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Wait until what was queued before is delivered, *timeout* seconds at most; whether it was."""
+        return self.reporter.flush(timeout)
+
+    def close(self) -> concurrent.futures.Future[bool]:
+        """Flush and stop the reporter; a done future, which tornado coroutines can yield as jaeger-client's."""
+        self.sampler.close()
+        done: concurrent.futures.Future[bool] = concurrent.futures.Future()
+        done.set_result(self.reporter.close())
+        return done
+
+
+def finish_unclosed(
+    node: Point | None, until: Point | None, which: Callable[[Point], bool] = lambda point: point.finish_on_close
+) -> None:
+    """Finish, and mark, those points left open from *node* up to *until* (which stays as it is) that are *which*."""
+    while node is not None and node is not until:
+        if node.span is not None and not node.span.finished and which(node):
+            node.span.set_tag("osprofiler.unclosed", True)
+            node.span.finish()
+        node = node.parent
+
+
+def _origin_of(context: jaeger_client.SpanContext) -> Origin:
+    """The origin of spans under a context from a wire or of a span that is not at hand."""
+    known = getattr(context, "origin", None)
+    baggage = dict(context.baggage or {})
+    if known is None:
+        return Origin.from_ids(context.trace_id, context.span_id, flags=context.flags, baggage=baggage)
+    origin = Origin(
+        known.base_id,
+        known.trace_id,
+        parent_span_id=context.span_id,
+        hmac_key=known.hmac_key,
+        flags=context.flags,
+        baggage=baggage,
+    )
+    # Where the context is the remote parent itself, its UUID is kept as it came.
+    same = context.span_id == known.parent_span_id
+    origin.parent_id = known.parent_id if same else ids.point_uuid(known.prefix, context.span_id)
+    return origin
+
+
+def _valid(references: opentracing.Reference | Sequence[opentracing.Reference] | None) -> list[opentracing.Reference]:
+    if references is None:
+        return []
+    many = [references] if isinstance(references, opentracing.Reference) else list(references)
+    return [link for link in many if isinstance(link.referenced_context, jaeger_client.SpanContext)]
+
+
+def _context_or_span(parent: Any) -> Parent:
+    """*parent* if it is a span or a context of a Jaeger tracer; None for the no-op ones of OpenTracing itself."""
+    if isinstance(parent, (Span, jaeger_client.SpanContext)):
+        return parent
+    context = getattr(parent, "context", None)
+    return context if isinstance(context, jaeger_client.SpanContext) else None
+
+
+def _class_name(kind: type[BaseException]) -> str:
+    """A class's name as osprofiler's records show it: without a module for built-in ones."""
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

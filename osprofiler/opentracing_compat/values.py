@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Application values become bounded, immutable text and numbers, in the caller and at once.
+
+An object rendered later would show later state, and a queue that holds application objects keeps them alive. What
+comes out is made of ``dict``, ``list``, ``str``, ``int``, ``float``, ``bool`` and ``None`` only, is valid UTF-8 and
+JSON, holds no NUL (PostgreSQL refuses it), and fits a budget of characters.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Collection, Mapping
+from typing import Any
+
+#: Containers nested deeper than this become text.
+MAX_DEPTH = 8
+#: Characters kept of a name: an operation's, a tag's, a key's.
+MAX_NAME_CHARS = 256
+
+_CUT = "...(cut)"
+_PLAIN = frozenset((bool, type(None)))
+_SLICED = frozenset((str, bytes, bytearray, list, tuple))
+_SIZED = _SLICED | {dict, set, frozenset}
+_ITEM_CHARS = 8  # what an item costs for being there, and what a number costs
+
+
+def text(value: object, limit: int) -> str:
+    """``str(value)``, or what can be said of a value whose ``__str__`` raises; at most *limit* characters."""
+    try:
+        result = str(_head(value, limit))
+        # __str__ may return an instance of a subclass of str, with methods of its own.
+        return clean(result if type(result) is str else str.__str__(result), limit)
+    except Exception as fault:
+        return _unprintable(value, fault)
+
+
+def label(value: object) -> str:
+    """*value* as a name: text of at most :data:`MAX_NAME_CHARS`."""
+    if type(value) is str and len(value) <= MAX_NAME_CHARS and value.isascii() and "\0" not in value:
+        return value
+    return text(value, MAX_NAME_CHARS)
+
+
+def representation(value: object, limit: int) -> str:
+    """``repr(value)``, under the terms of :func:`text`."""
+    try:
+        return text(repr(_head(value, limit)), limit)
+    except Exception as fault:
+        return _unprintable(value, fault)
+
+
+def arguments(values: tuple[Any, ...] | dict[str, Any], limit: int) -> str:
+    """The text of a call's positional or keyword arguments, as Python shows them, under the terms of :func:`text`.
+
+    An argument that cannot be shown hides no other.
+    """
+    try:
+        items: Collection[Any] = values.values() if isinstance(values, dict) else values
+        if not any(type(item) in _SIZED and len(item) > limit for item in items):
+            return text(repr(values), limit)
+    except Exception:
+        pass  # one by one, then: each says for itself what is wrong with it
+    if isinstance(values, dict):
+        shown = ", ".join(f"{key!r}: {representation(item, limit)}" for key, item in values.items())
+        return clean(f"{{{shown}}}", limit)
+    shown = ", ".join(representation(item, limit) for item in values)
+    return clean(f"({shown},)" if len(values) == 1 else f"({shown})", limit)
+
+
+def clean(value: str, limit: int) -> str:
+    """*value* cut to *limit* characters and marked if cut, without NUL and lone surrogates."""
+    if len(value) > limit:
+        value = value[: max(limit - len(_CUT), 0)] + _CUT
+    if not value.isascii():
+        value = value.encode("utf-8", "replace").decode("utf-8")
+    if "\0" in value:
+        value = value.replace("\0", "\ufffd")
+    return value
+
+
+def _head(value: Any, limit: int) -> Any:
+    """As much of a large string or container as *limit* characters can show: rendering all of it may take seconds."""
+    kind = type(value)
+    if kind not in _SIZED or len(value) <= limit:
+        return value
+    if kind in _SLICED:
+        return value[: limit + 1]
+    items = itertools.islice(value.items() if kind is dict else value, limit + 1)
+    return kind(list(items))
+
+
+def _unprintable(value: object, fault: Exception) -> str:
+    return clean(f"<unprintable {type(value).__name__}: {type(fault).__name__}>", MAX_NAME_CHARS)
+
+
+class Budget:
+    """How many characters one span may still take. Each value pays for itself, and an item for being there."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, chars: int) -> None:
+        self.left = chars
+
+    def freeze(self, value: Any, depth: int = 0) -> Any:
+        """A bounded immutable copy of *value* (see the module's text)."""
+        kind = type(value)
+        if kind is str:
+            # Most values are short ASCII; the comparison and two scans are cheaper than a call.
+            if len(value) < self.left and value.isascii() and "\0" not in value:
+                self.left -= len(value)
+                return value
+            return self._text(value)
+        if kind in _PLAIN:
+            return value
+        if kind is int and -(1 << 63) <= value < 1 << 63:
+            self.left -= _ITEM_CHARS
+            return value
+        if kind is float and math.isfinite(value):
+            self.left -= _ITEM_CHARS
+            return value
+        try:
+            return self._other(value, depth)
+        except Exception as fault:  # changed by another thread meanwhile, hostile
+            return self._text(_unprintable(value, fault))
+
+    def freeze_info(self, info: Any) -> dict[str, Any]:
+        """A bounded copy of an ``info`` mapping; one that cannot be read says so in its place."""
+        try:
+            return self._dict(info, 0)
+        except Exception as fault:
+            return {"unreadable": type(fault).__name__}
+
+    def _other(self, value: Any, depth: int) -> Any:
+        """What is not exactly a short string or a number. An enumeration's member counts as its number or string."""
+        if isinstance(value, str):
+            return self._text(str.__str__(value))
+        if isinstance(value, int):
+            number = int.__int__(value)
+            return self._text(number) if type(value) is int else self.freeze(number, depth)
+        if isinstance(value, float):
+            real = float.__float__(value)
+            return self.freeze(real, depth) if math.isfinite(real) else self._text(real)
+        if isinstance(value, (bytes, bytearray)):
+            return self._text(bytes(value[: max(self.left, 0) + 1]).decode("utf-8", "replace"))
+        if depth < MAX_DEPTH:
+            if isinstance(value, dict):
+                return self._dict(value, depth + 1)
+            if isinstance(value, (list, tuple, set, frozenset)):
+                return self._list(value, depth + 1)
+        return self._text(value)
+
+    def _text(self, value: object) -> str:
+        result = text(value, max(self.left, len(_CUT)))
+        self.left -= len(result)
+        return result
+
+    def _dict(self, value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key, item in value.items():
+            if self.left <= 0:
+                result[_CUT] = f"{len(value) - len(result)} keys"
+                break
+            name = label(key)
+            self.left -= len(name) + _ITEM_CHARS
+            result[name] = self.freeze(item, depth)
+        return result
+
+    def _list(self, value: Collection[Any], depth: int) -> list[Any]:
+        result: list[Any] = []
+        for item in value:
+            if self.left <= 0:
+                result.append(f"{_CUT} {len(value) - len(result)} items")
+                break
+            self.left -= _ITEM_CHARS
+            result.append(self.freeze(item, depth))
+        return result

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The trace-point API: a thin facade over the process's Jaeger tracer.
+
+Each trace point is one span. At rest, when no trace is on in this flow of control, every call here costs about one
+read of a context variable; a tracing fault never reaches the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from osprofiler import _decorators, _guard, _settings, opentracing_compat
+from osprofiler.opentracing_compat import ids, scope
+from osprofiler.opentracing_compat.concurrency.fork import Fork, join
+from osprofiler.opentracing_compat.scope import SAMPLED, Origin, Point
+
+__all__ = [
+    "Trace",
+    "TracedMeta",
+    "annotate",
+    "clean",
+    "fork",
+    "get",
+    "init",
+    "join",
+    "start",
+    "stop",
+    "trace",
+    "trace_cls",
+]
+
+trace = _decorators.trace
+trace_cls = _decorators.trace_cls
+TracedMeta = _decorators.TracedMeta
+
+
+def init(hmac_key: str, base_id: str | None = None, parent_id: str | None = None) -> _Profiler:
+    """Turn tracing on in this flow of control.
+
+    Without *base_id* a trace that is on already is kept, else a new one begins. With *base_id* that trace is
+    continued under *parent_id*: it replaces what an earlier ``init`` set, or, where a trace point is open, it lasts as
+    long as that point. The ids are UUIDs; any other text is kept as it is in records and headers.
+    """
+    here = scope.current.get()
+    if here is not None and not base_id and here.origin.sampled:
+        return _Profiler.at(here)
+    if not _settings.current().enabled or here is scope.SUPPRESSED:
+        return _Profiler.at(Point(None, None, Origin.from_osprofiler(hmac_key, base_id, parent_id, flags=0)))
+    if here is not None and base_id and _continues(here.origin, hmac_key, base_id, parent_id):
+        return _Profiler.at(here)
+    # An open point stays above the new root, which so ends with it; an earlier root is replaced.
+    above = here if here is None or here.span is not None else here.parent
+    root = Point(None, above, Origin.from_osprofiler(hmac_key, base_id, parent_id))
+    scope.current.set(root)
+    return _Profiler.at(root)
+
+
+def _continues(origin: Origin, hmac_key: str, base_id: str, parent_id: str | None) -> bool:
+    """Whether the flow is already in this trace, under this parent: then a second ``init`` changes nothing."""
+    parent = parent_id if parent_id and parent_id != base_id else None
+    return (
+        origin.sampled
+        and origin.base_id == base_id
+        and origin.parent_id == parent
+        and origin.hmac_key == hmac_key
+    )
+
+
+def get() -> _Profiler | None:
+    """The profiler of this flow of control; None where no trace is on, or the request is not sampled."""
+    here = scope.current.get()
+    return None if here is None or not here.origin.flags & SAMPLED else _Profiler.at(here)
+
+
+def clean() -> None:
+    """Turn tracing off in this flow of control; points left open by bare ``start`` calls end here."""
+    here = scope.current.get()
+    if here is None or here is scope.SUPPRESSED:
+        return
+    scope.current.set(None)
+    try:
+        if here.origin.flags & SAMPLED:
+            opentracing_compat.finish_bare(here)
+    except Exception as fault:
+        _guard.swallow("clean", fault)
+
+
+def start(name: str, info: Mapping[str, Any] | None = None) -> None:
+    """Open a trace point inside the current one; does nothing where no trace is on.
+
+    *info* may nest; its values become bounded text and numbers at once.
+    """
+    here = scope.current.get()
+    if here is not None and here.origin.flags & SAMPLED:
+        try:
+            opentracing_compat.get_tracer().open_point(here, name, info, kind=scope.BarePoint)
+        except Exception as fault:
+            _guard.swallow("start", fault)
+
+
+def stop(info: Mapping[str, Any] | None = None) -> None:
+    """Close the innermost open trace point; does nothing where there is none.
+
+    An ``etype`` in *info* marks the point as an error, ``message`` says more.
+    """
+    point = scope.innermost()
+    if point is not None:
+        try:
+            opentracing_compat.get_tracer().close_point(point, info)
+        except Exception as fault:
+            _guard.swallow("stop", fault)
+
+
+def annotate(event: str | None = None, /, **fields: Any) -> None:
+    """Add a log to the innermost open trace point: what happened (*event*) and any further fields."""
+    here = scope.current.get()
+    if here is not None and here.span is not None:
+        try:
+            here.span.log_kv(fields if event is None else {"event": event, **fields})
+        except Exception as fault:
+            _guard.swallow("annotate", fault)
+
+
+def fork(name: str, info: Mapping[str, Any] | None = None, detached: bool = False) -> Fork:
+    """Fork the current trace point: branches of the result may run in any thread, greenthread or task.
+
+    With *detached* nobody will wait for them (they reference FollowsFrom instead of ChildOf). Also a context manager
+    that joins at its end. Where no trace is on it costs next to nothing and does nothing.
+    """
+    return Fork(name, info, detached)
+
+
+class Trace:
+    """``with Trace("rpc", info={...}):`` is a trace point around a block; an exception marks it as an error."""
+
+    def __init__(self, name: str, info: Mapping[str, Any] | None = None) -> None:
+        self._name = name
+        self._info = info
+        # One object may be entered more than once, also by several flows; None stands for an untraced entry.
+        self._open: list[Point | None] = []
+
+    def __enter__(self) -> None:
+        here = scope.current.get()
+        point = None
+        if here is not None and here.origin.flags & SAMPLED:
+            try:
+                point = opentracing_compat.get_tracer().open_point(here, self._name, self._info)
+            except Exception as fault:
+                _guard.swallow("start", fault)
+        self._open.append(point)
+
+    def __exit__(
+        self, etype: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            point = self._take()
+            if point is not None:
+                opentracing_compat.get_tracer().close_point(point, fault=value)
+        except Exception as fault:
+            _guard.swallow("stop", fault)
+
+    def _take(self) -> Point | None:
+        """What this flow entered last. Where its trace was left meanwhile, an untraced entry, else the last at all."""
+        node = scope.current.get()
+        while node is not None and node not in self._open:
+            node = node.parent
+        if node is None and None not in self._open:
+            return self._open.pop()
+        self._open.remove(node)
+        return node
+
+
+class _Profiler:
+    """A view on the trace of a flow of control.
+
+    It follows the flow that it was got in. Where that trace is not the current one (another thread, say, or an object
+    made by hand) it stands at the point where it was made, and its own ``start`` and ``stop`` move only itself.
+    """
+
+    __slots__ = ("_point",)
+
+    def __init__(self, hmac_key: str, base_id: str | None = None, parent_id: str | None = None) -> None:
+        self._point = Point(None, None, Origin.from_osprofiler(hmac_key, base_id, parent_id))
+
+    @classmethod
+    def at(cls, point: Point) -> _Profiler:
+        """The view that stands at *point*."""
+        view = cls.__new__(cls)
+        view._point = point
+        return view
+
+    def _here(self) -> Point:
+        here = scope.current.get()
+        return here if here is not None and here.origin is self._point.origin else self._point
+
+    @property
+    def hmac_key(self) -> str | None:
+        """The key that signs this trace's headers; None where a trace was started without keys."""
+        return self._point.origin.hmac_key
+
+    def get_base_id(self) -> str:
+        """The id that all points of the trace share."""
+        return self._point.origin.base_id
+
+    def get_parent_id(self) -> str:
+        """The id of the point above the current one; the base id where there is none."""
+        here = self._here()
+        return here.origin.base_id if here.span is None else here.span.parent_point_id
+
+    def get_id(self) -> str:
+        """The id of the current point; where none is open, of the remote parent, else the base id."""
+        return self._here().id()
+
+    def get_shorten_id(self, uuid_id: str | int) -> str:
+        """The 64-bit span id of a point's id, in hexadecimal without leading zeros."""
+        value = uuid_id & (1 << 64) - 1 if isinstance(uuid_id, int) else ids.span_id_of(uuid_id)
+        return format(value, "x")
+
+    def start(self, name: str, info: Mapping[str, Any] | None = None) -> None:
+        """Open a trace point, as :func:`start` does."""
+        if self._here() is not self._point or scope.current.get() is self._point:
+            start(name, info)
+        elif self._point.origin.flags & SAMPLED:
+            with _guard.Harmless("start"), scope.entered(self._point):
+                self._point = opentracing_compat.get_tracer().open_point(self._point, name, info)
+
+    def stop(self, info: Mapping[str, Any] | None = None) -> None:
+        """Close the innermost open trace point, as :func:`stop` does."""
+        if self._here() is not self._point or scope.current.get() is self._point:
+            stop(info)
+        elif self._point.span is not None and self._point.parent is not None:
+            point, self._point = self._point, self._point.parent
+            with _guard.Harmless("stop"):
+                opentracing_compat.get_tracer().close_point(point, info)
