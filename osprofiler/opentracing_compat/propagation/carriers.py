@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where fields stand: WSGI's environment, and dictionaries whose keys may be in any case.
+
+A carrier is a read-only mapping from field names in lower case to text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from osprofiler import _guard
+
+_HTTP = "HTTP_"
+
+
+class Environ(Mapping[str, str]):
+    """The request headers in a WSGI environment. Nothing is copied: most requests carry no trace."""
+
+    __slots__ = ("_environ",)
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        self._environ = environ
+
+    def __getitem__(self, name: str) -> str:
+        value = self._environ[environ_key(name)]
+        if not isinstance(value, str):
+            raise KeyError(name)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        for key, value in self._environ.items():
+            if key.startswith(_HTTP) and isinstance(value, str):
+                yield key[len(_HTTP) :].replace("_", "-").lower()
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def environ_key(name: str) -> str:
+    """Under which key PEP 3333 has the request header *name*."""
+    return _HTTP + name.replace("-", "_").upper()
+
+
+def fields(carrier: Mapping[Any, Any]) -> dict[str, str]:
+    """The text fields of any dictionary, by name in lower case.
+
+    A name that comes twice in different case is ambiguous: it counts as malformed, and as absent.
+    """
+    found: dict[str, str] = {}
+    twice: set[str] = set()
+    for key, value in carrier.items():
+        if isinstance(key, str) and isinstance(value, str):
+            name = key.lower()
+            if name in found:
+                twice.add(name)
+            found[name] = value
+    for name in twice:
+        del found[name]
+        _guard.count("malformed")
+    return found

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the wire formats have in common: how ids stand in them, and how a field that is none of theirs is refused.
+
+A format module is pure and strict: text in, ids out, or :class:`Malformed`. Header case and envelopes are the
+carrier's (``carriers``); what a bad field leads to is decided once, in the package.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+#: Longest field that is looked at, in characters. Every field of ours is far shorter.
+MAX_FIELD_CHARS = 4096
+
+
+class Malformed(ValueError):
+    """The field is there and is not this format."""
+
+
+class Remote(NamedTuple):
+    """A span of another process, as a wire shows it."""
+
+    trace_id: int  # 1 .. 2**128-1
+    span_id: int  # 1 .. 2**64-1
+    flags: int  # one byte, as Jaeger's: 1 sampled, 2 debug
+
+
+def bounded(text: str) -> str:
+    """*text* itself; raises Malformed where it is longer than any field may be."""
+    if len(text) > MAX_FIELD_CHARS:
+        raise Malformed(f"a field of {len(text)} characters")
+    return text

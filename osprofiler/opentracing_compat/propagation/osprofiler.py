@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""osprofiler's own signed pair, ``X-Trace-Info`` and ``X-Trace-HMAC``, exactly as every release of it has them.
+
+The one is base64url of JSON with ``base_id`` and ``parent_id``; the other its HMAC-SHA-1 in hexadecimal. A parent
+equal to the base says that there is no point above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from osprofiler import _utils
+from osprofiler.opentracing_compat.propagation.formats import Malformed, bounded
+from osprofiler.opentracing_compat.scope import Origin
+
+TRACE_INFO = "X-Trace-Info"
+TRACE_HMAC = "X-Trace-HMAC"
+
+_MAX_ID_CHARS = 1024
+
+
+def decode(info: str, signature: str, keys: Sequence[str]) -> Origin | None:
+    """Read the pair; None where it is not signed with one of *keys*. Raises Malformed where it is, and is no pair."""
+    trace_info = _utils.signed_unpack(bounded(info), bounded(signature), keys)
+    if trace_info is None:
+        return None
+    if not is_trace_info(trace_info):
+        raise Malformed("not an X-Trace-Info")
+    return Origin.from_osprofiler(trace_info["hmac_key"], trace_info["base_id"], trace_info.get("parent_id"))
+
+
+def encode(base_id: str, point_id: str, key: str) -> dict[str, str]:
+    """Write the pair for what is called under the point *point_id*."""
+    packed, signature = _utils.signed_pack({"base_id": base_id, "parent_id": point_id}, key)
+    return {TRACE_INFO: packed.decode("ascii"), TRACE_HMAC: signature or ""}
+
+
+def is_trace_info(value: Any) -> bool:
+    """Whether *value* has stock's keys (``hmac_key``, ``base_id`` and maybe ``parent_id``), no others, and ids in
+    them.
+    """
+    if not isinstance(value, dict) or not {"base_id", "hmac_key"} <= value.keys() <= {
+        "base_id",
+        "hmac_key",
+        "parent_id",
+    }:
+        return False
+    base_id, parent_id = value["base_id"], value.get("parent_id")
+    return (
+        isinstance(base_id, str)
+        and 0 < len(base_id) <= _MAX_ID_CHARS
+        and (parent_id is None or (isinstance(parent_id, str) and len(parent_id) <= _MAX_ID_CHARS))
+    )

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tracing of python-requests: each HTTP request that it sends is a trace point, and carries the trace on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from osprofiler import _guard, opentracing_compat, web
+from osprofiler.opentracing_compat import scope
+from osprofiler.opentracing_compat.scope import Point
+
+__all__ = ["disable", "enable", "send"]
+
+LOG = logging.getLogger(__name__)
+
+_PORTS = {"http": 80, "https": 443}
+
+#: The ``HTTPAdapter.send`` that :func:`send` stands for, once tracing has been turned on.
+_FUNC: Callable[..., Any] | None = None
+_installed = False
+_on = False
+
+
+def enable() -> None:
+    """Trace what requests sends from now on; a second call changes nothing."""
+    global _FUNC, _installed, _on
+    try:
+        from requests.adapters import HTTPAdapter
+    except ImportError:
+        LOG.warning("trace_requests: python-requests is not installed; nothing to trace")
+        return
+    # Where somebody else has wrapped ours since, ours is still in there: wrapping again would call it in circles.
+    if not _installed or HTTPAdapter.send is _FUNC:
+        _FUNC = HTTPAdapter.send
+        HTTPAdapter.send = send  # type: ignore[method-assign]
+        _installed = True
+    _on = True
+
+
+def disable() -> None:
+    """Stop tracing what requests sends."""
+    global _installed, _on
+    _on = False
+    if _installed:
+        from requests.adapters import HTTPAdapter
+
+        if HTTPAdapter.send is send and _FUNC is not None:
+            HTTPAdapter.send = _FUNC  # type: ignore[method-assign]
+            _installed = False
+
+
+def send(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
+    """``HTTPAdapter.send`` with a trace point around it, whose context goes with *request*."""
+    function = _FUNC or _plain_send()
+    here = scope.current.get()
+    if here is None or not (_on or _FUNC is None):
+        return function(self, request, *args, **kwargs)
+    point = _open(here, request)
+    try:
+        response = function(self, request, *args, **kwargs)
+    except BaseException as fault:
+        _close(point, None, fault)
+        raise
+    _close(point, response, None)
+    return response
+
+
+def _plain_send() -> Callable[..., Any]:
+    from requests.adapters import HTTPAdapter
+
+    return HTTPAdapter.send
+
+
+def _open(here: Point, request: Any) -> Point | None:
+    """Open the request's point, if its trace is sampled, and put the headers of what is current on the request."""
+    point = None
+    with _guard.Harmless("requests.start"):
+        if here.origin.sampled:
+            url = urlsplit(request.url)
+            point = opentracing_compat.get_tracer().open_point(
+                here, url.scheme, _info(request.method, url), tags=_tags(request.method, url)
+            )
+        request.headers.update(web.get_trace_id_headers())
+    return point
+
+
+def _info(method: str, url: SplitResult) -> dict[str, Any]:
+    return {
+        "requests": {
+            "method": method,
+            "query": url.query,
+            "path": url.path,
+            "hostname": url.hostname,
+            "port": url.port or _PORTS.get(url.scheme, ""),
+            "scheme": url.scheme,
+        }
+    }
+
+
+def _tags(method: str, url: SplitResult) -> dict[str, Any]:
+    return {
+        "span.kind": "client",
+        "component": "requests",
+        "http.method": method,
+        # Without the query, which may hold a token, and without user and password.
+        "http.url": f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}",
+        "peer.hostname": url.hostname or "",
+        "peer.port": url.port or _PORTS.get(url.scheme, 0),
+    }
+
+
+def _close(point: Point | None, response: Any, fault: BaseException | None) -> None:
+    if point is None or point.span is None:
+        return
+    with _guard.Harmless("requests.stop"):
+        info = None
+        if response is not None:
+            info = {"requests": {"status_code": response.status_code}}
+            point.span.set_tag("http.status_code", response.status_code)
+            if response.status_code >= 500:
+                point.span.set_tag("error", True)
+        opentracing_compat.get_tracer().close_point(point, info, fault)

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tracing of SQLAlchemy: each statement that an engine executes is a trace point.
+
+The point of a statement is kept with its connection and its execution context. So an error that comes before the
+statement was begun, or after it was done, closes nobody else's point, and one statement inside another (an event
+listener's, say) has a point of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from osprofiler import _guard, opentracing_compat
+from osprofiler.opentracing_compat import scope
+from osprofiler.opentracing_compat.scope import Point
+from osprofiler.opentracing_compat.values import Budget, clean, text
+
+__all__ = ["add_tracing", "disable", "enable", "handle_error", "wrap_session"]
+
+#: How much of a statement, of its parameters and of its rows a trace point keeps, in characters.
+STATEMENT_CHARS = 65536
+PARAMS_CHARS = 16384
+RESULT_CHARS = 16384
+#: How many rows a trace point shows at most, where rows are asked for.
+RESULT_ROWS = 100
+
+_MARK = "_osprofiler_traced"
+_OPEN = "_osprofiler_open"
+
+_DISABLED = False
+
+
+def disable() -> None:
+    """Stop tracing statements, also of engines that were instrumented before."""
+    global _DISABLED
+    _DISABLED = True
+
+
+def enable() -> None:
+    """Trace the statements of the engines that are instrumented (the state at start)."""
+    global _DISABLED
+    _DISABLED = False
+
+
+def add_tracing(sqlalchemy: Any, engine: Any, name: str, hide_result: bool = True) -> None:
+    """Instrument *engine* (an ``Engine`` or ``AsyncEngine``); a second call for the same one changes nothing.
+
+    *sqlalchemy* is the module, *name* that of the trace points. Without *hide_result* a point shows the first rows
+    that its statement returned; the application still gets all of them. Does nothing while tracing of statements is
+    disabled.
+    """
+    if _DISABLED:
+        return
+    with _guard.Harmless("sqlalchemy.add_tracing"):
+        engine = getattr(engine, "sync_engine", engine)
+        if _MARK in vars(engine):
+            return
+        listen = sqlalchemy.event.listen
+        listen(engine, "before_cursor_execute", _before_cursor_execute(name))
+        listen(engine, "after_cursor_execute", _after_cursor_execute(hide_result=hide_result))
+        listen(engine, "handle_error", handle_error)
+        setattr(engine, _MARK, True)
+
+
+@contextlib.contextmanager
+def wrap_session(sqlalchemy: Any, sess: Any) -> Iterator[Any]:
+    """Enter the session *sess*, with its engine instrumented under the name ``db``."""
+    with sess as session:
+        bind = getattr(session, "bind", None)
+        if bind is not None:
+            add_tracing(sqlalchemy, getattr(bind, "engine", bind), "db")
+        yield session
+
+
+def _before_cursor_execute(name: str) -> Callable[..., None]:
+    """A listener that opens a statement's point."""
+
+    def handler(conn: Any, cursor: Any, statement: Any, params: Any, context: Any, executemany: Any) -> None:
+        here = scope.current.get()
+        if here is None or _DISABLED or not here.origin.sampled:
+            return
+        with _guard.Harmless("sqlalchemy.start"):
+            points, info, tags = vars(conn).setdefault(_OPEN, []), _info(statement, params), _tags(conn)
+            points.append((context, opentracing_compat.get_tracer().open_point(here, name, info, tags=tags)))
+
+    return handler
+
+
+def _after_cursor_execute(hide_result: bool = True) -> Callable[..., None]:
+    """A listener that closes a statement's point."""
+
+    def handler(conn: Any, cursor: Any, statement: Any, params: Any, context: Any, executemany: Any) -> None:
+        if not getattr(conn, _OPEN, None):
+            return
+        rows = None
+        if not hide_result and _can_peek(cursor, context):
+            # The database's own errors on fetching are the application's, as they would be one line later.
+            rows = cursor.fetchmany(RESULT_ROWS)
+            context.cursor_fetch_strategy = _strategy()(cursor, context.execution_options, initial_buffer=deque(rows))
+        with _guard.Harmless("sqlalchemy.stop"):
+            point = _take(conn, context)
+            if point is None:
+                return
+            info = None if hide_result else {"db": {"result": _shown(rows), "rowcount": cursor.rowcount}}
+            opentracing_compat.get_tracer().close_point(point, info)
+
+    return handler
+
+
+def handle_error(exception_context: Any) -> None:
+    """A listener that closes the point of a statement that failed, as an error, if it has one that is open."""
+    with _guard.Harmless("sqlalchemy.error"):
+        point = _take(exception_context.connection, exception_context.execution_context)
+        if point is None:
+            return
+        fault = exception_context.original_exception
+        cause = fault.__cause__
+        info = {
+            "db": {
+                "original_exception": text(fault, STATEMENT_CHARS),
+                "chained_exception": "" if cause is None else text(cause, STATEMENT_CHARS),
+            }
+        }
+        opentracing_compat.get_tracer().close_point(point, info, fault)
+
+
+def _take(conn: Any, context: Any) -> Point | None:
+    """The open point of the statement that is executed in *context*; from now on it has none."""
+    if conn is None:  # there is no connection: making one has failed
+        return None
+    points: list[tuple[Any, Point]] = vars(conn).get(_OPEN, [])
+    for i in range(len(points) - 1, -1, -1):
+        if points[i][0] is context:
+            point = points[i][1]
+            del points[i:]  # what is above failed in a way that no listener was told of
+            return point
+    return None
+
+
+def _info(statement: Any, params: Any) -> dict[str, Any]:
+    return {"db": {"statement": clean(str(statement), STATEMENT_CHARS), "params": Budget(PARAMS_CHARS).freeze(params)}}
+
+
+def _tags(conn: Any) -> dict[str, Any]:
+    url = conn.engine.url
+    tags = {
+        "span.kind": "client",
+        "component": "sqlalchemy",
+        "db.type": "sql",
+        "db.instance": url.database,
+        "db.user": url.username,
+        "peer.hostname": url.host,
+        "peer.port": url.port,
+    }
+    return {key: value for key, value in tags.items() if value is not None}
+
+
+@functools.cache
+def _strategy() -> Any:
+    from sqlalchemy.engine.cursor import BufferedRowCursorFetchStrategy
+
+    return BufferedRowCursorFetchStrategy
+
+
+def _can_peek(cursor: Any, context: Any) -> bool:
+    """Whether rows can be read ahead and still reach the application: those of a plain query, not streamed."""
+    with _guard.Harmless("sqlalchemy.peek"):
+        from sqlalchemy.engine.cursor import _DEFAULT_FETCH
+
+        return (
+            cursor.description is not None
+            and context is not None
+            and context.cursor_fetch_strategy is _DEFAULT_FETCH
+            and not (context.isinsert or context.isupdate or context.isdelete or context._is_server_side)
+            and _strategy() is not None
+        )
+    return False
+
+
+def _shown(rows: Any) -> str | None:
+    return None if rows is None else text([tuple(row) for row in rows], RESULT_CHARS)

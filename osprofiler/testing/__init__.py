@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Conformance kits, shipped: third parties subclass them for drivers, propagators and execution models of their own."""

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The conformance kit for propagators: what every codec that a tracer injects and extracts with must do.
+
+Subclass :class:`PropagatorKit` (or :class:`TextPropagatorKit` for dictionaries) in a test module and give it the
+fixture ``codec``: an object with jaeger-client's ``inject(span_context, carrier)`` and ``extract(carrier)``.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import opentracing
+import pytest
+
+from osprofiler.opentracing_compat.span import SpanContext
+
+#: (trace id, span id, parent id, flags), at the ends of their ranges.
+EDGES = [
+    (1, 1, None, 0),
+    ((1 << 64) - 1, (1 << 64) - 1, (1 << 64) - 1, 1),
+    (1 << 64, 1 << 63, 1, 1),
+    ((1 << 128) - 1, 0x0F, None, 1),
+    (0x0AF7651916CD43DD8448EB211C80319C, 0xB7AD6B7169203331, 2, 1),
+]
+
+
+class PropagatorKit:
+    """For any carrier: override :meth:`empty`, :meth:`wrong` and :meth:`damaged` where it is no ``bytearray``."""
+
+    @pytest.fixture
+    def codec(self) -> Any:
+        raise NotImplementedError("give the kit a fixture named codec")
+
+    def empty(self) -> Any:
+        """A carrier that carries nothing."""
+        return bytearray()
+
+    def wrong(self) -> list[Any]:
+        """What is no carrier."""
+        return [None, 1, "text", {}]
+
+    def damaged(self, carrier: Any) -> Iterator[Any]:
+        """Carriers that were *carrier* before something happened to them."""
+        chance = random.Random(1)
+        for cut in range(len(carrier)):
+            yield bytearray(carrier[:cut])
+        for _ in range(500):
+            changed = bytearray(carrier)
+            changed[chance.randrange(len(changed))] = chance.randrange(256)
+            yield changed
+
+    @pytest.mark.parametrize("ids", EDGES)
+    def test_what_is_injected_is_extracted(self, codec: Any, ids: tuple[int, int, int | None, int]) -> None:
+        trace_id, span_id, parent_id, flags = ids
+        carrier = self.empty()
+        codec.inject(SpanContext(trace_id, span_id, parent_id, flags), carrier)
+        found = codec.extract(carrier)
+        assert (found.trace_id, found.span_id, found.flags & 1) == (trace_id, span_id, flags)
+
+    def test_an_empty_carrier_carries_nothing(self, codec: Any) -> None:
+        assert codec.extract(self.empty()) is None
+
+    def test_what_is_no_carrier_is_refused(self, codec: Any) -> None:
+        for carrier in self.wrong():
+            with pytest.raises(opentracing.InvalidCarrierException):
+                codec.extract(carrier)
+            with pytest.raises(opentracing.InvalidCarrierException):
+                codec.inject(SpanContext(1, 2, None, 1), carrier)
+
+    def test_damage_never_raises_and_never_makes_impossible_ids(self, codec: Any) -> None:
+        carrier = self.empty()
+        codec.inject(SpanContext((1 << 127) + 5, (1 << 63) + 7, 9, 1, {"key": "value"}), carrier)
+        for damaged in self.damaged(carrier):
+            found = codec.extract(damaged)
+            if found is None:
+                continue
+            assert 0 <= (found.trace_id or 0) < 1 << 128
+            assert 0 <= (found.span_id or 0) < 1 << 64
+            assert bool(found.trace_id) == bool(found.span_id), "a trace without a span, or the other way round"
+            assert 0 <= (found.flags or 0) < 256
+
+
+class TextPropagatorKit(PropagatorKit):
+    """For carriers that are dictionaries from names to text."""
+
+    def empty(self) -> Any:
+        return {}
+
+    def wrong(self) -> list[Any]:
+        return [None, 1, "text", bytearray()]
+
+    def damaged(self, carrier: Any) -> Iterator[Any]:
+        chance = random.Random(1)
+        for name, value in carrier.items():
+            yield {key: text for key, text in carrier.items() if key != name}
+            for damaged in ("", " ", value * 2, f"{value},{value}", value[:-1], value + "\n", None, 7, value.encode()):
+                yield {**carrier, name: damaged}
+            for _ in range(100):
+                at = chance.randrange(len(value))
+                yield {**carrier, name: value[:at] + chance.choice("\0 %:-_xg\u0661\ud800") + value[at + 1 :]}
+        yield {None: "1", 7: "2", b"uber-trace-id": b"3"}
+
+    def test_names_are_found_in_any_case(self, codec: Any) -> None:
+        carrier = self.empty()
+        codec.inject(SpanContext(5, 6, None, 1), carrier)
+        for change in (str.upper, str.lower, str.title):
+            found = codec.extract({change(name): value for name, value in carrier.items()})
+            assert (found.trace_id, found.span_id) == (5, 6)
+
+    def test_a_carrier_is_used_again(self, codec: Any) -> None:
+        carrier = self.empty()
+        codec.inject(SpanContext(5, 6, None, 1), carrier)
+        codec.inject(SpanContext(7, 8, None, 1), carrier)
+        found = codec.extract(carrier)
+        assert (found.trace_id, found.span_id) == (7, 8)
+
+    def test_what_else_is_in_the_carrier_stays(self, codec: Any) -> None:
+        carrier = {"Content-Type": "text/plain", "x-request-id": "req-1"}
+        codec.inject(SpanContext(5, 6, None, 1), carrier)
+        assert (carrier.pop("Content-Type"), carrier.pop("x-request-id")) == ("text/plain", "req-1")
+        assert carrier
+
+    def test_baggage_travels(self, codec: Any) -> None:
+        carrier = self.empty()
+        codec.inject(SpanContext(5, 6, None, 1, {"user": "Zo\u00eb & co", "n": "1"}), carrier)
+        assert codec.extract(carrier).baggage == {"user": "Zo\u00eb & co", "n": "1"}
+
+    def test_a_field_that_comes_twice_counts_as_absent(self, codec: Any) -> None:
+        carrier = self.empty()
+        codec.inject(SpanContext(5, 6, None, 1), carrier)
+        other = {name.upper(): value for name, value in carrier.items()}
+        found = codec.extract({**{name.lower(): value for name, value in carrier.items()}, **other})
+        assert found is None or not found.trace_id

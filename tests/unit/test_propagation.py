@@ -1,0 +1,333 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is written for a point, and which of what came counts: signed text, signed pair, foreign, nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import opentracing
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from osprofiler import _guard, _settings, opentracing_compat, profiler, web
+from osprofiler.opentracing_compat import propagation, scope
+from osprofiler.opentracing_compat.propagation import osprofiler, signed
+from osprofiler.opentracing_compat.scope import Origin, Point
+from tests.unit.span_kit import Recorder, spans  # noqa: F401
+
+BASE, PARENT = "5b0d2c6a-0b2f-4d7c-9e61-8f1f4c9f0a11", "5b0d2c6a-0b2f-4d7c-a7a2-2d4d4a3a9c22"
+JAEGER = {"uber-trace-id": "4bf92f3577b34da6a3ce929d0e0e4736:f067aa0ba902b7:0:1"}
+W3C = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
+B3 = {"b3": "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-1"}
+KEYS = ("K",)
+
+
+def lower(fields: dict[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in fields.items()}
+
+
+def pair(base: str = BASE, parent: str = PARENT, key: str = "K") -> dict[str, str]:
+    return lower(osprofiler.encode(base, parent, key))
+
+
+def sealed(base: str = BASE, parent: str | None = PARENT, key: str = "K", flags: int = 1) -> dict[str, str]:
+    origin = Origin.from_osprofiler(key, base, parent, flags=flags)
+    return {"x-trace-context": signed.encode(Point(None, None, origin))}
+
+
+# Writing
+
+
+def test_a_traced_request_carries_the_pair_first_then_the_rest(spans: Recorder) -> None:  # noqa: F811
+    profiler.init("K", BASE, PARENT)
+    with profiler.Trace("point"):
+        fields = web.get_trace_id_headers()
+        point = scope.current.get()
+        assert point is not None
+        assert point.span is not None
+        trace, span = point.origin.trace_id, point.span.span_id
+        parent = point.span.parent_span_id
+        assert list(fields) == ["X-Trace-Info", "X-Trace-HMAC", "X-Trace-Context", "uber-trace-id", "traceparent"]
+        assert fields["uber-trace-id"] == f"{trace:x}:{span:x}:{parent:x}:1"
+        assert fields["traceparent"] == f"00-{trace:032x}-{span:016x}-01"
+        for part in (pair_of(fields), {"x-trace-context": fields["X-Trace-Context"]}):
+            found = propagation.read(part, KEYS)
+            assert found is not None
+            assert (found.origin.base_id, found.origin.parent_id) == (BASE, point.id())
+            assert found.origin.parent_span_id == span
+    profiler.clean()
+
+
+def pair_of(fields: dict[str, str]) -> dict[str, str]:
+    return {name.lower(): fields[name] for name in ("X-Trace-Info", "X-Trace-HMAC")}
+
+
+def test_a_virtual_root_has_only_signed_fields(spans: Recorder) -> None:  # noqa: F811
+    profiler.init("K")
+    fields = web.get_trace_id_headers()
+    assert list(fields) == ["X-Trace-Info", "X-Trace-HMAC", "X-Trace-Context"]
+    for part in (pair_of(fields), {"x-trace-context": fields["X-Trace-Context"]}):
+        found = propagation.read(part, KEYS)
+        assert found is not None
+        assert found.origin.parent_span_id == 0
+    profiler.clean()
+
+
+def test_an_unsampled_trace_says_so_and_is_not_signed() -> None:
+    origin = Origin.from_ids(0xABC, 0xDEF, flags=0, hmac_key="K")
+    assert propagation.write(Point(None, None, origin)) == {
+        "uber-trace-id": "abc:def:0:0",
+        "traceparent": "00-00000000000000000000000000000abc-0000000000000def-00",
+    }
+
+
+@pytest.mark.parametrize("point", [None, scope.SUPPRESSED], ids=["no trace", "the reporter"])
+def test_nothing_is_written_without_a_trace_or_by_the_reporter(point: Point | None) -> None:
+    assert propagation.write(point) == {}
+
+
+def test_without_a_key_nothing_is_signed() -> None:
+    fields = propagation.write(Point(None, None, Origin.from_ids(1, 2)))
+    assert list(fields) == ["uber-trace-id", "traceparent"]
+
+
+@pytest.mark.parametrize(
+    ("formats", "expected"),
+    [
+        ((), []),
+        (("osprofiler",), ["X-Trace-Info", "X-Trace-HMAC", "X-Trace-Context"]),
+        (("w3c",), ["traceparent"]),
+        (("b3",), ["X-B3-TraceId", "X-B3-SpanId", "X-B3-Sampled"]),
+    ],
+)
+def test_only_the_configured_formats_are_written(
+    spans: Recorder,  # noqa: F811
+    formats: tuple[str, ...],
+    expected: list[str],
+) -> None:
+    _settings.publish(propagation=formats)
+    assert list(propagation.write(Point(None, None, Origin.from_ids(1, 2, hmac_key="K")))) == expected
+
+
+def test_baggage_goes_out_as_jaegers_headers(spans: Recorder) -> None:  # noqa: F811
+    profiler.init("K")
+    with profiler.Trace("point"):
+        point = scope.current.get()
+        assert point is not None
+        assert point.span is not None
+        point.span.set_baggage_item("tenant", "a b")
+        assert web.get_trace_id_headers()["uberctx-tenant"] == "a%20b"
+    profiler.clean()
+
+
+# Reading
+
+
+def test_our_signed_text_wins_over_the_pair() -> None:
+    other = "99999999-0b2f-4d7c-9e61-8f1f4c9f0a11"
+    found = propagation.read({**pair(base=other), **sealed()}, KEYS)
+    assert found is not None
+    assert found.origin.base_id == BASE
+
+
+@pytest.mark.parametrize(
+    "broken", [{"x-trace-context": "garbage"}, sealed(key="other"), {"x-trace-context": "a" * 9000}]
+)
+def test_the_pair_counts_where_our_text_does_not(broken: dict[str, str]) -> None:
+    found = propagation.read({**broken, **pair()}, KEYS)
+    assert found is not None
+    assert found.origin.parent_id == PARENT
+
+
+@pytest.mark.parametrize(
+    "carrier",
+    [
+        {},
+        pair(key="other"),
+        sealed(key="other"),
+        {"x-trace-info": pair()["x-trace-info"]},
+        {"x-trace-hmac": pair()["x-trace-hmac"]},
+        {**pair(), "x-trace-hmac": "\u00e9" * 40},
+        {**pair(), "x-trace-info": pair()["x-trace-info"] + "," + pair()["x-trace-info"]},
+        JAEGER,
+        W3C,
+        B3,
+        {"jaeger-debug-id": "me"},
+    ],
+)
+def test_nothing_else_counts_by_default(carrier: dict[str, str]) -> None:
+    assert propagation.read(carrier, KEYS) is None
+    assert propagation.read(carrier, ()) is None
+
+
+@pytest.mark.parametrize("carrier", [JAEGER, W3C, B3], ids=["jaeger", "w3c", "b3"])
+def test_a_trusted_foreign_context_is_continued(spans: Recorder, carrier: dict[str, str]) -> None:  # noqa: F811
+    _settings.publish(trust_incoming=True)
+    found = propagation.read(carrier, KEYS)
+    assert found is not None
+    origin = found.origin
+    assert (origin.trace_id, origin.parent_span_id, origin.sampled) == (
+        0x4BF92F3577B34DA6A3CE929D0E0E4736,
+        0xF067AA0BA902B7,
+        True,
+    )
+    assert not origin.foreign
+
+
+def test_a_trusted_context_that_is_not_sampled_stays_so(spans: Recorder) -> None:  # noqa: F811
+    _settings.publish(trust_incoming=True)
+    found = propagation.read({"traceparent": W3C["traceparent"][:-1] + "0"}, KEYS)
+    assert found is not None
+    assert not found.origin.sampled
+    assert propagation.write(Point(None, None, found.origin))["traceparent"].endswith("-00")
+
+
+def test_a_bad_foreign_field_gives_way_to_a_good_one(spans: Recorder) -> None:  # noqa: F811
+    _settings.publish(trust_incoming=True)
+    before = _guard.counters["malformed"]
+    found = propagation.read({"uber-trace-id": "garbage", **W3C}, KEYS)
+    assert found is not None
+    assert found.origin.parent_span_id == 0xF067AA0BA902B7
+    assert _guard.counters["malformed"] == before + 1
+
+
+def test_a_debug_id_begins_a_trace_where_incoming_is_trusted(spans: Recorder) -> None:  # noqa: F811
+    _settings.publish(trust_incoming=True)
+    found = propagation.read({"jaeger-debug-id": "me"}, KEYS)
+    assert found is not None
+    assert found.origin.flags == 3
+    assert found.origin.parent_span_id == 0
+    assert found.origin.foreign == {"jaeger-debug-id": "me"}
+
+
+def test_tracestate_is_carried_on_with_its_trace_only(spans: Recorder) -> None:  # noqa: F811
+    _settings.publish(trust_incoming=True)
+    state = {"tracestate": "congo=t61rcWkgMzE"}
+    found = propagation.read({**W3C, **state}, KEYS)
+    assert found is not None
+    assert propagation.write(Point(None, None, found.origin))["tracestate"] == "congo=t61rcWkgMzE"
+    other = propagation.read({**W3C, **state, "uber-trace-id": "1:2:0:1"}, KEYS)
+    assert other is not None
+    assert "tracestate" not in propagation.write(Point(None, None, other.origin))
+    hostile = propagation.read({**W3C, "tracestate": "a=1\r\nx: 1"}, KEYS)
+    assert hostile is not None
+    assert "tracestate" not in propagation.write(Point(None, None, hostile.origin))
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_foreign_ids_of_a_signed_request_are_tags_and_no_parent(
+    spans: Recorder,  # noqa: F811
+    trusted: bool,
+) -> None:
+    _settings.publish(trust_incoming=trusted)
+    found = propagation.read({**sealed(), **JAEGER, **W3C, "b3": "garbage"}, KEYS)
+    assert found is not None
+    assert found.origin.parent_id == PARENT
+    assert found.origin.foreign == {
+        "foreign.uber-trace-id": JAEGER["uber-trace-id"],
+        "foreign.traceparent": W3C["traceparent"],
+    }
+
+
+def test_unsigned_copies_of_the_same_context_are_no_foreign_ones(spans: Recorder) -> None:  # noqa: F811
+    profiler.init("K")
+    with profiler.Trace("point"):
+        found = propagation.read(lower(web.get_trace_id_headers()), KEYS)
+    profiler.clean()
+    assert found is not None
+    assert found.origin.foreign == {}
+
+
+def test_a_signed_unsampled_context_is_not_traced() -> None:
+    found = propagation.read(sealed(flags=0), KEYS)
+    assert found is not None
+    assert not found.origin.sampled
+
+
+def test_follows_travels() -> None:
+    point = Point(None, None, Origin.from_osprofiler("K", BASE, PARENT))
+    found = propagation.read(lower(propagation.write(point, follows=True)), KEYS)
+    assert found is not None
+    assert found.follows is True
+
+
+NAMES = (
+    "x-trace-info", "x-trace-hmac", "x-trace-context", "uber-trace-id", "traceparent", "tracestate", "b3",
+    "x-b3-traceid", "x-b3-spanid", "x-b3-sampled", "jaeger-debug-id", "jaeger-baggage", "uberctx-k",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+@given(
+    carrier=st.dictionaries(
+        st.sampled_from(NAMES),
+        st.one_of(
+            st.text(max_size=60),
+            st.text(alphabet="0123456789abcdef:-.=%", max_size=80),
+            st.sampled_from([*pair().values(), *sealed().values(), *JAEGER.values(), *W3C.values(), *B3.values()]),
+            st.text(min_size=4090, max_size=5000, alphabet="a1:\u00e9"),
+        ),
+        max_size=6,
+    )
+)
+def test_any_fields_are_read_without_a_fault(trusted: bool, carrier: dict[str, str]) -> None:
+    _settings.publish(trust_incoming=trusted)
+    try:
+        found = propagation.read(carrier, KEYS)
+        if found is not None:
+            assert 0 < found.origin.trace_id < 1 << 128
+            fields = propagation.write(Point(None, None, found.origin))
+            assert all(value.isprintable() for value in fields.values())
+    finally:
+        _settings.reset()
+
+
+def test_every_truncation_of_a_signed_request_is_as_absent() -> None:
+    for field, text in {**pair(), **sealed()}.items():
+        for cut in range(len(text)):
+            whole = pair() if field in pair() else {}
+            assert propagation.read({**whole, field: text[:cut]}, KEYS) is None
+
+
+# OpenTracing
+
+
+@pytest.mark.parametrize("format_", [opentracing.Format.TEXT_MAP, opentracing.Format.HTTP_HEADERS])
+def test_a_trace_point_injected_by_an_opentracing_library_is_signed_too(
+    spans: Recorder,  # noqa: F811
+    format_: str,
+) -> None:
+    _settings.publish(hmac_keys=KEYS)
+    tracer = opentracing_compat.get_tracer()
+    carrier: dict[str, str] = {}
+    profiler.init("K", BASE)
+    with profiler.Trace("point"):
+        active = tracer.active_span
+        tracer.inject(active.context, format_, carrier)
+    profiler.clean()
+    found = tracer.extract(format_, carrier)
+    assert found.origin is not None
+    assert (found.origin.base_id, found.origin.hmac_key) == (BASE, "K")
+    child: Any = tracer.start_span("child", child_of=found)
+    child.finish()
+    assert (child.origin.base_id, child.parent_span_id) == (BASE, active.span_id)
+    assert child.parent_point_id == active.uuid
+
+
+def test_extract_reads_foreign_contexts_whoever_is_trusted(spans: Recorder) -> None:  # noqa: F811
+    found = opentracing_compat.get_tracer().extract(
+        opentracing.Format.HTTP_HEADERS, {"Traceparent": W3C["traceparent"]}
+    )
+    assert (found.trace_id, found.span_id) == (0x4BF92F3577B34DA6A3CE929D0E0E4736, 0xF067AA0BA902B7)
+
+
+def test_reading_and_writing_load_no_jaeger_client() -> None:
+    program = (
+        "import sys; from osprofiler.opentracing_compat import propagation as p; from osprofiler import web;"
+        "p.read({'uber-trace-id': '1:1:0:1'}, ()); web.get_trace_id_headers();"
+        "print([name for name in ('jaeger_client', 'tornado', 'thrift', 'webob', 'requests') if name in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "[]"

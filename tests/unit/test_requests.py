@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tracing of python-requests against a real HTTP server on this host."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+from requests.adapters import HTTPAdapter
+
+from osprofiler import profiler, web
+from osprofiler import requests as traced
+from osprofiler.opentracing_compat import propagation, scope
+from osprofiler.opentracing_compat.scope import Origin, Point
+from tests.unit.span_kit import Recorder, spans  # noqa: F401
+
+KEY = "SECRET"
+
+
+class Service(http.server.ThreadingHTTPServer):
+    """Answers with the status in the path, and keeps the headers that it was sent."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.headers: list[dict[str, str]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: Service
+
+    def do_GET(self) -> None:
+        self.server.headers.append({name.lower(): value for name, value in self.headers.items()})
+        status = int(self.path.split("?")[0].rsplit("/", 1)[-1])
+        self.send_response(status)
+        if status == 302:
+            self.send_header("Location", "/200")
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    with Service() as made:
+        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield made
+        made.shutdown()
+        thread.join()
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    original = HTTPAdapter.send
+    yield
+    traced.disable()
+    assert HTTPAdapter.send is original
+
+
+@pytest.fixture
+def trace(spans: Recorder) -> Iterator[Recorder]:  # noqa: F811
+    traced.enable()
+    profiler.init(KEY)
+    yield spans
+    profiler.clean()
+
+
+def test_a_request_is_one_client_span_and_carries_its_context(service: Service, trace: Recorder) -> None:
+    port = service.server_address[1]
+    with profiler.Trace("outer"):
+        response = requests.get(service.url.replace("//", "//user:pa55@") + "/a/200", params={"q": "1"}, timeout=30)
+    assert response.text == "ok"
+    assert trace.tree() == [("outer", None), ("http", "outer")]
+    span = trace.by_name("http")
+    assert span.operation_name == "http GET"
+    assert span.info == {
+        "requests": {
+            "method": "GET",
+            "query": "q=1",
+            "path": "/a/200",
+            "hostname": "127.0.0.1",
+            "port": port,
+            "scheme": "http",
+        }
+    }
+    assert span.stop_info == {"requests": {"status_code": 200}}
+    assert span.raw_tags == {
+        "span.kind": "client",
+        "component": "requests",
+        "http.method": "GET",
+        "http.url": f"http://127.0.0.1:{port}/a/200",
+        "http.status_code": 200,
+        "peer.hostname": "127.0.0.1",
+        "peer.port": port,
+    }
+    (headers,) = service.headers
+    found = propagation.read(headers, [KEY])
+    assert found is not None
+    assert found.origin.parent_id == span.uuid
+
+
+def test_without_a_trace_a_request_is_left_alone(service: Service, spans: Recorder) -> None:  # noqa: F811
+    traced.enable()
+    requests.get(f"{service.url}/200", timeout=30)
+    assert spans.started == []
+    assert not {"x-trace-info", "uber-trace-id"} & service.headers[0].keys()
+
+
+@pytest.mark.parametrize(("status", "error"), [(404, None), (500, True), (503, True)])
+def test_5xx_is_an_error(service: Service, trace: Recorder, status: int, error: bool | None) -> None:
+    assert requests.get(f"{service.url}/{status}", timeout=30).status_code == status
+    span = trace.by_name("http")
+    assert span.raw_tags["http.status_code"] == status
+    assert span.raw_tags.get("error") is error
+
+
+def test_a_request_that_fails_ends_its_span_and_raises_the_same(trace: Recorder) -> None:
+    closed = Service()
+    url = closed.url
+    closed.server_close()
+    with profiler.Trace("outer"), pytest.raises(requests.ConnectionError):
+        requests.get(f"{url}/200", timeout=30)
+    assert trace.names() == ["http", "outer"]
+    failed, outer = trace.finished
+    assert failed.raw_tags["error"] is True
+    assert failed.stop_info is not None
+    assert failed.stop_info["etype"] == "requests.exceptions.ConnectionError"
+    assert "error" not in outer.raw_tags
+
+
+def test_each_redirect_is_a_span_of_its_own(service: Service, trace: Recorder) -> None:
+    assert requests.get(f"{service.url}/302", timeout=30).text == "ok"
+    assert [span.raw_tags["http.status_code"] for span in trace.finished] == [302, 200]
+    parents = [found.origin.parent_id for headers in service.headers if (found := propagation.read(headers, [KEY]))]
+    assert parents == [span.uuid for span in trace.finished]
+
+
+def test_a_streamed_response_is_not_read(service: Service, trace: Recorder) -> None:
+    with requests.get(f"{service.url}/200", stream=True, timeout=30) as response:
+        assert trace.names() == ["http"]
+        assert response.raw.read() == b"ok"
+
+
+def test_an_unsampled_trace_is_carried_on_without_a_span(service: Service, trace: Recorder) -> None:
+    with scope.entered(Point(None, None, Origin.from_ids(5, 6, flags=0))):
+        requests.get(f"{service.url}/200", timeout=30)
+    assert trace.started == []
+    assert service.headers[0]["uber-trace-id"] == "5:6:0:0"
+    assert "x-trace-info" not in service.headers[0]
+
+
+def test_what_delivers_spans_is_not_traced(service: Service, trace: Recorder) -> None:
+    with scope.entered(scope.SUPPRESSED):
+        requests.get(f"{service.url}/200", timeout=30)
+    assert trace.started == []
+    assert not {"x-trace-info", "uber-trace-id", "traceparent"} & service.headers[0].keys()
+
+
+def test_enable_and_disable_switch_and_may_be_repeated(service: Service, trace: Recorder) -> None:
+    seen = []
+    for switch in (traced.enable, traced.disable, traced.disable, traced.enable, traced.enable):
+        switch()
+        before = len(trace.finished)
+        requests.get(f"{service.url}/200", timeout=30)
+        seen.append(len(trace.finished) - before)
+    assert seen == [1, 0, 0, 1, 1]
+
+
+def test_a_wrapper_put_on_top_by_others_stays(service: Service, trace: Recorder) -> None:
+    calls = []
+    ours = HTTPAdapter.send
+
+    def on_top(self: Any, *args: Any, **kwargs: Any) -> Any:
+        calls.append(True)
+        return ours(self, *args, **kwargs)
+
+    HTTPAdapter.send = on_top  # type: ignore[method-assign]
+    try:
+        for switch in (traced.enable, traced.disable, traced.enable):
+            switch()
+            requests.get(f"{service.url}/200", timeout=30)
+        assert HTTPAdapter.send is on_top
+    finally:
+        HTTPAdapter.send = ours  # type: ignore[method-assign]
+    assert len(calls) == 3
+    assert len(trace.finished) == 2
+
+
+def test_send_works_where_tracing_was_never_enabled(service: Service, spans: Recorder) -> None:  # noqa: F811
+    request = requests.Request("GET", f"{service.url}/200").prepare()
+    adapter = HTTPAdapter()
+    assert traced.send(adapter, request, timeout=30).status_code == 200
+    adapter.close()
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://host:99999999/", "no url", "http://\ud800/"])
+def test_an_url_that_cannot_be_read_is_requests_business(trace: Recorder, url: str) -> None:
+    trace.expected_faults.add("fault.requests.start")
+
+    def answer(self: Any, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
+        response = requests.Response()
+        response.status_code = 200
+        return response
+
+    request = requests.Request("GET", "http://x/").prepare()
+    request.url = url
+    _sending(answer, lambda: traced.send(HTTPAdapter(), request))
+
+
+def _sending(answer: Callable[..., requests.Response], act: Callable[[], requests.Response]) -> None:
+    """Run *act* where ``HTTPAdapter.send`` is *answer*, traced."""
+    traced.disable()
+    original = HTTPAdapter.send
+    HTTPAdapter.send = answer  # type: ignore[method-assign, assignment]
+    try:
+        traced.enable()
+        assert act().status_code == 200
+        traced.disable()
+    finally:
+        HTTPAdapter.send = original  # type: ignore[method-assign]
+
+
+def test_headers_of_the_caller_stay(service: Service, trace: Recorder) -> None:
+    requests.get(f"{service.url}/200", headers={"X-Auth-Token": "t", "uber-trace-id": "stale"}, timeout=30)
+    (headers,) = service.headers
+    assert headers["x-auth-token"] == "t"
+    assert headers["uber-trace-id"].startswith(f"{trace.by_name('http').trace_id:x}:")
+
+
+def test_what_is_sent_is_what_get_trace_id_headers_gives_inside(trace: Recorder) -> None:
+    sent: list[dict[str, str]] = []
+
+    def answer(self: Any, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
+        sent.append({**request.headers})
+        inside = web.get_trace_id_headers()
+        assert inside.keys() <= request.headers.keys()
+        assert inside["traceparent"] == request.headers["traceparent"]
+        response = requests.Response()
+        response.status_code = 200
+        return response
+
+    _sending(answer, lambda: requests.get("http://nowhere.invalid/", timeout=30))
+    assert sent

@@ -1,0 +1,630 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The middleware without a server: what is traced, what a piece of a request sees, and that nothing is left behind."""
+
+from __future__ import annotations
+
+import gc
+import io
+import sys
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+from wsgiref.util import FileWrapper, setup_testing_defaults
+from wsgiref.validate import validator
+
+import pytest
+import webob
+import webob.dec
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jaeger_client.sampler import ConstSampler
+
+from osprofiler import _guard, _settings, opentracing_compat, profiler, web
+from osprofiler._utils import signed_pack
+from osprofiler.opentracing_compat import scope
+from tests.unit.span_kit import Recorder, spans  # noqa: F401
+
+KEY = "SECRET"
+BASE, PARENT = "5b0d2c6a-0b2f-4d7c-9e61-8f1f4c9f0a11", "5b0d2c6a-0b2f-4d7c-a7a2-2d4d4a3a9c22"
+
+Environ = dict[str, Any]
+App = Callable[..., Iterable[bytes]]
+
+
+@pytest.fixture(autouse=True)
+def _as_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "_ENABLED", None)
+    monkeypatch.setattr(web, "_HMAC_KEYS", None)
+
+
+def headers(base: str = BASE, parent: str = PARENT, key: str = KEY) -> dict[str, str]:
+    info, signature = signed_pack({"base_id": base, "parent_id": parent}, key)
+    return {"HTTP_X_TRACE_INFO": info.decode(), "HTTP_X_TRACE_HMAC": signature or ""}
+
+
+def environ(traced: bool = True, **more: Any) -> Environ:
+    made: Environ = dict(more)
+    setup_testing_defaults(made)
+    return {**made, **(headers() if traced else {})}
+
+
+class Server:
+    """What a WSGI server does, in steps."""
+
+    def __init__(self) -> None:
+        self.status: str | None = None
+        self.written: list[bytes] = []
+
+    def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        if exc_info and self.written:
+            raise exc_info[1]
+        self.status = status
+        return self.written.append
+
+
+def ask(app: App, env: Environ | None = None) -> tuple[str | None, bytes]:
+    server = Server()
+    body = app(env if env is not None else environ(), server.start_response)
+    try:
+        data = b"".join(body)
+    finally:
+        if hasattr(body, "close"):
+            body.close()
+    return server.status, b"".join(server.written) + data
+
+
+def middleware(app: App, **arguments: Any) -> web.WsgiMiddleware:
+    return web.WsgiMiddleware(app, hmac_keys=KEY, enabled=True, **arguments)
+
+
+def plain(env: Environ, start_response: Any) -> Iterable[bytes]:
+    with profiler.Trace("inside"):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"answer"]
+
+
+# What is traced
+
+
+def test_a_signed_request_is_one_server_span_under_its_caller(spans: Recorder) -> None:  # noqa: F811
+    env = environ(
+        PATH_INFO="/servers/\xc3\xa9 x", QUERY_STRING="limit=1", SCRIPT_NAME="/v2", HTTP_HOST="user:pw@api:8774"
+    )
+    assert ask(middleware(plain), env) == ("200 OK", b"answer")
+    assert spans.tree() == [("wsgi", None), ("inside", "wsgi")]
+    span = spans.by_name("wsgi")
+    assert (span.origin.base_id, span.parent_point_id) == (BASE, PARENT)
+    assert span.operation_name == "wsgi GET"
+    assert span.info == {
+        "request": {"path": "/v2/servers/%C3%A9%20x", "query": "limit=1", "method": "GET", "scheme": "http"}
+    }
+    assert span.raw_tags == {
+        "span.kind": "server",
+        "component": "wsgi",
+        "http.method": "GET",
+        "http.url": "http://api:8774/v2/servers/%C3%A9%20x",
+        "http.status_code": 200,
+    }
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        environ(traced=False),
+        {**environ(), "HTTP_X_TRACE_HMAC": "0" * 40},
+        {**environ(), **headers(key="other")},
+        {**environ(), "HTTP_X_TRACE_INFO": 5},
+        environ(traced=False, HTTP_UBER_TRACE_ID="1:2:0:1", HTTP_TRACEPARENT="garbage"),
+    ],
+)
+def test_other_requests_are_not(spans: Recorder, env: Environ) -> None:  # noqa: F811
+    assert ask(middleware(plain), env) == ("200 OK", b"answer")
+    assert spans.started == []
+
+
+@pytest.mark.parametrize(
+    ("own", "switch", "traced"),
+    [
+        (False, None, False),
+        (True, None, True),
+        (False, lambda: web.enable(KEY), True),
+        (True, web.disable, False),
+        (True, lambda: web.enable("other"), False),
+        (True, lambda: web.enable(), True),
+        (True, lambda: _settings.publish(enabled=False), False),
+        ("false", None, False),
+        ("yes", None, True),
+    ],
+)
+def test_switches(spans: Recorder, own: bool, switch: Callable[[], object] | None, traced: bool) -> None:  # noqa: F811
+    app = web.WsgiMiddleware(plain, hmac_keys=KEY, enabled=own)
+    if switch is not None:
+        switch()
+    assert ask(app) == ("200 OK", b"answer")
+    assert bool(spans.started) is traced
+
+
+def test_without_keys_nobody_can_ask(spans: Recorder) -> None:  # noqa: F811
+    env = {**environ(), **headers(key="")}
+    ask(web.WsgiMiddleware(plain, enabled=True), env)
+    ask(web.WsgiMiddleware(plain, hmac_keys="", enabled=True))
+    assert spans.started == []
+
+
+def test_any_of_several_keys_counts(spans: Recorder) -> None:  # noqa: F811
+    ask(web.WsgiMiddleware(plain, hmac_keys=f"new, {KEY}", enabled=True))
+    assert spans.by_name("wsgi").origin.hmac_key == KEY
+
+
+def test_the_factory_takes_what_older_configurations_hold(spans: Recorder) -> None:  # noqa: F811
+    filter_ = web.WsgiMiddleware.factory(
+        {"here": "/etc"}, hmac_keys=KEY, enabled="yes", project="p", service="s", connection_string="redis://x"
+    )
+    app = filter_(plain)
+    assert isinstance(app, web.WsgiMiddleware)
+    assert (app.name, app.enabled, app.hmac_keys) == ("wsgi", True, [KEY])
+    ask(app)
+    assert spans.names() == ["inside", "wsgi"]
+
+
+@pytest.mark.parametrize("method", ["PURGE", "x" * 5000, "GET\r\n"])
+def test_a_method_made_up_does_not_make_an_operation(spans: Recorder, method: str) -> None:  # noqa: F811
+    ask(middleware(plain), environ(REQUEST_METHOD=method))
+    assert spans.by_name("wsgi").operation_name == "wsgi other"
+
+
+def test_a_sampler_begins_traces_signed_with_the_first_key(
+    spans: Recorder,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(opentracing_compat.get_tracer(), "sampler", ConstSampler(True))
+    _settings.publish(sampler="const:1")
+    carried: list[dict[str, str]] = []
+
+    def app(env: Environ, start_response: Any) -> Iterable[bytes]:
+        carried.append(web.get_trace_id_headers())
+        return plain(env, start_response)
+
+    ask(middleware(app), environ(traced=False, HTTP_TRACEPARENT=f"00-{5:032x}-{6:016x}-01"))
+    span = spans.by_name("wsgi")
+    assert span.parent_span_id == 0
+    assert span.origin.hmac_key == KEY
+    assert span.raw_tags["foreign.traceparent"] == f"00-{5:032x}-{6:016x}-01"
+    assert span.raw_tags["sampler.type"] == "const"
+    assert "X-Trace-Info" in carried[0]
+
+
+def test_a_sampler_that_says_no(spans: Recorder) -> None:  # noqa: F811
+    _settings.publish(sampler="const:0")
+    assert ask(middleware(plain), environ(traced=False)) == ("200 OK", b"answer")
+    assert spans.started == []
+
+
+def test_a_trusted_unsampled_request_is_carried_on_untraced(spans: Recorder) -> None:  # noqa: F811
+    _settings.publish(trust_incoming=True)
+    seen: list[Any] = []
+
+    def app(env: Environ, start_response: Any) -> Iterator[bytes]:
+        seen.append((profiler.get(), web.get_trace_id_headers()))
+        start_response("200 OK", [])
+        yield b"a"
+        seen.append((profiler.get(), web.get_trace_id_headers()))
+        yield b"b"
+
+    ask(middleware(app), environ(traced=False, HTTP_UBER_TRACE_ID="5:6:0:0"))
+    carried = {"uber-trace-id": "5:6:0:0", "traceparent": f"00-{5:032x}-{6:016x}-00"}
+    assert seen == [(None, carried), (None, carried)]
+    assert spans.started == []
+
+
+def test_a_trusted_sampled_request_is_continued(spans: Recorder) -> None:  # noqa: F811
+    _settings.publish(trust_incoming=True)
+    ask(middleware(plain), environ(traced=False, HTTP_UBER_TRACE_ID="5:6:0:1"))
+    span = spans.by_name("wsgi")
+    assert (span.trace_id, span.parent_span_id) == (5, 6)
+
+
+def test_a_second_middleware_in_the_pipeline_nests(spans: Recorder) -> None:  # noqa: F811
+    ask(middleware(middleware(plain)))
+    assert spans.tree() == [("wsgi", None), ("wsgi", "wsgi"), ("inside", "wsgi")]
+
+
+def test_an_untraced_request_sees_nothing_of_what_the_worker_still_has(spans: Recorder) -> None:  # noqa: F811
+    left = profiler.init(KEY)
+    ask(middleware(plain), environ(traced=False))
+    assert spans.started == []
+    current = profiler.get()
+    assert current is not None
+    assert current.get_base_id() == left.get_base_id()
+    profiler.clean()
+
+
+def test_a_request_inside_a_span_of_the_process_stays_in_it(
+    spans: Recorder,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(opentracing_compat.get_tracer(), "sampler", ConstSampler(True))
+    with opentracing_compat.get_tracer().start_active_span("outer") as outer:
+        ask(middleware(plain), environ(traced=False))
+    assert [span.operation_name for span in spans.finished] == ["inside", "outer"]
+    assert spans.finished[0].parent_span_id == outer.span.span_id
+
+
+# How it ends
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [("200 OK", None), ("404 Not Found", None), ("503 Out", True), ("odd", None)]
+)
+def test_the_status_is_a_tag_and_5xx_an_error(spans: Recorder, status: str, error: bool | None) -> None:  # noqa: F811
+    def app(env: Environ, start_response: Any) -> Iterable[bytes]:
+        start_response(status, [])
+        return [b""]
+
+    ask(middleware(app))
+    span = spans.by_name("wsgi")
+    assert span.raw_tags.get("error") is error
+    assert span.raw_tags.get("http.status_code") == (int(status[:3]) if status != "odd" else None)
+
+
+class Broken(RuntimeError):
+    pass
+
+
+def raises_at_once(env: Environ, start_response: Any) -> Iterable[bytes]:
+    raise env["fault"]
+
+
+def raises_before_the_first_chunk(env: Environ, start_response: Any) -> Iterator[bytes]:
+    raise env["fault"]
+    yield b""
+
+
+def raises_in_the_body(env: Environ, start_response: Any) -> Iterator[bytes]:
+    start_response("200 OK", [])
+    yield b"a"
+    raise env["fault"]
+
+
+class RaisesOnClose:
+    def __init__(self, env: Environ, start_response: Any) -> None:
+        start_response("200 OK", [])
+        self.fault = env["fault"]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter([b"a"])
+
+    def close(self) -> None:
+        raise self.fault
+
+
+@pytest.mark.parametrize(
+    "app",
+    [raises_at_once, raises_before_the_first_chunk, raises_in_the_body, RaisesOnClose],
+    ids=lambda app: app.__name__,
+)
+@pytest.mark.parametrize("fault", [Broken("why"), KeyboardInterrupt(), SystemExit(3)], ids=lambda f: type(f).__name__)
+def test_what_the_application_raises_passes_and_is_an_error(
+    spans: Recorder,  # noqa: F811
+    app: App,
+    fault: BaseException,
+) -> None:
+    with pytest.raises(type(fault)) as caught:
+        ask(middleware(app), {**environ(), "fault": fault})
+    assert caught.value is fault
+    span = spans.by_name("wsgi")
+    assert span.raw_tags["error"] is True
+    assert span.stop_info is not None
+    assert span.stop_info["etype"].endswith(type(fault).__name__)
+
+
+def test_an_error_answered_with_exc_info_is_an_error_with_its_reason(spans: Recorder) -> None:  # noqa: F811
+    def app(env: Environ, start_response: Any) -> Iterable[bytes]:
+        try:
+            raise Broken("why")
+        except Broken:
+            start_response("500 Oops", [], sys.exc_info())
+        return [b"sorry"]
+
+    assert ask(middleware(app)) == ("500 Oops", b"sorry")
+    span = spans.by_name("wsgi")
+    assert span.raw_tags["http.status_code"] == 500
+    assert span.stop_info is not None
+    assert span.stop_info["message"] == "why"
+
+
+def test_exc_info_after_the_headers_are_out_raises_in_the_application(spans: Recorder) -> None:  # noqa: F811
+    fault = Broken("why")
+
+    def app(env: Environ, start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", [])(b"out")
+        try:
+            raise fault
+        except Broken:
+            start_response("500 Oops", [], sys.exc_info())
+        return []
+
+    with pytest.raises(Broken) as caught:
+        ask(middleware(app))
+    assert caught.value is fault
+    # what the client saw
+    assert spans.by_name("wsgi").raw_tags["http.status_code"] == 200
+
+
+def test_write_reaches_the_server(spans: Recorder) -> None:  # noqa: F811
+    def app(env: Environ, start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", [])(b"written ")
+        return [b"returned"]
+
+    assert ask(middleware(app)) == ("200 OK", b"written returned")
+
+
+# Streams
+
+
+def streaming(env: Environ, start_response: Any) -> Iterator[bytes]:
+    """Calls start_response late, and opens a point over several chunks."""
+    profiler.start("setup")
+    profiler.stop()
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    profiler.start("rows")
+    for i in range(3):
+        with profiler.Trace(f"row {i}"):
+            chunk = b"%d" % i
+        yield chunk
+    profiler.stop()
+
+
+def test_a_stream_is_not_buffered_and_leaves_nothing_between_chunks(spans: Recorder) -> None:  # noqa: F811
+    server = Server()
+    body = iter(middleware(streaming)(environ(), server.start_response))
+    assert spans.names() == []
+    assert scope.current.get() is None
+    assert server.status is None
+    for i in range(3):
+        assert next(body) == b"%d" % i
+        assert scope.current.get() is None
+        assert spans.names() == ["setup", *(f"row {n}" for n in range(i + 1))]
+    assert server.status == "200 OK"
+    assert list(body) == []
+    assert "wsgi" not in spans.names()
+    body.close()  # type: ignore[attr-defined]
+    assert spans.tree() == [
+        ("wsgi", None),
+        ("setup", "wsgi"),
+        ("rows", "wsgi"),
+        ("row 0", "rows"),
+        ("row 1", "rows"),
+        ("row 2", "rows"),
+    ]
+    assert "osprofiler.unclosed" not in spans.by_name("rows").raw_tags
+
+
+def test_streams_interleaved_on_one_thread_stay_apart(spans: Recorder) -> None:  # noqa: F811
+    bodies = []
+    for i in range(3):
+        base = f"{i}b0d2c6a-0b2f-4d7c-9e61-8f1f4c9f0a11"
+        env = {**environ(), **headers(base=base, parent=base)}
+        bodies.append(iter(middleware(streaming)(env, Server().start_response)))
+    untraced = iter(middleware(streaming)(environ(traced=False), Server().start_response))
+    for _ in range(3):
+        for body in (*bodies, untraced):
+            next(body)
+    for body in reversed(bodies):
+        assert list(body) == []
+        body.close()  # type: ignore[attr-defined]
+    assert list(untraced) == []
+    by_trace: dict[str, list[str | None]] = {}
+    for span in spans.started:
+        by_trace.setdefault(span.origin.base_id[0], []).append(span.name)
+    whole = ["wsgi", "setup", "rows", "row 0", "row 1", "row 2"]
+    assert by_trace == {"0": whole, "1": whole, "2": whole}
+
+
+def test_a_stream_may_move_to_another_thread(spans: Recorder) -> None:  # noqa: F811
+    body: Any = middleware(streaming)(environ(), Server().start_response)
+    assert next(body) == b"0"
+    thread = threading.Thread(target=lambda: (list(body), body.close()))
+    thread.start()
+    thread.join()
+    assert {name for _, name in spans.tree()} == {None, "wsgi", "rows"}
+
+
+def test_a_client_that_goes_away_ends_the_stream(spans: Recorder) -> None:  # noqa: F811
+    body: Any = middleware(streaming)(environ(), Server().start_response)
+    next(body)
+    body.close()
+    span = spans.by_name("wsgi")
+    assert span.raw_tags["osprofiler.body_unread"] is True
+    assert "error" not in span.raw_tags
+    assert spans.by_name("rows").raw_tags["osprofiler.unclosed"] is True
+
+
+def test_the_body_that_is_closed_is_the_applications(spans: Recorder) -> None:  # noqa: F811
+    done: list[Any] = []
+
+    class Body:
+        def __init__(self) -> None:
+            self.chunks = iter([b"a", b"b"])
+
+        def __iter__(self) -> Iterator[bytes]:
+            return self.chunks
+
+        def close(self) -> None:
+            with profiler.Trace("cleanup"):
+                done.append(True)
+
+    def app(env: Environ, start_response: Any) -> Body:
+        start_response("200 OK", [])
+        return Body()
+
+    assert ask(middleware(app)) == ("200 OK", b"ab")
+    assert done == [True]
+    assert spans.tree() == [("wsgi", None), ("cleanup", "wsgi")]
+
+
+def test_closing_after_an_error_still_closes_the_applications_body(spans: Recorder) -> None:  # noqa: F811
+    done: list[bool] = []
+
+    class Body:
+        def __iter__(self) -> Iterator[bytes]:
+            raise Broken
+            yield b""
+
+        def close(self) -> None:
+            done.append(True)
+
+    def app(env: Environ, start_response: Any) -> Body:
+        return Body()
+
+    with pytest.raises(Broken):
+        ask(middleware(app))
+    assert done == [True]
+    assert spans.names() == ["wsgi"]
+
+
+def test_a_server_that_never_closes_ends_the_span_all_the_same(spans: Recorder) -> None:  # noqa: F811
+    body = middleware(streaming)(environ(), Server().start_response)
+    next(iter(body))
+    del body
+    gc.collect()
+    assert "wsgi" in spans.names()
+
+
+@pytest.mark.parametrize("body", [[b"one"], [b"a", b"b"], (b"t",), []], ids=repr)
+def test_a_body_that_is_whole_is_handed_on_as_it_is(spans: Recorder, body: Any) -> None:  # noqa: F811
+    def app(env: Environ, start_response: Any) -> Any:
+        start_response("200 OK", [])
+        return body
+
+    assert middleware(app)(environ(), Server().start_response) is body
+    span = spans.by_name("wsgi")
+    assert "osprofiler.body_unread" not in span.raw_tags
+
+
+def test_a_file_is_handed_to_the_server_as_it_is(spans: Recorder) -> None:  # noqa: F811
+    with tempfile.TemporaryFile() as file:
+        for body in (FileWrapper(file), file, io.BytesIO(b"x")):
+
+            def app(env: Environ, start_response: Any, body: Any = body) -> Any:
+                start_response("200 OK", [])
+                return body
+
+            env = environ(**{"wsgi.file_wrapper": FileWrapper})
+            assert middleware(app)(env, Server().start_response) is body
+    assert spans.names() == ["wsgi"] * 3
+
+
+def test_a_body_is_only_iterated() -> None:
+    body = middleware(streaming)(environ(), Server().start_response)
+    assert not hasattr(body, "__len__")
+    body.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("app", [plain, streaming])
+@pytest.mark.parametrize("traced", [True, False])
+def test_both_sides_conform_to_pep_3333(spans: Recorder, app: App, traced: bool) -> None:  # noqa: F811
+    env = environ(traced)
+
+    def text(env: Environ, start_response: Any) -> Iterable[bytes]:
+        return app(env, start_response)
+
+    whole = validator(middleware(validator(text)))
+    status, data = ask(whole, env)
+    assert status == "200 OK"
+    assert data in (b"answer", b"012")
+
+
+# webob
+
+
+def test_a_webob_request_is_answered_with_a_webob_response(spans: Recorder) -> None:  # noqa: F811
+    @webob.dec.wsgify
+    def app(request: webob.Request) -> str:
+        with profiler.Trace("inside"):
+            return f"hello {request.path}"
+
+    request = webob.Request.blank("/x", environ=headers())
+    response: Any = middleware(app)(request)  # type: ignore[arg-type]
+    assert isinstance(response, webob.Response)
+    assert spans.names() == ["inside", "wsgi"]  # the point ended, read or not
+    assert (response.status_code, response.text) == (200, "hello /x")
+
+
+def test_a_webob_request_may_be_answered_by_a_stream(spans: Recorder) -> None:  # noqa: F811
+    response: Any = middleware(streaming)(webob.Request.blank("/x", environ=headers()))  # type: ignore[arg-type]
+    assert response.body == b"012"
+    assert spans.by_name("wsgi").raw_tags["http.status_code"] == 200
+
+
+# Bad input
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    fields=st.dictionaries(
+        st.sampled_from(
+            [
+                "HTTP_X_TRACE_INFO",
+                "HTTP_X_TRACE_HMAC",
+                "HTTP_X_TRACE_CONTEXT",
+                "HTTP_UBER_TRACE_ID",
+                "HTTP_TRACEPARENT",
+                "HTTP_TRACESTATE",
+                "HTTP_B3",
+                "HTTP_UBERCTX_X",
+                "HTTP_JAEGER_DEBUG_ID",
+                "HTTP_HOST",
+                "PATH_INFO",
+                "QUERY_STRING",
+                "SCRIPT_NAME",
+                "REQUEST_METHOD",
+            ]
+        ),
+        st.one_of(st.text(max_size=50), st.sampled_from([*headers().values()]), st.text(min_size=5000, max_size=6000)),
+    ),
+    trusted=st.booleans(),
+)
+def test_hostile_headers_are_as_absent(spans: Recorder, fields: dict[str, str], trusted: bool) -> None:  # noqa: F811
+    _settings.publish(trust_incoming=trusted)
+    assert ask(middleware(plain), {**environ(), **fields}) == ("200 OK", b"answer")
+    assert scope.current.get() is None
+
+
+def test_a_broken_environment_is_the_applications_business(spans: Recorder) -> None:  # noqa: F811
+    env = environ()
+    for key in ("REQUEST_METHOD", "wsgi.url_scheme", "SERVER_NAME"):
+        del env[key]
+    env["PATH_INFO"] = None
+    spans.expected_faults.add("fault.web.request")
+    before = _guard.counters["fault.web.request"]
+    assert ask(middleware(plain), env) == ("200 OK", b"answer")
+    assert _guard.counters["fault.web.request"] == before + 1
+
+
+def test_a_tracer_that_fails_hurts_no_request(spans: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("of ours")
+
+    spans.expected_faults |= {"fault.web.request", "fault.web.end", "fault.stop", "fault.start"}
+    before = Counter(_guard.counters)
+    for method in ("open_point", "close_point"):
+        with monkeypatch.context() as patched:
+            patched.setattr(opentracing_compat.get_tracer(), method, broken)
+            assert ask(middleware(plain)) == ("200 OK", b"answer")
+            assert ask(middleware(streaming)) == ("200 OK", b"012")
+        assert scope.current.get() is None
+    seen = _guard.counters - before
+    assert (seen["fault.web.request"], seen["fault.web.end"]) == (2, 2)
+    for span in spans.started:
+        if not span.finished:
+            span.finish()
+
+
+def test_headers_that_cannot_be_made_are_none(spans: Recorder) -> None:  # noqa: F811
+    spans.expected_faults.add("fault.web.headers")
+    profiler.init("\ud800")  # no bytes for this key
+    assert web.get_trace_id_headers() == {}
+    profiler.clean()
