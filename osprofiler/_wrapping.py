@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Wrap functions and methods of other people's modules, now or when the module is imported, and put them back.
+
+Nothing is imported for it. Whoever wraps the same method after us is not undone by our going: then our layer stays
+where it is, lets every call through, and is used again by the next install.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import wrapt
+
+from osprofiler import _guard
+
+Method = Callable[..., Any]
+
+
+class Target(NamedTuple):
+    """One function: where it is, and what makes its replacement from it."""
+
+    module: str
+    owner: str  # its class, "" for a function of the module itself; inherited methods are not looked at
+    name: str
+    wrap: Callable[[Method], Method]
+
+
+class Wrapping:
+    """A set of functions that are wrapped, and put back, together."""
+
+    def __init__(self, *targets: Target) -> None:
+        self.on = False
+        self._targets = targets
+        self._hooked = False
+        self._placed: dict[Target, tuple[Any, Method, Method]] = {}
+
+    def install(self) -> None:
+        """Wrap; a second call does nothing."""
+        self.on = True
+        if not self._hooked:
+            self._hooked = True  # import hooks cannot be taken back, so they are set once and look at ``on``
+            for target in self._targets:
+                wrapt.register_post_import_hook(functools.partial(self._imported, target), target.module)
+            return
+        for target in self._targets:
+            if (module := sys.modules.get(target.module)) is not None:
+                self._imported(target, module)
+
+    def uninstall(self) -> None:
+        """Put the originals back."""
+        self.on = False
+        for target, (owner, original, replacement) in list(self._placed.items()):
+            if vars(owner).get(target.name) is replacement:
+                setattr(owner, target.name, original)
+                del self._placed[target]
+
+    def _imported(self, target: Target, module: ModuleType) -> None:
+        if not self.on or target in self._placed:
+            return
+        with _guard.Harmless("wrapping"):
+            owner: Any = getattr(module, target.owner, None) if target.owner else module
+            if isinstance(owner, type) and owner.__module__ != module.__name__:
+                return  # another release has it elsewhere, and this is an alias
+            original = vars(owner).get(target.name) if owner is not None else None
+            if original is not None:
+                replacement = self._switched(original, functools.wraps(original)(target.wrap(original)))
+                setattr(owner, target.name, replacement)
+                self._placed[target] = owner, original, replacement
+
+    def _switched(self, original: Method, replacement: Method) -> Method:
+        @functools.wraps(original)
+        def method(*args: Any, **kwargs: Any) -> Any:
+            return replacement(*args, **kwargs) if self.on else original(*args, **kwargs)
+
+        return method
