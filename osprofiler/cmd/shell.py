@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The console script ``osprofiler``: finds the command, runs it, and says in one line what went wrong.
+
+Exit status: 0; 1 the operation failed; 2 it was asked for wrongly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import logging
+import os
+import sys
+from typing import Any, NoReturn
+
+import osprofiler
+from osprofiler import exc
+from osprofiler.cmd import commands, output
+
+LOG = logging.getLogger(__name__)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see `{self.prog} --help`)\n")
+
+
+class OSProfilerShell:
+    """One run of the command line; ``status`` is the exit status."""
+
+    def __init__(self, argv: list[str]) -> None:
+        args = self._get_base_parser(argv).parse_args(argv)
+        self.status: int = args.func(args) or 0
+
+    def _get_base_parser(self, argv: list[str]) -> argparse.ArgumentParser:
+        parser = _Parser(
+            prog="osprofiler",
+            description="Look at the traces of OpenStack services, or see one made.",
+            epilog=_epilog(("osprofiler demo", "osprofiler trace list", "osprofiler trace show TRACE_ID")),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        parser.add_argument("-v", "--version", action="version", version=osprofiler.__version__)
+        parser.set_defaults(func=_help_of(parser))
+        subcommands = parser.add_subparsers(title="commands", metavar="COMMAND")
+        for group in commands.BaseCommand.__subclasses__():
+            if group.group_name is not None:
+                _add_group(subcommands, group)
+        _add_demo(subcommands, argv)
+        return parser
+
+
+def _add_group(subcommands: Any, group: type[commands.BaseCommand]) -> None:
+    about = _first_line(group)
+    group_parser = subcommands.add_parser(group.group_name, help=about, description=about)
+    group_parser.set_defaults(func=_help_of(group_parser))
+    methods = group_parser.add_subparsers(title="commands", metavar="COMMAND")
+    for name, method in inspect.getmembers(group(), predicate=inspect.ismethod):
+        if name.startswith("_"):
+            continue
+        parser = methods.add_parser(
+            name.replace("_", "-"),
+            help=_first_line(method),
+            description=inspect.getdoc(method),
+            epilog=_epilog(getattr(method, "examples", ())),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        for names, options in getattr(method, "arguments", []):
+            parser.add_argument(*names, **options)
+        parser.set_defaults(func=method)
+
+
+def _add_demo(subcommands: Any, argv: list[str]) -> None:
+    about = "run a small cloud that boots a server, and show the trace of it"
+    parser = subcommands.add_parser("demo", help=about, description=about)
+    if "demo" in argv:  # its module is not loaded for other commands
+        from osprofiler.demo import main as demo
+
+        demo.add_arguments(parser)
+        parser.set_defaults(func=demo.run)
+
+
+def _first_line(thing: object) -> str:
+    return (inspect.getdoc(thing) or "").partition("\n")[0]
+
+
+def _epilog(examples: tuple[str, ...]) -> str | None:
+    return "\n".join(["examples:", *(f"  {example}" for example in examples)]) if examples else None
+
+
+def _help_of(parser: argparse.ArgumentParser) -> Any:
+    def show_help(_: argparse.Namespace) -> int:
+        parser.print_help(sys.stderr)
+        return 2
+
+    return show_help
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the command line *args* (``sys.argv`` if None); the exit status."""
+    try:
+        return OSProfilerShell(sys.argv[1:] if args is None else args).status
+    except exc.CommandError as fault:
+        return _failed(str(fault), 2 if isinstance(fault, commands.BadInput) else 1)
+    except BrokenPipeError:
+        # The reader has seen enough. Python flushes standard output once more on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except Exception as fault:
+        LOG.debug("the command failed", exc_info=fault)
+        return _failed(output.first_line(fault), 1)
+
+
+def _failed(said: str, status: int) -> int:
+    print(f"osprofiler: {' '.join(said.split())}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

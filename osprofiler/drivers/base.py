@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every driver is: it takes records, gives them back, and makes reports of them.
+
+A driver of ours overrides ``write`` and ``read``. One written for osprofiler 4.4.0 overrides ``notify`` and
+``get_report``, the latter with the help of ``_append_results`` and ``_parse_results``; it works unchanged.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NoReturn
+
+from osprofiler.drivers import locate
+from osprofiler.records import split_name
+from osprofiler.reports import json_report, model
+
+#: Where traces are kept when no connection string is given.
+default_connection_string = locate.default_connection_string
+
+
+def get_driver(connection_string: str, *args: Any, **kwargs: Any) -> Driver:
+    """Make the driver for *connection_string*; the other arguments go to its constructor.
+
+    The notation without ``://`` (``messaging``) is accepted. Raises ValueError with one line, in which passwords are
+    masked, for a string that is malformed or has no driver, and CommandError where a library is missing.
+    """
+    found = locate.driver_class(connection_string)
+    if "://" not in connection_string:
+        connection_string += "://"
+    return found(connection_string, *args, **kwargs)
+
+
+class Driver:
+    """Base of all drivers; a subclass is found by its ``get_name()`` or by an entry point of ``osprofiler.drivers``."""
+
+    #: What ``list_traces`` gives of each trace if not asked for more.
+    default_trace_fields: ClassVar[set[str]] = {"base_id", "timestamp"}
+
+    #: The store's limit on the text of one span, in characters; None: no limit of its own.
+    max_span_chars: ClassVar[int | None] = None
+
+    # For subclasses whose constructor does not call this one.
+    _parsed: bool = True
+
+    def __init__(
+        self,
+        connection_str: str,
+        project: str | None = None,
+        service: str | None = None,
+        host: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.connection_str = connection_str
+        self.project = project
+        self.service = service
+        self.host = host
+        self._forget_results()
+        options = getattr(kwargs.get("conf"), "profiler", None)
+        self.filter_error_trace: bool = getattr(options, "filter_error_trace", False)
+
+    @classmethod
+    def get_name(cls) -> str:
+        """The scheme of this driver's connection strings."""
+        return cls.__name__
+
+    @classmethod
+    def check(cls, connection_string: str) -> None:
+        """Raise ValueError (malformed) or CommandError (a library is missing) for a string that can never work.
+
+        Connects nowhere: for a service that would rather hear of it when it starts than with the first batch.
+        """
+
+    # Writing
+
+    def notify(self, info: dict[str, Any], **kwargs: Any) -> None:
+        """Store one record (its shape: ``osprofiler.records``). Raises what the store's client raises."""
+        self._unsupported()
+
+    def write(self, records: Sequence[dict[str, Any]]) -> None:
+        """Store *records*, in one round trip where the store can. Raises what the store's client raises.
+
+        The caller then tries the whole batch again: a record that is stored twice must read as one.
+        """
+        for record in records:
+            self.notify(record)
+
+    def labelled(self, record: dict[str, Any]) -> dict[str, Any]:
+        """A copy of *record* that says whose it is: this driver's project and service, where it has none itself."""
+        return {"project": self.project, "service": self.service, **record}
+
+    # Reading
+
+    def read(self, base_id: str) -> list[dict[str, Any]]:
+        """All records of the trace *base_id*, in any order; none for an unknown trace.
+
+        Raises CommandError with one line where the store cannot be read.
+        """
+        self._unsupported()
+
+    def get_report(self, base_id: str) -> dict[str, Any]:
+        """The trace as a tree of dictionaries, in the shape that ``osprofiler trace show --json`` prints."""
+        return json_report.report(model.from_records(self.read(base_id)))
+
+    def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
+        """The first record of every trace, cut down to *fields* (``default_trace_fields`` if None)."""
+        self._unsupported()
+
+    def list_error_traces(self) -> list[dict[str, Any]]:
+        """``base_id`` and ``timestamp`` of every trace in which something failed."""
+        self._unsupported()
+
+    def delete(self, base_id: str) -> int:
+        """Remove the trace *base_id*; how many records there were."""
+        self._unsupported()
+
+    def close(self) -> None:
+        """Give back connections. The driver may be used again: it then connects anew."""
+
+    def _unsupported(self) -> NoReturn:
+        raise NotImplementedError(f"{self.get_name()}: this method is either not supported or has to be overridden")
+
+    # For drivers in the manner of 4.4.0
+
+    def _forget_results(self) -> None:
+        self.result: dict[str, Any] = {}
+        self.started_at: datetime.datetime | None = None
+        self.finished_at: datetime.datetime | None = None
+        self.last_started_at: datetime.datetime | None = None
+        self._appended: list[dict[str, Any]] = []
+        self._payloads: list[Any] = []
+        self._parsed = False
+
+    def _append_results(
+        self,
+        trace_id: str,
+        parent_id: str,
+        name: str,
+        project: str | None,
+        service: str | None,
+        host: str | None,
+        timestamp: str,
+        raw_payload: dict[str, Any] | None = None,
+    ) -> None:
+        """Take one record of the trace that is being read; *raw_payload* is shown in the report as it is.
+
+        The first record after a finished report begins a new one.
+        """
+        if self._parsed:
+            self._forget_results()
+        payload = raw_payload if isinstance(raw_payload, Mapping) else {}
+        given = payload.get("info")
+        info = given if isinstance(given, Mapping) else {}
+        record = {
+            "name": name,
+            "base_id": payload.get("base_id"),
+            "trace_id": trace_id,
+            "parent_id": parent_id,
+            "project": project,
+            "service": service,
+            "host": host,
+            "timestamp": timestamp,
+            "info": info,
+        }
+        self._appended.append(record)
+        self._payloads.append(raw_payload)
+
+        # The attributes that subclasses may look at.
+        at = datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=model.time_us(timestamp))
+        point, phase = split_name(name)
+        node = self.result.setdefault(
+            trace_id,
+            {
+                "info": {"name": point, "project": project, "service": service, "host": host},
+                "trace_id": trace_id,
+                "parent_id": parent_id,
+            },
+        )
+        node["info"][f"meta.raw_payload.{name}"] = raw_payload
+        if phase == "stop":
+            node["info"].update(finished=at, exception=info.get("etype", "None"))
+        else:
+            node["info"]["started"] = at
+            self.last_started_at = max(self.last_started_at or at, at)
+        self.started_at = min(self.started_at or at, at)
+        self.finished_at = max(self.finished_at or at, at)
+
+    def _parse_results(self) -> dict[str, Any]:
+        """The report of what was appended since the last one was finished."""
+        if "_appended" not in vars(self):
+            self._forget_results()
+        self._parsed = True
+        return json_report.report(model.from_records(self._appended, self._payloads))
+
+    @staticmethod
+    def _build_tree(nodes: dict[str, Any]) -> list[dict[str, Any]]:
+        """The roots of *nodes* (trace_id to node) with their ``children``, both by ``info.started``; O(n log n)."""
+        copies = {trace_id: {**node, "children": []} for trace_id, node in nodes.items()}
+        roots: list[dict[str, Any]] = []
+        for node in sorted(copies.values(), key=lambda node: node["info"]["started"]):
+            parent = copies.get(node["parent_id"])
+            (roots if parent is None else parent["children"]).append(node)
+        return roots

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a connection string to the class of its driver, importing nothing but that driver; and where traces go if
+nobody said."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from osprofiler.drivers.base import Driver
+
+#: Distributions register drivers here: the entry point's name is the scheme, its value the class.
+ENTRY_POINTS = "osprofiler.drivers"
+
+_SQL = "osprofiler.drivers.sqlalchemy_driver:SQLAlchemyDriver"
+
+# Scheme (without "+driver" for SQL) to class. The dialects that SQLAlchemy has itself are here so that finding them
+# costs no look at the installed distributions; others are found by asking SQLAlchemy.
+_BUILT_IN = dict.fromkeys(("sqlite", "postgresql", "mysql", "mariadb", "oracle", "mssql"), _SQL)
+
+_SCHEME = re.compile(r"[a-z][a-z0-9_+.-]*")
+_USER_AND_PASSWORD = re.compile(r"(://[^:/?#@]*:).*@", re.S)
+_SECRET_OPTION = re.compile(r"([?&][^=&]*(?:pass|pwd|secret|token|key)[^=&]*=)[^&#]*", re.I)
+
+
+def default_connection_string() -> str:
+    """The embedded store: a SQLite file, ``$XDG_STATE_HOME/osprofiler/traces.db``, in a folder only its owner reads.
+
+    Creates the folder. Raises OSError where that is not possible.
+    """
+    named = os.environ.get("XDG_STATE_HOME", "")
+    # The XDG specification: a relative path is to be ignored.
+    home = Path(named) if os.path.isabs(named) else Path.home() / ".local" / "state"
+    home.mkdir(parents=True, exist_ok=True)
+    folder = home / "osprofiler"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return f"sqlite:///{folder / 'traces.db'}"
+
+
+def masked(connection_string: str) -> str:
+    """The string fit to be shown: without password, and without options that look like one."""
+    if "://" not in connection_string:
+        scheme, colon, _ = connection_string.partition(":")
+        return f"{scheme}:***" if colon else scheme
+    return _SECRET_OPTION.sub(r"\1***", _USER_AND_PASSWORD.sub(r"\1***@", connection_string, count=1))
+
+
+def driver_class(connection_string: str) -> type[Driver]:
+    """The class for the string's scheme: built in, of an entry point, any other subclass of Driver, SQLAlchemy's.
+
+    Raises ValueError, whose one line names the scheme and never the password.
+    """
+    scheme = connection_string.partition("://")[0].lower()
+    if not _SCHEME.fullmatch(scheme):
+        raise ValueError(
+            f"not a connection string: {masked(connection_string)!r}; it has the form scheme://..., "
+            "for instance sqlite:////var/lib/osprofiler/traces.db"
+        )
+    found = _built_in(scheme) or _registered(scheme) or _subclass(scheme) or _sql_dialect(scheme)
+    if found is None:
+        known = ", ".join(sorted({*_BUILT_IN, *(point.name for point in _entry_points())}))
+        raise ValueError(f"no driver for {masked(connection_string)!r}; known schemes are {known}")
+    return found
+
+
+def _built_in(scheme: str) -> type[Driver] | None:
+    target = _BUILT_IN.get(scheme)
+    if target is None and _BUILT_IN.get(scheme.partition("+")[0]) == _SQL:
+        target = _SQL
+    if target is None:
+        return None
+    module, _, name = target.partition(":")
+    found: type[Driver] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def _entry_points() -> Any:
+    import importlib.metadata  # 20 ms that only a scheme which is not built in costs
+
+    return importlib.metadata.entry_points(group=ENTRY_POINTS)
+
+
+def _registered(scheme: str) -> type[Driver] | None:
+    for point in _entry_points():
+        if point.name == scheme:
+            found: type[Driver] = point.load()
+            return found
+    return None
+
+
+def _subclass(scheme: str) -> type[Driver] | None:
+    """How drivers of other packages have always been found: they need only be imported."""
+    return next((driver for driver in _subclasses() if driver.get_name() == scheme), None)
+
+
+def _subclasses() -> Iterator[type[Driver]]:
+    from osprofiler.drivers.base import Driver
+
+    waiting: list[type[Driver]] = [Driver]
+    seen: set[type[Driver]] = set()
+    while waiting:
+        for child in waiting.pop(0).__subclasses__():
+            if child not in seen:
+                seen.add(child)
+                waiting.append(child)
+                yield child
+
+
+def _sql_dialect(scheme: str) -> type[Driver] | None:
+    """The SQL driver, if SQLAlchemy knows a dialect of this name (dialects are distributions of their own too)."""
+    try:
+        from sqlalchemy.dialects import registry
+        from sqlalchemy.exc import NoSuchModuleError
+    except ImportError:
+        return None
+    try:
+        registry.load(scheme.replace("+", "."))
+    except NoSuchModuleError:
+        return None
+    return _built_in("sqlite")

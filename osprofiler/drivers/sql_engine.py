@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The SQL driver's table, and its connection to one database: made late, made anew after a fork.
+
+Only ``osprofiler.drivers.sqlalchemy_driver`` imports this module, when such a driver is made: SQLAlchemy takes long to
+load.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    URL,
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    event,
+    inspect,
+    make_url,
+)
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from osprofiler import exc
+from osprofiler.drivers.locate import masked
+
+#: How long a writer waits for another writer of the same SQLite file.
+BUSY_TIMEOUT_S = 30
+
+CONNECT_TIMEOUT_S = 10
+_TAKES_CONNECT_TIMEOUT = frozenset(("psycopg", "psycopg2", "pymysql", "mysqldb"))
+
+_WIDTH = 255
+
+# osprofiler 4.4.0's table and columns: either reads what the other wrote. It had an index on every column; what is
+# asked for is a trace by its id, and every trace with its first time, and one index answers both.
+DATA = Table(
+    "data",
+    MetaData(),
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("timestamp", String(26)),
+    Column("base_id", String(_WIDTH)),
+    Column("parent_id", String(_WIDTH)),
+    Column("trace_id", String(_WIDTH)),
+    Column("project", String(_WIDTH)),
+    Column("host", String(_WIDTH)),
+    Column("service", String(_WIDTH)),
+    Column("name", String(_WIDTH)),
+    Column("data", JSON),
+    Index("ix_data_base_id_timestamp", "base_id", "timestamp"),
+    # As the default MySQL and MariaDB have would take no emoji, and find "Ab" when asked for "aB".
+    mysql_charset="utf8mb4",
+    mysql_collate="utf8mb4_bin",
+    mariadb_charset="utf8mb4",
+    mariadb_collate="utf8mb4_bin",
+)
+
+# Engines made before a fork. Their sockets are the parent's: letting them be collected in the child would say goodbye
+# to the server on the parent's behalf.
+_inherited: list[Engine] = []
+
+
+def checked_url(connection_string: str) -> URL:
+    """The string as a URL that this process can use. Raises ValueError or CommandError, one line without password."""
+    shown = masked(connection_string)
+    try:
+        url = make_url(connection_string)
+        dialect = url.get_dialect()
+    except (ArgumentError, NoSuchModuleError, ValueError) as fault:
+        raise ValueError(f"not a database URL that SQLAlchemy understands: {shown!r}") from fault
+    if dialect.is_async:
+        raise ValueError(f"{shown!r} names an asynchronous database library; name a blocking one")
+    try:
+        dialect.import_dbapi()
+    except ImportError as fault:
+        raise exc.CommandError(
+            f"{shown!r} needs the Python library {fault.name!r}: install it, or name another one in the URL "
+            "(postgresql+psycopg://, mysql+pymysql://)"
+        ) from fault
+    return _with_file(url, shown) if url.get_backend_name() == "sqlite" else url
+
+
+def _with_file(url: URL, shown: str) -> URL:
+    name = url.database or ""
+    if name in ("", ":memory:") or "mode=memory" in str(url) or "mode" in url.query or name.startswith("file:"):
+        raise ValueError(
+            f"{shown!r} names no file: a database in memory is invisible to every other process; "
+            "give a path, for instance sqlite:////var/lib/osprofiler/traces.db"
+        )
+    # A service that becomes a daemon changes its directory.
+    return url.set(database=os.path.abspath(name))
+
+
+class Database:
+    """One database; ``begin()`` and ``connect()`` open connections that belong to the current process."""
+
+    def __init__(self, connection_string: str) -> None:
+        self.url = checked_url(connection_string)
+        self.shown = masked(connection_string)
+        self._engine: Engine | None = None
+        self._owner = 0  # the process that made the engine
+        self._ready = False  # the engine's database
+
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file; None for a database server."""
+        return Path(str(self.url.database)) if self.url.get_backend_name() == "sqlite" else None
+
+    def engine(self) -> Engine:
+        """This process's engine."""
+        if self._owner != os.getpid():
+            if self._engine is not None:
+                _inherited.append(self._engine)
+            self._engine = None
+        if self._engine is None:
+            self._engine = self._make()
+            self._owner = os.getpid()
+            self._ready = False
+        return self._engine
+
+    def _make(self) -> Engine:
+        if self.file is not None:
+            engine = create_engine(self.url, connect_args={"timeout": BUSY_TIMEOUT_S})
+            event.listen(engine, "connect", _tune_sqlite)
+            return engine
+        arguments: dict[str, Any] = {}
+        driver = self.url.get_driver_name()
+        if driver in _TAKES_CONNECT_TIMEOUT and "connect_timeout" not in self.url.query:
+            arguments["connect_timeout"] = CONNECT_TIMEOUT_S
+        # The ping notices a server that was restarted meanwhile before a batch is lost to it.
+        return create_engine(self.url, connect_args=arguments, pool_pre_ping=True)
+
+    def has_table(self) -> bool:
+        """Whether anything has been stored here yet."""
+        return inspect(self.engine()).has_table(DATA.name)
+
+    def make_ready(self) -> None:
+        """See to it that rows can be written: the table and its index are there; the SQLite file has its log.
+
+        Other processes may be doing the same.
+        """
+        engine = self.engine()
+        if self._ready:
+            return
+        if self.file is not None:
+            with engine.connect() as connection:
+                _log_ahead(connection)
+        if not self.has_table():
+            try:
+                with engine.begin() as connection:
+                    _begin_writing(connection)
+                    DATA.metadata.create_all(connection)
+            except DBAPIError:
+                if not self.has_table():
+                    raise
+        self._ready = True
+
+    def look_again(self) -> None:
+        """Make ready once more before the next write: somebody may have dropped the table, or restored a backup."""
+        self._ready = False
+
+    def close(self) -> None:
+        """Close the connections of this process."""
+        if self._engine is not None and self._owner == os.getpid():
+            self._engine.dispose()
+            self._engine = None
+
+
+def _begin_writing(connection: Connection) -> None:
+    # sqlite3 commits around each CREATE unless told otherwise; together with this a second process waits for the first.
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _tune_sqlite(connection: Any, _: object) -> None:
+    # Keeps what was committed when a process is killed; only a power failure may take the last moments.
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _log_ahead(connection: Connection) -> None:
+    """With a write-ahead log readers and the writer do not wait for each other. The file remembers it."""
+    if connection.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal":
+        try:
+            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        except DBAPIError:
+            pass  # another process is at the same now, or reads; it works without, and the next writer tries again

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Traces in an SQL database: SQLite, PostgreSQL, MariaDB and MySQL, and what else SQLAlchemy 2 speaks.
+
+The table is the one of osprofiler 4.4.0: a row a record, ids and names in columns, the rest as JSON text within a JSON
+value. The text is ASCII and escaped twice, so that no database's character set or dislike of NUL touches it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from osprofiler import exc
+from osprofiler.drivers import base
+from osprofiler.reports.model import error_kind
+
+if TYPE_CHECKING:
+    from sqlalchemy import Row
+
+_COLUMNS = ("timestamp", "base_id", "parent_id", "trace_id", "project", "host", "service", "name")
+_WIDTH = {"timestamp": 26}
+
+
+class SQLAlchemyDriver(base.Driver):
+    """The driver of every SQLAlchemy URL. A batch is one transaction; connections are made by the process that writes.
+
+    Errors of the database leave ``write`` as SQLAlchemy raises them (``OperationalError``: try again); reading turns
+    them into a CommandError of one line.
+    """
+
+    # Escaped at worst to seven times its length, a span still fits MariaDB's default packet of 16 MiB.
+    max_span_chars: ClassVar[int | None] = 2_000_000
+
+    def __init__(
+        self,
+        connection_str: str,
+        project: str | None = None,
+        service: str | None = None,
+        host: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(connection_str, project=project, service=service, host=host, **kwargs)
+        engine = _engine_module()
+        self._table = engine.DATA
+        self._database = engine.Database(connection_str)
+
+    @classmethod
+    def get_name(cls) -> str:
+        return "sqlalchemy"
+
+    @classmethod
+    def check(cls, connection_string: str) -> None:
+        _engine_module().checked_url(connection_string)
+
+    # Writing
+
+    def notify(self, info: dict[str, Any], context: Any = None, **kwargs: Any) -> None:
+        self.write([info])
+
+    def write(self, records: Sequence[dict[str, Any]]) -> None:
+        if not records:
+            return
+        rows = [self._row(record) for record in records]
+        try:
+            self._database.make_ready()
+            with self._database.engine().begin() as connection:
+                connection.execute(self._table.insert(), rows)
+        except Exception:
+            self._database.look_again()
+            raise
+
+    def _row(self, record: dict[str, Any]) -> dict[str, Any]:
+        rest = self.labelled(record)
+        info = rest.get("info")
+        rest.setdefault("host", (info.get("host") if isinstance(info, dict) else None) or self.host)
+        row: dict[str, Any] = {}
+        for column in _COLUMNS:
+            value = rest.pop(column, None)
+            row[column] = _fitted(value, _WIDTH.get(column, 255))
+            if row[column] != value:
+                rest[column] = value  # the column only helps to find it
+        row["data"] = json.dumps(rest, default=str, skipkeys=True)
+        return row
+
+    # Reading
+
+    def read(self, base_id: str) -> list[dict[str, Any]]:
+        with self._reading() as is_empty:
+            if is_empty:
+                return []
+            wanted = _ids(base_id)
+            statement = self._table.select().where(self._table.c.base_id.in_(wanted)).order_by(self._table.c.id)
+            with self._database.engine().connect() as connection:
+                # Compared here once more: a table made by MySQL's defaults takes "Ab" for "aB".
+                return [_record(row) for row in connection.execute(statement) if row.base_id in wanted]
+
+    def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
+        from sqlalchemy import func, select
+
+        wanted = set(fields or self.default_trace_fields)
+        columns = self._table.c
+        first = (
+            select(columns.base_id, func.min(columns.timestamp).label("timestamp")).group_by(columns.base_id).subquery()
+        )
+        with self._reading() as is_empty:
+            if is_empty:
+                return []
+            with self._database.engine().connect() as connection:
+                if wanted <= {"base_id", "timestamp"}:
+                    short = connection.execute(select(first).order_by(first.c.timestamp, first.c.base_id))
+                    return [{key: getattr(row, key) for key in sorted(wanted)} for row in short]
+                same = (columns.base_id == first.c.base_id) & (columns.timestamp == first.c.timestamp)
+                full = connection.execute(
+                    select(self._table)
+                    .select_from(self._table.join(first, same))
+                    .order_by(columns.timestamp, columns.id)
+                )
+                found: dict[str, dict[str, Any]] = {}
+                for row in full:
+                    found.setdefault(row.base_id, _record(row))
+        return [{key: value for key, value in record.items() if key in wanted} for record in found.values()]
+
+    def list_error_traces(self) -> list[dict[str, Any]]:
+        from sqlalchemy import Text, cast, or_, select
+
+        columns = self._table.c
+        text = cast(columns.data, Text)
+        # The database narrows down what is then looked at closely: "error" may be anywhere in a record.
+        statement = (
+            select(self._table).where(or_(text.like("%etype%"), text.like("%error%"))).order_by(columns.timestamp)
+        )
+        found: dict[str, dict[str, Any]] = {}
+        with self._reading() as is_empty:
+            if is_empty:
+                return []
+            with self._database.engine().connect() as connection:
+                for row in connection.execution_options(yield_per=1000).execute(statement):
+                    if row.base_id not in found and error_kind(_record(row).get("info")):
+                        found[row.base_id] = {"base_id": row.base_id, "timestamp": row.timestamp}
+        return list(found.values())
+
+    def delete(self, base_id: str) -> int:
+        with self._reading() as is_empty:
+            if is_empty:
+                return 0
+            with self._database.engine().begin() as connection:
+                gone = connection.execute(self._table.delete().where(self._table.c.base_id.in_(_ids(base_id))))
+                return int(gone.rowcount)
+
+    def close(self) -> None:
+        self._database.close()
+
+    @contextmanager
+    def _reading(self) -> Iterator[bool]:
+        """Give whether nothing has been stored yet; turn the database's errors into one line."""
+        from sqlalchemy.exc import SQLAlchemyError
+
+        file = self._database.file
+        if file is not None and not file.exists():
+            raise exc.CommandError(f"there are no traces: the file {file} does not exist")
+        try:
+            yield not self._database.has_table()
+        except (SQLAlchemyError, sqlite3.Error) as fault:
+            raise exc.CommandError(f"cannot read {self._database.shown}: {_said(fault)}") from fault
+
+
+def _said(fault: BaseException) -> str:
+    """The database's own words, their first line."""
+    words = getattr(fault, "orig", None) or fault
+    # MySQL's libraries give (number, text).
+    text = str(words.args[-1] if words.args else words).strip()
+    return text.splitlines()[0] if text else type(words).__name__
+
+
+def _engine_module() -> Any:
+    try:
+        from osprofiler.drivers import sql_engine
+    except ImportError as fault:
+        raise exc.CommandError(
+            "traces in an SQL database need SQLAlchemy 2: pip install 'osprofiler[sqlalchemy]'"
+        ) from fault
+    return sql_engine
+
+
+def _fitted(value: object, width: int) -> str | None:
+    """*value* as any database's column of *width* characters takes it: ASCII, without NUL, cut by way of a digest."""
+    if value is None:
+        return None
+    text = str(value)
+    if text.isascii() and "\0" not in text and len(text) <= width:
+        return text
+    escaped = text.encode("ascii", "backslashreplace").decode("ascii").replace("\0", "\\x00")
+    if len(escaped) <= width:
+        return escaped
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[: width - 10]
+    return f"{escaped[: width - len(digest) - 1]}~{digest}"
+
+
+def _ids(base_id: str) -> set[str]:
+    """What the column may hold for *base_id*: as written here, and as an older osprofiler wrote it."""
+    fitted = _fitted(base_id, 255) or ""
+    return {fitted, base_id} if base_id.isprintable() else {fitted}
+
+
+def _record(row: Row[Any]) -> dict[str, Any]:
+    record = {key: value for key in _COLUMNS if (value := getattr(row, key)) is not None}
+    rest = row.data
+    if isinstance(rest, str):
+        try:
+            rest = json.loads(rest)
+        except ValueError:
+            rest = {}
+    return {**record, **rest} if isinstance(rest, dict) else record

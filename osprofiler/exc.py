@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The exceptions that callers of the command line and of the drivers may catch."""
+
+from __future__ import annotations
+
+
+class CommandError(Exception):
+    """The command cannot be carried out."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message)
+        #: One line for the user: what is wrong and what to do.
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message or self.__class__.__doc__ or ""
+
+
+class LogInsightAPIError(Exception):
+    """Log Insight answered a request with an error."""
+
+
+class LogInsightLoginTimeout(Exception):
+    """The session with Log Insight has expired and a new login is needed."""

@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The trace model: the spans of one trace, linked to a tree, from records or from a report in 4.4.0's shape.
+
+Stores are read as they are found: records may be missing, doubled, of an older osprofiler, or nonsense. Whatever the
+records say, the result is a forest that holds every span once. Building takes O(n log n) and never recurses.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from osprofiler.records import RESERVED, microseconds, split_name, timestamp
+
+CHILD_OF = "child_of"
+FOLLOWS_FROM = "follows_from"
+
+_PAYLOAD = "meta.raw_payload."
+
+
+class Log(NamedTuple):
+    """Something that happened within a span."""
+
+    at_us: int  # since the epoch
+    fields: dict[str, Any]
+
+
+class Link(NamedTuple):
+    """A reference beside the one to the parent, as a join makes them."""
+
+    kind: str  # CHILD_OF or FOLLOWS_FROM
+    base_id: str
+    trace_id: str  # of the span
+
+
+@dataclass(slots=True, eq=False)
+class SpanNode:
+    """One span and its place in the tree."""
+
+    trace_id: str
+    parent_id: str
+    name: str
+    operation: str = ""  # as Jaeger shows it; the name where no better is known
+    start_us: int = 0  # since the epoch; the time of the stop record where the start record is missing
+    duration_us: int | None = None  # None: it has not ended, or its end was lost
+    has_start: bool = False
+    reference: str | None = None  # to the parent: CHILD_OF, FOLLOWS_FROM, or None without a parent
+    parent_missing: bool = False  # it names a parent of which nothing is stored
+    project: str | None = None
+    service: str | None = None
+    host: str | None = None
+    pid: int | None = None
+    start_info: dict[str, Any] = field(default_factory=dict)
+    stop_info: dict[str, Any] = field(default_factory=dict)
+    tags: dict[str, Any] = field(default_factory=dict)
+    logs: list[Log] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
+    error: str | None = None  # what kind, None: it did not fail
+    payloads: dict[str, Any] = field(default_factory=dict)  # record name to the record as the store gave it
+    children: list[SpanNode] = field(default_factory=list)  # by start
+
+    @property
+    def finished(self) -> bool:
+        return self.duration_us is not None
+
+    @property
+    def end_us(self) -> int:
+        """When it ended, or where it has not, when it was last heard of."""
+        return self.start_us + (self.duration_us or 0)
+
+    @property
+    def detached(self) -> bool:
+        """Whether the parent did not wait for it."""
+        return self.reference == FOLLOWS_FROM
+
+
+@dataclass(slots=True, eq=False)
+class Trace:
+    """All spans of one trace."""
+
+    base_id: str
+    spans: dict[str, SpanNode] = field(default_factory=dict)  # by trace_id, in order of start
+    roots: list[SpanNode] = field(default_factory=list)  # by start
+    start_us: int = 0  # when the first span started, since the epoch
+    end_us: int = 0  # when the last thing known happened
+    unreadable: int = 0  # records that were no records
+
+    def walk(self) -> Iterator[tuple[int, SpanNode]]:
+        """Every span with its depth, each before its children: the order of a tree on a page."""
+        waiting = [(0, span) for span in reversed(self.roots)]
+        while waiting:
+            depth, span = waiting.pop()
+            yield depth, span
+            waiting.extend((depth + 1, child) for child in reversed(span.children))
+
+
+def error_kind(info: object) -> str | None:
+    """What failed according to the ``info`` of a stop record: the exception's type, or ``error`` for an error tag."""
+    if not isinstance(info, Mapping):
+        return None
+    kind = info.get("etype")
+    if kind is not None:
+        return str(kind)
+    extra = info.get(RESERVED)
+    tags = extra.get("tags") if isinstance(extra, Mapping) else None
+    flag = tags.get("error") if isinstance(tags, Mapping) else None
+    return "error" if flag is True or (isinstance(flag, str) and flag.lower() == "true") else None
+
+
+def time_us(stamp: object) -> int:
+    """A record's time stamp in microseconds since the epoch, also with fewer than six decimals. Raises ValueError."""
+    text = str(stamp)
+    try:
+        return microseconds(text)
+    except ValueError:  # Python 3.10 reads three decimals or six
+        at = datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%f")
+        return microseconds(at.isoformat(timespec="microseconds"))
+
+
+def from_records(records: Iterable[dict[str, Any]], payloads: Sequence[Any] | None = None) -> Trace:
+    """The trace that *records* tell of, in any order. *payloads*: what to show of each, if not the record itself."""
+    trace = Trace("")
+    for position, record in enumerate(records):
+        try:
+            _take(trace, record, record if payloads is None else payloads[position])
+        except (KeyError, TypeError, ValueError, AttributeError):
+            trace.unreadable += 1
+    return linked(trace)
+
+
+def _take(trace: Trace, record: dict[str, Any], payload: Any) -> None:
+    at_us = time_us(record["timestamp"])
+    full_name, trace_id = str(record["name"]), str(record["trace_id"])
+    name, phase = split_name(full_name)
+    given = record.get("info")
+    info: dict[str, Any] = dict(given) if isinstance(given, Mapping) else {}
+    span = trace.spans.get(trace_id)
+    if span is None:
+        span = trace.spans[trace_id] = SpanNode(trace_id, str(record.get("parent_id") or ""), name, start_us=at_us)
+    trace.base_id = trace.base_id or str(record.get("base_id") or "")
+    span.payloads[full_name] = payload
+    span.project = span.project or record.get("project")
+    span.service = span.service or record.get("service")
+    span.host = span.host or record.get("host") or info.get("host")
+    extra = info.pop(RESERVED, None)
+    extra = extra if isinstance(extra, Mapping) else {}
+    if phase == "start":
+        # The stop record may have come first, and then stood in for this one.
+        end_us = None if span.has_start or span.duration_us is None else span.end_us
+        span.has_start, span.start_us, span.start_info = True, at_us, info
+        if end_us is not None:
+            span.duration_us = max(end_us - at_us, 0)
+        span.operation = str(extra.get("operation") or "")
+        span.reference = FOLLOWS_FROM if extra.get("parent") == FOLLOWS_FROM else None
+        span.pid = extra["pid"] if isinstance(extra.get("pid"), int) else None
+    else:
+        span.duration_us = max(at_us - span.start_us, 0) if span.has_start else 0
+        span.stop_info = info
+        span.error = error_kind(given)
+        _take_extra(span, extra)
+
+
+def _take_extra(span: SpanNode, extra: Mapping[str, Any]) -> None:
+    tags = extra.get("tags")
+    if isinstance(tags, Mapping):
+        span.tags = dict(tags)
+    span.logs = [Log(int(at_us), dict(fields)) for at_us, fields in extra.get("logs") or ()]
+    span.links = [Link(str(kind), str(base), str(point)) for kind, base, point in extra.get("links") or ()]
+
+
+def linked(trace: Trace) -> Trace:
+    """Put the spans of *trace* in order and under their parents; a parent loop is cut at its earliest span."""
+    ordered = sorted(trace.spans.values(), key=lambda span: span.start_us)
+    trace.spans = {span.trace_id: span for span in ordered}
+    trace.roots = []
+    trace.start_us = ordered[0].start_us if ordered else 0
+    trace.end_us = max((span.end_us for span in ordered), default=0)
+    for span in ordered:
+        span.operation = span.operation or span.name
+        span.children = []
+    reached = _rooted(trace)
+    for span in ordered:
+        parent = trace.spans.get(span.parent_id)
+        if parent is None or span.trace_id in reached:
+            trace.roots.append(span)
+            span.parent_missing = parent is None and span.parent_id not in ("", trace.base_id)
+            span.reference = span.reference or CHILD_OF if span.parent_missing else None
+        else:
+            parent.children.append(span)
+            span.reference = span.reference or CHILD_OF
+    return trace
+
+
+def _rooted(trace: Trace) -> set[str]:
+    """The spans to cut parent loops at: of every loop the earliest one."""
+    safe: set[str] = set()  # leads to a root, or to a loop that has been cut
+    cuts: set[str] = set()
+    for trace_id in trace.spans:  # by start, but the loop may hang below a later one: look for its earliest member
+        path: dict[str, None] = {}
+        at = trace_id
+        while at in trace.spans and at not in safe and at not in path:
+            path[at] = None
+            at = trace.spans[at].parent_id
+        if at in path:
+            members = list(path)
+            loop = members[members.index(at) :]
+            cuts.add(min(loop, key=lambda member: trace.spans[member].start_us))
+        safe.update(path)
+    return cuts
+
+
+def from_report(report: Mapping[str, Any]) -> Trace:
+    """The trace in a *report* of 4.4.0's shape, as ``trace show --json`` and a driver's ``get_report`` give it.
+
+    Times are as exact as the report is: microseconds from ours or where it holds whole records, else milliseconds,
+    then counted from the epoch. Raises ValueError if *report* is something else.
+    """
+    top = report.get("info")
+    if not isinstance(top, Mapping) or not isinstance(report.get("children"), list):
+        raise ValueError("not a trace: it has no 'info' and 'children'")
+    trace = Trace(str(top.get("base_id") or ""))
+    zero_us = time_us(top["started_at"]) if "started_at" in top else 0
+    waiting: list[tuple[Any, str]] = [(node, "") for node in reversed(report["children"])]
+    while waiting:
+        node, parent_id = waiting.pop()
+        try:
+            span = _span(node, parent_id, len(trace.spans), zero_us)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            trace.unreadable += 1
+            continue
+        trace.spans[span.trace_id] = span
+        waiting.extend((child, span.trace_id) for child in reversed(node.get("children") or []))
+    return linked(trace)
+
+
+def _span(node: Mapping[str, Any], parent_id: str, position: int, zero_us: int) -> SpanNode:
+    info = node["info"]
+    trace_id = str(node.get("trace_id") or f"#{position}")
+    started_us = zero_us + int(info.get("started") or 0) * 1000
+    finished_us = zero_us + int(info.get("finished") or 0) * 1000
+    # Some stores keep less than the record. What the report says itself, in milliseconds, stands in for the rest.
+    known = {
+        "trace_id": trace_id,
+        "parent_id": node.get("parent_id") or parent_id,
+        "project": info.get("project"),
+        "service": info.get("service"),
+        "host": info.get("host"),
+    }
+    scratch = Trace("")
+    for key, payload in info.items():
+        if key.startswith(_PAYLOAD):
+            name = key[len(_PAYLOAD) :]
+            at_us = finished_us if split_name(name)[1] == "stop" else started_us
+            record = {"timestamp": timestamp(at_us), **(payload if isinstance(payload, Mapping) else {})}
+            _take(scratch, {**record, **known, "name": name}, payload)
+    span = scratch.spans.get(trace_id)
+    if span is None:
+        span = SpanNode(trace_id, str(known["parent_id"]), "", start_us=started_us, has_start=True)
+        span.duration_us = max(finished_us - started_us, 0)
+        span.project, span.service, span.host = known["project"], known["service"], known["host"]
+    span.name = str(info.get("name") or span.name)
+    if info.get("exception", "None") != "None":
+        span.error = str(info["exception"])
+    if "started_us" in info:
+        span.start_us = zero_us + int(info["started_us"])
+        span.duration_us = info.get("duration_us")
+    return span

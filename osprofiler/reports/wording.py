@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How reports put a trace into words: durations, the gist of a span, the counts of a trace.
+
+Text from traces is untrusted: what leaves here for a terminal or a graph has no control characters.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+from osprofiler.reports.model import SpanNode, Trace
+
+_DETAIL_CHARS = 200
+
+
+def one_line(text: object) -> str:
+    """*text* on one line, without anything that a terminal would act on or that would turn the line around."""
+    kept = str(text)
+    if kept.isascii() and kept.isprintable():
+        return kept
+    return " ".join("".join(" " if unicodedata.category(char) in _UNSAFE else char for char in kept).split())
+
+
+# Controls, formats (bidirectional overrides among them), surrogates, and what breaks lines.
+_UNSAFE = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
+
+
+def duration(us: int) -> str:
+    """Microseconds for people: ``87 us``, ``1.25 ms``, ``3.402 s``, ``2 min 5 s``."""
+    if us < 1_000:
+        return f"{us} us"
+    if us < 1_000_000:
+        return f"{us / 1_000:.2f} ms"
+    if us < 60_000_000:
+        return f"{us / 1_000_000:.3f} s"
+    return f"{us // 60_000_000} min {us % 60_000_000 // 1_000_000} s"
+
+
+def detail(span: SpanNode) -> str:
+    """What this span is about, beyond its operation: a path, a statement, a topic; "" if nothing is known."""
+    for key, parts in _GIST:
+        found = span.start_info.get(key)
+        if isinstance(found, Mapping):
+            text = "".join(str(found[part]) for part in parts if isinstance(found.get(part), (str, int)))
+            if text and text != span.operation:
+                return one_line(text[:_DETAIL_CHARS])
+    for tag in ("http.url", "db.statement", "message_bus.destination"):
+        if tag in span.tags:
+            return one_line(str(span.tags[tag])[:_DETAIL_CHARS])
+    return ""
+
+
+_GIST: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("request", ("path",)),
+    ("requests", ("hostname", "path")),
+    ("db", ("statement",)),
+    ("function", ("name",)),
+)
+
+
+def marks(span: SpanNode) -> list[str]:
+    """What a reader must not miss about this span, in a word or two each."""
+    found = []
+    if span.error:
+        found.append(f"error {one_line(span.error)}")
+    if not span.finished:
+        found.append("unfinished")
+    if not span.has_start:
+        found.append("start lost")
+    if span.parent_missing:
+        found.append("parent missing")
+    if span.detached:
+        found.append("follows from")
+    if span.links:
+        found.append(f"joins {len(span.links)}")
+    return found
+
+
+def place(span: SpanNode) -> str:
+    """Whose span it is: the service, prefixed with the project where that says more."""
+    service, project = span.service or "", span.project or ""
+    if project and project not in service:
+        return one_line(f"{project}-{service}" if service else project)
+    return one_line(service)
+
+
+def counts(trace: Trace) -> dict[str, Any]:
+    """How many there are of each, by the names below; ``missing`` are parents, ``unreadable`` records."""
+    spans = trace.spans.values()
+    return {
+        "spans": len(spans),
+        "services": len({place(span) for span in spans} - {""}),
+        "errors": sum(span.error is not None for span in spans),
+        "unfinished": sum(not span.finished for span in spans),
+        "detached": sum(span.detached for span in spans),
+        "missing": sum(span.parent_missing for span in spans),
+        "unreadable": trace.unreadable,
+    }
+
+
+def summary(trace: Trace) -> str:
+    """The counts that are not zero, in one line."""
+    number = counts(trace)
+    words = [
+        (number["spans"], "span", "spans"),
+        (number["services"], "service", "services"),
+        (number["errors"], "error", "errors"),
+        (number["unfinished"], "unfinished", "unfinished"),
+        (number["missing"], "missing parent", "missing parents"),
+        (number["unreadable"], "unreadable record", "unreadable records"),
+    ]
+    return ", ".join(f"{count} {one if count == 1 else many}" for count, one, many in words if count)

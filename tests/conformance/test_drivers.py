@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The shipped kit on every driver, each on its real store; and the kit itself on drivers that are wrong on purpose."""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from osprofiler.drivers import base
+from osprofiler.testing.drivers import Connect, DriverKit
+from tests.servers import MariaDB, Postgres
+
+
+class TestSQLite(DriverKit):
+    @pytest.fixture
+    def connect(self, tmp_path: Path) -> Connect:
+        return functools.partial(base.get_driver, f"sqlite:///{tmp_path / 'traces.db'}")
+
+    def test_an_unknown_trace_has_no_records(self, driver: base.Driver, tmp_path: Path) -> None:
+        (tmp_path / "traces.db").touch()  # without the file there is no store to look into
+        super().test_an_unknown_trace_has_no_records(driver)
+
+    def test_every_trace_is_listed_once_with_its_first_time(self, driver: base.Driver, tmp_path: Path) -> None:
+        (tmp_path / "traces.db").touch()
+        super().test_every_trace_is_listed_once_with_its_first_time(driver)
+
+
+class TestPostgreSQL(DriverKit):
+    @pytest.fixture
+    def connect(self, postgres: Postgres) -> Connect:
+        return functools.partial(base.get_driver, postgres.fresh_url())
+
+
+class TestMariaDB(DriverKit):
+    @pytest.fixture
+    def connect(self, mariadb: MariaDB) -> Connect:
+        return functools.partial(base.get_driver, mariadb.fresh_url())
+
+
+class Wrong(base.Driver):
+    """Keeps records in a list; the subclasses below do one thing wrong each."""
+
+    store: list[dict[str, Any]]
+
+    def write(self, records: Any) -> None:
+        self.store.extend(self.labelled(record) for record in records)
+
+    def read(self, base_id: str) -> list[dict[str, Any]]:
+        return [record for record in self.store if record["base_id"] == base_id]
+
+    def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
+        return []
+
+    def list_error_traces(self) -> list[dict[str, Any]]:
+        return []
+
+
+class Draining(Wrong):
+    def read(self, base_id: str) -> list[dict[str, Any]]:
+        found = super().read(base_id)
+        self.store.clear()
+        return found
+
+
+class CuttingText(Wrong):
+    def write(self, records: Any) -> None:
+        super().write([{**record, "info": {"text": str(record["info"].get("text", ""))[:3]}} for record in records])
+
+
+class IgnoringCase(Wrong):
+    def read(self, base_id: str) -> list[dict[str, Any]]:
+        return [record for record in self.store if record["base_id"].lower() == base_id.lower()]
+
+
+class Changing(Wrong):
+    def write(self, records: Any) -> None:
+        for record in records:
+            record["project"] = "mine"
+        super().write(records)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "caught_by"),
+    [
+        (Draining, "test_reading_again_changes_nothing"),
+        (CuttingText, "test_hostile_values_come_back_as_they_were"),
+        (IgnoringCase, "test_ids_that_look_alike_are_different_traces"),
+        (Changing, "test_the_records_stay_the_callers"),
+        (Wrong, "test_errors_are_listed_or_listing_is_refused"),
+        (Wrong, "test_every_trace_is_listed_once_with_its_first_time"),
+    ],
+)
+def test_the_kit_finds_what_is_wrong(wrong: type[Wrong], caught_by: str) -> None:
+    driver = wrong("wrong://")
+    driver.store = []
+    with pytest.raises(AssertionError):
+        getattr(DriverKit(), caught_by)(driver)
+
+
+@pytest.mark.parametrize(
+    "test", ["test_what_is_written_is_read", "test_hostile_values_come_back_as_they_were", "test_the_report_is_a_tree"]
+)
+def test_the_kit_passes_what_is_right(test: str) -> None:
+    driver = Wrong("wrong://")
+    driver.store = []
+    getattr(DriverKit(), test)(driver)

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The SQL store with many processes on it, with databases that go away, and together with stock osprofiler."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy
+from sqlalchemy.exc import OperationalError
+
+from osprofiler import exc
+from osprofiler.drivers import base
+from osprofiler.reports import model
+from osprofiler.testing.drivers import TRACE, point, record, two_spans
+from tests.conftest import missing
+from tests.servers import MariaDB, Missing, Postgres, Server
+
+PROGRAMS = Path(__file__).parent / "programs"
+BATCHES = 25
+
+
+@contextmanager
+def writer(url: str, number: int, batches: int) -> Iterator["subprocess.Popen[str]"]:
+    command = [sys.executable, str(PROGRAMS / "sql_writer.py"), url, str(number), str(batches)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def per_writer(records: list[dict[str, Any]]) -> Counter[str]:
+    return Counter(each["service"] for each in records)
+
+
+@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'traces.db'}"
+    server: Postgres | MariaDB = request.getfixturevalue(request.param)
+    return server.fresh_url()
+
+
+def test_eight_writers_of_which_one_is_killed_while_one_reads(url: str) -> None:
+    """Also at the very start, when all eight want to create the table. Nothing committed is lost, none fails."""
+    with ExitStack() as stack:
+        writers = [stack.enter_context(writer(url, number, BATCHES)) for number in range(1, 8)]
+        doomed = stack.enter_context(writer(url, 8, 1_000_000))
+        for process in [*writers, doomed]:
+            assert process.stdin
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        assert doomed.stdout
+        assert [int(doomed.stdout.readline()) for _ in range(10)] == list(range(1, 11))
+
+        reader, seen = base.get_driver(url), Counter[str]()
+        while any(process.poll() is None for process in writers):
+            now = per_writer(reader.read(TRACE))
+            assert now >= seen  # what was there stays
+            assert all(count % 10 == 0 for count in now.values())  # whole batches only
+            seen = now
+            if seen["writer-8"] > 100:
+                doomed.kill()
+        doomed.kill()
+        assert [process.returncode for process in writers] == [0] * 7
+        confirmed = 10 + len(doomed.stdout.read().splitlines())
+
+    found = per_writer(base.get_driver(url).read(TRACE))
+    assert {name: found[name] for name in found if name != "writer-8"} == {
+        f"writer-{number}": BATCHES * 10 for number in range(1, 8)
+    }
+    assert found["writer-8"] % 10 == 0
+    assert found["writer-8"] >= confirmed * 10
+
+
+@pytest.fixture(params=[Postgres, MariaDB])
+def own_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A server of the test's own, that may be stopped."""
+    try:
+        server = request.param()
+    except Missing as lacking:
+        missing(str(lacking))
+    with server:
+        yield server
+
+
+def test_a_server_that_goes_away_and_comes_back(own_server: Server) -> None:
+    driver = base.get_driver(own_server.url)
+    driver.write(two_spans())
+    own_server.stop()
+    with pytest.raises(OperationalError):
+        driver.write([record(3, "start", 5)])
+    with pytest.raises(exc.CommandError) as caught:
+        driver.read(TRACE)
+    assert "\n" not in str(caught.value)
+    own_server.start()
+    driver.write([record(3, "start", 5)])
+    own_server.restart()  # connections in the pool are dead now, and nobody has noticed
+    assert len(driver.read(TRACE)) == 5
+    own_server.restart()
+    driver.write([record(4, "start", 5)])
+    assert len(driver.read(TRACE)) == 6
+
+
+def test_a_table_that_was_dropped_is_made_again(url: str) -> None:
+    driver = base.get_driver(url)
+    driver.write(two_spans())
+    engine = sqlalchemy.create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE data")
+    engine.dispose()
+    assert driver.list_traces() == []
+    with pytest.raises(sqlalchemy.exc.DatabaseError):
+        driver.write(two_spans())
+    driver.write(two_spans())
+    assert len(driver.read(TRACE)) == 4
+
+
+def test_the_index_that_reading_needs_is_there(url: str) -> None:
+    driver = base.get_driver(url)
+    driver.write(two_spans())
+    engine = sqlalchemy.create_engine(url)
+    names = {index["name"] for index in sqlalchemy.inspect(engine).get_indexes("data")}
+    engine.dispose()
+    assert names == {"ix_data_base_id_timestamp"}
+
+
+def test_a_batch_is_stored_whole_or_not_at_all(url: str) -> None:
+    driver = base.get_driver(url)
+    driver.write(two_spans())
+
+    class Unwritable:
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    with pytest.raises(RuntimeError):
+        driver.write([record(3, "start", 5), record(4, "start", 5, bad=Unwritable())])
+    assert len(driver.read(TRACE)) == 4
+
+
+def test_sqlite_writes_ahead_and_reading_creates_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "traces.db"
+    driver = base.get_driver(f"sqlite:///{file}")
+    with pytest.raises(exc.CommandError, match="does not exist"):
+        driver.list_traces()
+    assert not file.exists()
+    driver.write(two_spans())
+    engine = sqlalchemy.create_engine(f"sqlite:///{file}")
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        # A writer in the middle of its transaction keeps no reader waiting.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        assert len(driver.read(TRACE)) == 4
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def stock_environment(stock_python: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What stock's SQL driver needs: SQLAlchemy before 2, on which alone it commits and reads."""
+    folder = tmp_path_factory.mktemp("sqlalchemy-1")
+    pip = [str(stock_python), "-m", "pip", "install", "--quiet", "--target", str(folder), "SQLAlchemy<2"]
+    env = {key: value for key, value in os.environ.items() if key not in {"PYTHONPATH", "PYTHONHOME"}}
+    done = subprocess.run(pip, capture_output=True, text=True, check=False, env=env)
+    if done.returncode:
+        missing(f"SQLAlchemy 1.4 cannot be installed: {done.stderr[-500:]}")
+    return {**env, "PYTHONPATH": str(folder)}
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'shared.db'}"
+    server: MariaDB = request.getfixturevalue("mariadb")
+    return server.fresh_url()
+
+
+def stock(python: Path, environment: dict[str, str], *args: str) -> str:
+    command = [str(python), str(PROGRAMS / "stock_sql.py"), *args]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_what_stock_wrote_is_read(stock_python: Path, stock_environment: dict[str, str], shared_url: str) -> None:
+    stock(stock_python, stock_environment, "write", shared_url, TRACE)
+    driver = base.get_driver(shared_url)
+    trace = model.from_records(driver.read(TRACE))
+    (root,) = trace.roots
+    assert [(span.name, span.error, span.host) for span in (root, *root.children)] == [
+        ("wsgi", "ValueError", "stock"),
+        ("db", None, "stock"),
+        ("rpc", "ValueError", "stock"),
+    ]
+    assert root.children[0].start_info["db"] == {"statement": "SELECT '\u65e5'"}
+    assert [each["base_id"] for each in driver.list_traces()] == [TRACE]
+    assert [each["base_id"] for each in driver.list_error_traces()] == [TRACE]
+    driver.write(two_spans())  # both in one table
+    assert len(driver.read(TRACE)) == 10
+    assert driver.delete(TRACE) == 10
+
+
+@pytest.mark.parametrize("first", ["ours", "stock"])
+def test_stock_reads_what_was_written(
+    first: str, stock_python: Path, stock_environment: dict[str, str], shared_url: str
+) -> None:
+    """In a table that either of them made."""
+    if first == "stock":
+        stock(stock_python, stock_environment, "write", shared_url, "another")
+    driver = base.get_driver(shared_url, project="nova", service="nova-api", host="here")
+    driver.write([{**each, "name": each["name"].replace("neutron-api", "wsgi")} for each in two_spans()])
+    report = json.loads(stock(stock_python, stock_environment, "report", shared_url, TRACE))
+    ours = driver.get_report(TRACE)
+    for theirs, own in _pairs(report, ours):
+        assert (theirs["trace_id"], theirs["parent_id"]) == (own["trace_id"], own["parent_id"])
+        keys = ("name", "project", "service", "started", "finished", "exception")
+        assert {key: theirs["info"][key] for key in keys} == {key: own["info"][key] for key in keys}
+    assert report["children"][0]["children"][0]["trace_id"] == point(2)
+    assert report["info"] == {key: ours["info"][key] for key in report["info"]}
+
+
+def _pairs(left: dict[str, Any], right: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    assert len(left["children"]) == len(right["children"])
+    for one, other in zip(left["children"], right["children"], strict=True):
+        yield one, other
+        yield from _pairs(one, other)
