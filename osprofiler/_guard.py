@@ -8,12 +8,14 @@ and pass through.
 
 from __future__ import annotations
 
+import _thread
 import logging
-import threading
 import time
 import traceback
 from collections import Counter
 from types import TracebackType
+
+from osprofiler import _native
 
 LOG = logging.getLogger("osprofiler")
 
@@ -24,8 +26,8 @@ REPEAT_S = 60.0
 counters: Counter[str] = Counter()
 
 _last_logged: dict[str, float] = {}
-# Re-entrant: a signal handler may count while the code it interrupted does.
-_lock = threading.RLock()
+# Re-entrant: a signal handler may count while the code it interrupted does. Native: eventlet may have patched threading.
+_lock = _thread.RLock()
 
 
 def count(name: str, by: int = 1) -> None:
@@ -35,7 +37,12 @@ def count(name: str, by: int = 1) -> None:
 
 
 def warn_once(kind: str, message: str, *args: object) -> None:
-    """Log a warning at once, and again at most once a minute for the same *kind*."""
+    """Log a warning at once, and again at most once a minute for the same *kind*.
+
+    A native thread beside eventlet's hub logs nothing: a handler that yields would stall the greenthreads.
+    """
+    if _native.foreign():
+        return
     now = time.monotonic()
     with _lock:
         last = _last_logged.get(kind)
@@ -82,7 +89,8 @@ class Harmless:
 
 
 def after_fork_in_child() -> None:
-    """Give the child a lock of its own; the parent may have held the old one at the fork."""
+    """Let the child count and log from the start, with a lock of its own; the parent may have held the old one."""
     global _lock
-    _lock = threading.RLock()
+    _lock = _thread.RLock()
     counters.clear()
+    _last_logged.clear()

@@ -15,20 +15,30 @@ import uuid
 _MASK_64 = (1 << 64) - 1
 
 _random = random.Random()
-if hasattr(os, "register_at_fork"):
-    # Without a new seed two forked workers would hand out the same ids.
-    os.register_at_fork(after_in_child=_random.seed)
-
 _bits = _random.getrandbits
+_getpid = os.getpid
+_pid = _getpid()
+
+
+def _seed_anew() -> None:
+    """In a forked process: else two workers would hand out the same ids."""
+    global _pid
+    _pid = _getpid()
+    _random.seed()
 
 
 def new_span_id() -> int:
     """A random span id, 1 .. 2**64-1 (zero says "none" on every wire)."""
+    # Looked at each time, since a server that forks in C (uWSGI) need not run Python's fork hooks.
+    if _getpid() != _pid:
+        _seed_anew()
     return _bits(64) or 1
 
 
 def new_trace_id() -> int:
     """A random 128-bit trace id; its low half is odd, so never zero: some collectors keep only that half."""
+    if _getpid() != _pid:
+        _seed_anew()
     return _bits(128) | 1
 
 

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Deliver what is queued when the process ends, in the ways in which services end, each with a deadline.
+
+``atexit`` is one of them. Children of multiprocessing and workers of oslo.service leave by ``os._exit``, which runs no
+``atexit``: the former run their finalizers first, and the latter return from a wait or a stop that can be followed.
+There are no signal handlers: those are the service's.
+"""
+
+from __future__ import annotations
+
+import atexit
+import time
+from typing import Any
+
+import wrapt
+
+from osprofiler import _guard, _settings
+from osprofiler.opentracing_compat.reporting import reporter
+
+_installed = False
+
+#: Several hooks may come one after the other in one exit; together they take no longer than one deadline.
+_SERIES_S = 30.0
+_deadline = 0.0
+
+# The last call of oslo.service's own in a worker: module, class, method. The first is where the classes were before
+# oslo.service 4.0 had backends.
+_LAST_CALLS = (
+    ("oslo_service.service", "Launcher", "wait"),
+    ("oslo_service.backend._eventlet.service", "Launcher", "wait"),
+    ("oslo_service.backend._threading.service", "ServiceWrapper", "terminate"),
+)
+
+
+def install() -> None:
+    """Install the hooks, once; those of libraries when the library is imported."""
+    global _installed
+    if _installed:
+        return
+    _installed = True
+    atexit.register(at_exit)
+    wrapt.register_post_import_hook(_follow_multiprocessing, "multiprocessing.util")
+    for module, _, _ in _LAST_CALLS:
+        wrapt.register_post_import_hook(_follow_oslo_service, module)
+
+
+def at_exit() -> None:
+    """Flush every reporter of this process, within one deadline for all, and count what is left."""
+    global _deadline
+    now = time.monotonic()
+    if now > _deadline + _SERIES_S:
+        _deadline = now + _settings.current().flush_timeout_s
+    left = 0
+    for each in reporter.living():
+        with _guard.Harmless("exit"):
+            each.flush(max(_deadline - time.monotonic(), 0.0))
+            left += each.pending()
+    if left:
+        _guard.warn_once("exit", "the process ends before %d spans were delivered", left)
+
+
+def _follow_multiprocessing(util: Any) -> None:
+    def finalize(_: object = None) -> None:
+        util.Finalize(None, at_exit, exitpriority=0)
+
+    finalize()
+    # A child clears the finalizers of its parent.
+    util.register_after_fork(at_exit, finalize)
+
+
+def _follow_oslo_service(module: Any) -> None:
+    for name, owner, method in _LAST_CALLS:
+        held = getattr(module, owner, None) if name == module.__name__ else None
+        if held is not None and not isinstance(held.__dict__.get(method), wrapt.FunctionWrapper):
+            wrapt.wrap_function_wrapper(held, method, _flush_after)
+
+
+def _flush_after(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    try:
+        return wrapped(*args, **kwargs)
+    finally:
+        at_exit()

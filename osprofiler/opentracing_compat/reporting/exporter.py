@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the reporter asks of a transport or store, and how those tell it what became of a batch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from osprofiler.opentracing_compat.reporting.queue import Entry
+
+_NOTHING: Mapping[str, int] = {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What became of a batch, in entries. An exporter touches neither counters nor logs: it may run in a thread that
+    must not (see ``worker``)."""
+
+    delivered: int
+    dropped: Mapping[str, int] = dataclasses.field(default_factory=lambda: _NOTHING)  # by reason
+    merged: int = 0  # start records that wait for their stop to make one span
+
+
+class Failed(Exception):
+    """A batch did not get out. The text names what failed, without secrets."""
+
+
+class Transient(Failed):
+    """Try again later.
+
+    *done* entries at the front are out and are not to be sent again. *unreachable*: nobody could say anything about
+    this batch, so it is kept for as long as it takes; otherwise the batch itself may be at fault, and it is divided
+    after some attempts.
+    """
+
+    def __init__(self, text: str, *, done: int = 0, unreachable: bool = True) -> None:
+        super().__init__(text)
+        self.done = done
+        self.unreachable = unreachable
+
+
+class Rejected(Failed):
+    """Trying the same again is no use. *divisible*: parts of the batch may still be taken."""
+
+    def __init__(self, text: str, *, reason: str = "rejected", divisible: bool = False) -> None:
+        super().__init__(text)
+        self.reason = reason
+        self.divisible = divisible
+
+
+class Exporter(Protocol):
+    """Sends batches to one place. Made in the service's start-up, used by the reporter only.
+
+    Nothing is opened, resolved or imported at construction that may take long; that is for the first ``export``.
+    """
+
+    #: Where to, as logs may show it.
+    target: str
+
+    #: Wants an entry when a span starts, besides the one when it ends.
+    wants_starts: bool
+
+    #: A batch that ``export`` returned from has been taken by the other side, not merely sent.
+    acknowledged: bool
+
+    #: Waits inside C code, where eventlet's green sockets do not help.
+    blocking: bool
+
+    #: The limit on the text of one span, in characters; None: no limit of its own.
+    max_span_chars: int | None
+
+    def set_process(self, service: str, tags: Mapping[str, Any]) -> None:
+        """Take the name and tags of this process; host name and pid are the exporter's to add."""
+
+    def export(self, batch: Sequence[Entry], deadline: float) -> Outcome:
+        """Send *batch*; wait for nothing beyond *deadline* (``time.monotonic()``). Raises Transient or Rejected."""
+
+    def after_fork(self) -> None:
+        """In a forked child: forget connections, sending nothing on them: they are the parent's."""

@@ -1,0 +1,391 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The reporter with a queue: takes spans from the service at the price of an append, and delivers them behind it.
+
+The service never waits for it, whatever the collector does: what does not fit is dropped and counted. Counters, in
+entries (a span, or a record): ``queued``; ``delivered`` (acknowledged) or ``sent`` (not acknowledged); ``merged``; and
+``dropped.<reason>``: ``queue_full``, ``too_large``, ``rejected``, ``unencodable``, ``unreachable``, ``fault``. What was
+queued is delivered, sent, merged, dropped for another reason than ``queue_full``, or still ``pending()``.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+import weakref
+from collections import deque
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from osprofiler import _guard, _native, _settings
+from osprofiler.opentracing_compat import scope
+from osprofiler.opentracing_compat.reporting import worker as workers
+from osprofiler.opentracing_compat.reporting.base import Reporter
+from osprofiler.opentracing_compat.reporting.exporter import Exporter, Outcome, Rejected, Transient
+from osprofiler.opentracing_compat.reporting.queue import ENTRY_BYTES, Entry, Mark, SpanQueue
+from osprofiler.opentracing_compat.values import Budget
+
+if TYPE_CHECKING:
+    from osprofiler.opentracing_compat.reporting.worker import Worker
+    from osprofiler.opentracing_compat.span import Span
+
+#: One batch: bounded so that encoding it holds up the service's own threads for a millisecond or two at most, and
+#: that a collector's limit on a request is kept.
+BATCH_ENTRIES = 250
+BATCH_BYTES = 1 << 20
+
+#: So many entries waiting end the wait for the flush interval.
+WAKE_AT = 2000
+
+#: How long one batch may take, in seconds.
+EXPORT_S = 10.0
+
+#: Waits between attempts, in seconds: doubled from the first to the last, less while somebody waits in flush().
+FIRST_RETRY_S, LAST_RETRY_S, URGENT_RETRY_S = 0.1, 5.0, 0.25
+
+#: Answered attempts after which a batch is divided, and a single entry dropped.
+ATTEMPTS = 4
+
+_START_AGAIN_S = 1.0
+_BUSY_S = 0.01
+_RECORD_CHARS = 4 << 20
+
+_getpid = os.getpid
+_all: weakref.WeakSet[QueueReporter] = weakref.WeakSet()
+
+
+class _Batch:
+    __slots__ = ("attempts", "entries")
+
+    def __init__(self, entries: list[Entry]) -> None:
+        self.entries = entries
+        self.attempts = 0
+
+
+class QueueReporter(Reporter):
+    """Queues what starts and ends, and has *exporter* deliver it from a worker of this process.
+
+    *service* and *tags* are the process's name and tags where they are known here; otherwise the tracer gives them.
+    Bounds and interval come from the settings and follow them, except where given: *max_entries*, *max_bytes*,
+    *interval_s* (seconds).
+    """
+
+    def __init__(
+        self,
+        exporter: Exporter,
+        *,
+        service: str | None = None,
+        tags: Mapping[str, Any] | None = None,
+        max_entries: int | None = None,
+        max_bytes: int | None = None,
+        interval_s: float | None = None,
+    ) -> None:
+        self.exporter = exporter
+        self.max_span_chars = exporter.max_span_chars
+        self._wants_starts = exporter.wants_starts
+        self._service = service
+        self._tags = dict(tags or {})
+        self._fixed = (max_entries, max_bytes, interval_s)
+        self._failing = False
+        self._start_over()
+        if service is not None:
+            exporter.set_process(service, self._tags)
+        _all.add(self)
+
+    def _start_over(self) -> None:
+        """The state of a process that has reported nothing."""
+        self._pid = _getpid()
+        self._worker: Worker | None = None
+        self._next_start = 0.0
+        self._starting = _native.lock()
+        self._publishing = _native.lock()
+        self._working = _native.lock()  # held by whoever delivers; also says whose state this is (see after_fork)
+        self._queue = SpanQueue(0, 0)
+        self._backlog: deque[_Batch] = deque()  # taken from the queue and not out yet
+        self._failures = 0  # in a row
+        self._retry_at = 0.0
+        self._urgent_until = 0.0
+        self._handled = 0  # of the entries that the queue accepted
+        self._lost = 0
+        self._published = (0, 0)
+        self._poke_at = 0  # so many entries waiting need a poke: 0 while the worker sleeps or is not there
+        self._follow_settings()
+
+    def _follow_settings(self) -> None:
+        settings = _settings.current()
+        entries, size, interval_s = self._fixed
+        self._queue.max_entries = settings.queue_spans if entries is None else entries
+        self._queue.max_bytes = settings.queue_bytes if size is None else size
+        self._interval_s = settings.flush_interval_s if interval_s is None else interval_s
+
+    # In the service's flows
+
+    def set_process(self, service_name: str, tags: Mapping[str, Any], max_length: int) -> None:
+        self.exporter.set_process(self._service or service_name, {**tags, **self._tags})
+
+    def report_start(self, span: Span) -> None:
+        if self._wants_starts:
+            self._put(("start", span, _size(span)))
+
+    def report_span(self, span: Span) -> None:
+        self._put(("stop", span, _size(span)))
+
+    def report_record(self, record: dict[str, Any]) -> None:
+        budget = Budget(self.max_span_chars or _RECORD_CHARS)
+        before = budget.left
+        frozen = budget.freeze_info(record)
+        self._put(("record", frozen, ENTRY_BYTES + before - budget.left))
+
+    def _put(self, entry: Entry) -> None:
+        if _getpid() != self._pid:
+            # A server that forks in C (uWSGI) need not run Python's hooks.
+            after_fork_in_child()
+        queue = self._queue
+        if queue.put(entry) and len(queue) > self._poke_at:
+            self._poke()
+
+    def _poke(self) -> None:
+        worker = self._worker
+        if worker is None:
+            self._start()
+        else:
+            # The worker sets it again when it has seen to this poke.
+            self._poke_at = max(self._queue.max_entries, WAKE_AT) if self._poke_at else WAKE_AT
+            worker.wake()
+
+    def _start(self) -> None:
+        if _native.foreign() or time.monotonic() < self._next_start or not self._starting.acquire(False):
+            return
+        try:
+            if self._worker is None:
+                self._poke_at = WAKE_AT
+                self._worker = workers.fitting()
+                self._worker.begin(self._run)
+        except Exception as fault:  # no more threads, or the interpreter is ending
+            self._worker = None
+            self._poke_at = 0
+            self._next_start = time.monotonic() + _START_AGAIN_S
+            _guard.swallow("reporter.start", fault)
+        finally:
+            self._starting.release()
+
+    def pending(self) -> int:
+        """How many entries are queued or being delivered."""
+        return self._queue.accepted - self._handled
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """See the interface; without *timeout* the deadline at exit is the longest it takes."""
+        if scope.current.get() is scope.SUPPRESSED:
+            return False  # the worker itself, or what it called
+        if _getpid() != self._pid:
+            after_fork_in_child()
+        if not self.pending():
+            self._publish()
+            return True
+        timeout_s = _settings.current().flush_timeout_s if timeout is None else timeout
+        deadline = time.monotonic() + timeout_s
+        mark = Mark(self._lost)
+        self._queue.put_mark(mark)
+        self._urgent_until = deadline
+        self._retry_at = 0.0
+        self._next_start = 0.0
+        if self._worker is None:
+            self._start()
+        worker = self._worker
+        if worker is not None:
+            worker.wake()
+            worker.await_mark(mark, timeout_s)
+        elif not _native.foreign():
+            self._work_here(mark, deadline)
+        if not _native.foreign():
+            self._publish()
+        return mark.passed and mark.whole
+
+    def close(self) -> bool:
+        """Flush, with the deadline at exit, and end the worker; a later report starts a new one."""
+        whole = self.flush()
+        worker, self._worker = self._worker, None
+        self._poke_at = 0
+        if worker is not None:
+            worker.wake()
+        return whole
+
+    def _work_here(self, mark: Mark, deadline: float) -> None:
+        """Deliver in the calling flow, where no worker can be had (the interpreter is ending)."""
+        worker = workers.fitting()
+        with scope.entered(scope.SUPPRESSED):
+            while not mark.passed and time.monotonic() < deadline:
+                self._work(worker, deadline)
+                if not mark.passed:
+                    worker.wait(min(max(self._retry_at - time.monotonic(), _BUSY_S), deadline - time.monotonic()))
+
+    # In the worker
+
+    def _run(self, worker: Worker) -> None:
+        while self._worker is worker:  # else closed, or a copy in a forked child
+            scope.current.set(scope.SUPPRESSED)
+            self._sleep(worker)
+            if self._worker is worker:
+                try:
+                    self._follow_settings()
+                    self._work(worker)
+                except Exception as fault:
+                    _guard.swallow("reporter", fault)
+
+    def _sleep(self, worker: Worker) -> None:
+        if self._backlog:
+            worker.wait(max(self._retry_at - time.monotonic(), _BUSY_S))
+            return
+        if not self._queue:
+            self._poke_at = 0
+            if not self._queue:  # else somebody came between, and saw no reason to poke
+                worker.wait(worker.idle_s)
+                if self._worker is not worker:
+                    return
+        # From the first entry on, gather more for one interval.
+        self._poke_at = WAKE_AT
+        if len(self._queue) < WAKE_AT and time.monotonic() >= self._urgent_until:
+            worker.wait(self._interval_s)
+
+    def _work(self, worker: Worker, deadline: float | None = None) -> None:
+        """Deliver all that waits, or as far as it goes."""
+        mine = self._working
+        if not mine.acquire(False):
+            return
+        try:
+            while self._working is mine:
+                if not self._backlog:
+                    entries, mark = self._queue.take(BATCH_ENTRIES, BATCH_BYTES)
+                    if mark is not None:
+                        self._urgent_until = 0.0
+                        self._publish()
+                        mark.pass_by(self._lost)
+                        continue
+                    if not entries:
+                        return
+                    self._backlog.append(_Batch(entries))
+                now = time.monotonic()
+                if now < self._retry_at or (deadline is not None and now >= deadline):
+                    return
+                self._attempt(worker, self._backlog[0], min(deadline or now + EXPORT_S, now + EXPORT_S))
+                worker.rest()
+        finally:
+            mine.release()
+            self._publish()
+
+    def _attempt(self, worker: Worker, batch: _Batch, deadline: float) -> None:
+        exporter = self.exporter
+        backlog = self._backlog
+        try:
+            outcome = worker.call(_export, exporter, batch.entries, deadline, blocking=exporter.blocking)
+        except Rejected as fault:
+            backlog.popleft()
+            if fault.divisible and len(batch.entries) > 1:
+                backlog.extendleft(reversed(_halves(batch)))
+            else:
+                self._drop(fault.reason, len(batch.entries))
+                _guard.warn_once(f"rejected:{exporter.target}", "spans were rejected by %s: %s", exporter.target, fault)
+        except Transient as fault:
+            self._count_out(fault.done)
+            del batch.entries[: fault.done]
+            self._put_off(batch, fault)
+        except Exception as fault:
+            backlog.popleft()
+            self._drop("fault", len(batch.entries))
+            _guard.swallow("exporter", fault)
+        else:
+            backlog.popleft()
+            self._failures = 0
+            if self._failing:
+                self._failing = False
+                _guard.LOG.info("traces are delivered to %s again", exporter.target)
+            self._count_out(outcome.delivered)
+            if outcome.merged:
+                self._handled += outcome.merged
+                _guard.count("merged", outcome.merged)
+            for reason, number in outcome.dropped.items():
+                self._drop(reason, number)
+
+    def _put_off(self, batch: _Batch, fault: Transient) -> None:
+        if not fault.unreachable:
+            batch.attempts += 1
+            if batch.attempts >= ATTEMPTS:
+                self._backlog.popleft()
+                if len(batch.entries) > 1:
+                    self._backlog.extendleft(reversed(_halves(batch)))
+                else:
+                    self._drop("rejected", len(batch.entries))
+        self._failing = True
+        now = time.monotonic()
+        wait_s = min(FIRST_RETRY_S * 2 ** min(self._failures, 16), LAST_RETRY_S) * random.uniform(0.75, 1.25)
+        self._failures += 1
+        self._retry_at = now + (min(wait_s, URGENT_RETRY_S) if now < self._urgent_until else wait_s)
+        target = self.exporter.target
+        _guard.warn_once(f"unreachable:{target}", "traces cannot be delivered to %s: %s; kept for now", target, fault)
+
+    def _count_out(self, number: int) -> None:
+        if number:
+            self._handled += number
+            _guard.count("delivered" if self.exporter.acknowledged else "sent", number)
+
+    def _drop(self, reason: str, number: int) -> None:
+        self._handled += number
+        self._lost += number
+        _guard.count(f"dropped.{reason}", number)
+
+    def _publish(self) -> None:
+        """Bring the process's counters up to date with the queue's own."""
+        with self._publishing:
+            accepted, refused = self._queue.accepted, self._queue.refused
+            before_accepted, before_refused = self._published
+            self._published = (accepted, refused)
+        if accepted > before_accepted:
+            _guard.count("queued", accepted - before_accepted)
+        if refused > before_refused:
+            _guard.count("dropped.queue_full", refused - before_refused)
+            _guard.warn_once("queue_full", "spans were dropped: they come faster than they can be delivered")
+
+    # Around a fork
+
+    def after_fork(self) -> None:
+        """In a forked child: start with an empty queue; what the parent had is the parent's to deliver."""
+        worker = self._worker
+        self._start_over()
+        self.exporter.after_fork()
+        if worker is not None:
+            worker.abandon()
+
+
+def _size(span: Span) -> int:
+    """A span's estimated size in memory: its text costs what it has taken from its budget."""
+    budget = span._budget
+    return ENTRY_BYTES if budget is None else ENTRY_BYTES + span._tracer.max_span_chars - budget.left
+
+
+def _export(exporter: Exporter, entries: list[Entry], deadline: float) -> Outcome:
+    with scope.entered(scope.SUPPRESSED):
+        return exporter.export(entries, deadline)
+
+
+def _halves(batch: _Batch) -> list[_Batch]:
+    middle = len(batch.entries) // 2
+    return [_Batch(batch.entries[:middle]), _Batch(batch.entries[middle:])]
+
+
+def living() -> list[QueueReporter]:
+    """Every reporter of this process."""
+    return list(_all)
+
+
+def after_fork_in_child() -> None:
+    """Make a forked child's tracing its own."""
+    _guard.after_fork_in_child()
+    for reporter in living():
+        try:
+            reporter.after_fork()
+        except Exception as fault:
+            _guard.swallow("fork", fault)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=after_fork_in_child)

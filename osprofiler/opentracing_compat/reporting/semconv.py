@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tags by OpenTracing's semantic conventions, from the shapes of info that osprofiler's trace points have always had.
+
+For trace points that set no such tags themselves: those of service code, and of plain osprofiler's habits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+#: The whole text is among the tags of the info already; these are for reading and searching.
+_CHARS = 1024
+
+Value = str | int | float | bool
+
+
+def tags(info: Mapping[str, Any]) -> Iterator[tuple[str, Value]]:
+    """What the start *info* of a trace point says, as standard tags."""
+    request = info.get("request")
+    if isinstance(request, dict):
+        yield "span.kind", "server"
+        yield from _text("http.method", request.get("method"))
+        yield from _text("http.url", _url(request))
+    request = info.get("requests")
+    if isinstance(request, dict):
+        yield "span.kind", "client"
+        yield from _text("http.method", request.get("method"))
+        yield from _text("http.url", _url(request))
+        yield from _text("peer.hostname", request.get("hostname"))
+        port = request.get("port")
+        if isinstance(port, int):
+            yield "peer.port", port
+    database = info.get("db")
+    if isinstance(database, dict):
+        yield "span.kind", "client"
+        yield "db.type", "sql"
+        yield from _text("db.statement", database.get("statement"))
+
+
+def _text(key: str, value: object) -> Iterator[tuple[str, Value]]:
+    if isinstance(value, str) and value:
+        yield key, value[:_CHARS]
+
+
+def _url(request: Mapping[str, Any]) -> str:
+    """A URL from its parts; the path alone where the host is not known."""
+    path, query, host = (request.get(key) or "" for key in ("path", "query", "hostname"))
+    start = ""
+    if host:
+        port = request.get("port")
+        start = f"{request.get('scheme') or 'http'}://{host}{f':{port}' if port else ''}"
+    return f"{start}{path}{f'?{query}' if query else ''}"

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records to a store's driver, in batches: the start record when a span starts, the stop record when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from osprofiler.opentracing_compat.reporting import records
+from osprofiler.opentracing_compat.reporting.exporter import Outcome, Rejected, Transient
+from osprofiler.opentracing_compat.reporting.queue import Entry
+
+if TYPE_CHECKING:
+    from osprofiler.drivers.base import Driver
+
+#: Faults of a value, not of the store, by class name (DB-API's are alike in all its libraries).
+_OF_THE_VALUE = frozenset(("DataError", "IntegrityError"))
+
+#: Parts of the names of faults that say nothing about the batch: the store was not there to look at it.
+_AWAY = ("Connection", "Connect", "Timeout", "Disconnect", "Unavailable", "AutoReconnect", "Interface", "Network")
+
+# Drivers of the parent's, in a forked child. Their destructors might say goodbye on connections that the parent uses.
+_inherited: list[Driver] = []
+
+
+class StoreExporter:
+    """Writes through the driver that *make* gives when it is first needed, which is in the reporter.
+
+    *labels* are added to each record that has none of its own (``project``, ``service``).
+    """
+
+    wants_starts = True
+    acknowledged = True
+
+    def __init__(
+        self,
+        make: Callable[[], Driver],
+        target: str,
+        *,
+        labels: Mapping[str, Any] | None = None,
+        blocking: bool = False,
+        max_span_chars: int | None = None,
+    ) -> None:
+        self.target = target
+        self.blocking = blocking
+        self.max_span_chars = max_span_chars
+        self._make = make
+        self._labels = {key: value for key, value in (labels or {}).items() if value is not None}
+        self._driver: Driver | None = None
+
+    def set_process(self, service: str, tags: Mapping[str, Any]) -> None:
+        """Records say project and service, which are known from the start."""
+
+    def export(self, batch: Sequence[Entry], deadline: float) -> Outcome:
+        driver = self._open()
+        rendered = [self._record(kind, item) for kind, item, _ in batch]
+        if _writes_batches(driver):
+            try:
+                driver.write(rendered)
+            except Exception as fault:
+                raise _failure(fault) from fault
+        else:
+            self._one_by_one(driver, rendered)
+        return Outcome(len(rendered))
+
+    def after_fork(self) -> None:
+        if self._driver is not None:
+            _inherited.append(self._driver)
+            self._driver = None
+
+    def _open(self) -> Driver:
+        if self._driver is None:
+            try:
+                self._driver = self._make()
+            except Exception as fault:
+                raise Transient(f"{type(fault).__name__}: {fault}") from fault
+        return self._driver
+
+    def _record(self, kind: str, item: Any) -> dict[str, Any]:
+        if kind == "start":
+            record = records.start(item)
+        elif kind == "stop":
+            record = records.stop(item)
+        else:
+            record = item
+        return {**self._labels, **record}
+
+    @staticmethod
+    def _one_by_one(driver: Driver, rendered: Sequence[dict[str, Any]]) -> None:
+        """For a driver that knows no batches: what it has taken is not given to it again."""
+        for done, record in enumerate(rendered):
+            try:
+                driver.notify(record)
+            except Exception as fault:
+                raise _failure(fault, done) from fault
+
+
+def _writes_batches(driver: Driver) -> bool:
+    from osprofiler.drivers.base import Driver
+
+    write = getattr(type(driver), "write", None)
+    return write is not None and write is not Driver.write
+
+
+def _failure(fault: Exception, done: int = 0) -> Transient | Rejected:
+    """What a driver's fault means for the batch."""
+    names = [kind.__name__ for kind in type(fault).__mro__]
+    said = type(fault).__name__
+    # A list of records is not rejected in part unless they are tried apart, so one at the front is not either.
+    if not done and (isinstance(fault, (TypeError, ValueError)) or _OF_THE_VALUE.intersection(names)):
+        return Rejected(said, divisible=True)
+    return Transient(said, done=done, unreachable=_is_away(fault, names))
+
+
+def _is_away(fault: Exception, names: list[str]) -> bool:
+    if isinstance(fault, OSError) or getattr(fault, "connection_invalidated", False):
+        return True
+    if "OperationalError" in names:
+        # SQLAlchemy knows the statement of a fault, unless there was no connection to run it on.
+        return getattr(fault, "statement", "") is None
+    return any(part in name for name in names for part in _AWAY)

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``report_and_exit.py HOW CONNECTION_STRING BASE_ID [DEADLINE_S]``: report spans, and end in one of many ways.
+
+The flush interval is an hour, so that only the way out can deliver them. Each way reports one span for each process
+that takes part, named after it.
+"""
+
+import multiprocessing
+import os
+import sys
+import threading
+
+HOW, CONNECTION_STRING, BASE_ID = sys.argv[1:4]
+
+if HOW.startswith("eventlet"):
+    import eventlet
+
+    eventlet.monkey_patch()
+
+from osprofiler import _settings  # noqa: E402
+from osprofiler.opentracing_compat.reporting import connect  # noqa: E402
+from osprofiler.opentracing_compat.scope import Origin, Point  # noqa: E402
+from osprofiler.opentracing_compat.tracer import Tracer  # noqa: E402
+
+_settings.publish(flush_interval_s=3600.0, flush_timeout_s=float([*sys.argv[4:], "30"][0]))
+TRACER = Tracer("unnamed", connect.reporter_for(CONNECTION_STRING, project="exits", service=HOW))
+
+
+def report(name: str) -> None:
+    root = Point(None, None, Origin.from_osprofiler("key", BASE_ID))
+    TRACER.close_point(TRACER.open_point(root, name, {"pid": os.getpid()}))
+
+
+def plain() -> None:
+    report("main")
+
+
+def system_exit() -> None:
+    report("main")
+    sys.exit(3)
+
+
+def uncaught() -> None:
+    report("main")
+    raise RuntimeError("as a service dies")
+
+
+def exit_in_thread() -> None:
+    def work() -> None:
+        report("thread")
+        sys.exit(1)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    report("main")
+
+
+def thread_outlives_main() -> None:
+    ready = threading.Event()
+
+    def work() -> None:
+        ready.wait()
+        threading.main_thread().join()
+        report("thread")
+
+    threading.Thread(target=work).start()
+    report("main")
+    ready.set()
+
+
+def os_fork() -> None:
+    report("main")
+    if os.fork() == 0:
+        report("child")
+        sys.exit(0)
+    os.wait()
+
+
+def _multiprocessing(method: str) -> None:
+    report("main")
+    child = multiprocessing.get_context(method).Process(target=report, args=("child",))
+    child.start()
+    child.join()
+
+
+def os_fork_after_a_delivery() -> None:
+    report("before")
+    TRACER.flush(30)
+    os_fork()
+
+
+def fork() -> None:
+    _multiprocessing("fork")
+
+
+def spawn() -> None:
+    _multiprocessing("spawn")
+
+
+def forkserver() -> None:
+    _multiprocessing("forkserver")
+
+
+def pool() -> None:
+    report("main")
+    with multiprocessing.get_context("fork").Pool(1) as workers:
+        workers.map(report, ["child"])
+        workers.close()
+        workers.join()
+
+
+def eventlet_plain() -> None:
+    report("main")
+    eventlet.spawn(report, "greenthread").wait()
+
+
+def eventlet_os_fork() -> None:
+    report("before")
+    eventlet.sleep(0)  # the reporter's greenthread runs, and is copied by the fork
+    os_fork()
+
+
+def eventlet_oslo_service() -> None:
+    _oslo_service(2)
+
+
+def threading_oslo_service() -> None:
+    from oslo_service import backend
+
+    backend.init_backend(backend.BackendType.THREADING)
+    _oslo_service(2)
+
+
+def _oslo_service(workers: int) -> None:
+    from oslo_config import cfg
+    from oslo_service import service
+
+    reading, writing = os.pipe()
+
+    class Service(service.Service):  # type: ignore[misc]
+        def start(self) -> None:
+            report("worker")
+            os.write(writing, b".")
+
+    report("main")
+    conf = cfg.ConfigOpts()
+    conf([])
+    launcher = service.ProcessLauncher(conf)
+    launcher.launch_service(Service(), workers=workers)
+
+    def stop_when_all_work() -> None:
+        import signal
+
+        ready = 0
+        while ready < workers:
+            ready += len(_read(reading))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=stop_when_all_work, daemon=True).start()
+    launcher.wait()
+
+
+def _read(descriptor: int) -> bytes:
+    if HOW.startswith("eventlet"):
+        from eventlet import tpool
+
+        return tpool.execute(os.read, descriptor, 1)  # type: ignore[no-any-return]
+    return os.read(descriptor, 1)
+
+
+if __name__ == "__main__":
+    globals()[HOW]()

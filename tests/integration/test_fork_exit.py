@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ends of processes and forks, each in processes of its own: what was reported before is delivered, once."""
+
+import os
+import socket
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.test_jaeger_delivery import tags_of
+from tests.servers import Jaeger
+
+PROGRAMS = Path(__file__).parent / "programs"
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(program: str, *arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+    """Run one of the programs; it is a failure, with what it wrote, if it does not end."""
+    command = [sys.executable, "-X", "faulthandler", str(PROGRAMS / program), *arguments]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, env=environment, check=False)
+
+
+def names(trace: dict[str, Any]) -> list[str]:
+    return sorted(tags_of(span)["osprofiler.name"] for span in trace["spans"])
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        ("plain", ["main"]),
+        ("system_exit", ["main"]),
+        ("uncaught", ["main"]),
+        ("exit_in_thread", ["main", "thread"]),
+        ("thread_outlives_main", ["main", "thread"]),
+        ("os_fork", ["child", "main"]),
+        ("os_fork_after_a_delivery", ["before", "child", "main"]),
+        ("fork", ["child", "main"]),
+        ("spawn", ["child", "main"]),
+        ("forkserver", ["child", "main"]),
+        ("pool", ["child", "main"]),
+        ("eventlet_plain", ["greenthread", "main"]),
+        ("eventlet_os_fork", ["before", "child", "main"]),
+        ("eventlet_oslo_service", ["main", "worker", "worker"]),
+        ("threading_oslo_service", ["main", "worker", "worker"]),
+    ],
+)
+def test_every_way_out_delivers(jaeger: Jaeger, how: str, expected: list[str]) -> None:
+    base_id = str(uuid.uuid4())
+    ended = run("report_and_exit.py", how, jaeger.url, base_id)
+    assert ended.returncode == {"system_exit": 3, "uncaught": 1}.get(how, 0), ended.stderr
+    trace = jaeger.wait_for_trace(base_id.replace("-", ""), len(expected))
+    assert names(trace) == expected, ended.stderr
+    # Each process under its own pid: the process tags are not the parent's.
+    for span in trace["spans"]:
+        process = {tag["key"]: tag["value"] for tag in trace["processes"][span["processID"]]["tags"]}
+        assert process["pid"] == tags_of(span)["start.pid"]
+
+
+@pytest.mark.parametrize("how", ["plain", "fork", "eventlet_plain", "eventlet_oslo_service"])
+def test_a_collector_that_never_answers_does_not_keep_a_process_from_ending(how: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"jaeger+http://127.0.0.1:{silent.getsockname()[1]}"
+        ended = run("report_and_exit.py", how, address, str(uuid.uuid4()), "0.2")
+    assert ended.returncode == 0, ended.stderr
+    assert "spans were delivered" in ended.stderr, "the loss is told"
+
+
+@pytest.mark.parametrize("mode", ["native", "eventlet"])
+def test_forks_while_the_reporter_is_at_work(jaeger: Jaeger, mode: str) -> None:
+    """Fifty children, forked from a process whose threads report and whose reporter delivers all the time."""
+    base_id = str(uuid.uuid4())
+    ended = run("fork_while_busy.py", mode, jaeger.url, base_id, "50")
+    assert ended.returncode == 0, ended.stderr
+    reported = int(ended.stdout.split()[-1])
+    trace = jaeger.wait_for_trace(base_id.replace("-", ""), reported + 50, 60)
+    found = names(trace)
+    assert found.count("child") == 50
+    assert found.count("busy") == reported
+    assert len(found) == reported + 50, "what the parent had queued is delivered by the parent alone"
+    assert len({span["spanID"] for span in trace["spans"]}) == len(found)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "hung_collector",
+        "unreachable_collector_and_a_handler_that_yields",
+        "blocking_store",
+        "native_threads_report",
+        "patched_after_import",
+        "fork_with_a_blocking_store",
+    ],
+)
+def test_in_a_process_patched_by_eventlet(jaeger: Jaeger, how: str) -> None:
+    ended = run("green_service.py", how, jaeger.url)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.splitlines()[-1] == "fine", ended.stdout + ended.stderr
+    assert "greenlet.error" not in ended.stderr
+    assert "Traceback" not in ended.stderr

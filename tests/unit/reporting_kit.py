@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the reporting tests share: an exporter that does as told, and spans to report."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from osprofiler import _guard
+from osprofiler.opentracing_compat import scope
+from osprofiler.opentracing_compat.reporting.exporter import Outcome
+from osprofiler.opentracing_compat.reporting.queue import Entry
+from osprofiler.opentracing_compat.scope import Origin, Point
+from osprofiler.opentracing_compat.tracer import Tracer
+
+
+class Obedient:
+    """Takes everything, unless *answer* (called with each batch) raises or returns an outcome of its own."""
+
+    target = "the test"
+    blocking = False
+
+    def __init__(
+        self,
+        answer: Callable[[Sequence[Entry]], Outcome | None] = lambda batch: None,
+        *,
+        wants_starts: bool = False,
+        acknowledged: bool = True,
+        max_span_chars: int | None = None,
+    ) -> None:
+        self.answer = answer
+        self.wants_starts = wants_starts
+        self.acknowledged = acknowledged
+        self.max_span_chars = max_span_chars
+        self.taken: list[Entry] = []
+        self.tries: list[int] = []
+        self.suppressed: set[bool] = set()
+        self.threads: set[int] = set()
+        self.forks = 0
+        self.process: tuple[str, dict[str, Any]] = ("", {})
+
+    def set_process(self, service: str, tags: Mapping[str, Any]) -> None:
+        self.process = (service, dict(tags))
+
+    def export(self, batch: Sequence[Entry], deadline: float) -> Outcome:
+        self.tries.append(len(batch))
+        self.threads.add(threading.get_ident())
+        self.suppressed.add(scope.current.get() is scope.SUPPRESSED)
+        outcome = self.answer(batch) or Outcome(len(batch))
+        self.taken += batch
+        return outcome
+
+    def after_fork(self) -> None:
+        self.forks += 1
+
+    def names(self) -> list[str]:
+        """The operations taken, in order."""
+        return [item["name"] if isinstance(item, dict) else item.operation_name for _, item, _ in self.taken]
+
+
+class Traced:
+    """A tracer on a reporter, and one trace to open points in."""
+
+    def __init__(self, reporter: Any) -> None:
+        self.tracer = Tracer("unnamed", reporter)
+        self.origin = Origin.from_osprofiler("key")
+        self.root = Point(None, None, self.origin)
+
+    @property
+    def trace_hex(self) -> str:
+        return f"{self.origin.trace_id:032x}"
+
+    def point(self, name: str, info: dict[str, Any] | None = None, stop: dict[str, Any] | None = None) -> Any:
+        """Open and close one point under the virtual root; its span."""
+        point = self.tracer.open_point(self.root, name, info)
+        self.tracer.close_point(point, stop)
+        return point.span
+
+    def points(self, number: int, name: str = "p") -> None:
+        for index in range(number):
+            self.point(f"{name}{index}")
+
+
+def counted() -> dict[str, int]:
+    """The counters that are not zero."""
+    return {name: number for name, number in _guard.counters.items() if number}
+
+
+def out() -> int:
+    """How many entries have left the pipeline, by whatever door but a full queue."""
+    return sum(
+        number
+        for name, number in _guard.counters.items()
+        if name in ("delivered", "sent", "merged") or (name.startswith("dropped.") and name != "dropped.queue_full")
+    )

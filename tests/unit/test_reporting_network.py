@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two network exporters against servers on this machine: what each answer, and silence, comes to."""
+
+import contextlib
+import http.server
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from osprofiler.opentracing_compat.reporting.base import NullReporter
+from osprofiler.opentracing_compat.reporting.exporter import Rejected, Transient
+from osprofiler.opentracing_compat.reporting.http import HttpExporter
+from osprofiler.opentracing_compat.reporting.queue import Entry
+from osprofiler.opentracing_compat.reporting.udp import PACKET_BYTES, UdpExporter
+from tests.unit.reporting_kit import Traced
+from tests.unit.test_reporting_codec import read_binary, read_compact
+from tests.waiting import wait_until
+
+
+class Collector(http.server.ThreadingHTTPServer):
+    """Answers every POST with *status*, and keeps what it was sent."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.status = 202
+        self.got: list[tuple[str, dict[str, str], bytes]] = []
+        self.connections = 0
+
+    def get_request(self) -> Any:
+        self.connections += 1
+        return super().get_request()
+
+    @property
+    def exporter(self) -> HttpExporter:
+        return HttpExporter(f"http://127.0.0.1:{self.server_port}", "the test")
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Collector
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.got.append((self.path, dict(self.headers), body))
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        return None
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with Collector() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def batch() -> list[Entry]:
+    return _spans(3)
+
+
+def _spans(number: int, text: str = "x") -> list[Entry]:
+    traced = Traced(NullReporter())
+    return [("stop", traced.point(f"p{index}", {"text": text}), 0) for index in range(number)]
+
+
+def soon() -> float:
+    return time.monotonic() + 30
+
+
+def test_a_batch_is_one_request_that_a_collector_can_read(collector: Collector, batch: list[Entry]) -> None:
+    exporter = collector.exporter
+    exporter.set_process("nova-api", {})
+    assert exporter.export(batch, soon()).delivered == 3
+    ((path, headers, body),) = collector.got
+    assert path == "/api/traces?format=jaeger.thrift"
+    assert headers["Content-Type"] == "application/vnd.apache.thrift.binary"
+    read = read_binary(body)
+    assert read.process.serviceName == "nova-api"
+    assert [span.operationName for span in read.spans] == ["p0", "p1", "p2"]
+
+
+def test_the_connection_is_kept(collector: Collector, batch: list[Entry]) -> None:
+    exporter = collector.exporter
+    for _ in range(5):
+        exporter.export(batch, soon())
+    assert collector.connections == 1
+
+
+def test_a_forked_child_opens_its_own(collector: Collector, batch: list[Entry]) -> None:
+    exporter = collector.exporter
+    exporter.export(batch, soon())
+    exporter.after_fork()
+    exporter.export(batch, soon())
+    assert collector.connections == 2
+
+
+@pytest.mark.parametrize("status", [200, 202, 204])
+def test_taken(collector: Collector, batch: list[Entry], status: int) -> None:
+    collector.status = status
+    assert collector.exporter.export(batch, soon()).delivered == 3
+
+
+@pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
+def test_away_for_now(collector: Collector, batch: list[Entry], status: int) -> None:
+    collector.status = status
+    with pytest.raises(Transient) as caught:
+        collector.exporter.export(batch, soon())
+    assert caught.value.unreachable
+
+
+def test_an_error_of_its_own_may_be_the_batchs_fault(collector: Collector, batch: list[Entry]) -> None:
+    collector.status = 500
+    with pytest.raises(Transient) as caught:
+        collector.exporter.export(batch, soon())
+    assert not caught.value.unreachable
+
+
+@pytest.mark.parametrize(
+    ("status", "divisible"), [(301, False), (400, True), (401, False), (403, False), (404, False), (413, True)]
+)
+def test_refused(collector: Collector, batch: list[Entry], status: int, divisible: bool) -> None:
+    collector.status = status
+    with pytest.raises(Rejected) as caught:
+        collector.exporter.export(batch, soon())
+    assert caught.value.divisible is divisible
+    assert str(status) in str(caught.value)
+
+
+def test_nobody_there(batch: list[Entry]) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # bound and not listening: refused
+        with pytest.raises(Transient) as caught:
+            HttpExporter(f"http://127.0.0.1:{unused.getsockname()[1]}", "t").export(batch, soon())
+    assert caught.value.unreachable
+
+
+def test_one_who_takes_the_connection_and_says_nothing(batch: list[Entry]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        exporter = HttpExporter(f"http://127.0.0.1:{silent.getsockname()[1]}", "t")
+        with pytest.raises(Transient) as caught:
+            exporter.export(batch, time.monotonic() + 0.1)
+    assert caught.value.unreachable
+
+
+@contextlib.contextmanager
+def agent() -> Iterator[tuple[UdpExporter, Callable[[], list[bytes]]]]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        receiver.bind(("127.0.0.1", 0))
+        receiver.setblocking(False)
+        packets: list[bytes] = []
+
+        def received() -> list[bytes]:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    packets.append(receiver.recv(100_000))
+            return packets
+
+        yield UdpExporter("127.0.0.1", receiver.getsockname()[1]), received
+
+
+def test_packets_that_an_agent_can_read() -> None:
+    with agent() as (exporter, received):
+        outcome = exporter.export(_spans(200, "x" * 2000), soon())
+        assert (outcome.delivered, dict(outcome.dropped)) == (200, {})
+        wait_until(lambda: sum(len(read_compact(packet).spans) for packet in received()) == 200)
+        packets = received()
+    assert 6 < len(packets) < 12
+    assert max(map(len, packets)) <= PACKET_BYTES
+
+
+def test_an_agent_that_is_not_there_is_noticed_where_the_host_says_so() -> None:
+    with agent() as (exporter, _):
+        pass
+    outcomes = [exporter.export(_spans(1), soon()) for _ in range(20)]
+    lost = sum(outcome.dropped.get("unreachable", 0) for outcome in outcomes)
+    assert sum(outcome.delivered for outcome in outcomes) + lost == 20
+
+
+def test_an_agent_whose_name_is_not_known_yet_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*args: object, **named: object) -> Any:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    with agent() as (exporter, received):
+        with monkeypatch.context() as patch:
+            patch.setattr(socket, "getaddrinfo", unknown)
+            with pytest.raises(Transient):
+                exporter.export(_spans(1), soon())
+        assert exporter.export(_spans(1), soon()).delivered == 1
+        wait_until(received)
+        # An address once known serves while the name service is away.
+        exporter._resolve_at = 0.0
+        with monkeypatch.context() as patch:
+            patch.setattr(socket, "getaddrinfo", unknown)
+            assert exporter.export(_spans(1), soon()).delivered == 1

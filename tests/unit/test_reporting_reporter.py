@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The reporter: what the service's side may notice (nothing), and that every entry is accounted for."""
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+
+from osprofiler import _guard, _settings
+from osprofiler.opentracing_compat import scope
+from osprofiler.opentracing_compat.reporting import reporter as module
+from osprofiler.opentracing_compat.reporting import worker
+from osprofiler.opentracing_compat.reporting.exporter import Outcome, Rejected, Transient
+from osprofiler.opentracing_compat.reporting.queue import Entry
+from osprofiler.opentracing_compat.reporting.reporter import QueueReporter
+from tests.unit.reporting_kit import Obedient, Traced, counted, out
+from tests.waiting import wait_until
+
+
+@pytest.fixture(autouse=True)
+def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    _guard.counters.clear()
+    monkeypatch.setattr(_guard, "_last_logged", {})
+    monkeypatch.setattr(module, "FIRST_RETRY_S", 0.001)
+    monkeypatch.setattr(module, "LAST_RETRY_S", 0.01)
+    before = scope.current.get()
+    yield
+    scope.current.set(before)
+
+
+def test_spans_are_delivered_in_order_by_another_thread_under_suppression() -> None:
+    exporter = Obedient()
+    reporter = QueueReporter(exporter, interval_s=0.01)
+    Traced(reporter).points(1200)
+    assert reporter.flush(30)
+    assert exporter.names() == [f"p{number}" for number in range(1200)]
+    assert max(exporter.tries) <= module.BATCH_ENTRIES
+    assert exporter.suppressed == {True}
+    assert threading.get_ident() not in exporter.threads
+    assert counted() == {"queued": 1200, "delivered": 1200}
+
+
+def test_without_a_flush_they_go_after_the_interval() -> None:
+    exporter = Obedient()
+    reporter = QueueReporter(exporter, interval_s=0.01)
+    traced = Traced(reporter)
+    for number in (1, 2, 3):  # also a worker that has gone to sleep again is woken
+        traced.point("p")
+        wait_until(lambda number=number: len(exporter.taken) == number)  # type: ignore[misc]
+
+
+def test_many_waiting_end_the_wait_for_the_interval() -> None:
+    exporter = Obedient()
+    reporter = QueueReporter(exporter, interval_s=3600)
+    Traced(reporter).points(module.WAKE_AT + 1)
+    wait_until(lambda: len(exporter.taken) >= module.WAKE_AT)
+
+
+def test_start_entries_come_only_to_who_wants_them() -> None:
+    for wants in (True, False):
+        exporter = Obedient(wants_starts=wants)
+        reporter = QueueReporter(exporter)
+        Traced(reporter).point("p")
+        reporter.flush(30)
+        assert [kind for kind, _, _ in exporter.taken] == (["start", "stop"] if wants else ["stop"])
+
+
+def test_an_unacknowledged_transport_claims_no_delivery() -> None:
+    reporter = QueueReporter(Obedient(acknowledged=False))
+    Traced(reporter).points(3)
+    assert reporter.flush(30)
+    assert counted() == {"queued": 3, "sent": 3}
+
+
+def test_a_record_is_frozen_when_it_is_given() -> None:
+    exporter = Obedient()
+    reporter = QueueReporter(exporter)
+    record = {"name": "a-start", "info": {"state": "then"}, "thing": object()}
+    reporter.report_record(record)
+    record["info"]["state"] = "later"  # type: ignore[index]
+    assert reporter.flush(30)
+    taken = exporter.taken[0][1]
+    assert isinstance(taken, dict)
+    assert taken["info"] == {"state": "then"}
+    assert type(taken["thing"]) is str
+
+
+def test_a_collector_that_hangs_does_not_hold_up_the_service_and_the_bound_holds() -> None:
+    let_go = threading.Event()
+
+    def hang(batch: Sequence[Entry]) -> None:
+        let_go.wait(60)
+
+    reporter = QueueReporter(Obedient(hang), interval_s=0, max_entries=100)
+    traced = Traced(reporter)
+    traced.points(1)
+    wait_until(lambda: not len(reporter._queue), what="the worker to be stuck")
+    traced.points(1000)  # would never return if it waited
+    assert len(reporter._queue) == 100
+    assert not reporter.flush(0.01)
+    assert reporter.pending() == 101
+    let_go.set()
+    assert reporter.flush(30)
+    assert counted() == {"queued": 101, "delivered": 101, "dropped.queue_full": 900}
+
+
+def test_the_byte_bound_counts_the_text_of_spans() -> None:
+    let_go = threading.Event()
+    reporter = QueueReporter(Obedient(lambda batch: let_go.wait(60) and None), max_bytes=100_000, interval_s=3600)
+    traced = Traced(reporter)
+    for _ in range(50):
+        traced.point("p", {"text": "x" * 10_000})
+    assert 5 <= len(reporter._queue) <= 11
+    let_go.set()
+    assert reporter.flush(30)
+
+
+def test_an_outage_is_waited_out_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    failures = iter(range(20))
+
+    def down_for_a_while(batch: Sequence[Entry]) -> None:
+        if next(failures, None) is not None:
+            raise Transient("nobody there")
+
+    exporter = Obedient(down_for_a_while)
+    reporter = QueueReporter(exporter, interval_s=0)
+    with caplog.at_level(logging.INFO, "osprofiler"):
+        Traced(reporter).points(5)
+        wait_until(lambda: len(exporter.taken) == 5)
+        assert reporter.flush(30)
+    assert counted() == {"queued": 5, "delivered": 5}
+    texts = [record.getMessage() for record in caplog.records]
+    assert [("cannot be delivered" in text, "again" in text) for text in texts] == [(True, False), (False, True)]
+
+
+def test_a_flush_tries_at_once_although_the_next_attempt_is_far_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIRST_RETRY_S", 3600)
+    monkeypatch.setattr(module, "LAST_RETRY_S", 3600)
+    first = iter([True])
+
+    def fail_once(batch: Sequence[Entry]) -> None:
+        if next(first, False):
+            raise Transient("not now")
+
+    exporter = Obedient(fail_once)
+    reporter = QueueReporter(exporter, interval_s=0)
+    Traced(reporter).point("p")
+    wait_until(lambda: exporter.tries)
+    assert reporter.flush(60)
+
+
+def test_what_was_taken_of_a_batch_is_not_sent_again() -> None:
+    first = iter([True])
+
+    def half(batch: Sequence[Entry]) -> None:
+        if next(first, False):
+            exporter.taken += batch[:3]
+            raise Transient("broke off", done=3)
+
+    exporter = Obedient(half)
+    reporter = QueueReporter(exporter)
+    Traced(reporter).points(5)
+    assert reporter.flush(30)
+    assert exporter.names() == [f"p{number}" for number in range(5)]
+    assert counted() == {"queued": 5, "delivered": 5}
+
+
+def _poisoned(raising: Callable[[], Exception]) -> Callable[[Sequence[Entry]], None]:
+    def answer(batch: Sequence[Entry]) -> None:
+        if any(item.operation_name == "p7" for _, item, _ in batch):  # type: ignore[union-attr]
+            raise raising()
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "raising",
+    [lambda: Rejected("no", divisible=True), lambda: Transient("error in the store", unreachable=False)],
+    ids=["rejected", "answered"],
+)
+def test_one_bad_entry_costs_only_itself(raising: Callable[[], Exception]) -> None:
+    exporter = Obedient(_poisoned(raising))
+    reporter = QueueReporter(exporter)
+    Traced(reporter).points(20)
+    assert not reporter.flush(30), "something was lost"
+    assert exporter.names() == [f"p{number}" for number in range(20) if number != 7]
+    assert counted() == {"queued": 20, "delivered": 19, "dropped.rejected": 1}
+    assert reporter.flush(30), "nothing was lost since"
+
+
+def test_a_whole_batch_rejected_is_not_tried_again() -> None:
+    def no(batch: Sequence[Entry]) -> None:
+        raise Rejected("no such path")
+
+    exporter = Obedient(no)
+    reporter = QueueReporter(exporter)
+    Traced(reporter).points(20)
+    assert not reporter.flush(30)
+    assert len(exporter.tries) == 1
+    assert counted() == {"queued": 20, "dropped.rejected": 20}
+
+
+def test_a_fault_in_an_exporter_costs_its_batch_and_the_worker_lives() -> None:
+    first = iter([True])
+
+    def fault(batch: Sequence[Entry]) -> None:
+        if next(first, False):
+            raise ZeroDivisionError
+
+    reporter = QueueReporter(Obedient(fault))
+    traced = Traced(reporter)
+    traced.points(2)
+    assert not reporter.flush(30)
+    traced.points(3)
+    assert reporter.flush(30)
+    assert counted() == {"queued": 5, "delivered": 3, "dropped.fault": 2, "fault.exporter": 1}
+
+
+def test_what_an_exporter_drops_and_merges_is_accounted_for() -> None:
+    reporter = QueueReporter(Obedient(lambda batch: Outcome(len(batch) - 3, {"too_large": 2}, merged=1)))
+    Traced(reporter).points(10)
+    assert not reporter.flush(30)
+    assert counted() == {"queued": 10, "delivered": 7, "dropped.too_large": 2, "merged": 1}
+    assert reporter.pending() == 0
+
+
+def test_counters_add_up_under_threads_and_faults() -> None:
+    turn = iter(range(1_000_000))
+
+    def moody(batch: Sequence[Entry]) -> None:
+        mood = next(turn) % 7
+        if mood == 1:
+            raise Transient("moody", done=min(2, len(batch)))
+        if mood == 3:
+            raise Rejected("moody", divisible=True)
+        if mood == 5:
+            raise ValueError
+
+    reporter = QueueReporter(Obedient(moody), interval_s=0, max_entries=500)
+    traced = Traced(reporter)
+
+    def work() -> None:
+        traced.points(3000)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    wait_until(lambda: reporter.flush(30) or not reporter.pending())
+    assert counted()["queued"] + counted().get("dropped.queue_full", 0) == 12_000
+    assert counted()["queued"] == out()
+
+
+def test_settings_are_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    reporter = QueueReporter(Obedient())
+    try:
+        _settings.publish(queue_spans=3, queue_bytes=1 << 20)
+        Traced(reporter).point("p")
+        assert reporter.flush(30)
+        Traced(reporter).point("q")
+        assert reporter.flush(30)
+        assert reporter._queue.max_entries == 3
+    finally:
+        _settings.reset()
+
+
+def test_the_name_given_at_construction_wins_over_the_tracers() -> None:
+    named, unnamed = Obedient(), Obedient()
+    Traced(QueueReporter(named, service="nova-api", tags={"project": "nova"}))
+    Traced(QueueReporter(unnamed))
+    assert named.process == ("nova-api", {"project": "nova"})
+    assert unnamed.process[0] == "unnamed"
+
+
+def test_a_flush_from_inside_the_worker_does_not_wait_for_itself() -> None:
+    answers: list[bool] = []
+
+    def log_that_flushes(batch: Sequence[Entry]) -> None:
+        answers.append(reporter.flush(60))
+
+    reporter = QueueReporter(Obedient(log_that_flushes))
+    Traced(reporter).point("p")
+    assert reporter.flush(30)
+    assert answers == [False]
+
+
+def test_after_close_a_late_span_is_still_delivered() -> None:
+    exporter = Obedient()
+    reporter = QueueReporter(exporter, interval_s=0.01)
+    traced = Traced(reporter)
+    traced.point("early")
+    assert reporter.close()
+    traced.point("late")
+    wait_until(lambda: exporter.names() == ["early", "late"])
+
+
+def test_where_no_thread_can_be_started_a_flush_delivers_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: object, run: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(worker.NativeWorker, "begin", refuse)
+    fail_first = iter([True])
+
+    def answer(batch: Sequence[Entry]) -> None:
+        if next(fail_first, False):
+            raise Transient("once")
+
+    exporter = Obedient(answer)
+    reporter = QueueReporter(exporter)
+    Traced(reporter).points(3)
+    assert reporter.flush(30)
+    assert exporter.threads == {threading.get_ident()}
+    assert exporter.suppressed == {True}
+    assert scope.current.get() is not scope.SUPPRESSED
+
+
+def test_a_process_forked_without_pythons_hooks_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    exporter = Obedient()
+    reporter = QueueReporter(exporter, interval_s=3600)
+    traced = Traced(reporter)
+    traced.point("parent's")
+    child = os.getpid() + 1
+    monkeypatch.setattr(module, "_getpid", lambda: child)
+    traced.point("child's")
+    assert exporter.forks == 1
+    assert reporter.flush(30)
+    assert "child's" in exporter.names()
+    assert reporter._pid == child

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bridge to drivers: what records they get, and what their faults mean for the batch."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from sqlalchemy import exc
+
+from osprofiler.drivers.base import Driver
+from osprofiler.opentracing_compat.reporting import store
+from osprofiler.opentracing_compat.reporting.base import NullReporter
+from osprofiler.opentracing_compat.reporting.exporter import Rejected, Transient
+from osprofiler.opentracing_compat.reporting.queue import Entry
+from osprofiler.opentracing_compat.reporting.reporter import QueueReporter
+from osprofiler.opentracing_compat.reporting.store import StoreExporter
+from tests.unit.reporting_kit import Traced
+
+
+class Batching(Driver):
+    """Keeps what it gets in batches, and raises *fault* if it has one."""
+
+    def __init__(self, fault: Exception | None = None) -> None:
+        super().__init__("kept://")
+        self.fault = fault
+        self.batches: list[list[dict[str, Any]]] = []
+
+    def write(self, records: Sequence[dict[str, Any]]) -> None:
+        if self.fault is not None:
+            raise self.fault
+        self.batches.append(list(records))
+
+
+class Stock(Driver):
+    """As drivers of osprofiler 4 are: one record a call."""
+
+    def __init__(self, fail_at: int) -> None:
+        super().__init__("stock://")
+        self.fail_at = fail_at
+        self.kept: list[Any] = []
+
+    def notify(self, info: dict[str, Any], **kwargs: Any) -> None:
+        if len(self.kept) == self.fail_at:
+            self.fail_at = -1
+            raise ConnectionResetError
+        self.kept.append(info["trace_id"])
+
+
+def spans(number: int) -> list[Entry]:
+    traced = Traced(NullReporter())
+    return [("stop", traced.point("p"), 0) for _ in range(number)]
+
+
+def test_records_of_one_span_with_project_and_service() -> None:
+    driver = Batching()
+    reporter = QueueReporter(StoreExporter(lambda: driver, "t", labels={"project": "nova", "service": "api"}))
+    span = Traced(reporter).point("db", {"db": {"statement": "SELECT 1"}}, {"n": 1})
+    reporter.report_record({"name": "own-start", "project": "its own"})
+    assert reporter.flush(30)
+    start, stop, own = (record for batch in driver.batches for record in batch)
+    assert (start["name"], stop["name"]) == ("db-start", "db-stop")
+    assert start["trace_id"] == stop["trace_id"] == span.uuid
+    assert (start["project"], start["service"]) == ("nova", "api")
+    assert start["info"]["db"] == {"statement": "SELECT 1"}
+    assert stop["info"]["n"] == 1
+    assert (own["project"], own["service"]) == ("its own", "api")
+
+
+def test_the_start_is_stored_while_the_span_is_open() -> None:
+    driver = Batching()
+    reporter = QueueReporter(StoreExporter(lambda: driver, "t"))
+    traced = Traced(reporter)
+    traced.tracer.open_point(traced.root, "hangs")
+    assert reporter.flush(30)
+    assert [record["name"] for batch in driver.batches for record in batch] == ["hangs-start"]
+
+
+def test_the_driver_is_made_in_the_reporter_and_again_in_a_child() -> None:
+    made: list[Batching] = []
+
+    def make() -> Batching:
+        made.append(Batching())
+        return made[-1]
+
+    exporter = StoreExporter(make, "t")
+    assert not made
+    exporter.export(spans(1), 0)
+    exporter.export(spans(1), 0)
+    assert len(made) == 1
+    exporter.after_fork()
+    exporter.export(spans(1), 0)
+    assert len(made) == 2
+    assert made[0] in store._inherited, "its destructor must not say goodbye on the parent's connection"
+
+
+def test_a_driver_that_cannot_be_made_yet_is_tried_again() -> None:
+    tries = iter([True])
+
+    def make() -> Batching:
+        if next(tries, False):
+            raise ImportError("no library")
+        return Batching()
+
+    exporter = StoreExporter(make, "t")
+    with pytest.raises(Transient) as caught:
+        exporter.export(spans(1), 0)
+    assert caught.value.unreachable
+    assert exporter.export(spans(1), 0).delivered == 1
+
+
+def test_a_driver_without_batches_gets_each_record_once_although_it_failed_between() -> None:
+    driver = Stock(fail_at=3)
+    reporter = QueueReporter(StoreExporter(lambda: driver, "t"))
+    traced = Traced(reporter)
+    points = [traced.point("p").uuid for _ in range(4)]
+    assert reporter.flush(30)
+    assert driver.kept == [uuid for uuid in points for _ in (1, 2)]
+
+
+def _sql_faults() -> list[Any]:
+    away = exc.OperationalError("INSERT", {}, OSError())
+    away.connection_invalidated = True
+    return [
+        (exc.OperationalError(None, None, OSError("connection refused")), True),
+        (away, True),
+        (exc.OperationalError("INSERT", {}, OSError("packet too large")), False),
+        (exc.InterfaceError("INSERT", {}, OSError()), True),
+        (exc.ProgrammingError("INSERT", {}, OSError("no such table")), False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fault", "away"),
+    [(ConnectionRefusedError(), True), (TimeoutError(), True), (RuntimeError(), False), *_sql_faults()],
+)
+def test_faults_of_the_store_and_faults_that_may_be_the_batchs(fault: Exception, away: bool) -> None:
+    with pytest.raises(Transient) as caught:
+        StoreExporter(lambda: Batching(fault), "t").export(spans(2), 0)
+    assert caught.value.unreachable is away
+
+
+@pytest.mark.parametrize("fault", [TypeError(), ValueError(), type("DataError", (Exception,), {})()])
+def test_faults_of_a_value_divide_the_batch(fault: Exception) -> None:
+    with pytest.raises(Rejected) as caught:
+        StoreExporter(lambda: Batching(fault), "t").export(spans(2), 0)
+    assert caught.value.divisible
