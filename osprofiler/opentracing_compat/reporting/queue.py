@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Literal
 
+from osprofiler import _native
 
 if TYPE_CHECKING:
-    from osprofiler import _native
-from osprofiler.opentracing_compat.span import Span
+    from osprofiler.opentracing_compat.span import Span
 
 Kind = Literal["start", "stop", "record"]
 
