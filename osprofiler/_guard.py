@@ -26,7 +26,8 @@ REPEAT_S = 60.0
 counters: Counter[str] = Counter()
 
 _last_logged: dict[str, float] = {}
-# Re-entrant: a signal handler may count while the code it interrupted does. Native: eventlet may have patched threading.
+# Re-entrant: a signal handler may count while the code it interrupted does. Native, also where eventlet has patched
+# threading.
 _lock = _thread.RLock()
 
 

@@ -32,6 +32,7 @@ def init_from_conf(
     configuration that cannot be used is logged and leaves the service untraced; nothing is raised.
     """
     with _guard.Harmless("init_from_conf"):
+        _settings.publish(enabled=True, **_settings_from(conf))
         chosen = notifier.create(
             conf.profiler.connection_string,
             context=context,
@@ -41,21 +42,24 @@ def init_from_conf(
             conf=conf,
             **kwargs,
         )
-        _settings.publish(enabled=True, **_settings_from(conf))
         notifier.set(chosen)
-        isolation.install()
-        _exit_hooks()
-        _use_scope_manager(_option(conf, "scope_manager", ""))
-        _instrument(_settings.current().instrument)
-        _follow(conf)
-        _use_sampler(_settings.current().sampler)
-        conf.register_mutate_hook(_on_mutate)
+        for step in (_isolate, _flush_at_exit, _use_scope_manager, _instrument, _follow, _sample, _watch):
+            with _guard.Harmless(f"init_from_conf.{step.__name__}"):  # what one cannot do, the others still can
+                step(conf)
 
 
-def _exit_hooks() -> None:
+def _isolate(conf: cfg.ConfigOpts) -> None:
+    isolation.install()
+
+
+def _flush_at_exit(conf: cfg.ConfigOpts) -> None:
     from osprofiler.opentracing_compat.reporting import exits
 
     exits.install()
+
+
+def _watch(conf: cfg.ConfigOpts) -> None:
+    conf.register_mutate_hook(_on_mutate)
 
 
 def _option(conf: cfg.ConfigOpts, name: str, default: Any) -> Any:
@@ -88,20 +92,21 @@ def _follow(conf: cfg.ConfigOpts) -> None:
     (requests.enable if conf.profiler.trace_requests else requests.disable)()
 
 
-def _use_sampler(text: str) -> None:
+def _sample(conf: cfg.ConfigOpts) -> None:
     from osprofiler.opentracing_compat.sampling import sampler_for
 
     tracer = opentracing_compat.get_tracer()
     before = tracer.sampler
     try:
-        tracer.sampler = sampler_for(text, tracer.service_name)
+        tracer.sampler = sampler_for(_settings.current().sampler, tracer.service_name)
     except ValueError as fault:
         LOG.error("%s; nothing is sampled", fault)
         tracer.sampler = sampler_for("", tracer.service_name)
     before.close()
 
 
-def _use_scope_manager(path: str) -> None:
+def _use_scope_manager(conf: cfg.ConfigOpts) -> None:
+    path = _option(conf, "scope_manager", "")
     if not path:
         return
     module, _, name = path.partition(":")
@@ -111,26 +116,26 @@ def _use_scope_manager(path: str) -> None:
         LOG.error("[profiler] scope_manager = %s: %s; osprofiler's own is used", path, fault)
 
 
-def _instrument(names: tuple[str, ...]) -> None:
-    for name in names:
-        if name == "messaging":
-            from osprofiler import messaging
-
-            messaging.instrument()
-        else:
-            LOG.error("[profiler] instrument: %r is not known; known: messaging", name)
+def _instrument(conf: cfg.ConfigOpts) -> None:
+    for name in _settings.current().instrument:
+        try:
+            opentracing_compat.instrument(name)
+        except ValueError as fault:
+            LOG.error("[profiler] instrument: %s", fault)
 
 
 def _on_mutate(conf: cfg.ConfigOpts, fresh: dict[tuple[str | None, str], tuple[Any, Any]]) -> None:
-    """Follow a change of the configuration; *fresh* maps (group, option) to its old and new value."""
-    changed = {name: new for (group, name), (_, new) in fresh.items() if group == "profiler"}
+    """Follow a change of the configuration; *fresh* maps (group, option) to its old and new text in the file."""
+    changed = {name for group, name in fresh if group == "profiler"}
     if not changed:
         return
     with _guard.Harmless("mutate"):
         before = _settings.current()
-        after = _settings.publish(enabled=changed.get("enabled", before.enabled), **_settings_from(conf))
+        # A service that was started without looking at ``enabled`` goes on until that is changed.
+        enabled = conf.profiler.enabled if "enabled" in changed else before.enabled
+        after = _settings.publish(enabled=enabled, **_settings_from(conf))
         if "trace_sqlalchemy" in changed:
-            (sqlalchemy.enable if changed["trace_sqlalchemy"] else sqlalchemy.disable)()
+            (sqlalchemy.enable if conf.profiler.trace_sqlalchemy else sqlalchemy.disable)()
         _follow(conf)
         if after.sampler != before.sampler:  # a new one starts anew, with a full bucket
-            _use_sampler(after.sampler)
+            _sample(conf)

@@ -36,7 +36,7 @@ class StoreNotifier:
 
 
 _notifier: Callable[..., Any] = _noop_notifier
-_cache: dict[tuple[str, str | None, str | None, str | None], Callable[..., Any]] = {}
+_cache: dict[tuple[str, ...], Callable[..., Any]] = {}
 
 
 def notify(info: dict[str, Any]) -> None:
@@ -73,7 +73,8 @@ def create(connection_string: str, *args: Any, **kwargs: Any) -> Callable[..., A
     takes besides. A connection string that cannot be used is logged, and the notifier returned keeps nothing.
     """
     named = {**dict(zip(("project", "service", "host"), args, strict=False)), **kwargs}
-    key = (connection_string, named.get("project"), named.get("service"), named.get("host"))
+    # By text: what older services pass in these places may be anything.
+    key = (str(connection_string), *(str(named.get(name)) for name in ("project", "service", "host")))
     if key not in _cache:
         _cache[key] = _create(connection_string, named)
     return _cache[key]

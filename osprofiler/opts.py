@@ -165,7 +165,8 @@ _GROUPS = (
 def register(conf: cfg.ConfigOpts) -> None:
     """Make the options known to *conf*; a second call changes nothing."""
     for group, options in _GROUPS:
-        conf.register_opts(options, group=group)
+        # A group of its own: configurations that register one OptGroup share its values.
+        conf.register_opts(options, group=cfg.OptGroup(group.name, title=group.title, help=group.help))
 
 
 register(cfg.CONF)

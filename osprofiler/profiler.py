@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from osprofiler import _decorators, _guard, _settings, opentracing_compat
+from osprofiler import _class_decorators, _decorators, _guard, _settings, opentracing_compat
 from osprofiler.opentracing_compat import ids, scope
 from osprofiler.opentracing_compat.concurrency.fork import Fork, join
 from osprofiler.opentracing_compat.scope import SAMPLED, Origin, Point
@@ -32,8 +32,8 @@ __all__ = [
 ]
 
 trace = _decorators.trace
-trace_cls = _decorators.trace_cls
-TracedMeta = _decorators.TracedMeta
+trace_cls = _class_decorators.trace_cls
+TracedMeta = _class_decorators.TracedMeta
 
 
 def init(hmac_key: str, base_id: str | None = None, parent_id: str | None = None) -> _Profiler:
@@ -60,12 +60,7 @@ def init(hmac_key: str, base_id: str | None = None, parent_id: str | None = None
 def _continues(origin: Origin, hmac_key: str, base_id: str, parent_id: str | None) -> bool:
     """Whether the flow is already in this trace, under this parent: then a second ``init`` changes nothing."""
     parent = parent_id if parent_id and parent_id != base_id else None
-    return (
-        origin.sampled
-        and origin.base_id == base_id
-        and origin.parent_id == parent
-        and origin.hmac_key == hmac_key
-    )
+    return origin.sampled and origin.base_id == base_id and origin.parent_id == parent and origin.hmac_key == hmac_key
 
 
 def get() -> _Profiler | None:
@@ -82,7 +77,7 @@ def clean() -> None:
     scope.current.set(None)
     try:
         if here.origin.flags & SAMPLED:
-            opentracing_compat.finish_bare(here)
+            scope.finish_bare(here)
     except Exception as fault:
         _guard.swallow("clean", fault)
 

@@ -15,7 +15,6 @@ import opentracing
 
 if TYPE_CHECKING:
     from osprofiler.opentracing_compat.reporting.base import Reporter
-    from osprofiler.opentracing_compat.scope import Point
     from osprofiler.opentracing_compat.tracer import Tracer
 
 _tracer: Tracer | None = None
@@ -67,15 +66,20 @@ def report_to(make_reporter: Callable[[], Reporter], service_name: str | None = 
         _tracer.report_to(make_reporter(), service_name)
 
 
-def finish_bare(here: Point) -> None:
-    """Finish the points at and above *here* that bare ``start`` calls of this flow of control left open."""
-    if _tracer is not None:
-        from osprofiler.opentracing_compat import scope, tracer
-
-        flow = scope.flow()
-        tracer.finish_unclosed(here, None, lambda point: isinstance(point, scope.BarePoint) and point.flow == flow)
-
-
 def flush(timeout: float | None = None) -> bool:
     """Wait until every span that ended before is out of this process, *timeout* seconds at most; whether it is."""
     return _tracer is None or _tracer.flush(timeout)
+
+
+def instrument(*names: str) -> None:
+    """Instrument execution models and libraries by name; see :mod:`osprofiler.opentracing_compat.instrumentation`."""
+    from osprofiler.opentracing_compat import instrumentation
+
+    instrumentation.instrument(*names)
+
+
+def uninstrument(*names: str) -> None:
+    """Undo :func:`instrument` for each of *names*, all if none is given."""
+    from osprofiler.opentracing_compat import instrumentation
+
+    instrumentation.uninstrument(*names)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import opentracing
 
+from osprofiler import _guard
 from osprofiler.opentracing_compat.scope import Point
 
 
@@ -21,9 +22,15 @@ class ManagedCurrent:
         self._manager = manager
 
     def get(self) -> Point | None:
-        return _carried(self._manager.active)
+        with _guard.Harmless("scope_manager"):
+            return _carried(self._manager.active)
+        return None  # after a fault of the manager, which is not ours
 
     def set(self, value: Point | None, /) -> None:
+        with _guard.Harmless("scope_manager"):
+            self._set(value)
+
+    def _set(self, value: Point | None) -> None:
         active = self._manager.active
         if isinstance(getattr(active, _CARRIED, None), _Carried):
             try:
@@ -54,6 +61,6 @@ def _carried(scope: Any) -> Point | None:
         return held.point
     origin = getattr(getattr(scope, "span", None), "origin", None)
     if held is None and origin is not None:
-        held = Point(scope.span, None, origin)
+        held = Point(scope.span, None, origin, finish_on_close=False)  # that is its own scope's business
         setattr(scope, _CARRIED, held)
     return held

@@ -65,6 +65,7 @@ class RemoteSampler(Sampler):
         query["service"] = service_name
         self._url = urllib.parse.urlunsplit(parts._replace(query=urllib.parse.urlencode(query)))
         self._sampler: Sampler = ProbabilisticSampler(_INITIAL_RATE)
+        self._answer: dict[str, Any] = {}
         self._due = 0.0
 
     def is_sampled(self, trace_id: int, operation: str = "") -> tuple[bool, dict[str, Any]]:
@@ -86,18 +87,17 @@ class RemoteSampler(Sampler):
                     self._follow(json.loads(response.read(_MAX_ANSWER_BYTES)))
             except OSError as fault:
                 _guard.count("fault.sampling_unreachable")
-                _guard.warn_once("sampling", "no sampling strategies from %s: %s", self._url, fault)
+                _guard.warn_once(f"sampling:{self._url}", "no sampling strategies from %s: %s", self._url, fault)
 
     def _follow(self, answer: dict[str, Any]) -> None:
+        if answer == self._answer:
+            return  # a new sampler starts with a full bucket
         per_operation = answer.get("operationSampling")
         if per_operation:
-            if isinstance(self._sampler, AdaptiveSampler):
-                self._sampler.update(per_operation)
-            else:
-                self._sampler = AdaptiveSampler(per_operation, _MAX_OPERATIONS)
+            # Not jaeger-client's update(): it leaves operations seen before at the old default rate.
+            self._sampler = AdaptiveSampler(per_operation, _MAX_OPERATIONS)
         elif answer.get("rateLimitingSampling"):
-            rate = float(answer["rateLimitingSampling"]["maxTracesPerSecond"])
-            if not isinstance(self._sampler, RateLimitingSampler) or self._sampler.traces_per_second != rate:
-                self._sampler = RateLimitingSampler(rate)  # a new one would start with a full bucket
+            self._sampler = RateLimitingSampler(float(answer["rateLimitingSampling"]["maxTracesPerSecond"]))
         elif answer.get("probabilisticSampling") is not None:
             self._sampler = ProbabilisticSampler(float(answer["probabilisticSampling"].get("samplingRate", 0)))
+        self._answer = answer

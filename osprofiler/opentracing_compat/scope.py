@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -142,9 +142,18 @@ class Point(opentracing.Scope):
         return manager
 
     def close(self) -> None:
-        """Leave the scope, and finish the span if it was activated so. A second call does nothing."""
-        leave(self)
-        if self.finish_on_close and self.span is not None and not self.span.finished:
+        """Leave the scope, and finish the span if it was activated so. A second call does nothing.
+
+        Nor does a call while a scope that was activated inside this one is not closed yet: OpenTracing lets only the
+        active scope be closed. Trace points that a bare ``start`` left open inside end here.
+        """
+        at = current.get()
+        if at is not None and at.inside(self):
+            if any(node.is_foreign for node in at.up_to(self)):
+                return
+            finish_bare(at, self)
+            current.set(self.parent)
+        if self.finish_on_close and self.span is not None and not getattr(self.span, "finished", False):
             self.span.finish()
 
     def id(self) -> str:
@@ -152,6 +161,11 @@ class Point(opentracing.Scope):
         if self.span is not None:
             return self.span.uuid
         return self.origin.parent_id or self.origin.base_id
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is no trace point but the scope of some other OpenTracing instrumentation."""
+        return self.span is not None and getattr(self.span, "name", None) is None
 
     def inside(self, other: Point) -> bool:
         """Whether *other* is this point or one above it."""
@@ -161,6 +175,13 @@ class Point(opentracing.Scope):
                 return True
             node = node.parent
         return False
+
+    def up_to(self, until: Point | None) -> Iterator[Point]:
+        """This point and those above it, up to and without *until*."""
+        node: Point | None = self
+        while node is not None and node is not until:
+            yield node
+            node = node.parent
 
 
 class BarePoint(Point):
@@ -206,10 +227,24 @@ def innermost() -> Point | None:
     """
     node = current.get()
     while node is not None and node.origin.flags & SAMPLED:
-        if node.span is not None and node.span.name is not None and node.finish_on_close and not node.span.finished:
+        if node.span is not None and not node.is_foreign and node.finish_on_close and not node.span.finished:
             return node
         node = node.parent
     return None
+
+
+def finish_unclosed(at: Point, until: Point | None, which: Callable[[Point], bool]) -> None:
+    """Finish, and mark, those points left open from *at* up to *until* (which stays as it is) that are *which*."""
+    for node in at.up_to(until):
+        if node.span is not None and not node.span.finished and which(node):
+            node.span.set_tag("osprofiler.unclosed", True)
+            node.span.finish()
+
+
+def finish_bare(at: Point, until: Point | None = None) -> None:
+    """Finish the points from *at* up to *until* that bare ``start`` calls of this flow of control left open."""
+    here = flow()
+    finish_unclosed(at, until, lambda node: isinstance(node, BarePoint) and node.flow == here)
 
 
 def leave(point: Point) -> None:
@@ -260,8 +295,8 @@ class ScopeManager(opentracing.ScopeManager):
     """OpenTracing's view of the current point."""
 
     def activate(self, span: Span, finish_on_close: bool) -> Point:
-        """Make *span* active and return its scope."""
-        point = Point(span, current.get(), span.origin, finish_on_close)
+        """Make *span* active and return its scope. Inside a span of another tracer nothing is recorded."""
+        point = Point(span, current.get(), getattr(span, "origin", SUPPRESSED.origin), finish_on_close)
         current.set(point)
         return point
 
@@ -277,8 +312,13 @@ manager: opentracing.ScopeManager = ScopeManager()
 
 
 def use(chosen: opentracing.ScopeManager | None) -> None:
-    """Keep the current point in the scope manager *chosen* from now on; None: in our context variable."""
+    """Keep the current point in the scope manager *chosen* from now on; None: in our context variable.
+
+    Raises TypeError where it is no scope manager.
+    """
     global current, manager
+    if not isinstance(chosen, (opentracing.ScopeManager, type(None))):
+        raise TypeError(f"{type(chosen).__name__} is no opentracing.ScopeManager")
     if chosen is None or isinstance(chosen, ScopeManager):
         current, manager = _variable, chosen or ScopeManager()
     else:

@@ -52,6 +52,11 @@ class SpanContext(jaeger_client.span_context.SpanContext):
         super().__init__(trace_id, span_id, parent_id, flags, baggage, debug_id)
         self.origin = origin
 
+    @property
+    def has_trace(self) -> bool:
+        """Whether it says which trace; a virtual root does, and has no span of its own."""
+        return bool(self.trace_id and (self.span_id or self.origin is not None))
+
     def with_baggage_item(self, key: str, value: str | None) -> SpanContext:
         """A copy with the baggage item *key* set, or removed where *value* is None."""
         baggage = dict(self.baggage)
@@ -59,9 +64,7 @@ class SpanContext(jaeger_client.span_context.SpanContext):
             baggage.pop(key, None)
         else:
             baggage[key] = value
-        return SpanContext(
-            self.trace_id, self.span_id, self.parent_id, self.flags, baggage, self.debug_id, self.origin
-        )
+        return SpanContext(self.trace_id, self.span_id, self.parent_id, self.flags, baggage, self.debug_id, self.origin)
 
 
 class Span(jaeger_client.Span):

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import concurrent.futures
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import EllipsisType
 from typing import Any, TypeAlias
 
@@ -141,7 +141,7 @@ class Tracer(jaeger_client.Tracer):
         if current is point:
             scope.current.set(point.parent)
         elif current is not None and current.inside(point):
-            finish_unclosed(current, point)
+            scope.finish_unclosed(current, point, lambda inner: inner.finish_on_close)
             scope.current.set(point.parent)
         if span is None or span.finished:
             return
@@ -193,7 +193,7 @@ class Tracer(jaeger_client.Tracer):
             links = [link for link in links if link is not first]
         debug_id: str | None = None
         if child_of is None and not ignore_active_span and (point := scope.current.get()) is not None:
-            origin, parent_span = point.origin, point.span
+            origin, parent_span = point.origin, point.span if isinstance(point.span, Span) else None
         elif isinstance(child_of, Span):
             origin, parent_span = child_of.origin, child_of
         elif child_of is not None and child_of.has_trace:
@@ -243,35 +243,24 @@ class Tracer(jaeger_client.Tracer):
         return done
 
 
-def finish_unclosed(
-    node: Point | None, until: Point | None, which: Callable[[Point], bool] = lambda point: point.finish_on_close
-) -> None:
-    """Finish, and mark, those points left open from *node* up to *until* (which stays as it is) that are *which*."""
-    while node is not None and node is not until:
-        if node.span is not None and not node.span.finished and which(node):
-            node.span.set_tag("osprofiler.unclosed", True)
-            node.span.finish()
-        node = node.parent
-
-
 def _origin_of(context: jaeger_client.SpanContext) -> Origin:
     """The origin of spans under a context from a wire or of a span that is not at hand."""
-    known = getattr(context, "origin", None)
+    known: Origin | None = getattr(context, "origin", None)
     baggage = dict(context.baggage or {})
     if known is None:
         return Origin.from_ids(context.trace_id, context.span_id, flags=context.flags, baggage=baggage)
-    origin = Origin(
+    # Where the context is the remote parent itself, that one's id is kept as it came.
+    same = context.span_id == known.parent_span_id
+    return Origin(
         known.base_id,
         known.trace_id,
+        parent_id=known.parent_id if same else ids.point_uuid(known.prefix, context.span_id),
         parent_span_id=context.span_id,
         hmac_key=known.hmac_key,
         flags=context.flags,
         baggage=baggage,
+        foreign=known.foreign if same else None,
     )
-    # Where the context is the remote parent itself, its UUID is kept as it came.
-    same = context.span_id == known.parent_span_id
-    origin.parent_id = known.parent_id if same else ids.point_uuid(known.prefix, context.span_id)
-    return origin
 
 
 def _valid(references: opentracing.Reference | Sequence[opentracing.Reference] | None) -> list[opentracing.Reference]:
@@ -290,5 +279,5 @@ def _context_or_span(parent: Any) -> Parent:
 
 
 def _class_name(kind: type[BaseException]) -> str:
-    """A class's name as osprofiler's records show it: without a module for built-in ones."""
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    """A class's name as osprofiler's records show it: without a module for built-in ones, and without outer classes."""
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"

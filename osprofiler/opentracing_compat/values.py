@@ -120,6 +120,8 @@ class Budget:
             self.left -= _ITEM_CHARS
             return value
         try:
+            if kind is dict and depth < MAX_DEPTH:
+                return self._dict(value, depth + 1)
             return self._other(value, depth)
         except Exception as fault:  # changed by another thread meanwhile, hostile
             return self._text(_unprintable(value, fault))

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Classes whose methods are trace points: a decorator for one class, a metaclass for a hierarchy."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from osprofiler._decorators import trace
+
+T = TypeVar("T", bound=type)
+
+
+def trace_cls(
+    name: str,
+    info: Mapping[str, Any] | None = None,
+    hide_args: bool = False,
+    hide_result: bool = True,
+    trace_private: bool = False,
+    allow_multiple_trace: bool = True,
+    trace_class_methods: bool = False,
+    trace_static_methods: bool = False,
+) -> Callable[[T], T]:
+    """Make every method of the decorated class, inherited ones included, a trace point called *name*.
+
+    Names that begin with two underscores are never traced, those with one only with *trace_private*. Raises
+    ValueError, before any method is touched, if one is traced already and *allow_multiple_trace* is off.
+    """
+    wanted: dict[type, bool] = {staticmethod: trace_static_methods, classmethod: trace_class_methods}
+    decorate = trace(name, info=info, hide_args=hide_args, hide_result=hide_result)
+
+    def decorator(cls: T) -> T:
+        bases = inspect.getmro(cls if inspect.isclass(cls) else type(cls))
+        found: dict[str, Any] = {}
+        for attr_name, attr in inspect.getmembers(cls):
+            if _is_traceable(attr_name, attr, trace_private):
+                raw = next((vars(base)[attr_name] for base in bases if attr_name in vars(base)), attr)
+                if wanted.get(type(raw), True):
+                    found[attr_name] = raw
+        _apply(cls, found, decorate, allow_multiple_trace)
+        return cls
+
+    return decorator
+
+
+class TracedMeta(type):
+    """Metaclass that traces the methods that each class of a hierarchy defines itself.
+
+    The class, or one above it, has ``__trace_args__``: the arguments of :func:`trace`, with ``name`` at least, and
+    ``trace_private``. Raises TypeError where it has not.
+    """
+
+    def __init__(cls, cls_name: str, bases: tuple[type, ...], attrs: dict[str, Any]) -> None:
+        super().__init__(cls_name, bases, attrs)
+        arguments = dict(getattr(cls, "__trace_args__", {}))
+        trace_private = arguments.pop("trace_private", False)
+        allow_multiple_trace = arguments.pop("allow_multiple_trace", True)
+        if "name" not in arguments:
+            raise TypeError(
+                f"class {cls_name} needs an attribute __trace_args__, a dictionary with at least the key 'name', "
+                "e.g. __trace_args__ = {'name': 'rpc'}"
+            )
+        found = {key: value for key, value in attrs.items() if _is_traceable(key, value, trace_private)}
+        _apply(cls, found, trace(**arguments), allow_multiple_trace)
+
+
+def _is_traceable(name: str, attr: Any, private: bool) -> bool:
+    if not (inspect.ismethod(attr) or inspect.isfunction(attr)):
+        return False
+    return not name.startswith("__") and (private or not name.startswith("_"))
+
+
+def _apply(cls: type, found: dict[str, Any], decorate: Callable[[Any], Any], allow_multiple: bool) -> None:
+    if not allow_multiple:
+        for name, attr in found.items():
+            times = getattr(attr, "__traced__", 0)
+            if times:
+                raise ValueError(
+                    f"attribute '{name}' of {cls.__qualname__} is traced already ({times} times), "
+                    "and multiple tracing is off"
+                )
+    for name, attr in found.items():
+        setattr(cls, name, decorate(attr))

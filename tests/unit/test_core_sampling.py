@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which requests are traced though nobody asked: samplers by text, and Jaeger's remote strategies."""
+
+import json
+import threading
+import urllib.parse
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from jaeger_client.sampler import AdaptiveSampler, ConstSampler, ProbabilisticSampler, RateLimitingSampler
+
+from osprofiler import _guard, profiler
+from osprofiler.opentracing_compat import scope
+from osprofiler.opentracing_compat.sampling import RemoteSampler, sampler_for
+from tests.unit.core_kit import a_clean_process
+from tests.waiting import wait_until
+
+
+@pytest.fixture(autouse=True)
+def _clean() -> Iterator[None]:
+    with a_clean_process():
+        yield
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("", ConstSampler),
+        ("  ", ConstSampler),
+        ("const:1", ConstSampler),
+        ("const:0", ConstSampler),
+        ("probabilistic:0.25", ProbabilisticSampler),
+        ("ratelimiting:2.5", RateLimitingSampler),
+        ("remote:http://127.0.0.1:5778/sampling", RemoteSampler),
+    ],
+)
+def test_samplers_by_text(text: str, kind: type) -> None:
+    sampler = sampler_for(text, "service")
+    assert type(sampler) is kind
+    if kind is ConstSampler:
+        assert sampler.is_sampled(1)[0] is (text == "const:1")
+    sampler.close()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "often",
+        "const",
+        "const:yes",
+        "probabilistic:2",
+        "probabilistic:-1",
+        "probabilistic:nan",
+        "ratelimiting:-1",
+        "ratelimiting:x",
+        "remote:ftp://x",
+        "remote:",
+        "remote:http://x/?interval=soon",
+    ],
+)
+def test_other_text_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\[profiler\] sampler = ") as refused:
+        sampler_for(text, "service")
+    assert "\n" not in str(refused.value)
+
+
+class Strategies:
+    """A server of sampling strategies."""
+
+    def __init__(self) -> None:
+        self.answer: Any = {}
+        self.asked: list[str] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.asked.append(self.path)
+                body = outer.answer if isinstance(outer.answer, bytes) else json.dumps(outer.answer).encode()
+                self.send_response(500 if outer.answer == b"fail" else 200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *args: Any) -> None: ...
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
+        self.thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_address[1]}/sampling?interval=0&x=1"
+
+
+@pytest.fixture
+def strategies() -> Iterator[Strategies]:
+    served = Strategies()
+    yield served
+    served.server.shutdown()
+    served.server.server_close()
+    served.thread.join()
+
+
+def decided(sampler: Any, operation: str = "op") -> bool:
+    # An odd id of all ones is the last to be sampled, so that only a rate of one takes it.
+    return bool(sampler.is_sampled((1 << 64) - 1, operation)[0])
+
+
+def test_the_strategies_of_a_service_are_followed(strategies: Strategies) -> None:
+    sampler = sampler_for(f"remote:{strategies.url}", "nova api")
+    assert not decided(sampler)  # until there is an answer: one in a thousand
+
+    strategies.answer = {"strategyType": "PROBABILISTIC", "probabilisticSampling": {"samplingRate": 1.0}}
+    wait_until(lambda: decided(sampler), what="everything to be sampled")
+    query = urllib.parse.parse_qs(urllib.parse.urlsplit(strategies.asked[0]).query)
+    assert query == {"service": ["nova api"], "x": ["1"]}
+
+    strategies.answer = {"strategyType": "PROBABILISTIC", "probabilisticSampling": {}}
+    wait_until(lambda: not decided(sampler), what="nothing to be sampled")
+
+    strategies.answer = {"strategyType": "RATE_LIMITING", "rateLimitingSampling": {"maxTracesPerSecond": 5}}
+    wait_until(lambda: decided(sampler), what="some to be sampled")
+    limited = sampler._sampler  # type: ignore[attr-defined]
+    assert isinstance(limited, RateLimitingSampler)
+    asked = len(strategies.asked)
+    wait_until(lambda: decided(sampler) or len(strategies.asked) > asked + 2, what="further answers")
+    assert sampler._sampler is limited  # type: ignore[attr-defined]  # or each answer would fill the bucket again
+
+    strategies.answer = {
+        "strategyType": "PROBABILISTIC",
+        "operationSampling": {
+            "defaultSamplingProbability": 0.0,
+            "defaultLowerBoundTracesPerSecond": 0.0,
+            "perOperationStrategies": [{"operation": "all", "probabilisticSampling": {"samplingRate": 1.0}}],
+        },
+    }
+    wait_until(lambda: isinstance(sampler._sampler, AdaptiveSampler) or decided(sampler, "x") is None)  # type: ignore[attr-defined]
+    assert decided(sampler, "all")
+    strategies.answer["operationSampling"]["perOperationStrategies"][0]["probabilisticSampling"]["samplingRate"] = 0.0
+    wait_until(lambda: not decided(sampler, "all"), what="an update of one operation")
+    sampler.close()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"fail",
+        b"not json",
+        b"[]",
+        b"{}",
+        b'{"probabilisticSampling": {"samplingRate": "much"}}',
+        b'{"rateLimitingSampling": {"maxTracesPerSecond": null}}',
+        b'{"operationSampling": {"perOperationStrategies": [5]}}',
+        b"x" * (5 << 20),
+    ],
+    ids=["error", "text", "list", "empty", "rate", "limit", "operation", "huge"],
+)
+def test_a_bad_answer_changes_nothing(strategies: Strategies, answer: bytes) -> None:
+    strategies.answer = {"probabilisticSampling": {"samplingRate": 1.0}}
+    sampler = sampler_for(f"remote:{strategies.url}", "service")
+    wait_until(lambda: decided(sampler))
+    strategies.answer = answer
+    asked = len(strategies.asked)
+    wait_until(lambda: decided(sampler) and len(strategies.asked) > asked + 3)
+    assert decided(sampler)
+    sampler.close()
+
+
+def test_a_server_that_is_not_there_is_counted_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    sampler = sampler_for("remote:http://127.0.0.1:1/sampling?interval=0", "service")
+
+    def counted() -> bool:
+        decided(sampler)
+        return _guard.counters["fault.sampling_unreachable"] > 3
+
+    wait_until(counted)
+    sampler.close()
+    assert len([record for record in caplog.records if "127.0.0.1:1" in record.getMessage()]) == 1
+
+
+def test_the_poll_is_not_traced(strategies: Strategies, monkeypatch: pytest.MonkeyPatch) -> None:
+    current: list[Any] = []
+    follow = RemoteSampler._follow
+    monkeypatch.setattr(RemoteSampler, "_follow", lambda *args: (current.append(scope.current.get()), follow(*args)))
+    strategies.answer = {"probabilisticSampling": {"samplingRate": 1.0}}
+    profiler.init("key")
+    sampler = sampler_for(f"remote:{strategies.url}", "service")
+    wait_until(lambda: decided(sampler))
+    profiler.clean()
+    sampler.close()
+    assert set(current) == {scope.SUPPRESSED}

@@ -1,0 +1,442 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tracer's own part: spans and their limits, virtual roots, clocks, remote contexts, guard and settings."""
+
+import concurrent.futures
+import dataclasses
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import opentracing
+import pytest
+from jaeger_client.sampler import ConstSampler
+
+from osprofiler import _guard, _settings, opentracing_compat, profiler
+from osprofiler.opentracing_compat import ids, naming, scope
+from osprofiler.opentracing_compat.reporting import records
+from osprofiler.opentracing_compat.reporting.base import Reporter
+from osprofiler.opentracing_compat.scope import Origin, Point
+from osprofiler.opentracing_compat.span import SpanContext
+from osprofiler.opentracing_compat.tracer import Tracer
+from tests.unit.core_kit import SpanKeeper, a_clean_process
+
+TRACE = 0x1111_2222_3333_4444_5555_6666_7777_8888
+
+
+@pytest.fixture(autouse=True)
+def _clean() -> Iterator[None]:
+    with a_clean_process():
+        yield
+        scope.current.set(None)
+
+
+@pytest.fixture
+def keeper() -> SpanKeeper:
+    return SpanKeeper()
+
+
+@pytest.fixture
+def tracer(keeper: SpanKeeper) -> Tracer:
+    return Tracer("test", keeper, ConstSampler(True))
+
+
+# Points
+
+
+def test_the_first_point_under_a_remote_parent(tracer: Tracer) -> None:
+    origin = Origin.from_ids(TRACE, 7, hmac_key="k")
+    origin.foreign = {"foreign.traceparent": "00-a-b-01"}
+    root = Point(None, None, origin)
+    first = tracer.open_point(root, "wsgi", operation="wsgi GET", tags={"span.kind": "server"}, follows=True)
+    second = tracer.open_point(first, "db")
+    assert first.span is not None
+    assert second.span is not None
+    assert first.span.parent_id == 7
+    assert first.span.follows
+    assert first.span.raw_tags == {"foreign.traceparent": "00-a-b-01", "span.kind": "server"}
+    assert second.span.raw_tags == {}
+    assert (second.span.parent_id, second.span.trace_id) == (first.span.span_id, TRACE)
+    tracer.close_point(first)
+    assert scope.current.get() is root
+
+
+def test_other_instrumentation_gets_the_origins_tags_on_its_first_span_only(tracer: Tracer) -> None:
+    origin = Origin.from_ids(TRACE, 7)
+    origin.foreign = {"sampler.type": "const"}
+    with scope.entered(Point(None, None, origin)), tracer.start_active_span("first") as first:
+        second = tracer.start_span("second")
+    assert first.span.raw_tags == {"sampler.type": "const"}
+    assert second.raw_tags == {}
+
+
+def test_closing_a_point_ends_those_left_open_in_it(tracer: Tracer, keeper: SpanKeeper) -> None:
+    root = Point(None, None, Origin.from_osprofiler("k"))
+    outer = tracer.open_point(root, "outer")
+    tracer.open_point(outer, "inner")
+    tracer.close_point(outer, {"a": 1})
+    assert [(span.name, dict(span.raw_tags)) for span in keeper.finished] == [
+        ("inner", {"osprofiler.unclosed": True}),
+        ("outer", {}),
+    ]
+    assert keeper.finished[1].stop_info == {"a": 1}
+    tracer.close_point(outer)
+    assert len(keeper.finished) == 2
+
+
+def test_a_point_can_go_back_to_another_flows(tracer: Tracer) -> None:
+    here = Point(None, None, Origin.from_osprofiler("k"))
+    elsewhere = Point(None, None, Origin.from_osprofiler("k"))
+    point = tracer.open_point(elsewhere, "branch", above=here)
+    assert point.origin is elsewhere.origin
+    tracer.close_point(point)
+    assert scope.current.get() is here
+
+
+def test_a_stop_info_that_cannot_be_read_ends_the_span(tracer: Tracer, keeper: SpanKeeper) -> None:
+    class Bad(dict[str, Any]):
+        def items(self) -> Any:
+            raise RuntimeError
+
+        def get(self, *_: Any) -> Any:
+            raise RuntimeError
+
+        __iter__ = keys = items  # type: ignore[assignment]
+
+    point = tracer.open_point(Point(None, None, Origin.from_osprofiler("k")), "a")
+    tracer.close_point(point, Bad(x=1))
+    assert len(keeper.finished) == 1
+    point = tracer.open_point(Point(None, None, Origin.from_osprofiler("k")), "b")
+    with _guard.Harmless("stop"):
+        tracer.close_point(point, Bad(x=1), ValueError())
+    assert len(keeper.finished) == 2
+
+
+def test_an_exception_whose_stack_cannot_be_shown(tracer: Tracer, keeper: SpanKeeper) -> None:
+    class Bad(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+        @property
+        def __cause__(self) -> Any:  # type: ignore[override]
+            raise RuntimeError
+
+    point = tracer.open_point(Point(None, None, Origin.from_osprofiler("k")), "a")
+    tracer.close_point(point, fault=Bad())
+    (span,) = keeper.finished
+    assert span.raw_tags["error"] is True
+    assert span.stop_info is not None
+    assert span.stop_info["message"].startswith("<unprintable Bad")
+
+
+# Spans
+
+
+def test_a_span_is_bounded(keeper: SpanKeeper) -> None:
+    keeper.max_span_chars = 2000
+    tracer = Tracer("test", keeper, ConstSampler(True))
+    span = tracer.start_span("a")
+    for index in range(10_000):
+        span.set_tag(f"key {index}", "v" * 100)
+        span.log_kv({"event": "e", "index": index})
+    span.set_tag("\0\ud800" * 1000, {"nested": [1] * 10_000})
+    size = sum(len(str(item)) for pair in span.raw_tags.items() for item in pair) + len(str(span.raw_logs))
+    assert size < 8000
+    assert _guard.counters["cut.tags"] > 0
+    assert _guard.counters["cut.logs"] > 0
+
+
+def test_tags_are_plain(tracer: Tracer) -> None:
+    span = tracer.start_span("a", tags={"dict": {"a": [1]}, "none": None, "number": 5, "real": 1.5, "yes": True})
+    assert span.raw_tags == {
+        "sampler.type": "const",
+        "sampler.param": True,
+        "dict": "{'a': [1]}",
+        "none": "None",
+        "number": 5,
+        "real": 1.5,
+        "yes": True,
+    }
+
+
+def test_a_finished_span_takes_nothing_more(tracer: Tracer, keeper: SpanKeeper) -> None:
+    span = tracer.start_span("a")
+    span.finish()
+    span.set_tag("late", 1)
+    span.log_kv({"event": "late"})
+    span.finish()
+    assert "late" not in span.raw_tags
+    assert span.raw_logs == []
+    assert keeper.finished == [span]
+    assert _guard.counters["fault.finished_twice"] == 1
+
+
+def test_an_explicit_start_counts_into_the_duration(tracer: Tracer) -> None:
+    span = tracer.start_span("a")
+    early = tracer.start_span("a", start_time=span.start_time - 1000)
+    early.finish()
+    assert early.duration_us is not None
+    assert early.duration_us >= 1_000_000_000 - 1
+    late = tracer.start_span("a", start_time=span.start_time + 1000)
+    late.finish()
+    assert late.duration_us == 0
+
+
+def test_baggage_goes_down_and_is_not_shared(tracer: Tracer) -> None:
+    root = tracer.start_span("root")
+    before = tracer.start_span("before", child_of=root)
+    root.set_baggage_item("k", "v")
+    after = tracer.start_span("after", child_of=root)
+    after.set_baggage_item("k", None)
+    assert [span.get_baggage_item("k") for span in (root, before, after)] == ["v", None, None]
+    root.context.baggage["x"] = "y"
+    assert root.get_baggage_item("x") is None
+
+
+# Remote contexts
+
+
+def test_a_virtual_root_from_a_wire_is_no_parent_and_no_new_trace(tracer: Tracer) -> None:
+    origin = Origin.from_osprofiler("k", "a trace")
+    context = SpanContext(origin.trace_id, 0, None, 1, origin=origin)
+    span = tracer.start_span("a", child_of=context)
+    assert (span.trace_id, span.parent_id, span.origin.base_id) == (origin.trace_id, None, "a trace")
+    assert span.origin.hmac_key == "k"
+
+
+def test_a_parents_text_id_is_kept_through_a_context(tracer: Tracer) -> None:
+    origin = Origin.from_osprofiler("k", "a trace", "a parent")
+    context = SpanContext(origin.trace_id, origin.parent_span_id, None, 1, origin=origin)
+    assert tracer.start_span("a", child_of=context).parent_point_id == "a parent"
+    inside = tracer.start_span("a", child_of=context)
+    child = tracer.start_span("b", references=opentracing.child_of(inside.context))
+    assert child.parent_point_id == inside.uuid
+
+
+def test_spans_and_contexts_that_are_not_ours_are_no_parents(tracer: Tracer) -> None:
+    noop = opentracing.Tracer().start_span("noop")
+    for span in (
+        tracer.start_span("a", child_of=noop),  # type: ignore[arg-type]
+        tracer.start_span("a", child_of=noop.context),
+        tracer.start_span("a", references=[opentracing.follows_from(noop.context)]),
+    ):
+        assert span.parent_id is None
+
+
+def test_further_references_become_links(tracer: Tracer, keeper: SpanKeeper) -> None:
+    one, two, three = (tracer.start_span(name) for name in ("one", "two", "three"))
+    span = tracer.start_span(
+        "joined",
+        references=[
+            opentracing.follows_from(one.context),
+            opentracing.child_of(two.context),
+            opentracing.follows_from(three.context),
+        ],
+    )
+    span.finish()
+    assert span.parent_id == two.span_id
+    assert not span.follows
+    links = records.stop(span)["info"]["osprofiler"]["links"]
+    assert links == [["follows_from", ids.uuid_text(each.trace_id), each.uuid] for each in (one, three)]
+    assert tracer.start_span("a", references=opentracing.follows_from(one.context)).follows
+
+
+def test_an_activated_span_of_another_tracer_hides_the_trace(tracer: Tracer, keeper: SpanKeeper) -> None:
+    profiler.init("key")
+    noop = opentracing.Tracer().start_span("noop")
+    with scope.manager.activate(noop, True):
+        assert profiler.get() is None
+        tracer.start_span("inside").finish()
+    assert keeper.finished == []
+    assert profiler.get() is not None
+
+
+def test_the_sampler_starts_a_trace(tracer: Tracer) -> None:
+    origin = tracer.begin("wsgi GET", "first key")
+    assert origin is not None
+    assert origin.sampled
+    assert (origin.hmac_key, origin.parent_span_id) == ("first key", 0)
+    assert origin.foreign == {"sampler.type": "const", "sampler.param": True}
+    assert Tracer("test").begin("wsgi GET", "key") is None
+
+
+def test_under_suppression_nothing_is_recorded(tracer: Tracer, keeper: SpanKeeper) -> None:
+    with scope.entered(scope.SUPPRESSED):
+        with tracer.start_active_span("a"), tracer.start_span("b"):
+            pass
+        assert scope.current.get() is scope.SUPPRESSED
+    assert keeper.started == keeper.finished == []
+
+
+# The tracer and its reporter
+
+
+def test_the_reporter_can_be_replaced(keeper: SpanKeeper) -> None:
+    tracer = Tracer("one", keeper)
+    other = SpanKeeper()
+    told: list[Any] = []
+    other.set_process = lambda *args: told.append(args)  # type: ignore[method-assign]
+    other.max_span_chars = 500
+    tracer.report_to(other, "two")
+    assert tracer.service_name == "two"
+    assert told[0][0] == "two"
+    assert tracer.max_span_chars == 500
+    tracer.report_to(Reporter())
+    assert tracer.max_span_chars > 1_000_000
+
+
+def test_close_answers_a_future(tracer: Tracer) -> None:
+    done = tracer.close()
+    assert isinstance(done, concurrent.futures.Future)
+    assert done.result() is True
+
+
+def test_one_tracer_however_many_ask_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opentracing_compat, "_tracer", None)
+    made: list[Tracer] = []
+    start = threading.Barrier(8)
+
+    def ask() -> None:
+        start.wait()
+        made.append(opentracing_compat.get_tracer())
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(map(id, made))) == 1
+    assert opentracing_compat.existing_tracer() is made[0]
+
+
+def test_the_tracer_can_be_made_in_a_child_of_a_fork_that_found_the_lock_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opentracing_compat, "_tracer", None)
+    with opentracing_compat._lock:
+        child = os.fork()
+        if not child:
+            signal.alarm(30)  # a child that waits for the lock for ever ends by this
+            os._exit(0 if opentracing_compat.get_tracer() is not None else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+# Operation names
+
+
+@pytest.mark.parametrize(
+    ("name", "info", "operation"),
+    [
+        ("wsgi", {"request": {"method": "GET", "path": "/v2/servers/5"}}, "wsgi GET"),
+        ("http", {"requests": {"method": "POST"}}, "http POST"),
+        ("db", {"db": {"statement": "  select 1"}}, "db SELECT"),
+        ("db", {"db": {"statement": "(SELECT 1)"}}, "db SELECT"),
+        ("db", {"db": {"statement": "/* c */ x"}}, "db"),
+        ("db", {"db": {"statement": None}}, "db"),
+        ("rpc", {"function": {"name": "nova.compute.build"}}, "nova.compute.build"),
+        ("other", {"function": "text", "request": [], "db": 5}, "other"),
+        ("other", None, "other"),
+    ],
+)
+def test_operation_names_are_few(name: str, info: dict[str, Any] | None, operation: str) -> None:
+    assert naming.operation(name, info) == operation
+
+
+# Records
+
+
+def test_records_of_a_span_hold_what_stock_holds_and_the_rest_apart(tracer: Tracer, keeper: SpanKeeper) -> None:
+    origin = Origin.from_osprofiler("secret", "base", "parent")
+    point = tracer.open_point(Point(None, None, origin), "db", {"db": {"statement": "SELECT 1"}}, follows=True)
+    assert point.span is not None
+    point.span.set_tag("db.type", "sql")
+    point.span.log_kv({"event": "x"}, timestamp=1.5)
+    tracer.close_point(point, {"rows": 1})
+    start, stop = records.start(point.span), records.stop(point.span)
+    assert (start["name"], stop["name"]) == ("db-start", "db-stop")
+    assert start["base_id"] == stop["base_id"] == "base"
+    assert start["parent_id"] == stop["parent_id"] == "parent"
+    assert start["trace_id"] == stop["trace_id"] == point.span.uuid
+    assert start["info"] == {
+        "db": {"statement": "SELECT 1"},
+        "host": records.HOST,
+        "osprofiler": {"operation": "db SELECT", "pid": os.getpid(), "parent": "follows_from"},
+    }
+    assert stop["info"] == {
+        "rows": 1,
+        "host": records.HOST,
+        "osprofiler": {"tags": {"db.type": "sql"}, "logs": [[1_500_000, {"event": "x"}]]},
+    }
+    assert "secret" not in repr((start, stop))
+
+
+# Guard
+
+
+def test_a_fault_is_counted_always_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(3):
+        with _guard.Harmless("here"):
+            raise ValueError("the password")
+    assert _guard.counters["fault.here"] == 3
+    assert len(caplog.records) == 1
+    assert "here" in caplog.text
+    assert "ValueError" in caplog.text
+
+
+def test_a_faults_own_text_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, logger="osprofiler")
+    with _guard.Harmless("here"):
+        raise ValueError("the password" + str(1))
+    assert "ValueError" in caplog.text
+    assert "the password1" not in caplog.text
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_what_is_no_fault_of_ours_passes(kind: type[BaseException]) -> None:
+    with pytest.raises(kind), _guard.Harmless("here"):
+        raise kind
+    assert not _guard.counters
+
+
+def test_a_log_that_fails_is_harmless() -> None:
+    class Broken(logging.Filter):
+        def filter(self, record: logging.LogRecord) -> bool:
+            raise RuntimeError
+
+    broken = Broken()
+    _guard.LOG.addFilter(broken)
+    try:
+        with _guard.Harmless("here"):
+            raise ValueError
+    finally:
+        _guard.LOG.removeFilter(broken)
+    assert _guard.counters["fault.here"] == 1
+
+
+def test_at_the_end_of_the_stack_the_service_gets_its_own_error(keeper: SpanKeeper) -> None:
+    @profiler.trace("deep")
+    def deep(left: int) -> int:
+        return deep(left - 1) if left else 0
+
+    opentracing_compat.report_to(lambda: keeper)
+    profiler.init("key")
+    with pytest.raises(RecursionError):
+        deep(100_000)
+    assert profiler.get() is not None
+    profiler.clean()
+
+
+# Settings
+
+
+def test_settings_are_replaced_as_a_whole() -> None:
+    before = _settings.current()
+    after = _settings.publish(trust_incoming=True)
+    assert _settings.current() is after
+    assert not before.trust_incoming
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        after.enabled = False  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        _settings.publish(no_such_switch=1)
+    _settings.reset()
+    assert _settings.current() == _settings.Settings()

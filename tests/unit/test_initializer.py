@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""init_from_conf on real configurations, and what follows when they are mutated."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import opentracing
+import pytest
+from jaeger_client.sampler import ConstSampler, ProbabilisticSampler, RateLimitingSampler
+from opentracing.scope_managers import ThreadLocalScopeManager
+from oslo_config import cfg
+
+from osprofiler import _guard, _settings, initializer, notifier, opentracing_compat, opts, profiler, requests, web
+from osprofiler.opentracing_compat import scope
+from osprofiler.opentracing_compat.concurrency import isolation
+from osprofiler.opentracing_compat.sampling import sampler_for
+from tests.unit.core_kit import a_clean_process
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(web, "_ENABLED", None)
+    monkeypatch.setattr(web, "_HMAC_KEYS", None)
+    with a_clean_process():
+        yield
+        requests.disable()
+        isolation.uninstall()
+        opentracing_compat.get_tracer().sampler = sampler_for("", "test")
+
+
+Write = Callable[..., cfg.ConfigOpts]
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Write:
+    """Write ``[profiler]`` into a file; the first call makes the configuration, later ones mutate it."""
+    path, conf = tmp_path / "service.conf", cfg.ConfigOpts()
+    opts.register(conf)
+
+    def write(**options: object) -> cfg.ConfigOpts:
+        lines = [f"{name} = {value}" for name, value in options.items()]
+        path.write_text("\n".join(["[profiler]", *lines, ""]))
+        if conf._namespace is None:
+            conf(["--config-file", str(path)])
+        else:
+            conf.mutate_config_files()
+        return conf
+
+    return write
+
+
+def init(conf: cfg.ConfigOpts) -> None:
+    initializer.init_from_conf(conf=conf, context={}, project="nova", service="api", host="host")
+
+
+def store(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'traces.db'}"
+
+
+def test_everything_is_put_into_force(configured: Write, tmp_path: Path) -> None:
+    conf = configured(
+        enabled=True,
+        connection_string=store(tmp_path),
+        hmac_keys="one, two",
+        trace_requests=True,
+        trust_incoming=True,
+        propagation="osprofiler,b3",
+        rpc_plain_peers=True,
+        sampler="probabilistic:0.5",
+        queue_spans=5,
+        queue_bytes=6,
+        flush_interval=0.5,
+        flush_timeout=0.25,
+    )
+    init(conf)
+    assert _settings.current() == _settings.Settings(
+        enabled=True,
+        hmac_keys=("one", "two"),
+        trust_incoming=True,
+        propagation=("osprofiler", "b3"),
+        rpc_plain_peers=True,
+        sampler="probabilistic:0.5",
+        queue_spans=5,
+        queue_bytes=6,
+        flush_interval_s=0.5,
+        flush_timeout_s=0.25,
+    )
+    assert (web._ENABLED, list(web._HMAC_KEYS or ())) == (True, ["one", "two"])
+    assert requests._on
+    assert isinstance(notifier.get(), notifier.StoreNotifier)
+    tracer = opentracing_compat.get_tracer()
+    assert tracer.service_name == "nova-api"
+    assert isinstance(tracer.sampler, ProbabilisticSampler)
+    assert not _guard.counters
+
+
+def test_a_service_that_registered_only_stocks_options(tmp_path: Path) -> None:
+    conf = cfg.ConfigOpts()
+    stock = json.loads((Path(__file__).parents[1] / "conformance" / "public_names.json").read_text())["options"]
+    known = {option.name: option for option in opts._PROFILER_OPTS}
+    for name in stock:
+        group, _, option = name.partition(".")
+        if group == "profiler":
+            conf.register_opt(known[option], group="profiler")
+    conf([])
+    conf.set_override("connection_string", store(tmp_path), "profiler")
+    init(conf)
+    assert _settings.current() == _settings.Settings(hmac_keys=("SECRET_KEY",))
+    assert web._ENABLED is True
+    assert not _guard.counters
+
+
+def test_switches_follow_a_mutation(configured: Write, tmp_path: Path) -> None:
+    from osprofiler import sqlalchemy
+
+    fixed = {"connection_string": store(tmp_path)}
+    init(configured(enabled=True, hmac_keys="one", sampler="ratelimiting:2", trace_sqlalchemy=True, **fixed))
+    sampler = opentracing_compat.get_tracer().sampler
+    assert isinstance(sampler, RateLimitingSampler)
+
+    configured(enabled=True, hmac_keys="two,three", sampler="ratelimiting:2", trace_requests=True, **fixed)
+    assert _settings.current().hmac_keys == ("two", "three")
+    assert list(web._HMAC_KEYS or ()) == ["two", "three"]
+    assert opentracing_compat.get_tracer().sampler is sampler  # or each mutation would fill the bucket again
+    assert requests._on
+    assert sqlalchemy._DISABLED
+
+    configured(enabled=False, hmac_keys="two", trust_incoming=True, propagation="w3c", rpc_plain_peers=True, **fixed)
+    settings = _settings.current()
+    assert (settings.enabled, settings.trust_incoming, settings.rpc_plain_peers) == (False, True, True)
+    assert settings.propagation == ("w3c",)
+    assert web._ENABLED is False
+    assert not requests._on
+    assert isinstance(opentracing_compat.get_tracer().sampler, ConstSampler)
+    profiler.init("key")
+    assert profiler.get() is None
+
+    configured(enabled=True, trace_sqlalchemy=True, **fixed)
+    assert web._ENABLED is True
+    assert not sqlalchemy._DISABLED
+    profiler.init("key")
+    assert profiler.get() is not None
+    profiler.clean()
+    assert not _guard.counters
+
+
+def test_a_mutation_of_other_options_changes_nothing(configured: Write, tmp_path: Path) -> None:
+    conf = configured(enabled=True, connection_string=store(tmp_path))
+    conf.register_opt(cfg.BoolOpt("other", default=False, mutable=True))
+    init(conf)
+    before = _settings.current()
+    configured(enabled=True, connection_string=store(tmp_path), other=True)
+    assert _settings.current() is before
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"connection_string": "nosuchstore://here"}, "osprofiler is off"),
+        ({"connection_string": ""}, "osprofiler is off"),
+        ({"connection_string": "jaeger://:::1"}, "osprofiler is off"),
+        ({"sampler": "often"}, "nothing is sampled"),
+        ({"sampler": "probabilistic:7"}, "nothing is sampled"),
+        ({"scope_manager": "no.such.module:Class"}, "osprofiler's own is used"),
+        ({"scope_manager": "collections:OrderedDict"}, "osprofiler's own is used"),
+        ({"instrument": "everything"}, "is not known"),
+    ],
+)
+def test_a_bad_option_is_one_line_in_the_log(
+    configured: Write, tmp_path: Path, caplog: pytest.LogCaptureFixture, options: dict[str, str], complaint: str
+) -> None:
+    init(configured(**{"enabled": True, "connection_string": store(tmp_path), **options}))
+    errors = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert len(errors) == 1
+    assert complaint in errors[0].getMessage()
+    assert "\n" not in errors[0].getMessage()
+    profiler.init("key")
+    with profiler.Trace("a"):
+        pass
+    profiler.clean()
+    assert web._ENABLED is True
+
+
+def test_a_configuration_without_any_option_is_harmless() -> None:
+    conf = cfg.ConfigOpts()
+    conf([])
+    init(conf)
+    assert _guard.counters["fault.init_from_conf"] == 1
+
+
+def test_a_password_is_in_no_log(configured: Write, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    caplog.set_level("DEBUG")
+    for url in ("nosuchstore://user:pa55word@host", "jaeger+http://user:pa55word@127.0.0.1:1"):
+        conf = configured(enabled=True, connection_string=url)
+        conf.set_override("connection_string", url, "profiler")
+        init(conf)
+    assert "osprofiler is" in caplog.text
+    assert "pa55word" not in caplog.text
+
+
+def test_a_scope_manager_of_ones_own(configured: Write, tmp_path: Path) -> None:
+    init(
+        configured(
+            enabled=True,
+            connection_string=store(tmp_path),
+            scope_manager="opentracing.scope_managers:ThreadLocalScopeManager",
+        )
+    )
+    assert isinstance(scope.manager, ThreadLocalScopeManager)
+    assert opentracing_compat.get_tracer().scope_manager is scope.manager
+    profiler.init("key")
+    with profiler.Trace("a"):
+        assert opentracing_compat.get_tracer().active_span is not None
+    profiler.clean()
+
+
+def test_a_scope_manager_that_breaks_is_harmless() -> None:
+    class Broken(opentracing.ScopeManager):
+        @property
+        def active(self) -> Any:
+            raise RuntimeError
+
+    scope.use(Broken())
+    profiler.init("key")
+    with profiler.Trace("a"):
+        pass
+    profiler.clean()
+    assert _guard.counters["fault.scope_manager"] > 0
+
+
+PROGRAM = """
+import sys
+from oslo_config import cfg
+from osprofiler import initializer, opts, profiler
+conf = cfg.ConfigOpts()
+opts.set_defaults(conf, enabled=True, connection_string=sys.argv[1])
+conf([])
+initializer.init_from_conf(conf, {}, "nova", "api", "host")
+profiler.init("key", base_id="of the program")
+with profiler.Trace("a"):
+    pass
+"""
+
+
+def test_what_a_program_traced_is_in_the_store_when_it_ends(tmp_path: Path) -> None:
+    from osprofiler.drivers import base
+
+    subprocess.run([sys.executable, "-c", PROGRAM, store(tmp_path)], check=True, timeout=120)
+    driver = base.get_driver(store(tmp_path))
+    report = driver.get_report("of the program")
+    assert [child["info"]["name"] for child in report["children"]] == ["a"]

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The notifier: any callable at once and guarded; a store's, one for each store and service."""
+
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from osprofiler import _guard, notifier, opentracing_compat, profiler
+from osprofiler.opentracing_compat.reporting.base import CallableReporter, NullReporter
+from tests.unit.core_kit import a_clean_process
+
+
+@pytest.fixture(autouse=True)
+def _clean() -> Iterator[None]:
+    with a_clean_process():
+        yield
+
+
+def test_nothing_is_kept_by_default() -> None:
+    opentracing_compat.get_tracer()
+    notifier.notify({"name": "a-start"})
+    assert callable(notifier.get())
+    assert isinstance(opentracing_compat.get_tracer().reporter, NullReporter)
+
+
+def test_a_callable_is_called_at_once_in_the_callers_flow() -> None:
+    seen: list[Any] = []
+    notifier.set(seen.append)
+    assert notifier.get() == seen.append
+    profiler.init("key")
+    profiler.start("a")
+    assert [record["name"] for record in seen] == ["a-start"]
+    profiler.stop()
+    assert [record["name"] for record in seen] == ["a-start", "a-stop"]
+    assert "osprofiler" not in seen[0]["info"]  # exactly stock's record
+    notifier.notify({"own": 1})
+    assert seen[-1] == {"own": 1}
+    profiler.clean()
+
+
+def test_a_callable_set_before_the_tracer_is_made_gets_its_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opentracing_compat, "_tracer", None)
+    seen: list[Any] = []
+    notifier.set(seen.append)
+    assert opentracing_compat.existing_tracer() is None
+    profiler.init("key")
+    with profiler.Trace("a"):
+        pass
+    profiler.clean()
+    assert len(seen) == 2
+
+
+def test_a_callable_that_is_replaced_is_let_go() -> None:
+    class Sink:
+        def __call__(self, record: Any) -> None: ...
+
+    sink = Sink()
+    gone = weakref.ref(sink)
+    notifier.set(sink)
+    opentracing_compat.get_tracer()
+    assert isinstance(opentracing_compat.get_tracer().reporter, CallableReporter)
+    notifier.set(lambda record: None)
+    del sink
+    assert gone() is None
+
+
+def test_notify_is_guarded() -> None:
+    def broken(record: Any) -> None:
+        raise OSError
+
+    notifier.set(broken)
+    notifier.notify({})
+    assert _guard.counters["fault.notifier"] == 1
+
+
+def test_one_notifier_for_each_store_and_service(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    first = notifier.create(url, project="nova", service="api", host="h")
+    assert notifier.create(url, project="nova", service="api", host="h") is first
+    assert notifier.create(url, "nova", "api", "h") is first
+    for other in (
+        notifier.create(url, project="nova", service="conductor", host="h"),
+        notifier.create(url, project="glance", service="api", host="h"),
+        notifier.create(url, project="nova", service="api", host="i"),
+        notifier.create(f"{url}2", project="nova", service="api", host="h"),
+    ):
+        assert other is not first
+    notifier.clear_notifier_cache()
+    assert notifier.create(url, project="nova", service="api", host="h") is not first
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "nosuchstore://x", "jaeger://", None, 5])
+def test_a_bad_connection_string_keeps_nothing(url: Any, caplog: pytest.LogCaptureFixture) -> None:
+    made = notifier.create(url)
+    made({"name": "a-start"})
+    assert made is notifier._noop_notifier
+    (line,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert line.startswith("osprofiler is off: ")
+    assert "\n" not in line
