@@ -18,6 +18,8 @@ from typing import Any
 #: ([microseconds since the epoch, fields] each) and ``links`` ([type, base_id, trace_id of the point] each).
 RESERVED = "osprofiler"
 
+_LEAVES = frozenset((str, bool, int, float))
+
 _EPOCH = datetime.datetime(1970, 1, 1)
 _MICROSECOND = datetime.timedelta(microseconds=1)
 
@@ -45,11 +47,14 @@ def flatten(info: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str | i
     backslashes in keys are escaped with a backslash.
     """
     for key, value in info.items():
-        path = f"{prefix}.{_escape(key)}"
-        if isinstance(value, (str, bool, int, float)):
+        path = f"{prefix}.{key if key.isidentifier() else _escape(key)}"
+        kind = type(value)
+        if kind in _LEAVES:
             yield path, value
-        elif isinstance(value, Mapping) and value:
+        elif kind is dict and value:
             yield from flatten(value, path)
+        elif value is None:
+            yield f"{path}~", "null"
         else:
             yield f"{path}~", json.dumps(value, default=str)
 

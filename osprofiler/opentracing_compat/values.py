@@ -154,7 +154,8 @@ class Budget:
 
     def _text(self, value: object) -> str:
         result = text(value, max(self.left, len(_CUT)))
-        self.left -= len(result)
+        # Beyond ASCII a character takes two to four bytes, on the wire and in the queue.
+        self.left -= len(result) if result.isascii() else len(result.encode())
         return result
 
     def _dict(self, value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
