@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must be there before the first process starts, so that its lack is one clear line and not a time-out."""
+
+from __future__ import annotations
+
+import socket
+import urllib.parse
+import warnings
+
+import sqlalchemy
+from oslo_config import cfg
+
+from osprofiler.demo import database, outcome
+from osprofiler.demo.cloud import DemoError
+from osprofiler.drivers import base, locate
+
+_DIAL_S = 5
+
+
+def check_store(store: str) -> None:
+    """Raise ValueError for a connection string that no service could use, DemoError for a collector that is away."""
+    if not outcome.is_jaeger(store):
+        base.get_driver(store)
+        return
+    parts = urllib.parse.urlsplit(store)
+    if not parts.hostname:
+        raise ValueError(f"no host in {locate.masked(store)}; it has the form {parts.scheme}://HOST[:PORT]")
+    if parts.scheme != "jaeger" and (fault := _dial(parts.hostname, parts.port or 14268)):
+        raise DemoError(
+            f"no Jaeger collector answers at {parts.netloc} ({fault}): start it, or give another --connection-string"
+        )
+
+
+def check_bus(transport_url: str) -> None:
+    """Raise ValueError for a transport URL that is none, DemoError where no broker answers."""
+    with warnings.catch_warnings():
+        # It loads oslo.service, which where eventlet is installed warns, at length, that it is deprecated.
+        warnings.simplefilter("ignore")
+        import oslo_messaging
+    try:
+        parsed = oslo_messaging.TransportURL.parse(cfg.CONF, transport_url)
+    except (oslo_messaging.InvalidTransportURL, ValueError) as fault:
+        raise ValueError(f"not a transport URL: {fault}") from fault
+    if parsed.transport == "fake":
+        return
+    faults = [
+        (f"{host.hostname}:{host.port or 5672}", _dial(host.hostname, host.port or 5672)) for host in parsed.hosts
+    ]
+    if not faults:
+        raise ValueError("no host in the transport URL; it has the form rabbit://USER:PASSWORD@HOST:5672/")
+    if all(fault for _, fault in faults):
+        raise DemoError(
+            "; ".join(f"no message broker answers at {where} ({fault})" for where, fault in faults)
+            + ": start it, or give another --transport-url"
+        )
+
+
+def _dial(host: str, port: int) -> str:
+    """Why a TCP connection to *host* does not come about; empty if it does."""
+    try:
+        socket.create_connection((host, port), timeout=_DIAL_S).close()
+    except OSError as fault:
+        return fault.strerror or str(fault)
+    return ""
+
+
+def create_tables(db_url: str, broken: bool) -> None:
+    try:
+        database.create(db_url, broken)
+    except sqlalchemy.exc.ArgumentError as fault:
+        raise ValueError(f"not a database URL: {fault}") from fault
+    except (sqlalchemy.exc.SQLAlchemyError, ImportError) as fault:
+        raise DemoError(f"no database at {locate.masked(db_url)}: {getattr(fault, 'orig', None) or fault}") from fault

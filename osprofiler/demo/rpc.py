@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RPC between the demo's roles, over whatever ``transport_url`` names: RabbitMQ, or memory within one process."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import oslo_messaging
+from oslo_config import cfg
+
+# Who waits for a host must not take the threads of those whom that host waits for: two topics, each with its own.
+CONDUCTOR = "demo-conductor"
+CONDUCTOR_TASKS = "demo-conductor-tasks"
+COMPUTE = "demo-compute"
+
+_CALL_TIMEOUT_S = 60
+
+
+@functools.cache
+def transport() -> Any:
+    """The process's connection to the message bus."""
+    return oslo_messaging.get_rpc_transport(cfg.CONF)
+
+
+class Server:
+    """Serves the public methods of *endpoint* on *topic*, under the name *server*."""
+
+    def __init__(self, topic: str, server: str, endpoint: object) -> None:
+        target = oslo_messaging.Target(topic=topic, server=server)
+        self._server = oslo_messaging.get_rpc_server(transport(), target, [endpoint], executor="threading")
+
+    def start(self) -> None:
+        self._server.start()
+
+    def stop(self) -> None:
+        """Finish the messages taken, and end."""
+        self._server.stop()
+        self._server.wait()
+
+
+class Client:
+    """Calls the methods served on *topic*, of one *server* if given."""
+
+    def __init__(self, topic: str, server: str | None = None) -> None:
+        target = oslo_messaging.Target(topic=topic, server=server)
+        self._client = oslo_messaging.get_rpc_client(transport(), target, timeout=_CALL_TIMEOUT_S)
+
+    def call(self, context: dict[str, Any], method: str, **arguments: Any) -> Any:
+        """Wait for the answer. Raises what the other side raised, as oslo.messaging's RemoteError."""
+        return self._client.call(context, method, **arguments)
+
+    def cast(self, context: dict[str, Any], method: str, **arguments: Any) -> None:
+        """Send, and do not wait."""
+        self._client.cast(context, method, **arguments)

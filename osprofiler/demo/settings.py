@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The configuration of the demo's services: one file of oslo.config for all, and tracing turned on from it.
+
+This is what a real service does: it registers the options, reads its files, and calls ``init_from_conf``.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from oslo_config import cfg
+
+from osprofiler import initializer, opts
+
+PROJECT = "demo"
+
+#: The hosts that servers can be built on; each is a role of its own.
+COMPUTES = ("compute-1", "compute-2")
+
+#: What ``--fault`` can break.
+FAULTS = ("image", "db", "compute")
+
+_OPTIONS = [
+    cfg.ListOpt("roles", default=[], help="The roles of this process; its service is named after the first."),
+    cfg.StrOpt("image_url", default="", help="Where the image service is."),
+    cfg.StrOpt("api_url", default="", help="Where the API is."),
+    cfg.StrOpt("db_url", default="", help="The cloud's database, an SQLAlchemy URL."),
+    cfg.StrOpt("fault", default="", choices=["", *FAULTS], help="The part that is broken."),
+    cfg.IntOpt("http_workers", default=8, help="Threads that serve HTTP, in the API and in the image service."),
+    cfg.IntOpt("spawn_ms", default=60, help="How long the hypervisor takes to start the client's server."),
+    cfg.IntOpt("timeout", default=60, help="Seconds until the client gives up waiting for its server."),
+]
+
+
+def write(path: Path, groups: Mapping[str, Mapping[str, str]]) -> None:
+    """Write the configuration file *path*; *groups* maps a group's name to its options."""
+    lines = []
+    for group, options in groups.items():
+        lines.append(f"[{group}]")
+        lines += [f"{name} = {value.replace('$', '$$')}" for name, value in options.items()]
+    path.touch(mode=0o600)  # it holds the key, and may hold passwords
+    path.write_text("\n".join(lines) + "\n")
+
+
+def load(arguments: Sequence[str]) -> cfg.ConfigOpts:
+    """Read the configuration that *arguments* name and turn tracing on; the first role names the service."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    conf = cfg.CONF  # oslo.messaging's clients work with no other
+    opts.set_defaults(conf)
+    conf.register_cli_opts(_OPTIONS, group="demo")
+    conf(list(arguments), project="osprofiler-demo", default_config_files=[])
+    if opts.is_trace_enabled(conf):
+        initializer.init_from_conf(conf, None, PROJECT, conf.demo.roles[0], socket.gethostname())
+    return conf

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Subprocesses: the trace goes on in the new process's environment, as ``TRACEPARENT``, ``UBER_TRACE_ID`` and the
+signed ``X_TRACE_*`` variables.
+
+A program of our own goes on with it by ``with profiler.branch(os.environ):``; nothing reads the environment unasked,
+since a daemon that was started by a request would keep its trace for ever.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from osprofiler import _guard
+from osprofiler._wrapping import Method, Target, Wrapping
+from osprofiler.opentracing_compat import propagation, scope
+from osprofiler.opentracing_compat.concurrency.carrier import environment
+
+MODEL = "subprocess"
+
+# The position of Popen's ``env`` among the arguments after ``args``; they have been in this order since Python 3.0.
+_ENV = 9
+
+
+def _popen(init: Method) -> Method:
+    def run(self: Any, args: Any, /, *rest: Any, **kwargs: Any) -> None:
+        if scope.current.get() is not None:
+            with _guard.Harmless(MODEL):
+                rest, kwargs = _with_trace(rest, kwargs)
+        init(self, args, *rest, **kwargs)
+
+    return run
+
+
+def _with_trace(rest: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    fields = environment(propagation.write(scope.current.get()))
+    if not fields:
+        return rest, kwargs
+    given = rest[_ENV] if len(rest) > _ENV else kwargs.get("env")
+    env = {**(os.environ if given is None else given), **fields}
+    if len(rest) > _ENV:
+        return (*rest[:_ENV], env, *rest[_ENV + 1 :]), kwargs
+    return rest, {**kwargs, "env": env}
+
+
+_wrapping = Wrapping(Target("subprocess", "Popen", "__init__", _popen))
+
+instrument = _wrapping.install
+uninstrument = _wrapping.uninstall

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Native threads that are started while a trace is on: ``threading.Thread`` is a branch that its starter waits for,
+``threading.Timer`` one that nobody does.
+
+Pools' own workers are machinery and start with no trace. Under eventlet's monkey patching threads are greenthreads,
+and are followed here all the same.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from osprofiler import _guard
+from osprofiler._wrapping import Method, Target, Wrapping
+from osprofiler.opentracing_compat import scope
+from osprofiler.opentracing_compat.concurrency.carried import Carried, branch_for, carry, is_machinery, name_of
+
+MODEL = "threading"
+
+
+class _Run(Carried):
+    """A thread's own ``run``, in its place for as long as the thread has not got to it."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        thread: Any = getattr(self.function, "__self__", None)
+        thread.__dict__.pop("run", None)  # a cycle, else, that keeps the thread alive
+        return super().__call__(*args, **kwargs)
+
+
+def _start(start: Method) -> Method:
+    def run(self: threading.Thread) -> None:
+        if scope.current.get() is not None:
+            with _guard.Harmless(MODEL):
+                _follow(self)
+        start(self)
+
+    return run
+
+
+def _follow(thread: threading.Thread) -> None:
+    if isinstance(thread, threading.Timer):
+        # The time that it waits before is none of the request's.
+        thread.function = carry(MODEL, thread.function, detached=True)
+        return
+    plain = type(thread).run is threading.Thread.run
+    work = getattr(thread, "_target", None) if plain else thread.run
+    if work is None or isinstance(work, Carried) or is_machinery(work):
+        return
+    branch = branch_for(MODEL, name_of(work))
+    if branch is not None:
+        thread.run = _Run(thread.run, branch)  # type: ignore[method-assign]
+
+
+_wrapping = Wrapping(Target("threading", "Thread", "start", _start))
+
+instrument = _wrapping.install
+uninstrument = _wrapping.uninstall

@@ -1,0 +1,426 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The conformance kit for execution models: ways in which work runs beside the flow of control that asked for it.
+
+An adapter says how a model runs work (subclass :class:`Model`); the guarantees are the same for all of them::
+
+    class MyPool(Model):
+        title = "MyPool.submit"
+        instrumentation = ("mypool",)
+
+        def run(self, works):
+            ...
+
+    @pytest.mark.parametrize("guarantee", GUARANTEES)
+    def test_my_pool(guarantee):
+        outcome = check_in_own_process("my_tests.models:MyPool")[guarantee]
+        assert outcome in ("ok", "not applicable"), outcome
+
+A run has a process of its own: it turns instrumentation on and off, and some models patch the interpreter.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from opentracing import ReferenceType
+
+from osprofiler import profiler
+from osprofiler.opentracing_compat import instrumentation, scope
+from osprofiler.opentracing_compat.concurrency import branch as tags
+from osprofiler.opentracing_compat.concurrency import carrier, isolation
+from osprofiler.opentracing_compat.concurrency.fork import Fork
+from osprofiler.testing import concurrency_spans as recording
+from osprofiler.testing.concurrency_spans import KEY, Seen, Spans
+
+#: Seconds that a model's whole run may take before it counts as hung.
+RUN_TIMEOUT_S = 300
+
+
+class NotApplicable(Exception):
+    """The guarantee says nothing about this model; the text says why."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A piece of work that any process can run: it probes, opens a point called *name*, and may hand on work of its own
+    (to *inside*; with *forks* as a branch of a fork) or fail.
+    """
+
+    name: str
+    fails: bool = False
+    inside: Model | None = None
+    forks: bool = False
+
+    def __call__(self, *_: object) -> None:
+        recording.record()
+        recording.probe(self.name)
+        with profiler.Trace(self.name):
+            if self.inside is not None:
+                inner = Work(f"inside {self.name}")
+                if self.forks:
+                    with profiler.fork("inner fork") as fork:
+                        _explicit(self.inside, fork, [inner], self.inside.run_inside)
+                else:
+                    self.inside.run_inside([inner])
+            if self.fails:
+                raise Failure(self.name)
+
+
+class Failure(Exception):
+    """What failing work raises."""
+
+
+@dataclass(frozen=True)
+class InCarrier:
+    """Work that enters the branch of a carrier, in whatever process."""
+
+    fields: dict[str, str]
+    work: Work
+
+    def __call__(self, *_: object) -> None:
+        recording.record()
+        with carrier.entered(self.fields):
+            self.work()
+
+
+class Model:
+    """An execution model: how it runs work, and what its instrumentation promises."""
+
+    #: The row in the table.
+    title: ClassVar[str]
+    #: The names to give to ``instrument``.
+    instrumentation: ClassVar[tuple[str, ...]] = ()
+    #: ``branch``: with the instrumentation on, work is a branch; ``inherited``: it is in the trace without a branch,
+    #: instrumented or not; ``never``: it is never followed, whatever is on.
+    follows: ClassVar[Literal["branch", "inherited", "never"]] = "branch"
+    #: The reference of an automatic branch: ``ChildOf`` where something can be waited on, else ``FollowsFrom``.
+    reference: ClassVar[str] = "ChildOf"
+    #: Whether a fork's branch reaches the work as a callable; else it goes as a carrier.
+    takes_callables: ClassVar[bool] = True
+    #: Modules that have to be patched by eventlet before anything else is imported.
+    patched: ClassVar[bool] = False
+
+    #: The name of a point that the instrumentation itself opens, between the one that hands over and the branch.
+    through: ClassVar[str | None] = None
+    #: How many works "exactly once" runs; fewer where each of them takes a process.
+    works: ClassVar[int] = 20
+
+    #: The id of the point that was current when the last work was handed over.
+    marked: int = 0
+
+    def run(self, works: Sequence[Callable[[], object]]) -> None:
+        """Run *works* at the same time, in the model, and return when all have ended. What they raise ends here.
+
+        Calls :meth:`mark` in the flow that hands them over, just before it does.
+        """
+        raise NotImplementedError
+
+    def run_inside(self, works: Sequence[Callable[[], object]]) -> None:
+        """:meth:`run`, from within work of this model."""
+        self.run(works)
+
+    def mark(self) -> None:
+        """Note the point that the works' branches belong to."""
+        here = scope.current.get()
+        self.marked = here.span.span_id if here is not None and here.span is not None else 0
+
+    def close(self) -> None:
+        """End what the model keeps: pools, loops."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In another process a model starts afresh."""
+        return type(self), ()
+
+
+def _traced() -> None:
+    profiler.clean()
+    profiler.init(KEY)
+
+
+def _must(truth: object, message: str) -> None:
+    if not truth:
+        raise AssertionError(message)
+
+
+def _explicit(model: Model, fork: Fork, works: Sequence[Work], run: Callable[[Any], None] | None = None) -> None:
+    """Run *works* as branches of *fork*."""
+    if model.takes_callables:
+        branches: list[Any] = [fork.wrap(work, f"branch {work.name}") for work in works]
+    else:
+        branches = [InCarrier(fork.to_carrier(f"branch {work.name}"), work) for work in works]
+    (run or model.run)(branches)
+
+
+def _automatic(model: Model, works: Sequence[Work]) -> tuple[Seen, Spans]:
+    """Run *works* under a point with the instrumentation on; the root and all that was recorded."""
+    instrumentation.instrument(*model.instrumentation)
+    try:
+        _traced()
+        with profiler.Trace(f"root of {works[0].name}"):
+            model.run(works)
+    finally:
+        instrumentation.uninstrument(*model.instrumentation)
+        profiler.clean()
+    spans = Spans()
+    return spans.one(f"root of {works[0].name}"), spans
+
+
+def _branch_of(model: Model, spans: Spans, name: str) -> Seen:
+    """The automatic branch that the work *name* ran in."""
+    work = spans.one(name)
+    branch = spans.above(work)
+    if branch is None or tags.FORK_TAG not in branch.tags:
+        raise AssertionError(f"{name!r} is in no branch, but in {branch and branch.name!r}; all: {spans.names()}")
+    return branch
+
+
+def _hander_over(model: Model, spans: Spans, branch: Seen) -> int:
+    """The id of the point that *branch* was handed over from."""
+    above = spans.above(branch)
+    if model.through is not None and above is not None and above.name == model.through:
+        return above.parent
+    return branch.parent
+
+
+def right_parent(model: Model) -> None:
+    """What work opens is in the request's trace: in its branch, which is under the point that handed it over."""
+    root, spans = _automatic(model, [Work("work 1"), Work("work 2")])
+    for name in ("work 1", "work 2"):
+        if model.follows == "never":
+            _must(not spans.named(name), f"{name} was followed")
+            continue
+        work = spans.one(name)
+        _must(work.trace == root.trace, f"{name} is in another trace")
+        owner = _branch_of(model, spans, name) if model.follows == "branch" else work
+        _must(_hander_over(model, spans, owner) == model.marked, f"{name} is not under the point that handed it over")
+    _traced()
+    with profiler.Trace("explicit"), profiler.fork("explicit fork") as fork:
+        _explicit(model, fork, [Work("explicit work")])
+    profiler.clean()
+    spans = Spans()
+    branch = spans.one("branch explicit work")
+    _must(spans.one("explicit work").parent == branch.id, "work is not in its branch")
+    _must(branch.parent == spans.one("explicit").id, "the branch is not under the point that was forked")
+
+
+def right_reference(model: Model) -> None:
+    """ChildOf where somebody can wait, FollowsFrom where nobody does; of a fork, what it was made with."""
+    _, spans = _automatic(model, [Work("work")])
+    if model.follows == "branch":
+        branch = _branch_of(model, spans, "work")
+        found = "FollowsFrom" if branch.follows else "ChildOf"
+        _must(found == model.reference, f"an automatic branch is {found}")
+        _must((tags.DETACHED_TAG in branch.tags) == branch.follows, "the tag says something else")
+    for detached in (False, True):
+        _traced()
+        with profiler.Trace("explicit"):
+            fork = profiler.fork("fork", detached=detached)
+            _explicit(model, fork, [Work(f"detached {detached}")])
+        profiler.clean()
+        branch = Spans().one(f"branch detached {detached}")
+        _must(branch.follows is detached, f"detached={detached} became follows={branch.follows}")
+
+
+def join_references_all(model: Model) -> None:
+    """A join references every branch that ran, by its own id, and names the one that did not."""
+    works = [Work(f"work {number}") for number in range(5)]
+    _traced()
+    with profiler.Trace("root"):
+        fork = profiler.fork("fork")
+        fork.branch("forgotten")
+        _explicit(model, fork, works)
+        fork.join()
+    profiler.clean()
+    spans = Spans()
+    join = spans.one("join")
+    wanted = {spans.one(f"branch {work.name}").id for work in works}
+    referenced = {link[2] for link in join.links}
+    _must(referenced == wanted, f"the join references {len(referenced & wanted)} branches of {len(wanted)}")
+    _must({link[0] for link in join.links} == {ReferenceType.FOLLOWS_FROM}, "a join's references are not FollowsFrom")
+    _must(join.tags.get("osprofiler.join.never_entered.names") == "forgotten", "what never ran is not named")
+    _must("osprofiler.join.unfinished" not in join.tags, "what has ended is called unfinished")
+
+
+def clean_worker(model: Model) -> None:
+    """Traced and untraced work in turn: the workers, and whoever hands work over, keep nothing of a trace."""
+    instrumentation.instrument(*model.instrumentation)
+    try:
+        for turn in range(3):
+            _traced()
+            with profiler.Trace(f"traced {turn}"):
+                before = scope.current.get()
+                model.run([Work(f"work {turn}"), Work(f"failing {turn}", fails=True)])
+                _must(scope.current.get() is before, "the flow that handed work over stands elsewhere after it")
+            profiler.clean()
+            model.run([Work(f"untraced {turn}") for _ in range(3)])
+            _must(scope.current.get() is None, "a trace is on that nobody turned on")
+    finally:
+        instrumentation.uninstrument(*model.instrumentation)
+    spans = Spans()
+    leaked = [probe["name"] for probe in spans.probes if probe["name"].startswith("untraced") and not probe["clean"]]
+    ran = [probe["name"] for probe in spans.probes if probe["name"].startswith("untraced")]
+    _must(len(ran) == 9, f"{len(ran)} of 9 untraced works ran")
+    _must(not leaked, f"a worker was in a trace: {leaked}")
+    _must(not [name for name in spans.names() if name.startswith("untraced")], "untraced work was recorded")
+
+
+def error_in_branch(model: Model) -> None:
+    """A branch that an exception ends says so, and its neighbours do not."""
+    _, spans = _automatic(model, [Work("good"), Work("bad", fails=True)])
+    if model.follows == "branch":
+        _must(_branch_of(model, spans, "bad").tags.get("error") is True, "the failed branch is no error")
+        _must("error" not in _branch_of(model, spans, "good").tags, "the other branch is an error too")
+    _traced()
+    with profiler.Trace("explicit"), profiler.fork("fork") as fork:
+        _explicit(model, fork, [Work("failing", fails=True)])
+    profiler.clean()
+    spans = Spans()
+    _must(spans.one("branch failing").tags.get("error") is True, "the failed branch of a fork is no error")
+    said = spans.one("join").tags
+    if "osprofiler.join.elsewhere" not in said:
+        _must(said.get("osprofiler.join.failed") == 1, "the join does not say that a branch failed")
+
+
+def nesting(model: Model) -> None:
+    """Work that hands on work of its own: the inner branch is under the outer one."""
+    if model.follows == "branch":
+        _, spans = _automatic(model, [Work("work", inside=model)])
+        inner, outer = _branch_of(model, spans, "inside work"), _branch_of(model, spans, "work")
+        _must(inner.id != outer.id and _is_under(spans, inner, outer), "the inner branch is not under the outer one")
+    _traced()
+    with profiler.Trace("root"), profiler.fork("fork") as fork:
+        _explicit(model, fork, [Work("forking", inside=model, forks=True)])
+    profiler.clean()
+    spans = Spans()
+    inner, outer = spans.one("branch inside forking"), spans.one("branch forking")
+    _must(_is_under(spans, inner, outer), "the inner fork's branch is not under the outer one's")
+    _must(spans.one("inside forking").parent == inner.id, "work is not in the inner branch")
+
+
+def _is_under(spans: Spans, inner: Seen, outer: Seen) -> bool:
+    at: Seen | None = inner
+    while at is not None and at.id != outer.id:
+        at = spans.above(at)
+    return at is not None
+
+
+def exactly_once(model: Model) -> None:
+    """Every span is reported once, in one process, with an id of its own; none is left open."""
+    works = [Work(f"work {number}") for number in range(model.works)]
+    _automatic(model, works)
+    _traced()
+    with profiler.Trace("explicit"), profiler.fork("fork") as fork:
+        _explicit(model, fork, [Work(f"explicit {work.name}") for work in works])
+    profiler.clean()
+    spans = Spans()
+    wrong = [span.name for span in spans.by_id.values() if span.stops != 1 or span.starts > 1]
+    _must(not wrong, f"not reported exactly once: {wrong}")
+    count = len(works)
+    for prefix, wanted in (("work ", count * (model.follows != "never")), ("explicit work", count), ("branch ", count)):
+        found = sum(name.startswith(prefix) for name in spans.names())
+        _must(found == wanted, f"{found} spans {prefix!r}, not {wanted}")
+    if model.follows == "branch":
+        automatic = [span for span in spans.by_id.values() if span.tags.get(tags.FORK_TAG, "fork") != "fork"]
+        around = {spans.one(work.name).parent for work in works}
+        _must(len(around) == count, "works share a branch")
+        _must(around <= {span.id for span in automatic}, "a work is in no branch of its own")
+
+
+def instruments_and_back(model: Model) -> None:
+    """Turned on twice it is on once; turned off it is gone; it can be turned on again."""
+    if not model.instrumentation:
+        raise NotApplicable("nothing is instrumented")
+    instrumentation.instrument(*model.instrumentation)
+    _, spans = _automatic(model, [Work("on")])
+    if model.follows == "branch":
+        branch = _branch_of(model, spans, "on")
+        _must(_hander_over(model, spans, branch) == model.marked, "one hand-over made two branches")
+    _traced()
+    with profiler.Trace("off root"):
+        model.run([Work("off")])
+    profiler.clean()
+    off = Spans().named("off")
+    above = Spans().by_id.get(off[0].parent) if off else None
+    _must(above is None or tags.FORK_TAG not in above.tags, "still followed after uninstrument")
+    _, spans = _automatic(model, [Work("again")])
+    if model.follows == "branch":
+        _branch_of(model, spans, "again")
+
+
+#: The columns of the table: name to check.
+GUARANTEES: dict[str, Callable[[Model], None]] = {
+    "right parent": right_parent,
+    "right reference": right_reference,
+    "join references all": join_references_all,
+    "clean worker": clean_worker,
+    "error in branch": error_in_branch,
+    "nesting": nesting,
+    "exactly once": exactly_once,
+    "instrument and back": instruments_and_back,
+}
+
+
+def check(model: Model) -> dict[str, str]:
+    """Every guarantee's outcome for *model*, in this process: ``ok``, ``not applicable``, or what is wrong."""
+    isolation.install()
+    outcomes = {}
+    for name, guarantee in GUARANTEES.items():
+        with tempfile.NamedTemporaryFile(prefix="osprofiler-kit-") as file:
+            os.environ[recording.VARIABLE] = file.name
+            recording.record()
+            try:
+                guarantee(model)
+                outcomes[name] = "ok"
+            except NotApplicable:
+                outcomes[name] = "not applicable"
+            except Exception:
+                outcomes[name] = traceback.format_exc()
+            finally:
+                profiler.clean()
+                instrumentation.uninstrument()
+                model.close()
+    return outcomes
+
+
+def check_in_own_process(path: str, *others: str) -> dict[str, str]:
+    """:func:`check` the model class at *path* (``module:Class``) in a new interpreter.
+
+    *others* are instrumented together with what the model names.
+
+    Raises RuntimeError, with what it said, where that does not come to an end.
+    """
+    patch = "import eventlet; eventlet.monkey_patch()\n" if model_class(path).patched else ""
+    command = [sys.executable, "-c", f"{patch}from {__name__} import main; main({path!r}, *{others!r})"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=RUN_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired as hung:
+        raise RuntimeError(f"{path} hangs: {hung.stderr!r}") from hung
+    if done.returncode:
+        raise RuntimeError(f"{path} ended with status {done.returncode}: {done.stderr}")
+    outcomes: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+    return outcomes
+
+
+def model_class(path: str) -> type[Model]:
+    """The model class at *path*, ``module:Class``."""
+    module, _, name = path.partition(":")
+    found: Any = getattr(importlib.import_module(module), name)
+    return found  # type: ignore[no-any-return]
+
+
+def main(path: str, *others: str) -> None:
+    """Check one model and print the outcomes as JSON."""
+    checked = model_class(path)
+    if others:
+        checked.instrumentation = (*checked.instrumentation, *others)
+    print(json.dumps(check(checked())))  # noqa: T201 (what the starting process reads)
+

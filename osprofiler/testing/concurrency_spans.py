@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Spans of several processes in one file: what the kit for execution models looks at.
+
+Every process of a run appends what starts and ends in it, at once and a line each, so nothing depends on a store, on a
+flush, or on how a process ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+from osprofiler import _settings, opentracing_compat
+from osprofiler.opentracing_compat import scope
+from osprofiler.opentracing_compat.reporting.base import Reporter
+from osprofiler.opentracing_compat.span import Span
+
+#: The environment variable that names the file; child processes find it there.
+VARIABLE = "OSPROFILER_TESTING_SPANS"
+#: What the kit signs with.
+KEY = "kit key"
+
+
+class FileReporter(Reporter):
+    """Appends to a file; a line is one write, so lines of several processes do not mix."""
+
+    def report_start(self, span: Span) -> None:
+        _append(_of(span, "start"))
+
+    def report_span(self, span: Span) -> None:
+        _append(_of(span, "stop"))
+
+
+def _of(span: Span, phase: str) -> dict[str, Any]:
+    return {
+        "phase": phase,
+        "pid": os.getpid(),
+        "trace": f"{span.trace_id:032x}",
+        "id": span.span_id,
+        "parent": span.parent_span_id,
+        "follows": span.follows,
+        "name": span.name,
+        "tags": dict(span.raw_tags),
+        "links": [[kind, f"{trace:032x}", span_id] for kind, trace, span_id in span.links or ()],
+    }
+
+
+def _append(line: dict[str, Any]) -> None:
+    data = (json.dumps(line) + "\n").encode()
+    file = os.open(os.environ[VARIABLE], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(file, data)
+    finally:
+        os.close(file)
+
+
+_recording: str | None = None
+
+
+def record() -> None:
+    """Have this process append to the file, if it does not yet."""
+    global _recording
+    if _recording != os.environ[VARIABLE]:
+        _recording = os.environ[VARIABLE]
+        _settings.publish(enabled=True, hmac_keys=(KEY,))
+        opentracing_compat.report_to(FileReporter, "kit")
+
+
+def probe(name: str) -> None:
+    """Note whether a trace is on where this is called."""
+    here = scope.current.get()
+    _append({"phase": "probe", "name": name, "pid": os.getpid(), "clean": here is None})
+
+
+@dataclass
+class Seen:
+    """One span, with all that the processes told of it."""
+
+    id: int
+    trace: str
+    parent: int
+    follows: bool
+    name: str
+    pid: int
+    tags: dict[str, Any] = field(default_factory=dict)
+    links: list[list[Any]] = field(default_factory=list)
+    starts: int = 0
+    stops: int = 0
+
+
+class Spans:
+    """What the file holds now."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[int, Seen] = {}
+        self.probes: list[dict[str, Any]] = []
+        try:
+            with open(os.environ[VARIABLE], encoding="utf-8") as file:
+                lines = [json.loads(line) for line in file]
+        except FileNotFoundError:
+            lines = []
+        for line in lines:
+            phase, pid = line.pop("phase"), line["pid"]
+            if phase == "probe":
+                self.probes.append(line)
+                continue
+            seen = self.by_id.setdefault(line["id"], Seen(**{**line, "pid": pid}))
+            if phase == "start":
+                seen.starts += 1
+            else:
+                seen.stops += 1
+                seen.tags, seen.links = line["tags"], line["links"]
+
+    def named(self, name: str) -> list[Seen]:
+        """The spans called *name*."""
+        return [span for span in self.by_id.values() if span.name == name]
+
+    def one(self, name: str) -> Seen:
+        """The span called *name*; raises AssertionError unless there is exactly one."""
+        found = self.named(name)
+        if len(found) != 1:
+            raise AssertionError(f"{len(found)} spans are called {name!r}, not one; all: {self.names()}")
+        return found[0]
+
+    def above(self, span: Seen) -> Seen | None:
+        """The parent of *span*, if it was recorded."""
+        return self.by_id.get(span.parent)
+
+    def names(self) -> list[str]:
+        """The names of all spans, for messages."""
+        return sorted(span.name for span in self.by_id.values())

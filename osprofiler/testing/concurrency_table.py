@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of execution models and guarantees in the documentation, made of what the kit's run says.
+
+``python -m osprofiler.testing.concurrency_table doc/source/concurrency.rst`` runs every model and writes the table;
+nothing is written where a cell fails.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import sys
+
+from osprofiler.testing import concurrency, concurrency_libraries, concurrency_models
+from osprofiler.testing.concurrency import GUARANTEES, Model
+
+BEGIN = ".. The table is made by osprofiler.testing.concurrency_table."
+END = ".. The end of the table."
+
+_AUTOMATIC = {"branch": "", "inherited": "in the trace, no branch", "never": "never followed"}
+
+
+def models() -> list[type[Model]]:
+    """The rows."""
+    return [*concurrency_models.MODELS, *concurrency_libraries.MODELS]
+
+
+def failures() -> list[str]:
+    """Run every model; a line for each cell that fails."""
+    paths = [f"{model.__module__}:{model.__name__}" for model in models()]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        return [
+            f"{path}, {name}: {outcome}"
+            for path, outcomes in zip(paths, pool.map(concurrency.check_in_own_process, paths), strict=True)
+            for name, outcome in outcomes.items()
+            if outcome not in ("ok", "not applicable")
+        ]
+
+
+def table() -> str:
+    """The table as reStructuredText, as it stands if every cell holds."""
+    heads = ["execution model", "instrument", "automatic reference", *GUARANTEES]
+    lines = [".. list-table::", "   :header-rows: 1", ""]
+    for row in [heads, *(_row(model) for model in models())]:
+        lines += [f"   {'* -' if first else '  -'} {cell}".rstrip() for first, cell in _marked(row)]
+    return "\n".join(lines) + "\n"
+
+
+def _row(model: type[Model]) -> list[str]:
+    names = ", ".join(f"``{name}``" for name in model.instrumentation)
+    reference = _AUTOMATIC[model.follows] or model.reference
+    cells = [_cell(model, guarantee) for guarantee in GUARANTEES]
+    return [model.title, names or "nothing", reference, *cells]
+
+
+def _cell(model: type[Model], guarantee: str) -> str:
+    return "n/a" if guarantee == "instrument and back" and not model.instrumentation else "yes"
+
+
+def _marked(row: list[str]) -> list[tuple[bool, str]]:
+    return [(not number, cell) for number, cell in enumerate(row)]
+
+
+def between_marks(page: str) -> str:
+    """The table that *page* has now."""
+    return page.partition(BEGIN)[2].partition(END)[0].strip("\n") + "\n"
+
+
+def main(path: str) -> int:
+    """Check every model and write the table into the page at *path*."""
+    wrong = failures()
+    if wrong:
+        print("\n".join(wrong), file=sys.stderr)  # noqa: T201 (a command)
+        return 1
+    with open(path, encoding="utf-8") as file:
+        before, _, rest = file.read().partition(BEGIN)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f"{before}{BEGIN}\n\n{table()}\n{END}{rest.partition(END)[2]}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the README and the documentation show works: their snippets run, their options and files exist."""
+
+import configparser
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from oslo_config import cfg
+
+from osprofiler import opts
+
+_ROOT = Path(__file__).resolve().parents[2]
+_PAGES = [_ROOT / "README.rst", *sorted((_ROOT / "doc" / "source").glob("*.rst"))]
+
+# A trace for the commands of pages that make none themselves.
+_SOME_TRACE = """
+from oslo_config import cfg
+from osprofiler import initializer, opts, profiler
+
+opts.set_defaults(cfg.CONF, enabled=True, hmac_keys="SECRET_KEY", connection_string="sqlite:///traces.db")
+cfg.CONF([], project="shop")
+initializer.init_from_conf(cfg.CONF, None, "shop", "till", "host-1")
+profiler.init("SECRET_KEY")
+with profiler.Trace("some"):
+    pass
+"""
+
+
+class Block(NamedTuple):
+    """A piece of code in a page."""
+
+    language: str
+    text: str
+
+
+def _blocks(page: Path) -> list[Block]:
+    found = re.finditer(r"^\.\. code-block:: (\w+)\n\n((?:(?:   .*)?\n)+)", page.read_text() + "\n", re.M)
+    return [Block(match[1], textwrap.dedent(match[2]).strip("\n")) for match in found]
+
+
+def _texts(page: Path, language: str) -> list[str]:
+    return [block.text for block in _blocks(page) if block.language == language]
+
+
+def _with(language: str) -> list[object]:
+    return [pytest.param(page, id=page.name) for page in _PAGES if _texts(page, language)]
+
+
+def _run(command: list[str], folder: Path) -> str:
+    environment = {key: value for key, value in os.environ.items() if key != "OSPROFILER_CONNECTION_STRING"}
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        cwd=folder,
+        env={**environment, "XDG_STATE_HOME": str(folder), "PYTHONPATH": str(_ROOT)},
+    )
+    assert done.returncode == 0, f"{command}:\n{done.stdout}\n{done.stderr}"
+    return done.stdout + done.stderr
+
+
+def _prepare(page: Path, folder: Path) -> None:
+    for text in _texts(page, "ini"):
+        if "connection_string" in text:
+            (folder / "shop.conf").write_text(text)
+
+
+@pytest.mark.parametrize("page", _with("python"))
+def test_python_runs(page: Path, tmp_path: Path) -> None:
+    """All snippets of a page, one after the other, as a reader would type them."""
+    _prepare(page, tmp_path)
+    said = _run([sys.executable, "-W", "error::SyntaxWarning", "-c", "\n".join(_texts(page, "python"))], tmp_path)
+    assert "Traceback" not in said
+    assert "tracing fault" not in said
+    assert "osprofiler is off" not in said
+
+
+@pytest.mark.parametrize("page", _with("console"))
+def test_commands_run(page: Path, tmp_path: Path) -> None:
+    _prepare(page, tmp_path)
+    own = "\n".join(_texts(page, "python"))
+    makes_traces = "traces.db" in own or (tmp_path / "shop.conf").exists()
+    _run([sys.executable, "-c", own if makes_traces else _SOME_TRACE], tmp_path)
+    shell = [sys.executable, "-m", "osprofiler.cmd.shell"]
+    listed = _run([*shell, "trace", "list", "--connection-string", "sqlite:///traces.db"], tmp_path)
+    trace_id = re.findall(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", listed)[0]
+    for line in "\n".join(_texts(page, "console")).splitlines():
+        program, *words = line.removeprefix("$ ").split()
+        if program == "make":
+            assert re.search(rf"^{words[0]}:", (_ROOT / "Makefile").read_text(), re.M), line
+        elif program == "osprofiler":
+            _run([*shell, *(trace_id if word == "TRACE_ID" else word for word in words)], tmp_path)
+        else:
+            assert line.startswith("$ pip install 'osprofiler["), line
+
+
+@pytest.mark.parametrize("page", _with("ini"))
+def test_options_in_examples_exist(page: Path) -> None:
+    conf = cfg.ConfigOpts()
+    opts.register(conf)
+    for text in _texts(page, "ini"):
+        parser = configparser.ConfigParser()
+        parser.read_string(text)
+        for section in parser.sections():
+            if section.startswith("profiler"):
+                for option in parser.options(section):
+                    assert option in conf[section], f"[{section}] {option}"
+
+
+def test_every_option_is_documented_with_its_default() -> None:
+    text = (_ROOT / "doc" / "source" / "configuration.rst").read_text()
+    for _, options in opts.list_opts():
+        for option in options:
+            row = re.search(rf"\* - ``{option.name}``( \(mutable\))?\n     - (.*)", text)
+            if row is None:
+                assert f"``{option.name}`` (``{option.default}``)" in text, option.name
+                continue
+            assert bool(row[1]) == option.mutable, option.name
+            default = ", ".join(option.default) if isinstance(option.default, list) else option.default
+            assert row[2] == (f"``{default}``" if default not in ("", None, {}) else "none"), option.name
+
+
+@pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.name)
+def test_what_a_page_refers_to_exists(page: Path) -> None:
+    text = page.read_text()
+    files = re.findall(r"^\.\. image:: (\S+)", text, re.M) + re.findall(r"`[^`<]+ <([^:>]+)>`_", text)
+    files += [f"{name}.rst" for name in re.findall(r":doc:`([\w-]+)`", text)]
+    files += [
+        f"{name}.rst"
+        for tree in re.findall(r"toctree::\n(?:   :.*\n)*\n((?:   \S+\n)+)", text)
+        for name in tree.split()
+    ]
+    for file in files:
+        assert (page.parent / file).exists(), file

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Branches as text: through queues, the environment, and by hands that are not ours."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from osprofiler import _guard, _settings, profiler
+from osprofiler.opentracing_compat import scope
+from osprofiler.opentracing_compat.concurrency import carrier
+from osprofiler.opentracing_compat.scope import Origin, Point
+from tests.unit.span_kit import Recorder, spans  # noqa: F401 (a fixture)
+
+KEY = "a key"
+
+
+@pytest.fixture
+def traced(spans: Recorder) -> Iterator[Recorder]:  # noqa: F811
+    _settings.publish(hmac_keys=("first", KEY))
+    profiler.init(KEY)
+    yield spans
+    profiler.clean()
+
+
+def sent(detached: bool = False) -> tuple[dict[str, str], int]:
+    """A carrier, and the id of the point that it was forked from."""
+    with profiler.Trace("root"):
+        here = scope.current.get()
+        assert here is not None
+        assert here.span is not None
+        fields = profiler.fork("fork", detached=detached).to_carrier("a branch")
+        return fields, here.span.span_id
+
+
+def enter(fields: dict[str, str]) -> None:
+    """As the receiver, which has no trace of its own."""
+    before = scope.current.get()
+    scope.current.set(None)
+    with carrier.entered(fields), profiler.Trace("work"):
+        pass
+    assert scope.current.get() is None
+    scope.current.set(before)
+
+
+@pytest.mark.parametrize("detached", [False, True])
+@pytest.mark.parametrize("changed", [dict, carrier.environment, lambda c: {key.upper(): c[key] for key in c}])
+def test_the_receiver_enters_the_very_branch(traced: Recorder, detached: bool, changed: type[dict[str, str]]) -> None:
+    fields, root = sent(detached)
+    assert KEY not in " ".join(fields.values())
+    enter(changed(fields))
+    branch = traced.by_name("a branch")
+    assert branch.parent_span_id == root
+    assert branch.follows is detached
+    assert branch.raw_tags["osprofiler.fork"] == "fork"
+    assert traced.by_name("work").parent_span_id == branch.span_id
+    assert branch.origin.hmac_key == KEY
+
+
+def test_the_join_references_what_was_sent(traced: Recorder) -> None:
+    with profiler.Trace("root"), profiler.fork("fork") as fork:
+        fields = fork.to_carrier()
+        enter(fields)
+    (link,) = traced.by_name("join").links or ()
+    assert link[2] == traced.by_name("fork").span_id
+    assert traced.by_name("join").raw_tags["osprofiler.join.elsewhere"] == 1
+
+
+def test_a_message_that_is_delivered_twice(traced: Recorder) -> None:
+    fields, root = sent()
+    enter(fields)
+    enter(fields)
+    first, second = [span for span in traced.finished if span.name == "a branch"]
+    assert first.span_id != second.span_id
+    assert {first.parent_span_id, second.parent_span_id} == {root}
+    assert second.raw_tags["osprofiler.entered_again"] is True
+
+
+@pytest.mark.parametrize("field", ["X-Trace-Context", "X-Trace-Branch", "X-Trace-HMAC"])
+def test_what_was_changed_on_the_way_is_no_branch(traced: Recorder, field: str) -> None:
+    fields, root = sent()
+    spoiled = {**fields, field: fields[field][:-1] + ("0" if fields[field][-1] != "0" else "1")}
+    enter(spoiled)
+    if field == "X-Trace-HMAC":  # what is newer wins
+        assert traced.by_name("a branch").parent_span_id == root
+    else:
+        assert "a branch" not in traced.names()
+        assert traced.by_name("branch").parent_span_id == root, "the rest of the context still counts"
+
+
+def test_a_branch_does_not_fit_another_context(traced: Recorder) -> None:
+    one, _ = sent()
+    other, root = sent()
+    enter({**other, "X-Trace-Branch": one["X-Trace-Branch"]})
+    assert traced.by_name("branch").parent_span_id == root
+
+
+def test_without_one_of_our_keys_it_is_nothing(traced: Recorder) -> None:
+    fields, _ = sent()
+    _settings.publish(hmac_keys=("first",))
+    enter(fields)
+    assert traced.names() == ["root"]
+
+
+def test_foreign_context_needs_trust(traced: Recorder) -> None:
+    fields = {"TRACEPARENT": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+    enter(fields)
+    assert traced.names() == []
+    _settings.publish(trust_incoming=True)
+    enter(fields)
+    assert traced.by_name("branch").parent_span_id == 0xB7AD6B7169203331
+    assert traced.by_name("branch").trace_id == 0x0AF7651916CD43DD8448EB211C80319C
+
+
+def test_a_trace_without_a_key_goes_on_where_it_is_trusted(spans: Recorder) -> None:  # noqa: F811
+    _settings.publish(trust_incoming=True)
+    with scope.entered(Point(None, None, Origin.from_ids(11, 12))):
+        fields, _ = sent()
+    assert not [name for name in fields if "hmac" in name.lower()]
+    enter(fields)
+    assert spans.by_name("a branch").raw_tags["osprofiler.fork"] == "fork"
+
+
+def test_unsampled_is_carried_on(spans: Recorder) -> None:  # noqa: F811
+    _settings.publish(trust_incoming=True)
+    with scope.entered(Point(None, None, Origin.from_ids(11, 12, flags=0))):
+        fields = profiler.fork("fork").to_carrier()
+    assert fields
+    assert "X-Trace-Branch" not in fields
+    with carrier.entered(fields):
+        here = scope.current.get()
+        assert here is not None
+        assert (here.origin.trace_id, here.origin.sampled) == (11, False)
+    assert spans.started == []
+
+
+def test_the_environment_is_read_once(traced: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    fields, _ = sent()
+    for name, value in carrier.environment(fields).items():
+        monkeypatch.setenv(name, value)
+    scope.current.set(None)
+    with carrier.entered(os.environ):
+        pass
+    assert "X_TRACE_BRANCH" not in os.environ, "a child would enter the same branch"
+    assert traced.by_name("a branch")
+
+
+def test_long_and_strange_names_arrive(traced: Recorder) -> None:
+    with profiler.Trace("root"):
+        fields = profiler.fork("\u4e16" * 5_000).to_carrier("\U0001f600" * 5_000)
+    assert len(fields["X-Trace-Branch"]) <= 4096
+    enter(fields)
+    (branch,) = [span for span in traced.finished if "osprofiler.fork" in span.raw_tags]
+    assert str(branch.name).startswith("\U0001f600" * 100)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["x-trace-context", "X_TRACE_CONTEXT", "X-Trace-Branch", "traceparent", "UBER_TRACE_ID", "a"]),
+        st.one_of(st.text(), st.binary(), st.none(), st.just("e30=.") | st.from_regex(r"[A-Za-z0-9_=-]+\.[0-9a-f]{64}")),
+    )
+)
+def test_hostile_carriers_are_as_absent(fields: dict[str, str]) -> None:
+    before = _guard.counters["fault.branch"]
+    _settings.publish(hmac_keys=(KEY,), trust_incoming=False)
+    try:
+        with carrier.entered(fields):
+            assert scope.current.get() is None
+    finally:
+        _settings.reset()
+    assert _guard.counters["fault.branch"] == before
