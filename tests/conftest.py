@@ -15,7 +15,21 @@ from typing import NoReturn, TypeVar
 import pytest
 
 from tests import stock
-from tests.servers import SERVERS, Jaeger, MariaDB, Missing, Postgres, Rabbit, Server
+from tests.servers import (
+    SERVERS,
+    Elasticsearch,
+    FerretDB,
+    Jaeger,
+    MariaDB,
+    Missing,
+    MongoJava,
+    OpenSearch,
+    Postgres,
+    Rabbit,
+    Redis,
+    RedisSentinel,
+    Server,
+)
 
 S = TypeVar("S", bound=Server)
 
@@ -69,6 +83,51 @@ def postgres() -> Iterator[Postgres]:
     """A PostgreSQL that all tests share: take ``fresh_url()``."""
     with ExitStack() as running:
         yield _served(Postgres, running)
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[Redis]:
+    """A Redis that all tests share: take ``fresh_url()``."""
+    with ExitStack() as running:
+        yield _served(Redis, running)
+
+
+@pytest.fixture(scope="session")
+def redis_sentinel() -> Iterator[RedisSentinel]:
+    """A Sentinel with a master and a replica; take one of your own to kill the master."""
+    with ExitStack() as running:
+        yield _served(RedisSentinel, running)
+
+
+@pytest.fixture(scope="session")
+def ferretdb() -> Iterator[FerretDB]:
+    """A FerretDB that all tests share: take ``fresh_name()`` for a database."""
+    with ExitStack() as running:
+        yield _served(FerretDB, running)
+
+
+@pytest.fixture(scope="session")
+def mongo_java() -> Iterator[MongoJava]:
+    """A mongo-java-server that all tests share: take ``fresh_name()`` for a database."""
+    with ExitStack() as running:
+        yield _served(MongoJava, running)
+
+
+# The search engines are large: each runs only as long as one module of tests.
+
+
+@pytest.fixture(scope="module")
+def elasticsearch() -> Iterator[Elasticsearch]:
+    """An Elasticsearch that a module's tests share: take ``fresh_name()`` for an index."""
+    with ExitStack() as running:
+        yield _served(Elasticsearch, running)
+
+
+@pytest.fixture(scope="module")
+def opensearch() -> Iterator[OpenSearch]:
+    """An OpenSearch that a module's tests share: take ``fresh_name()`` for an index."""
+    with ExitStack() as running:
+        yield _served(OpenSearch, running)
 
 
 @pytest.fixture(scope="session")

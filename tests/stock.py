@@ -9,7 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-_REQUIREMENTS = ("osprofiler[messaging,redis,sqlalchemy]==4.4.0", "PyMySQL>=1.1", "psycopg[binary]>=3.1")
+_REQUIREMENTS = (
+    "osprofiler[messaging,redis,sqlalchemy]==4.4.0",
+    "PyMySQL>=1.1",
+    "psycopg[binary]>=3.1",
+    # The newest that its calls, and the servers of the tests, work with.
+    "elasticsearch==7.13.4",
+    "pymongo==4.6.3",
+)
 
 
 class NotMade(Exception):

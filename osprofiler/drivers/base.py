@@ -114,6 +114,20 @@ class Driver:
         """Remove the trace *base_id*; how many records there were."""
         self._unsupported()
 
+    def purge(self, before_us: int) -> int:
+        """Remove every trace whose first record is older than *before_us* (since the epoch); how many traces.
+
+        A driver overrides it where its store can do that at once.
+        """
+        old = [
+            trace["base_id"]
+            for trace in self.list_traces({"base_id", "timestamp"})
+            if model.time_us(trace["timestamp"]) < before_us
+        ]
+        for base_id in old:
+            self.delete(base_id)
+        return len(old)
+
     def close(self) -> None:
         """Give back connections. The driver may be used again: it then connects anew."""
 

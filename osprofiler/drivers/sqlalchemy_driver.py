@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from osprofiler import exc
 from osprofiler.drivers import base
+from osprofiler.records import timestamp
 from osprofiler.reports.model import error_kind
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("timestamp", "base_id", "parent_id", "trace_id", "project", "host", "service", "name")
 _WIDTH = {"timestamp": 26}
+_PURGED_AT_ONCE = 500
 
 
 class SQLAlchemyDriver(base.Driver):
@@ -150,6 +152,23 @@ class SQLAlchemyDriver(base.Driver):
             with self._database.engine().begin() as connection:
                 gone = connection.execute(self._table.delete().where(self._table.c.base_id.in_(_ids(base_id))))
                 return int(gone.rowcount)
+
+    def purge(self, before_us: int) -> int:
+        from sqlalchemy import func, select
+
+        columns = self._table.c
+        # Time stamps are text of one form, so the order of the text is that of time.
+        began_before = func.min(columns.timestamp) < timestamp(before_us)
+        old = select(columns.base_id).group_by(columns.base_id).having(began_before)
+        with self._reading() as is_empty:
+            if is_empty:
+                return 0
+            with self._database.engine().begin() as connection:
+                found = [row.base_id for row in connection.execute(old)]
+                for at in range(0, len(found), _PURGED_AT_ONCE):
+                    some = found[at : at + _PURGED_AT_ONCE]
+                    connection.execute(self._table.delete().where(columns.base_id.in_(some)))
+        return len(found)
 
     def close(self) -> None:
         self._database.close()

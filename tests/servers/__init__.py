@@ -6,12 +6,45 @@ standard library is used. ``python3 -m tests.servers jaeger rabbit`` runs some u
 """
 
 from tests.servers.base import Missing, Server, StartFailed, free_port
+from tests.servers.elastic import Elasticsearch, OpenSearch
 from tests.servers.jaeger import Jaeger
 from tests.servers.mariadb import MariaDB
+from tests.servers.mongo import FerretDB, MongoJava
 from tests.servers.postgres import Postgres
 from tests.servers.rabbit import Rabbit
+from tests.servers.redis import Redis, RedisSentinel
 
 # A new server needs its file and a row here; its fixture is made from this table.
-SERVERS: dict[str, type[Server]] = {cls.name: cls for cls in (Jaeger, Rabbit, MariaDB, Postgres)}
+SERVERS: dict[str, type[Server]] = {
+    cls.name: cls
+    for cls in (
+        Jaeger,
+        Rabbit,
+        MariaDB,
+        Postgres,
+        Redis,
+        RedisSentinel,
+        FerretDB,
+        MongoJava,
+        Elasticsearch,
+        OpenSearch,
+    )
+}
 
-__all__ = ["SERVERS", "Jaeger", "MariaDB", "Missing", "Postgres", "Rabbit", "Server", "StartFailed", "free_port"]
+__all__ = [
+    "SERVERS",
+    "Elasticsearch",
+    "FerretDB",
+    "Jaeger",
+    "MariaDB",
+    "Missing",
+    "MongoJava",
+    "OpenSearch",
+    "Postgres",
+    "Rabbit",
+    "Redis",
+    "RedisSentinel",
+    "Server",
+    "StartFailed",
+    "free_port",
+]

@@ -55,6 +55,15 @@ def program(*candidates: str, install: str) -> str:
     raise Missing(f"{candidates[0]} is not installed: run tools/setup-debian, or install Debian's {install}")
 
 
+def built(tool: str, *arguments: str) -> str:
+    """Return what a build script of ``tools/`` has made. Raises Missing if that is yet to be done."""
+    path = Path(__file__).resolve().parents[2] / "tools" / tool
+    found = subprocess.run([str(path), *arguments, "--where"], stdout=subprocess.PIPE, text=True, check=False)
+    if found.returncode:
+        raise Missing(f"tools/{tool} has not been run")
+    return found.stdout.strip()
+
+
 S = TypeVar("S", bound="Server")
 
 

@@ -37,6 +37,8 @@ class HttpExporter:
         self._url = base + PATH
         self._encoder = Encoder(Binary())
         self._session: requests.Session | None = None
+        self._request: requests.PreparedRequest | None = None
+        self._surroundings: Mapping[str, Any] = {}
 
     def set_process(self, service: str, tags: Mapping[str, Any]) -> None:
         self._encoder.set_process(service, tags)
@@ -54,12 +56,12 @@ class HttpExporter:
     def _post(self, body: bytes, deadline: float) -> None:
         import requests
 
-        if self._session is None:
-            self._session = requests.Session()
         wait_s = max(deadline - time.monotonic(), 0.05)
         try:
-            answer = self._session.post(
-                self._url, data=body, headers=_HEADERS, timeout=(min(wait_s, 3.0), wait_s), allow_redirects=False
+            session, request = self._prepared()
+            request.prepare_body(body, None)
+            answer = session.send(
+                request, timeout=(min(wait_s, 3.0), wait_s), allow_redirects=False, **self._surroundings
             )
         except requests.RequestException as fault:
             raise Transient(type(fault).__name__) from fault
@@ -74,3 +76,15 @@ class HttpExporter:
         if status == 413:
             raise Rejected(said, reason="too_large", divisible=True)
         raise Rejected(said, divisible=status == 400)
+
+    def _prepared(self) -> tuple[requests.Session, requests.PreparedRequest]:
+        """The session, and the request without a body. Made once: parsing the URL, reading proxies and certificates
+        from the environment and looking for ~/.netrc cost as much as encoding a hundred spans."""
+        import requests
+
+        if self._session is None or self._request is None:
+            session = requests.Session()
+            request = session.prepare_request(requests.Request("POST", self._url, headers=_HEADERS))
+            self._surroundings = session.merge_environment_settings(self._url, {}, None, None, None)
+            self._session, self._request = session, request
+        return self._session, self._request

@@ -14,6 +14,9 @@ _CHARS = 1024
 
 Value = str | int | float | bool
 
+#: The keys of info that say something here; nearly all trace points have none of them.
+SHAPES = frozenset(("request", "requests", "db"))
+
 
 def tags(info: Mapping[str, Any]) -> Iterator[tuple[str, Value]]:
     """What the start *info* of a trace point says, as standard tags."""

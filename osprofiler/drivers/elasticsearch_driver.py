@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Traces in Elasticsearch 7 and later, or in OpenSearch.
+
+It speaks HTTP itself: Elastic's client libraries each refuse some of these servers. As in osprofiler 4.4.0 a record is
+a document of the index ``osprofiler-notifications``; either reads what the other wrote. An index that this driver makes
+has fields for ids, names and time only. In one that a 4.4.0 has made each key of each ``info`` is a field too, with the
+type of its first value; a record that does not fit is stored there with its ``info`` as text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+from oslo_config import cfg
+
+from osprofiler.drivers import base, elasticsearch_http, network
+from osprofiler.reports.model import error_kind
+
+#: Beside a record's own: its info as text where the index does not take it; and that something failed.
+_INFO_TEXT, _ERROR = "info_text", "error"
+
+# What is longer than this (in UTF-8 no term may be longer than 32,766 bytes) is stored and not found.
+_KEYWORD = {"type": "keyword", "ignore_above": 8191}
+_MAPPING = {
+    "dynamic": False,
+    "properties": {
+        "timestamp": {"type": "date"},
+        **dict.fromkeys(("base_id", "trace_id", "parent_id", "name", "project", "service", "host"), _KEYWORD),
+        "info": {"type": "object", "enabled": False},
+        _ERROR: {"type": "boolean"},
+    },
+}
+
+#: Of how many records, the first by the index's milliseconds, a list shows the earliest.
+_FIRST = 10
+_TRACES = 500  # asked for in one request
+
+
+class ElasticsearchDriver(base.Driver):
+    """``elasticsearch://[user:password@]host[:9200]``, ``elasticsearch+https://``; ``opensearch://`` means the same.
+
+    A batch is one ``_bulk`` request. Options after ``?``: ``ca_certs`` (a file), ``verify=no``. Stored traces do not
+    expire by themselves. Errors leave ``write`` as requests raises them.
+    """
+
+    # Elasticsearch takes requests of up to 100 MB.
+    max_span_chars: ClassVar[int | None] = 2_000_000
+
+    def __init__(
+        self,
+        connection_str: str,
+        index_name: str = "osprofiler-notifications",
+        project: str | None = None,
+        service: str | None = None,
+        host: str | None = None,
+        conf: cfg.ConfigOpts = cfg.CONF,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(connection_str, project=project, service=service, host=host, conf=conf, **kwargs)
+        self.conf = conf
+        self.index_name = index_name
+        self.index_name_error = "osprofiler-notifications-error"
+        self._http = elasticsearch_http.Http(connection_str)
+        self._ready = False  # the index is there
+
+    @classmethod
+    def get_name(cls) -> str:
+        return "elasticsearch"
+
+    @classmethod
+    def check(cls, connection_string: str) -> None:
+        elasticsearch_http.Http(connection_string)
+
+    # Writing
+
+    def notify(self, info: dict[str, Any], **kwargs: Any) -> None:
+        self.write([info])
+
+    def write(self, records: Sequence[dict[str, Any]]) -> None:
+        if not records:
+            return
+        self._make_ready()
+        documents = [self._document(record) for record in records]
+        refused = self._http.bulk(self.index_name, documents)
+        misfits = [_as_text(documents[i]) for i, status in refused.items() if status == 400]
+        if misfits:
+            refused = {i: status for i, status in refused.items() if status != 400}
+            refused |= {-i: status for i, status in self._http.bulk(self.index_name, misfits).items()}
+        if self.filter_error_trace:
+            # For readers older than this driver; it finds them in the records.
+            for record in records:
+                if error_kind(record.get("info")):
+                    self.notify_error_trace(record)
+        self._http.raise_for(refused.values())
+
+    def notify_error_trace(self, info: dict[str, Any]) -> None:
+        """List the trace of the record *info* among those in which something failed."""
+        mark = {"base_id": info["base_id"], "timestamp": info["timestamp"]}
+        self._http.raise_for(self._http.bulk(self.index_name_error, [mark]).values())
+
+    def _make_ready(self) -> None:
+        if not self._ready:
+            self._http.make_index(self.index_name, _MAPPING, network.setting(self.conf, "es_doc_type", "notification"))
+            self._ready = True
+
+    def _document(self, record: dict[str, Any]) -> dict[str, Any]:
+        document = self.labelled(record)
+        if error_kind(document.get("info")):
+            document[_ERROR] = True
+        return document
+
+    # Reading
+
+    def read(self, base_id: str) -> list[dict[str, Any]]:
+        with self._reading():
+            found = [_record(source) for source in self._sources(self.index_name, _of_trace(base_id))]
+        return [record for record in found if record.get("base_id") == base_id]
+
+    def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
+        wanted = set(fields or self.default_trace_fields)
+        shown = sorted(wanted | self.default_trace_fields)
+        with self._reading():
+            return network.listed(self._first_records(shown), wanted)
+
+    def list_error_traces(self) -> list[dict[str, Any]]:
+        failed = {"bool": {"should": [{"term": {_ERROR: True}}, {"exists": {"field": "info.etype"}}]}}
+        with self._reading():
+            found = list(self._sources(self.index_name, failed, sorted(self.default_trace_fields)))
+            found += self._sources(self.index_name_error, {"match_all": {}}, sorted(self.default_trace_fields))
+        return network.listed(found, self.default_trace_fields)
+
+    def delete(self, base_id: str) -> int:
+        with self._reading():
+            # Not by the query: in 4.4.0's indexes it may find other traces too.
+            found = self._hits(self.index_name, _of_trace(base_id), ["base_id"])
+            documents = [hit["_id"] for hit in found if hit["_source"].get("base_id") == base_id]
+            return self._http.remove(self.index_name, documents)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _reading(self) -> Any:
+        return network.reading(self.connection_str, elasticsearch_http.Fault)
+
+    # Queries
+
+    def _sources(self, index: str, query: dict[str, Any], fields: list[str] | None = None) -> Iterator[dict[str, Any]]:
+        return (hit["_source"] for hit in self._hits(index, query, fields))
+
+    def _hits(self, index: str, query: dict[str, Any], fields: list[str] | None = None) -> Iterator[dict[str, Any]]:
+        self._http.refresh(index)
+        body = {"query": query, "sort": ["_doc"], "_source": True if fields is None else fields}
+        size = network.setting(self.conf, "es_scroll_size", 10000)
+        yield from self._http.scroll(index, body, size, network.setting(self.conf, "es_scroll_time", "2m"))
+
+    def _first_records(self, fields: list[str]) -> Iterator[dict[str, Any]]:
+        """Some of the first records of every trace."""
+        self._http.refresh(self.index_name)
+        first = {"top_hits": {"size": _FIRST, "sort": [{"timestamp": {"order": "asc"}}], "_source": fields}}
+        by_id = {"size": _TRACES, "sources": [{"base_id": {"terms": {"field": self._id_field()}}}]}
+        while True:
+            aggregations = {"traces": {"composite": by_id, "aggregations": {"first": first}}}
+            answer = self._http.search(self.index_name, {"size": 0, "aggregations": aggregations})
+            found = answer.get("aggregations", {}).get("traces", {})
+            for trace in found.get("buckets", ()):
+                yield from (hit["_source"] for hit in trace["first"]["hits"]["hits"])
+            if "after_key" not in found:
+                return
+            by_id["after"] = found["after_key"]
+
+    def _id_field(self) -> str:
+        """The field by which traces are told apart: 4.4.0's indexes have the whole id in a field below it."""
+        return "base_id" if "keyword" in self._http.types(self.index_name, "base_id") else "base_id.keyword"
+
+
+def _of_trace(base_id: str) -> dict[str, Any]:
+    """In an index of ours: that id. In one of 4.4.0's: ids of the same words, to be looked at more closely."""
+    return {"match": {"base_id": {"query": base_id, "operator": "and"}}}
+
+
+def _as_text(document: Mapping[str, Any]) -> dict[str, Any]:
+    """*document* for an index that does not take its info as it is."""
+    info = document.get("info")
+    short = {}
+    if isinstance(info, Mapping):
+        short = {key: str(info[key]) for key in ("host", "etype") if key in info}
+    return {**document, "info": short, _INFO_TEXT: json.dumps(info, default=str, skipkeys=True)}
+
+
+def _record(source: dict[str, Any]) -> dict[str, Any]:
+    record = {key: value for key, value in source.items() if key not in (_ERROR, _INFO_TEXT)}
+    if isinstance(source.get(_INFO_TEXT), str):
+        try:
+            record["info"] = json.loads(source[_INFO_TEXT])
+        except ValueError:
+            pass  # not ours: what there is of it stands in its place
+    return record

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""As much of Elasticsearch's HTTP interface as storing and reading records needs; OpenSearch's is the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
+
+from osprofiler.drivers import network
+from osprofiler.drivers.locate import masked
+
+if TYPE_CHECKING:
+    import requests
+
+_SCHEMES = {
+    "elasticsearch": "http",
+    "elasticsearch+http": "http",
+    "elasticsearch+https": "https",
+    "opensearch": "http",
+    "opensearch+http": "http",
+    "opensearch+https": "https",
+}
+_PORT = 9200
+
+#: Of one request; the server's own limit is 100 MB.
+_REQUEST_BYTES = 8_000_000
+
+#: Without this a missing index is an error; here it is one that holds nothing.
+_MAYBE = "ignore_unavailable=true&allow_no_indices=true"
+
+
+class Fault(Exception):
+    """The server answered with an error that says nothing about the records."""
+
+
+class Unavailable(Fault):
+    """The server has no time or is not ready: try again later."""
+
+
+class Refused(Fault, ValueError):
+    """The server does not take what it was given, however often."""
+
+
+class Http:
+    """The server that *connection_string* names. Raises ValueError, one line without password, if it cannot be one.
+
+    The methods raise :class:`Fault`, and what requests raises.
+    """
+
+    def __init__(self, connection_string: str) -> None:
+        url, options = network.take_options(connection_string, ("ca_certs", "verify"))
+        parts, host, port = network.split(url, _PORT)
+        if parts.scheme not in _SCHEMES:
+            raise ValueError(f"{masked(connection_string)!r} is none of {', '.join(sorted(_SCHEMES))}")
+        place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self._base = f"{_SCHEMES[parts.scheme]}://{place}{parts.path.rstrip('/')}"
+        self._account = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+        self._verify: bool | str = options.get("ca_certs") or network.switch(options, "verify", True)
+        self._session: network.PerProcess[requests.Session] = network.PerProcess(self._connect)
+
+    def _connect(self) -> requests.Session:
+        import requests
+
+        session = requests.Session()
+        session.auth = self._account
+        session.verify = self._verify
+        return session
+
+    def close(self) -> None:
+        session = self._session.take()
+        if session is not None:
+            session.close()
+
+    # Writing
+
+    def make_index(self, index: str, mapping: Mapping[str, Any], doc_type: str) -> None:
+        """Make *index* unless it is there; with a document type where the server still knows those, for readers that
+        ask for it."""
+        path = quote(index)
+        if self._ask("HEAD", path, expected=(200, 404)).status_code == 200:
+            return
+        typed = self._ask(
+            "PUT", f"{path}?include_type_name=true", {"mappings": {doc_type: mapping}}, expected=(200, 400)
+        )
+        if typed.status_code == 400 and not _is_there(typed):
+            untyped = self._ask("PUT", path, {"mappings": mapping}, expected=(200, 400))
+            if untyped.status_code == 400 and not _is_there(untyped):  # there: another process was as quick
+                raise Refused(_said(untyped))
+
+    def bulk(self, index: str, documents: Sequence[Mapping[str, Any]]) -> dict[int, int]:
+        """Add *documents*; the HTTP statuses of those that were not taken, by their place in the list."""
+        return self._bulk(
+            [f'{{"index":{{}}}}\n{json.dumps(document, default=str, skipkeys=True)}\n' for document in documents], index
+        )
+
+    def remove(self, index: str, ids: Collection[str]) -> int:
+        """Remove the documents with these *ids*; how many there were."""
+        refused = self._bulk([f"{json.dumps({'delete': {'_id': one}})}\n" for one in ids], index, refresh=True)
+        self.raise_for(status for status in refused.values() if status != 404)
+        return len(ids) - len(refused)
+
+    def _bulk(self, lines: Sequence[str], index: str, refresh: bool = False) -> dict[int, int]:
+        refused: dict[int, int] = {}
+        begin = 0
+        while begin < len(lines):
+            end, size = begin, 0
+            while end < len(lines) and (end == begin or size + len(lines[end]) <= _REQUEST_BYTES):
+                size += len(lines[end])
+                end += 1
+            path = f"{quote(index)}/_bulk{'?refresh=true' if refresh else ''}"
+            answer = self._ask("POST", path, "".join(lines[begin:end])).json()
+            if answer.get("errors"):
+                for place, item in enumerate(answer["items"], begin):
+                    status = int(next(iter(item.values()))["status"])
+                    if status >= 300:
+                        refused[place] = status
+            begin = end
+        return refused
+
+    @staticmethod
+    def raise_for(statuses: Any) -> None:
+        """Raise for the worst of the *statuses* of documents that were not taken."""
+        found = set(statuses)
+        if found:
+            raise _fault(max(found & network.AWAY or found), f"documents not taken: {sorted(found)}")
+
+    # Reading
+
+    def refresh(self, index: str) -> None:
+        """Have what was written be found. One who may only read need not be allowed to."""
+        self._ask("POST", f"{quote(index)}/_refresh?{_MAYBE}", expected=(200, 401, 403, 404))
+
+    def types(self, index: str, field: str) -> set[str]:
+        """The types that *field* has in *index*."""
+        answer = self._ask("GET", f"{quote(index)}/_field_caps?fields={quote(field)}&{_MAYBE}", expected=(200, 404))
+        return set(answer.json().get("fields", {}).get(field, {}))
+
+    def search(self, index: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to one search."""
+        return dict(self._ask("POST", f"{quote(index)}/_search?{_MAYBE}", body).json())
+
+    def scroll(self, index: str, body: Mapping[str, Any], size: int, kept: str) -> Iterator[dict[str, Any]]:
+        """Every hit of a search, *size* at a time; the server keeps its state for the time *kept* between."""
+        path = f"{quote(index)}/_search?scroll={quote(kept)}&{_MAYBE}"
+        answer = self._ask("POST", path, {**body, "size": size}).json()
+        while answer["hits"]["hits"]:
+            yield from answer["hits"]["hits"]
+            again = {"scroll": kept, "scroll_id": answer["_scroll_id"]}
+            answer = self._ask("POST", "_search/scroll", again).json()
+        if "_scroll_id" in answer:
+            self._ask("DELETE", "_search/scroll", {"scroll_id": answer["_scroll_id"]}, expected=(200, 404))
+
+    def _ask(
+        self, method: str, path: str, body: Any = None, expected: tuple[int, ...] = (200, 201)
+    ) -> requests.Response:
+        kind = "application/x-ndjson" if isinstance(body, str) else "application/json"
+        data = body if isinstance(body, str) or body is None else json.dumps(body)
+        answer = self._session.get().request(
+            method,
+            f"{self._base}/{path}",
+            data=data.encode() if data is not None else None,
+            headers={"Content-Type": kind} if data is not None else None,
+            timeout=(network.CONNECT_TIMEOUT_S, 3 * network.ANSWER_TIMEOUT_S),
+            allow_redirects=False,
+        )
+        if answer.status_code not in expected:
+            raise _fault(answer.status_code, _said(answer))
+        return answer
+
+
+def _fault(status: int, said: str) -> Fault:
+    if status in network.AWAY:
+        return Unavailable(said)
+    return Refused(said) if status in (400, 413) else Fault(said)
+
+
+def _is_there(answer: requests.Response) -> bool:
+    return "already_exists" in answer.text
+
+
+def _said(answer: requests.Response) -> str:
+    """The status and, where the server gives one, the reason."""
+    reason = None
+    try:
+        error = answer.json().get("error")
+        reason = error.get("reason") if isinstance(error, dict) else error
+    except (ValueError, AttributeError):
+        pass  # no JSON, or a HEAD
+    return f"HTTP status {answer.status_code}{f': {reason}' if reason else ''}"

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Traces in VMware Log Insight (Aria Operations for Logs), version 3.3 and later.
+
+As in osprofiler 4.4.0 a record is an event whose field ``trace`` is the record as JSON; either reads what the other
+wrote. Log Insight cannot delete events; it forgets them by its own retention.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+from urllib.parse import unquote, urlsplit
+
+from osprofiler import exc
+from osprofiler.drivers import base, network
+from osprofiler.drivers.locate import masked
+from osprofiler.drivers.loginsight_client import LogInsightClient
+from osprofiler.reports.model import error_kind
+
+__all__ = ["LogInsightClient", "LogInsightDriver"]
+
+#: The text of every event of ours; a list finds them by its first word.
+_TEXT = "OSProfiler trace"
+
+#: One request takes up to 500 events and 4 MB.
+_MOST_EVENTS = 500
+_MOST_BYTES = 3_000_000
+
+_OPTIONS = ("verify", "ca_certs")
+
+
+class LogInsightDriver(base.Driver):
+    """``loginsight://user:password@host``; ``:`` and ``@`` in user and password are written as ``%3A`` and ``%40``.
+
+    A batch is one request for each 500 records. Options after ``?``: ``verify=yes`` or ``ca_certs`` (a file) to have
+    the server's certificate checked; it is not by default, since Log Insight makes its own.
+    """
+
+    # An event's field holds 16 kB.
+    max_span_chars: ClassVar[int | None] = 8_000
+
+    def __init__(
+        self,
+        connection_str: str,
+        project: str | None = None,
+        service: str | None = None,
+        host: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(connection_str, project=project, service=service, host=host, **kwargs)
+        place, user, password, verify = _parts(connection_str)
+        self._client = LogInsightClient(place, user, password)
+        self._client.verify = verify
+
+    @classmethod
+    def get_name(cls) -> str:
+        return "loginsight"
+
+    @classmethod
+    def check(cls, connection_string: str) -> None:
+        _parts(connection_string)
+
+    # Writing
+
+    def notify(self, info: dict[str, Any], **kwargs: Any) -> None:
+        self.write([info])
+
+    def write(self, records: Sequence[dict[str, Any]]) -> None:
+        events: list[dict[str, Any]] = []
+        size = 0
+        for record in records:
+            event, length = _event(self.labelled(record))
+            if events and (len(events) == _MOST_EVENTS or size + length > _MOST_BYTES):
+                self._client.send_events(events)
+                events, size = [], 0
+            events.append(event)
+            size += length
+        if events:
+            self._client.send_events(events)
+
+    # Reading
+
+    def read(self, base_id: str) -> list[dict[str, Any]]:
+        # CONTAINS asks for words, in whatever case.
+        return [record for record in self._records({"base_id": base_id}) if record.get("base_id") == base_id]
+
+    def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
+        return network.listed(self._records({"text": _TEXT.split()[0]}), fields or self.default_trace_fields)
+
+    def list_error_traces(self) -> list[dict[str, Any]]:
+        found = self._records({"text": _TEXT.split()[0]})
+        return network.listed((each for each in found if error_kind(each.get("info"))), self.default_trace_fields)
+
+    def _records(self, wanted: dict[str, str]) -> Iterator[dict[str, Any]]:
+        with network.reading(self.connection_str, exc.LogInsightAPIError, exc.LogInsightLoginTimeout):
+            for event in self._client.all_events(wanted):
+                for field in event.get("fields") or ():
+                    if field.get("name") == "trace":
+                        record = _loaded(field.get("content"))
+                        if record is not None:
+                            yield record
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def _parts(connection_string: str) -> tuple[str, str, str, bool | str]:
+    """Host, user, password, and how to check the certificate. Raises ValueError, one line without password."""
+    url, options = network.take_options(connection_string, _OPTIONS)
+    account, at, host = urlsplit(url).netloc.rpartition("@")
+    user, colon, password = account.partition(":")
+    if not at or not colon or not host or ":" in password or "@" in account:
+        raise ValueError(
+            f"{masked(connection_string)!r}: the form is loginsight://user:password@host, with %3A for a colon and "
+            "%40 for an at sign in user and password"
+        )
+    verify = options.get("ca_certs") or network.switch(options, "verify")
+    return host.removeprefix("[").removesuffix("]"), unquote(user), unquote(password), verify
+
+
+def _event(record: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    """The event for *record*, and its size in bytes, roughly."""
+    text = json.dumps(record, default=str, skipkeys=True, ensure_ascii=False)
+    names = ("base_id", "trace_id", "project", "service", "name")
+    fields = [{"name": name, "content": record.get(name)} for name in names]
+    return {"text": _TEXT, "fields": [*fields, {"name": "trace", "content": text}]}, len(
+        text.encode("utf-8", "replace")
+    )
+
+
+def _loaded(content: Any) -> dict[str, Any] | None:
+    try:
+        record = json.loads(content)
+    except (TypeError, ValueError):
+        return None  # cut by the server, or not ours
+    return record if isinstance(record, dict) else None

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Traces as notifications of oslo.messaging, which wait in the queue of the topic ``profiler``.
+
+Reading takes nothing away: all that waits in the queue is received, held without being acknowledged, and given back
+when the reader is done or its connection ends, however it ends. The limits of this: at most 64,000 notifications are
+looked at, the oldest; a second reader at the same time sees only what the first has not got; and the queue grows until
+somebody empties it (``delete``, a policy of the broker such as RabbitMQ's ``message-ttl`` or ``max-length``, or an
+osprofiler 4.4.0, whose reading empties it). A queue that is not durable is gone when the broker restarts.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from osprofiler import exc
+from osprofiler.drivers import base, network, notifications
+from osprofiler.reports.model import error_kind
+
+#: RabbitMQ's, where the transport's URL has none.
+_PORT = 5672
+
+
+class Messaging(base.Driver):
+    """``messaging://``; *transport_url* (``rabbit://user:password@host:5672/``), or what *conf* says.
+
+    A batch is one notification, which osprofiler 4.4.0 and other listeners on the topic do not understand;
+    ``messaging://?plain=yes`` sends one for each record, as they expect. ``notify`` does so in any case.
+    *idle_timeout*: how many seconds reading goes on after the last record of the trace has come in.
+    """
+
+    max_span_chars: ClassVar[int | None] = notifications.MOST_CHARS
+
+    def __init__(
+        self,
+        connection_str: str,
+        project: str | None = None,
+        service: str | None = None,
+        host: str | None = None,
+        context: Any = None,
+        conf: Any = None,
+        transport_url: str | None = None,
+        idle_timeout: float = 1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(connection_str, project=project, service=service, host=host, conf=conf, **kwargs)
+        self.oslo_messaging = _library()
+        self.context = context
+        self.idle_timeout = idle_timeout
+        self._plain = _is_plain(connection_str)
+        self._conf = conf
+        self._transport_url = transport_url
+        self._transport: network.PerProcess[Any] = network.PerProcess(self._connect)
+
+    @classmethod
+    def get_name(cls) -> str:
+        return "messaging"
+
+    @classmethod
+    def check(cls, connection_string: str) -> None:
+        _is_plain(connection_string)
+        _library()
+
+    @property
+    def transport(self) -> Any:
+        """This process's notification transport."""
+        return self._transport.get()
+
+    def _connect(self) -> Any:
+        from oslo_config import cfg
+
+        conf = cfg.CONF if self._conf is None else self._conf
+        named = {"url": self._transport_url} if self._transport_url else {}
+        try:
+            return self.oslo_messaging.get_notification_transport(conf, **named)
+        except self.oslo_messaging.MessagingException as fault:
+            raise ValueError(f"no transport for messaging://: {network.first_line(fault)}") from None
+
+    # Writing
+
+    def notify(self, info: dict[str, Any], context: Any = None, **kwargs: Any) -> None:
+        self._send(self.labelled(info), context)
+
+    def write(self, records: Sequence[dict[str, Any]]) -> None:
+        for batch in notifications.batches([self.labelled(record) for record in records]):
+            if self._plain or len(batch) == 1:
+                for record in batch:
+                    self._send(record)
+            else:
+                self._send({notifications.RECORDS: batch, "service": self.service})
+
+    def _send(self, payload: dict[str, Any], context: Any = None) -> None:
+        """Send one notification, once, and raise if the broker has not taken it: oslo.messaging's Notifier would log
+        that and go on, and nobody would know what was lost."""
+        message = {
+            "message_id": str(uuid.uuid4()),
+            "publisher_id": self.host,
+            "event_type": f"{notifications.TOPIC}.{payload.get('service')}",
+            "priority": "INFO",
+            "payload": payload,
+            "timestamp": time.strftime("%Y-%m-%d %H:%M:%S.000000", time.gmtime()),
+        }
+        target = self.oslo_messaging.Target(topic=f"{notifications.TOPIC}.info")
+        try:
+            # One attempt more: kombu takes "none" for "without end".
+            self.transport._send_notification(target, context or self.context or {}, message, version=1.0, retry=1)
+        except Exception as fault:
+            if _is_of_the_broker(fault, self.oslo_messaging):
+                raise ConnectionError(network.first_line(fault)) from fault
+            raise
+
+    # Reading
+
+    def read(self, base_id: str) -> list[dict[str, Any]]:
+        def is_wanted(record: dict[str, Any]) -> bool:
+            return record.get("base_id") == base_id
+
+        with self._held(is_wanted) as held:
+            return [record for record in held.records() if is_wanted(record)]
+
+    def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
+        with self._held() as held:
+            return network.listed(held.records(), fields or self.default_trace_fields)
+
+    def list_error_traces(self) -> list[dict[str, Any]]:
+        with self._held() as held:
+            failed = (record for record in held.records() if error_kind(record.get("info")))
+            return network.listed(failed, self.default_trace_fields)
+
+    def delete(self, base_id: str) -> int:
+        """As in the base class. What stood in one notification, or was received, with the trace's records is sent
+        again before those are taken out of the queue."""
+        with self._held() as held:
+            gone = 0
+            for batch in held.batches:
+                rest, found = [], 0
+                for payload in batch.payloads:
+                    records = list(notifications.records_of(payload))
+                    kept = [record for record in records if record.get("base_id") != base_id]
+                    found += len(records) - len(kept)
+                    if kept == records:
+                        rest.append(payload)
+                    elif kept:
+                        rest.append({**payload, notifications.RECORDS: kept})
+                if found:
+                    for payload in rest:
+                        self._send(payload)
+                    batch.is_done = True
+                    gone += found
+        return gone
+
+    def look_for_broker(self) -> None:
+        """Raise CommandError if none of the transport's hosts can be reached."""
+        try:
+            url = self.oslo_messaging.TransportURL.parse(self.transport.conf, self._transport_url)
+        except (ValueError, self.oslo_messaging.MessagingException) as fault:
+            raise exc.CommandError(f"cannot read {self.connection_str}: {network.first_line(fault)}") from fault
+        said = ""
+        for host in url.hosts:
+            try:
+                socket.create_connection((host.hostname, host.port or _PORT), network.CONNECT_TIMEOUT_S).close()
+                return
+            except OSError as fault:
+                said = f"{host.hostname}:{host.port or _PORT}: {fault.strerror or fault}"
+        if said:
+            raise exc.CommandError(f"cannot read {self.connection_str}: no broker at {said}")
+
+    def _held(self, is_wanted: Callable[[dict[str, Any]], bool] = lambda record: True) -> notifications.Held:
+        return notifications.Held(self, is_wanted)
+
+    def close(self) -> None:
+        transport = self._transport.take()
+        if transport is not None:
+            transport.cleanup()
+
+
+class NotifyEndpoint:
+    """An endpoint for a notification listener that keeps the records of one trace (osprofiler 4.4.0's)."""
+
+    def __init__(self, oslo_messaging: Any, base_id: str) -> None:
+        self.received_messages: list[Any] = []
+        self.last_read_time = time.time()
+        self.filter_rule = oslo_messaging.NotificationFilter(payload={"base_id": base_id})
+
+    def info(self, ctxt: Any, publisher_id: Any, event_type: Any, payload: Any, metadata: Any) -> None:
+        """Take one notification."""
+        self.received_messages.append(payload)
+        self.last_read_time = time.time()
+
+    def get_messages(self) -> list[Any]:
+        """What has been received."""
+        return self.received_messages
+
+    def get_last_read_time(self) -> float:
+        """When the last one was received, in seconds since the epoch."""
+        return self.last_read_time
+
+
+class SignalExit(BaseException):
+    """Raised by :func:`signal_handler` to leave a wait."""
+
+
+def signal_handler(signum: Any, frame: Any, state: dict[str, bool]) -> None:
+    """Say in *state* that nothing is running any more, and raise SignalExit. Nothing of ours installs it."""
+    state["running"] = False
+    raise SignalExit
+
+
+def _is_of_the_broker(fault: Exception, oslo_messaging: Any) -> bool:
+    """Whether *fault* says that there was no broker to take a notification. kombu has an OperationalError for that."""
+    kinds = (oslo_messaging.MessageDeliveryFailure, OSError)
+    return isinstance(fault, kinds) or any(kind.__name__ == "OperationalError" for kind in type(fault).__mro__)
+
+
+def _is_plain(connection_string: str) -> bool:
+    return network.switch(network.take_options(connection_string, ("plain",))[1], "plain")
+
+
+def _library() -> Any:
+    try:
+        import oslo_messaging
+    except ImportError as fault:
+        raise network.missing("notifications", "oslo.messaging", "messaging") from fault
+    return oslo_messaging

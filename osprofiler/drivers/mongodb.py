@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Traces in MongoDB, or in what speaks its protocol.
+
+As in osprofiler 4.4.0 a record is a document of the collection ``profiler``; either reads what the other wrote. Keys
+that not every server takes (with dots, dollar signs) are written with percent signs, and such a document says so under
+``escaped``; what stands under the reserved key of ``info`` is JSON text. A record that something failed has ``error``.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+from urllib.parse import quote, unquote
+
+from osprofiler.drivers import base, network
+from osprofiler.drivers.locate import masked
+from osprofiler.records import RESERVED
+from osprofiler.reports.model import error_kind
+
+#: Fields of ours beside the record's own.
+_ESCAPED, _ERROR, _STORED_AT = "escaped", "error", "stored_at"
+_OURS = frozenset(("_id", _ESCAPED, _ERROR, _STORED_AT))
+_OPTIONS = ("ttl",)
+
+#: Of names and ids as long as this, an index holds only a part, or refuses the document.
+_UNSAFE = frozenset("%.$\0")
+
+
+class MongoDB(base.Driver):
+    """``mongodb://[user:password@]host[:27017][/authdb]``, ``mongodb+srv://``. A batch is one ``insert_many``.
+
+    Options after ``?``: ``ttl`` (records are forgotten after this time: ``7d``; the server looks once a minute), and
+    those of pymongo, such as ``tls=true``. Errors leave ``write`` as pymongo raises them.
+    """
+
+    # A document of 16 MiB holds it, each character of four bytes and quoted.
+    max_span_chars: ClassVar[int | None] = 2_000_000
+
+    def __init__(
+        self,
+        connection_str: str,
+        db_name: str = "osprofiler",
+        project: str | None = None,
+        service: str | None = None,
+        host: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(connection_str, project=project, service=service, host=host, **kwargs)
+        self.check(connection_str)
+        self._db_name = db_name
+        self._url, options = network.take_options(connection_str, _OPTIONS)
+        self._ttl_s = network.seconds(options, "ttl")
+        self._client: network.PerProcess[Any] = network.PerProcess(self._connect)
+        self._indexed: Any = None  # the client that has seen to the indexes
+
+    @classmethod
+    def get_name(cls) -> str:
+        return "mongodb"
+
+    @classmethod
+    def check(cls, connection_string: str) -> None:
+        url, options = network.take_options(connection_string, _OPTIONS)
+        network.seconds(options, "ttl")
+        library = _library()
+        if url.partition("://")[0].lower() == "mongodb+srv":
+            return  # reading it means asking the DNS
+        try:
+            library.uri_parser.parse_uri(url, warn=False)
+        except (ValueError, library.errors.PyMongoError) as fault:
+            raise ValueError(f"{masked(connection_string)!r}: {_without(url, fault)}") from None
+
+    @property
+    def db(self) -> Any:
+        """This process's ``pymongo.database.Database``."""
+        return self._client.get()[self._db_name]
+
+    def _connect(self) -> Any:
+        # What the URL says comes before these.
+        return _library().MongoClient(
+            self._url,
+            connect=False,
+            serverSelectionTimeoutMS=int(network.CONNECT_TIMEOUT_S * 1000),
+            connectTimeoutMS=int(network.CONNECT_TIMEOUT_S * 1000),
+            socketTimeoutMS=int(network.ANSWER_TIMEOUT_S * 1000),
+        )
+
+    # Writing
+
+    def notify(self, info: dict[str, Any], **kwargs: Any) -> None:
+        self.write([info])
+
+    def write(self, records: Sequence[dict[str, Any]]) -> None:
+        if not records:
+            return
+        self._make_ready()
+        documents = [self._document(record) for record in records]
+        # Unordered: one that the server refuses keeps no other from being stored.
+        self.db.profiler.insert_many(documents, ordered=False)
+        if self.filter_error_trace:
+            # For readers older than this driver; it finds them in the records.
+            for record in records:
+                if error_kind(record.get("info")):
+                    self.notify_error_trace(record)
+
+    def notify_error_trace(self, data: dict[str, Any]) -> None:
+        """List the trace of the record *data* among those in which something failed."""
+        mark = {"base_id": data["base_id"], "timestamp": data["timestamp"]}
+        self.db.profiler_error.replace_one({"base_id": data["base_id"]}, mark, upsert=True)
+
+    def _make_ready(self) -> None:
+        client = self._client.get()
+        if self._indexed is client:
+            return
+        # Hashed would be shorter, but not every server knows it; ids are short as a rule.
+        self.db.profiler.create_index([("base_id", 1), ("timestamp", 1)])
+        if self._ttl_s is not None:
+            self.db.profiler.create_index([(_STORED_AT, 1)], expireAfterSeconds=self._ttl_s)
+        self._indexed = client
+
+    def _document(self, record: dict[str, Any]) -> dict[str, Any]:
+        record = self.labelled(record)
+        info = record.get("info")
+        if isinstance(info, Mapping) and RESERVED in info:
+            record["info"] = {**info, RESERVED: json.dumps(info[RESERVED], default=str)}
+        document: dict[str, Any] = {str(key): _plain(value) for key, value in record.items()}
+        if not _is_safe(document):
+            document = {**_escaped(document), _ESCAPED: True}
+        if error_kind(info):
+            document[_ERROR] = True
+        if self._ttl_s is not None:
+            document[_STORED_AT] = datetime.datetime.now(datetime.timezone.utc)
+        return document
+
+    # Reading
+
+    def read(self, base_id: str) -> list[dict[str, Any]]:
+        with self._reading():
+            return [_record(document) for document in self.db.profiler.find({"base_id": base_id})]
+
+    def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
+        wanted = set(fields or self.default_trace_fields)
+        shown = dict.fromkeys(wanted | self.default_trace_fields, 1)
+        with self._reading():
+            first = []
+            for base_id in self.db.profiler.distinct("base_id"):
+                found = self.db.profiler.find({"base_id": base_id}, {**shown, _ESCAPED: 1}).sort("timestamp").limit(1)
+                first += [_record(document) for document in found]
+        return network.listed(first, wanted)
+
+    def list_error_traces(self) -> list[dict[str, Any]]:
+        wanted = {"$or": [{_ERROR: True}, {"info.etype": {"$exists": True}}]}
+        with self._reading():
+            found = list(self.db.profiler.find(wanted, dict.fromkeys(self.default_trace_fields, 1)))
+            found += self.db.profiler_error.find({}, dict.fromkeys(self.default_trace_fields, 1))
+        return network.listed(found, self.default_trace_fields)
+
+    def delete(self, base_id: str) -> int:
+        with self._reading():
+            self.db.profiler_error.delete_many({"base_id": base_id})
+            return int(self.db.profiler.delete_many({"base_id": base_id}).deleted_count)
+
+    def close(self) -> None:
+        client = self._client.take()
+        if client is not None:
+            client.close()
+
+    def _reading(self) -> Any:
+        return network.reading(self.connection_str, _library().errors.PyMongoError)
+
+
+def _library() -> Any:
+    try:
+        import pymongo
+        import pymongo.uri_parser
+    except ImportError as fault:
+        raise network.missing("MongoDB", "pymongo", "mongo") from fault
+    return pymongo
+
+
+def _without(url: str, fault: Exception) -> str:
+    """What *fault* says, unless it quotes the account."""
+    account = url.partition("://")[2].rpartition("@")[0]
+    said = network.first_line(fault)
+    return "malformed" if account and account in said else said
+
+
+def _plain(value: Any) -> Any:
+    """*value* as BSON holds it: no integer beyond 64 bits, no text that is not UTF-8, nothing of the application's."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if value is None or isinstance(value, (bool, float)):
+        return value
+    if isinstance(value, int):
+        return value if -(1 << 63) <= value < 1 << 63 else str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return str(value)
+
+
+def _is_safe(value: Any) -> bool:
+    """Whether no key within *value* needs to be escaped."""
+    if isinstance(value, dict):
+        return all(key and _UNSAFE.isdisjoint(key) and _is_safe(item) for key, item in value.items())
+    return not isinstance(value, list) or all(map(_is_safe, value))
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, dict):
+        # An empty key is refused by some servers too.
+        return {
+            quote(key, safe=" /:@!*'(),;[]{}").replace(".", "%2E") or "%": _escaped(item) for key, item in value.items()
+        }
+    return [_escaped(item) for item in value] if isinstance(value, list) else value
+
+
+def _unescaped(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {"" if key == "%" else unquote(key): _unescaped(item) for key, item in value.items()}
+    return [_unescaped(item) for item in value] if isinstance(value, list) else value
+
+
+def _record(document: dict[str, Any]) -> dict[str, Any]:
+    record: dict[str, Any] = {key: value for key, value in document.items() if key not in _OURS}
+    if document.get(_ESCAPED):
+        record = _unescaped(record)
+    info = record.get("info")
+    if isinstance(info, dict) and isinstance(info.get(RESERVED), str):
+        try:
+            info[RESERVED] = json.loads(info[RESERVED])
+        except ValueError:
+            pass  # cut, or not ours: it stays as it is
+    return record

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the drivers of network stores share: options in the connection string, a client for each process, and one line
+for the reader where a store cannot be read."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Generic, TypeVar
+from urllib.parse import SplitResult, unquote_plus, urlsplit
+
+from osprofiler import exc
+from osprofiler.drivers.locate import masked
+
+T = TypeVar("T")
+
+#: How long to wait for a connection, and for an answer, unless the connection string says otherwise.
+CONNECT_TIMEOUT_S = 5.0
+ANSWER_TIMEOUT_S = 20.0
+
+#: What an HTTP server, or somebody before it, answers when it is away or asks for patience.
+AWAY = frozenset((408, 425, 429, 502, 503, 504))
+
+_SPAN_OF_TIME = re.compile(r"([0-9]{1,10})([smhd]?)", re.A)
+_UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_YES_NO = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+def split(connection_string: str, default_port: int) -> tuple[SplitResult, str, int]:
+    """The parts, the host and the port. Raises ValueError, one line without password, for what has no host."""
+    shown = masked(connection_string)
+    try:
+        parts = urlsplit(connection_string)
+        host, port = parts.hostname, parts.port
+    except ValueError as fault:  # a port that is no number, or brackets that do not match
+        raise ValueError(f"malformed connection string {shown!r}: {fault}") from None
+    if not host or port == 0:
+        raise ValueError(f"a host is missing, or the port is 0, in {shown!r}")
+    return parts, host, default_port if port is None else port
+
+
+def take_options(connection_string: str, names: Iterable[str]) -> tuple[str, dict[str, str]]:
+    """The string without the options of these *names*, whose values are returned beside it; others stay as written."""
+    head, question_mark, query = connection_string.partition("?")
+    wanted = set(names)
+    taken: dict[str, str] = {}
+    kept: list[str] = []
+    for pair in query.split("&") if question_mark else ():
+        key, _, value = pair.partition("=")
+        if key in wanted:
+            taken[key] = unquote_plus(value)
+        else:
+            kept.append(pair)
+    return f"{head}?{'&'.join(kept)}" if kept else head, taken
+
+
+def seconds(options: Mapping[str, str], name: str) -> int | None:
+    """The span of time that the option *name* gives (``3600``, ``90m``, ``12h``, ``7d``); None where it is not given.
+
+    Raises ValueError for anything else.
+    """
+    text = options.get(name)
+    if text is None:
+        return None
+    match = _SPAN_OF_TIME.fullmatch(text)
+    found = int(match[1]) * _UNIT_S[match[2]] if match else 0
+    if not found:
+        raise ValueError(f"{name}={text}: give a time such as 3600 (seconds), 90m, 12h or 7d")
+    return found
+
+
+def switch(options: Mapping[str, str], name: str, default: bool = False) -> bool:
+    """The yes or no that the option *name* gives. Raises ValueError for anything else."""
+    text = options.get(name)
+    if text is None:
+        return default
+    if text.lower() not in _YES_NO:
+        raise ValueError(f"{name}={text}: give yes or no")
+    return _YES_NO[text.lower()]
+
+
+def setting(conf: Any, name: str, default: T) -> T:
+    """The option *name* of *conf*'s group ``profiler``; *default* where *conf* does not know it."""
+    try:
+        value: T = getattr(conf.profiler, name)
+    except AttributeError:  # oslo.config's NoSuchOptError is one
+        return default
+    return value
+
+
+class PerProcess(Generic[T]):
+    """A store's client, made when it is first needed and anew after a fork: sockets are the parent's."""
+
+    # Clients of the parent's, in a forked child. Collecting them might say goodbye on connections that the parent uses.
+    _inherited: list[Any] = []  # noqa: RUF012
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._made: tuple[int, T] | None = None
+
+    def get(self) -> T:
+        """This process's client."""
+        made = self._made
+        if made is None or made[0] != os.getpid():
+            if made is not None:
+                self._inherited.append(made[1])
+            self._made = made = (os.getpid(), self._make())
+        return made[1]
+
+    def take(self) -> T | None:
+        """This process's client, if there is one, to be closed: the next ``get`` makes another."""
+        made, self._made = self._made, None
+        return made[1] if made is not None and made[0] == os.getpid() else None
+
+
+@contextmanager
+def reading(connection_string: str, *faults: Any) -> Iterator[None]:
+    """Turn *faults* of a store's client, and of the network, into a CommandError of one line without password."""
+    try:
+        yield
+    except (OSError, *faults) as fault:  # what requests raises is one
+        raise exc.CommandError(f"cannot read {masked(connection_string)}: {first_line(fault)}") from fault
+
+
+def first_line(fault: BaseException) -> str:
+    """What *fault* says, its first line; its kind if it says nothing."""
+    text = str(fault).strip()
+    return text.splitlines()[0] if text else type(fault).__name__
+
+
+def missing(store: str, library: str, extra: str) -> exc.CommandError:
+    """The fault for a *library* that is not installed."""
+    return exc.CommandError(f"traces in {store} need the library {library}: pip install 'osprofiler[{extra}]'")
+
+
+def earliest(records: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """The record with the first time stamp of each trace, by base_id; traces by that time."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for record in records:
+        base_id = str(record.get("base_id"))
+        if base_id not in found or _stamp(record) < _stamp(found[base_id]):
+            found[base_id] = record
+    return dict(sorted(found.items(), key=lambda item: (_stamp(item[1]), item[0])))
+
+
+def _stamp(record: Mapping[str, Any]) -> str:
+    return str(record.get("timestamp"))
+
+
+def listed(records: Iterable[Mapping[str, Any]], fields: Iterable[str]) -> list[dict[str, Any]]:
+    """What ``list_traces`` returns: the :func:`earliest` records, cut down to *fields*."""
+    wanted = set(fields)
+    return [{key: value for key, value in record.items() if key in wanted} for record in earliest(records).values()]

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Traces in Redis, or in a Redis that Sentinel watches over.
+
+As in osprofiler 4.4.0 a trace is a list of JSON records under ``osprofiler_opt:<base_id>``, and a trace in which
+something failed has a key ``osprofiler_error:<base_id>`` besides; either reads what the other wrote. Records of
+versions before 2.3, one under each key ``osprofiler:<base_id>...``, are read too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from oslo_config import cfg
+
+from osprofiler.drivers import base, network
+from osprofiler.drivers.locate import masked
+from osprofiler.drivers.redis_sentinels import Sentinels
+from osprofiler.reports.model import error_kind
+
+#: Of how many records, the first to arrive, a list shows the earliest: services deliver at intervals of their own, so
+#: the first to arrive need not be the first that was.
+_FIRST = 10
+_CHUNK = 500  # keys asked for in one round trip
+
+
+class Redis(base.Driver):
+    """``redis://[[user]:password@]host[:6379][/db]``, ``rediss://`` with TLS. A batch is one transaction.
+
+    Options after ``?``: ``ttl`` (a trace is forgotten this long after its last record: ``7d``), and those of redis-py,
+    such as ``ssl_ca_certs``. Errors leave ``write`` as redis-py raises them.
+    """
+
+    namespace_opt = "osprofiler_opt:"
+    namespace = "osprofiler:"  # before 2.3
+    namespace_error = "osprofiler_error:"
+
+    def __init__(
+        self,
+        connection_str: str,
+        project: str | None = None,
+        service: str | None = None,
+        host: str | None = None,
+        conf: cfg.ConfigOpts = cfg.CONF,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(connection_str, project=project, service=service, host=host, conf=conf, **kwargs)
+        self.check(connection_str)
+        self.conf = conf
+        self._url, options = network.take_options(connection_str, ("ttl",))
+        self._ttl_s = network.seconds(options, "ttl")
+        self._client: network.PerProcess[Any] = network.PerProcess(self._connect)
+
+    @classmethod
+    def get_name(cls) -> str:
+        return "redis"
+
+    @classmethod
+    def check(cls, connection_string: str) -> None:
+        url, options = network.take_options(connection_string, ("ttl",))
+        network.split(url, 6379)
+        network.seconds(options, "ttl")
+        try:
+            _library().ConnectionPool.from_url(url)  # connects nowhere
+        except ValueError as fault:
+            raise ValueError(f"{masked(connection_string)!r}: {network.first_line(fault)}") from None
+
+    @property
+    def db(self) -> Any:
+        """This process's client, a ``redis.Redis``."""
+        return self._client.get()
+
+    def _connect(self) -> Any:
+        return _library().Redis.from_url(
+            self._url,
+            socket_connect_timeout=network.CONNECT_TIMEOUT_S,
+            socket_timeout=network.ANSWER_TIMEOUT_S,
+            health_check_interval=30,  # notices a server that was restarted before a batch is lost to it
+        )
+
+    # Writing
+
+    def notify(self, info: dict[str, Any], **kwargs: Any) -> None:
+        self.write([info])
+
+    def write(self, records: Sequence[dict[str, Any]]) -> None:
+        if not records:
+            return
+        texts: dict[str, list[str]] = {}
+        failed: dict[str, dict[str, Any]] = {}
+        for record in sorted(map(self.labelled, records), key=lambda each: str(each.get("timestamp"))):
+            base_id = str(record["base_id"])
+            texts.setdefault(base_id, []).append(json.dumps(record, default=str, skipkeys=True))
+            if error_kind(record.get("info")):
+                failed.setdefault(base_id, {"base_id": base_id, "timestamp": record["timestamp"]})
+        pipeline = self.db.pipeline(transaction=True)
+        for base_id, values in texts.items():
+            pipeline.lpush(self.namespace_opt + base_id, *values)
+            self._expire(pipeline, self.namespace_opt + base_id)
+        # With or without filter_error_trace: to find them otherwise, all traces would have to be read.
+        for base_id, mark in failed.items():
+            pipeline.set(self.namespace_error + base_id, json.dumps(mark))
+            self._expire(pipeline, self.namespace_error + base_id)
+        pipeline.execute()
+
+    def _expire(self, pipeline: Any, key: str) -> None:
+        if self._ttl_s is not None:
+            pipeline.expire(key, self._ttl_s)
+
+    def notify_error_trace(self, data: dict[str, Any]) -> None:
+        """List the trace of the record *data* among those in which something failed."""
+        mark = {"base_id": data["base_id"], "timestamp": data["timestamp"]}
+        self.db.set(self.namespace_error + data["base_id"], json.dumps(mark), ex=self._ttl_s)
+
+    # Reading
+
+    def read(self, base_id: str) -> list[dict[str, Any]]:
+        with self._reading():
+            found = list(_records(self.db.lrange(self.namespace_opt + base_id, 0, -1)))
+            return found or [record for _, record in self._old_records(base_id)]
+
+    def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
+        with self._reading():
+            heads = [record for _, value in self._lists() for record in _records(value)]
+            heads += [record for _, record in self._old_records("")]
+        return network.listed(heads, fields or self.default_trace_fields)
+
+    def list_error_traces(self) -> list[dict[str, Any]]:
+        with self._reading():
+            marks = [mark for keys in self._keys(self.namespace_error) for mark in _records(self.db.mget(keys))]
+        return network.listed(marks, self.default_trace_fields)
+
+    def delete(self, base_id: str) -> int:
+        with self._reading():
+            old = [key for key, _ in self._old_records(base_id)]
+            key = self.namespace_opt + base_id
+            pipeline = self.db.pipeline(transaction=True)
+            pipeline.llen(key)
+            pipeline.delete(key, self.namespace_error + base_id, *old)
+            return int(pipeline.execute()[0]) + len(old)
+
+    def close(self) -> None:
+        client = self._client.take()
+        if client is not None:
+            client.connection_pool.disconnect()
+
+    def _reading(self) -> Any:
+        return network.reading(self.connection_str, _library().RedisError)
+
+    def _keys(self, prefix: str) -> Iterator[list[Any]]:
+        """The keys that begin with *prefix*, in chunks, each once."""
+        seen: set[Any] = set()
+        chunk: list[Any] = []
+        for key in self.db.scan_iter(match=_literal(prefix) + "*", count=_CHUNK):
+            if key not in seen:  # a scan may tell a key twice
+                seen.add(key)
+                chunk.append(key)
+            if len(chunk) == _CHUNK:
+                yield chunk
+                chunk = []
+        if chunk:
+            yield chunk
+
+    def _lists(self) -> Iterator[tuple[Any, list[Any]]]:
+        """The first records to arrive of every trace, by key."""
+        for keys in self._keys(self.namespace_opt):
+            pipeline = self.db.pipeline(transaction=False)
+            for key in keys:
+                pipeline.lrange(key, -_FIRST, -1)
+            yield from zip(keys, pipeline.execute(), strict=True)
+
+    def _old_records(self, base_id: str) -> Iterator[tuple[Any, dict[str, Any]]]:
+        """The records of versions before 2.3, each with its key; of every trace if *base_id* is empty."""
+        for keys in self._keys(self.namespace + base_id):
+            for key, value in zip(keys, self.db.mget(keys), strict=True):
+                for record in _records([value]):
+                    if not base_id or record.get("base_id") == base_id:
+                        yield key, record
+
+
+class RedisSentinel(Redis):
+    """``redissentinel://[[user]:password@]host[:26379][,host...][/db]``: the hosts are Sentinels, the account the
+    master's.
+
+    Options after ``?``: ``ttl``; ``service_name`` (else ``[profiler] sentinel_service_name``), by which the Sentinels
+    know the master; ``ssl=yes``; ``sentinel_username`` and ``sentinel_password``.
+    """
+
+    @classmethod
+    def get_name(cls) -> str:
+        return "redissentinel"
+
+    @classmethod
+    def check(cls, connection_string: str) -> None:
+        _library()
+        Sentinels(connection_string)
+
+    def _connect(self) -> Any:
+        import redis.sentinel
+
+        library: Any = redis.sentinel
+        named = Sentinels(self.connection_str)
+        # What was meant to keep a request from waiting now finds a dead Sentinel soon; a batch takes longer than that.
+        soon_s = max(float(network.setting(self.conf, "socket_timeout", 0.1)), 0.1)
+        sentinel = library.Sentinel(
+            named.hosts,
+            sentinel_kwargs={"socket_timeout": soon_s, "socket_connect_timeout": soon_s, **named.sentinel},
+            socket_connect_timeout=network.CONNECT_TIMEOUT_S,
+            socket_timeout=network.ANSWER_TIMEOUT_S,
+            **named.master,
+        )
+        master = named.service_name or network.setting(self.conf, "sentinel_service_name", "mymaster")
+        return sentinel.master_for(master)
+
+
+def _library() -> Any:
+    try:
+        import redis
+    except ImportError as fault:
+        raise network.missing("Redis", "redis", "redis") from fault
+    return redis
+
+
+def _literal(text: str) -> str:
+    """*text* as a pattern of Redis that matches only it."""
+    return "".join(f"\\{char}" if char in "*?[]\\^" else char for char in text)
+
+
+def _records(values: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    """The records among *values*; what is gone meanwhile, or not ours, is passed over."""
+    for value in values:
+        try:
+            record = json.loads(value) if value is not None else None
+        except ValueError:
+            continue
+        if isinstance(record, dict):
+            yield record

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every execution model against every guarantee: a test a cell of the table in doc/source/concurrency.rst."""
+
+import functools
+
+import pytest
+
+from osprofiler.opentracing_compat import instrumentation
+from osprofiler.testing import concurrency, concurrency_libraries, concurrency_models, concurrency_table
+
+MODELS = (*concurrency_models.MODELS, *concurrency_libraries.MODELS)
+EXECUTION_MODELS = sorted(set(instrumentation.known()) & {name for model in MODELS for name in model.instrumentation})
+
+
+@functools.cache
+def outcomes(model: type[concurrency.Model], *others: str) -> dict[str, str]:
+    return concurrency.check_in_own_process(f"{model.__module__}:{model.__name__}", *others)
+
+
+@pytest.mark.parametrize("guarantee", concurrency.GUARANTEES)
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.title)
+def test_cell(model: type[concurrency.Model], guarantee: str) -> None:
+    outcome = outcomes(model)[guarantee]
+    if outcome == "not applicable":
+        assert not model.instrumentation
+        assert guarantee == "instrument and back"
+    else:
+        assert outcome == "ok", outcome
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.title)
+def test_with_everything_instrumented_at_once(model: type[concurrency.Model]) -> None:
+    """As a service does that is not sure what its libraries use: nothing is doubled, nothing gets lost."""
+    wrong = {name: said for name, said in outcomes(model, *EXECUTION_MODELS).items() if said != "ok"}
+    assert not wrong, "\n".join(wrong.values())
+
+
+def test_the_documentation_has_the_table() -> None:
+    """Made by ``python -m osprofiler.testing.concurrency_table``; each of its cells is a test above."""
+    with open("doc/source/concurrency.rst", encoding="utf-8") as page:
+        text = page.read()
+    assert concurrency_table.between_marks(text) == concurrency_table.table()
+
+
+def test_every_execution_model_that_can_be_instrumented_has_a_row() -> None:
+    assert set(instrumentation.known()) - {"messaging"} == set(EXECUTION_MODELS)

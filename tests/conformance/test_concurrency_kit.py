@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kit for execution models finds what is wrong: subjects with one fault each."""
+
+import threading
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from osprofiler.opentracing_compat import scope
+from osprofiler.opentracing_compat.concurrency.carried import Carried
+from osprofiler.testing import concurrency
+from osprofiler.testing.concurrency_models import Threads
+from osprofiler.testing.concurrency_spans import probe
+
+Work = Callable[[], object]
+
+
+class Right(Threads):
+    """Nothing is wrong with it."""
+
+
+class LosesTheTrace(Threads):
+    """Starts its threads where no trace is on."""
+
+    def run(self, works: Sequence[Work]) -> None:
+        self.mark()
+        threads = [threading.Thread(target=work) for work in works]
+        with scope.entered(None):
+            for thread in threads:
+                thread.start()
+        for thread in threads:
+            thread.join()
+
+
+class MakesNoBranch(Threads):
+    """Gives its threads the point itself, as copied contexts do."""
+
+    def run(self, works: Sequence[Work]) -> None:
+        self.mark()
+        here = scope.current.get()
+
+        def run(work: Work) -> None:
+            with scope.entered(here):
+                work()
+
+        with scope.entered(None):
+            threads = [threading.Thread(target=run, args=(work,)) for work in works]
+            for thread in threads:
+                thread.start()
+        for thread in threads:
+            thread.join()
+
+
+class SaysTheOtherReference(Threads):
+    reference = "FollowsFrom"
+
+
+class ForgetsOne(Threads):
+    """Never runs the last of several works."""
+
+    def run(self, works: Sequence[Work]) -> None:
+        super().run(works[:-1] if len(works) > 2 else works)
+
+
+class KeepsTheTrace(Threads):
+    """Its workers stay in the trace of their first work."""
+
+    last: scope.Point | None = None
+
+    def run(self, works: Sequence[Work]) -> None:
+        if scope.current.get() is not None:
+            type(self).last = scope.current.get()
+            super().run(works)
+            return
+        super().run([self._in_last(work) for work in works])
+
+    def _in_last(self, work: Work) -> Work:
+        def run() -> None:
+            with scope.entered(self.last):
+                work()
+
+        return run
+
+
+class LeavesTheTraceOn(Threads):
+    """Moves the flow of control that hands work over."""
+
+    def run(self, works: Sequence[Work]) -> None:
+        super().run(works)
+        here = scope.current.get()
+        scope.current.set(here and here.parent)
+
+
+class HidesErrors(Threads):
+    """What work raises ends before its branch sees it."""
+
+    def run(self, works: Sequence[Work]) -> None:
+        super().run([_quiet(work) for work in works])
+
+
+def _quiet(work: Work) -> Work:
+    def run() -> None:
+        try:
+            (work.function if isinstance(work, Carried) else work)()
+        except Exception:
+            probe("hidden")
+
+    return Carried(run, work.branch) if isinstance(work, Carried) else run
+
+
+class NestsBeside(Threads):
+    """Work inside work is handed over from where the outer was."""
+
+    def run_inside(self, works: Sequence[Work]) -> None:
+        with scope.entered(None):
+            super().run_inside([_bare(work) for work in works])
+
+
+def _bare(work: Work) -> Work:
+    return work.function if isinstance(work, Carried) else work
+
+
+class RunsTwice(Threads):
+    def run(self, works: Sequence[Work]) -> None:
+        super().run(works)
+        if len(works) > 2:
+            super().run(works)
+
+
+class CannotBeTurnedOff(Threads):
+    """Carries the trace along whether it is instrumented or not."""
+
+    def run(self, works: Sequence[Work]) -> None:
+        from osprofiler.opentracing_compat.concurrency import threading as model
+
+        model.instrument()
+        super().run(works)
+
+
+WRONG: list[tuple[type[concurrency.Model], set[str]]] = [
+    (LosesTheTrace, {"right parent", "right reference", "nesting"}),
+    (MakesNoBranch, {"right parent", "right reference", "error in branch", "instrument and back"}),
+    (SaysTheOtherReference, {"right reference"}),
+    (ForgetsOne, {"join references all"}),
+    (KeepsTheTrace, {"clean worker"}),
+    (LeavesTheTraceOn, {"clean worker"}),
+    (HidesErrors, {"error in branch"}),
+    (NestsBeside, {"nesting"}),
+    (RunsTwice, {"exactly once"}),
+    (CannotBeTurnedOff, {"instrument and back"}),
+]
+
+
+def outcomes(model: type[concurrency.Model]) -> dict[str, str]:
+    return concurrency.check_in_own_process(f"{model.__module__}:{model.__name__}")
+
+
+def test_a_right_model_passes() -> None:
+    assert set(outcomes(Right).values()) == {"ok"}
+
+
+@pytest.mark.parametrize(("model", "caught_by"), WRONG, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_wrong_model_is_caught(model: type[concurrency.Model], caught_by: set[str]) -> None:
+    failed = {name for name, outcome in outcomes(model).items() if outcome != "ok"}
+    assert caught_by <= failed, f"only {failed} failed"
+
+
+def test_every_guarantee_has_a_wrong_model() -> None:
+    assert {name for _, names in WRONG for name in names} == set(concurrency.GUARANTEES)
+
+
+def test_a_model_that_hangs_or_crashes_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(concurrency, "RUN_TIMEOUT_S", 3)
+    with pytest.raises(RuntimeError, match="hangs"):
+        outcomes(Hangs)
+    monkeypatch.undo()
+    with pytest.raises(RuntimeError, match="status 7"):
+        outcomes(Crashes)
+
+
+class Hangs(Threads):
+    def run(self, works: Sequence[Work]) -> None:
+        threading.Event().wait()
+
+
+class Crashes(Threads):
+    def run(self, works: Sequence[Work]) -> None:
+        import os
+
+        os._exit(7)

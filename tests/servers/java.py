@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Servers made of Maven artifacts: where ``tools/java-server-build`` has put them, and how they are run."""
+
+from pathlib import Path
+
+from tests.servers.base import Missing, built, program
+
+
+def folder(name: str) -> Path:
+    """Return the folder of the server *name*. Raises Missing if it has not been made."""
+    try:
+        made = Path(built("java-server-build", name))
+    except Missing:
+        raise Missing(f"no {name}: run `tools/java-server-build {name}`, which makes it once") from None
+    program("java", install="default-jdk-headless")
+    return made
+
+
+def command(name: str, *arguments: str, megabytes: int) -> list[str]:
+    """Return the command that runs the server *name* in a heap of so many *megabytes*."""
+    made = folder(name)
+    heap = [f"-Xms{megabytes}m", f"-Xmx{megabytes}m"]
+    # The quick compiler only: these servers live for seconds, on machines with two cores.
+    classes = ["-XX:TieredStopAtLevel=1", "-cp", f"{made}/classes:{made}/lib/*"]
+    return [program("java", install="default-jdk-headless"), *heap, *classes, "Main", *arguments]

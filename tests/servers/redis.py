@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A Redis with a password and a TLS port; and one with a replica, watched over by a Sentinel."""
+
+import itertools
+import os
+import subprocess
+from pathlib import Path
+from typing import ClassVar
+
+from tests.servers.base import Server, StartFailed, free_port, program
+from tests.waiting import wait_until
+
+_PASSWORD = "of-redis"
+
+
+class Redis(Server):
+    """Redis that wants a password: in clear at ``url``, with TLS at ``tls_url``. A stop keeps data, a kill does not."""
+
+    name: ClassVar[str] = "redis"
+
+    def __init__(self, replica_of: "Redis | None" = None) -> None:
+        super().__init__()
+        self.port = free_port()
+        self.tls_port = free_port()
+        self._replica_of = replica_of
+        self._numbers = itertools.count(1)
+
+    @classmethod
+    def check(cls) -> None:
+        program("redis-server", install="redis-server")
+        program("openssl", install="openssl")
+
+    @property
+    def url(self) -> str:
+        """Return the connection string of the database that all share."""
+        return self._url("redis", self.port, 0)
+
+    def fresh_url(self) -> str:
+        """Return the connection string of a database that nobody has used."""
+        return self._url("redis", self.port, next(self._numbers))
+
+    @property
+    def tls_url(self) -> str:
+        """Return the connection string over TLS, which trusts the server's own certificate."""
+        return f"{self._url('rediss', self.tls_port, 0)}?ssl_ca_certs={self.certificate}"
+
+    @property
+    def certificate(self) -> Path:
+        """Return the file of the server's certificate, signed by itself."""
+        return self.data / "certificate.pem"
+
+    def ask(self, *words: str) -> str:
+        """Return what the server answers to one command."""
+        return ask(self.port, *words, password=_PASSWORD)
+
+    def _url(self, scheme: str, port: int, number: int) -> str:
+        return f"{scheme}://:{_PASSWORD}@127.0.0.1:{port}/{number}"
+
+    def _prepare(self) -> None:
+        make_certificate(self, self.certificate, self.data / "key.pem")
+
+    def _command(self) -> list[str]:
+        settings = {
+            "bind": "127.0.0.1",
+            "port": str(self.port),
+            "tls-port": str(self.tls_port),
+            "tls-cert-file": str(self.certificate),
+            "tls-key-file": str(self.data / "key.pem"),
+            "tls-auth-clients": "no",
+            "databases": "10000",
+            "dir": str(self.data),
+            "save": "3600 1",  # what is there is saved at a stop, and hardly ever before
+            "requirepass": _PASSWORD,
+            "masterauth": _PASSWORD,
+            "repl-diskless-sync-delay": "0",
+        }
+        command = [program("redis-server", install="redis-server")]
+        for key, value in settings.items():
+            command += [f"--{key}", value]
+        if self._replica_of is not None:
+            command += ["--replicaof", f"127.0.0.1 {self._replica_of.port}"]
+        return command
+
+    def _answers(self) -> bool:
+        return "PONG" in self.ask("PING")
+
+
+class RedisSentinel(Server):
+    """A Sentinel over a master and its replica; ``master`` may be killed, and the replica takes its place."""
+
+    name: ClassVar[str] = "redis_sentinel"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.port = free_port()
+        self.master = Redis()
+        self.replica = Redis(replica_of=self.master)
+
+    @classmethod
+    def check(cls) -> None:
+        Redis.check()
+        program("redis-sentinel", install="redis-sentinel")
+
+    @property
+    def url(self) -> str:
+        """Return the connection string that names the Sentinel."""
+        return f"redissentinel://:{_PASSWORD}@127.0.0.1:{self.port}/0"
+
+    def master_port(self) -> int:
+        """Return the port of what the Sentinel takes for the master."""
+        return int(ask(self.port, "SENTINEL", "get-master-addr-by-name", "mymaster").split()[1])
+
+    def start(self) -> None:
+        self.master.start()
+        self.replica.start()
+        wait_until(lambda: "master_link_status:up" in self.replica.ask("INFO", "replication"), what="replication")
+        super().start()
+
+    def close(self) -> None:
+        super().close()
+        self.replica.close()
+        self.master.close()
+
+    def _prepare(self) -> None:
+        (self.data / "sentinel.conf").write_text(
+            f"bind 127.0.0.1\nport {self.port}\ndir {self.data}\n"
+            f"sentinel monitor mymaster 127.0.0.1 {self.master.port} 1\n"
+            f"sentinel auth-pass mymaster {_PASSWORD}\n"
+            "sentinel down-after-milliseconds mymaster 500\n"
+            "sentinel failover-timeout mymaster 5000\n"
+        )
+
+    def _command(self) -> list[str]:
+        return [program("redis-sentinel", install="redis-sentinel"), str(self.data / "sentinel.conf")]
+
+    def _answers(self) -> bool:
+        return str(self.replica.port) in ask(self.port, "SENTINEL", "replicas", "mymaster")
+
+
+def ask(port: int, *words: str, password: str = "") -> str:
+    """Return what the Redis or Sentinel at *port* answers to one command; OSError if it does not."""
+    account = {"REDISCLI_AUTH": password} if password else {}
+    done = subprocess.run(
+        [program("redis-cli", install="redis-tools"), "-h", "127.0.0.1", "-p", str(port), *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        env={**os.environ, **account},
+    )
+    if done.returncode:
+        raise OSError(done.stdout.strip())
+    return done.stdout
+
+
+def make_certificate(server: Server, certificate: Path, key: Path) -> None:
+    """Make a certificate for 127.0.0.1, signed by itself, with the server's account as its owner."""
+    openssl = program("openssl", install="openssl")
+    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30"]
+    whose = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    server._run([openssl, "req", "-x509", *kind, *whose, "-keyout", str(key), "-out", str(certificate)])
+    if not certificate.exists():
+        raise StartFailed(f"openssl made no {certificate}")
