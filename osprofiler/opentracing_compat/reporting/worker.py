@@ -8,10 +8,8 @@ library's callback) must not touch what is patched, so it can neither start nor 
 
 from __future__ import annotations
 
-import _thread
 import contextlib
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable
