@@ -177,6 +177,21 @@ def test_a_trusted_foreign_context_is_continued(spans: Recorder, carrier: dict[s
     assert not origin.foreign
 
 
+def test_a_trusted_foreign_context_is_vouched_for(spans: Recorder) -> None:  # noqa: F811
+    """The services behind need not trust anybody: what they get is signed."""
+    _settings.publish(trust_incoming=True)
+    found = propagation.read(JAEGER, KEYS)
+    assert found is not None
+    sent = {name.lower(): value for name, value in propagation.write(Point(None, None, found.origin)).items()}
+    _settings.publish(trust_incoming=False)
+    behind = propagation.read(sent, KEYS)
+    assert behind is not None
+    assert (behind.origin.trace_id, behind.origin.parent_span_id) == (
+        found.origin.trace_id,
+        found.origin.parent_span_id,
+    )
+
+
 def test_a_trusted_context_that_is_not_sampled_stays_so(spans: Recorder) -> None:  # noqa: F811
     _settings.publish(trust_incoming=True)
     found = propagation.read({"traceparent": W3C["traceparent"][:-1] + "0"}, KEYS)

@@ -104,11 +104,16 @@ def read(carrier: Mapping[str, str], keys: Sequence[str] | None = None) -> Incom
     nothing is recorded, and the context is carried on.
     """
     settings = _settings.current()
-    found = read_signed(carrier, settings.hmac_keys if keys is None else keys)
+    if keys is None:
+        keys = settings.hmac_keys
+    found = read_signed(carrier, keys)
     if found is not None:
         found.origin.foreign = foreign_tags(carrier, found.origin)
     elif settings.trust_incoming:
         found = read_foreign(carrier)
+        if found is not None and keys:
+            # This service vouches for it: those behind, which need not trust anybody, continue it too.
+            found.origin.hmac_key = keys[0]
     if found is not None:
         found.origin.baggage = jaeger.decode_baggage(carrier)
     return found
