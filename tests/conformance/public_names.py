@@ -11,6 +11,7 @@ import importlib.util
 import inspect
 import json
 import pkgutil
+import re
 import sys
 import types
 from typing import Any
@@ -36,9 +37,12 @@ def _signature(f: Any) -> list[list[str]] | None:
         parameters = inspect.signature(f).parameters.values()
     except (TypeError, ValueError):
         return None
-    return [
-        [each.name, each.kind.name, "" if each.default is each.empty else repr(each.default)] for each in parameters
-    ]
+    return [[each.name, each.kind.name, "" if each.default is each.empty else _text(each.default)] for each in parameters]
+
+
+def _text(value: object) -> str:
+    """``repr`` without addresses in memory."""
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
 
 
 def _class(cls: type) -> dict[str, Any]:
