@@ -8,6 +8,7 @@ read of a context variable; a tracing fault never reaches the caller.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
 
@@ -20,6 +21,7 @@ __all__ = [
     "Trace",
     "TracedMeta",
     "annotate",
+    "branch",
     "clean",
     "fork",
     "get",
@@ -125,6 +127,16 @@ def fork(name: str, info: Mapping[str, Any] | None = None, detached: bool = Fals
     that joins at its end. Where no trace is on it costs next to nothing and does nothing.
     """
     return Fork(name, info, detached)
+
+
+def branch(carrier: Mapping[Any, Any], name: str | None = None) -> AbstractContextManager[None]:
+    """Run a block as the branch in *carrier*, which ``Fork.to_carrier`` made in another process; may be ``os.environ``.
+
+    A carrier that asks for nothing, or that is not signed with one of ``[profiler] hmac_keys``, changes nothing.
+    """
+    from osprofiler.opentracing_compat.concurrency import carrier as carriers
+
+    return carriers.entered(carrier, name)
 
 
 class Trace:

@@ -6,9 +6,10 @@ import functools
 import pytest
 
 from osprofiler.opentracing_compat import instrumentation
-from osprofiler.testing import concurrency, concurrency_libraries, concurrency_models, concurrency_table
+from osprofiler.testing import concurrency
+from osprofiler.testing.concurrency import table
+from osprofiler.testing.concurrency.models import MODELS
 
-MODELS = (*concurrency_models.MODELS, *concurrency_libraries.MODELS)
 EXECUTION_MODELS = sorted(set(instrumentation.known()) & {name for model in MODELS for name in model.instrumentation})
 
 
@@ -36,10 +37,10 @@ def test_with_everything_instrumented_at_once(model: type[concurrency.Model]) ->
 
 
 def test_the_documentation_has_the_table() -> None:
-    """Made by ``python -m osprofiler.testing.concurrency_table``; each of its cells is a test above."""
+    """Made by ``python -m osprofiler.testing.concurrency.table``; each of its cells is a test above."""
     with open("doc/source/concurrency.rst", encoding="utf-8") as page:
         text = page.read()
-    assert concurrency_table.between_marks(text) == concurrency_table.table()
+    assert table.between_marks(text) == table.table()
 
 
 def test_every_execution_model_that_can_be_instrumented_has_a_row() -> None:

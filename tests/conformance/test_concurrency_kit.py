@@ -9,8 +9,8 @@ import pytest
 from osprofiler.opentracing_compat import scope
 from osprofiler.opentracing_compat.concurrency.carried import Carried
 from osprofiler.testing import concurrency
-from osprofiler.testing.concurrency_models import Threads
-from osprofiler.testing.concurrency_spans import probe
+from osprofiler.testing.concurrency.spans import probe
+from osprofiler.testing.concurrency.threads import Threads
 
 Work = Callable[[], object]
 

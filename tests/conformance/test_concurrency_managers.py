@@ -11,15 +11,16 @@ from opentracing.scope_managers.contextvars import ContextVarsScopeManager
 
 from osprofiler.opentracing_compat import scope
 from osprofiler.testing import concurrency
-from osprofiler.testing import concurrency_models as models
+from osprofiler.testing.concurrency import tasks, threads
+from osprofiler.testing.concurrency.processes import Processes
 
-MANAGERS = {
-    "threads": (ThreadLocalScopeManager, [models.Threads, models.Timers, models.FutureThreads, models.Processes]),
+MANAGERS: dict[str, tuple[Any, list[type[concurrency.Model]]]] = {
+    "threads": (ThreadLocalScopeManager, [threads.Threads, threads.Timers, threads.FutureThreads, Processes]),
     "contextvars": (
         ContextVarsScopeManager,
-        [models.Threads, models.FutureThreads, models.DoneCallbacks, models.Tasks, models.Gathered, models.ToThread],
+        [threads.Threads, threads.FutureThreads, threads.DoneCallbacks, tasks.Tasks, tasks.Gathered, tasks.ToThread],
     ),
-    "asyncio": (AsyncioScopeManager, [models.Threads, models.Tasks, models.Gathered]),
+    "asyncio": (AsyncioScopeManager, [threads.Threads, tasks.Tasks, tasks.Gathered]),
 }
 
 
@@ -31,15 +32,20 @@ def with_manager(manager: str, model: type[concurrency.Model]) -> type[concurren
             super().__init__()
             scope.use(MANAGERS[manager][0]())
 
+        def mark(self) -> None:
+            assert type(scope.manager) is MANAGERS[manager][0]
+            super().mark()
+
     return Managed
 
 
 def __getattr__(name: str) -> Any:
     """The classes by name, for the processes that the kit runs them in."""
-    manager, _, model = name.partition("_")
-    if manager not in MANAGERS:
-        raise AttributeError(name)
-    return with_manager(manager, getattr(models, model))
+    manager, _, title = name.partition("_")
+    for model in MANAGERS.get(manager, (None, []))[1]:
+        if model.__name__ == title:
+            return with_manager(manager, model)
+    raise AttributeError(name)
 
 
 @functools.cache

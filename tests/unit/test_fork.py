@@ -127,11 +127,10 @@ def test_what_became_of_each_branch_is_told_by_the_join(traced: Recorder) -> Non
 
 
 def test_a_second_entry_is_an_ordinary_child(traced: Recorder) -> None:
-    with profiler.Trace("root"):
-        with profiler.fork("fork") as fork:
-            wrapped = fork.wrap(work)
-            wrapped()
-            wrapped()
+    with profiler.Trace("root"), profiler.fork("fork") as fork:
+        wrapped = fork.wrap(work)
+        wrapped()
+        wrapped()
     first, second = [span for span in traced.finished if span.name == "fork"]
     root = traced.by_name("root")
     assert first.parent_span_id == second.parent_span_id == root.span_id
@@ -206,9 +205,13 @@ def test_the_service_sees_its_own_exception(traced: Recorder) -> None:
 
 
 def test_a_block_that_fails_joins_all_the_same(traced: Recorder) -> None:
-    with pytest.raises(RuntimeError), profiler.Trace("root"), profiler.fork("fork") as fork:
-        fork.wrap(work)()
-        raise RuntimeError
+    def fail() -> None:
+        with profiler.Trace("root"), profiler.fork("fork") as fork:
+            fork.wrap(work)()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert len(links_of(traced.by_name("join"))) == 1
 
 
@@ -258,11 +261,10 @@ def test_forks_in_forks(traced: Recorder) -> None:
 
 
 def test_ten_thousand_branches(traced: Recorder) -> None:
-    with profiler.Trace("root"):
-        with profiler.fork("fan-out") as fork, ThreadPoolExecutor(8) as pool:
-            for _ in range(10_000):
-                pool.submit(fork.wrap(int))
-            pool.shutdown()
+    with profiler.Trace("root"), profiler.fork("fan-out") as fork, ThreadPoolExecutor(8) as pool:
+        for _ in range(10_000):
+            pool.submit(fork.wrap(int))
+        pool.shutdown()
     joins = [span for span in traced.finished if span.name == "join"]
     branches = {span.span_id for span in traced.finished if span.name == "fan-out"}
     assert len(branches) == 10_000

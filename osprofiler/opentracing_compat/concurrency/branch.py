@@ -8,20 +8,15 @@ point, and its span id. Where and when it is entered changes none of it, and not
 from __future__ import annotations
 
 import os
-import sys
-import threading
-import weakref
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from osprofiler import _guard, _settings, opentracing_compat
 from osprofiler.opentracing_compat import ids, scope
+from osprofiler.opentracing_compat.concurrency.lineage import BranchPoint, has_ended, liveness, root_of
 from osprofiler.opentracing_compat.propagation import signed
 from osprofiler.opentracing_compat.scope import SAMPLED, Origin, Point
-
-if TYPE_CHECKING:
-    from osprofiler.opentracing_compat.span import Span
 
 #: Tag of a branch: the name of its fork; of an automatic one, of the instrumentation that made it.
 FORK_TAG = "osprofiler.fork"
@@ -52,16 +47,6 @@ class Handover(NamedTuple):
     detached: bool
     info: Mapping[str, Any] | None
     span_id: int  # 0: each entry gets an id of its own
-
-
-class BranchPoint(Point):
-    """The point of a branch. Of what is above it, it knows the outermost span alone: kept whole, the chain of a task
-    that goes on scheduling itself would grow without end.
-    """
-
-    __slots__ = ("root",)
-
-    root: Span | None
 
 
 class Branch:
@@ -178,7 +163,7 @@ class Branch:
         except IndexError:
             tags[AGAIN_TAG] = True
             return None
-        self._alive = _liveness()
+        self._alive = liveness()
         self.entered = True
         return span_id
 
@@ -282,40 +267,6 @@ def received(handover: Handover | None) -> Branch:
         many=not handover.span_id,
         span_id=handover.span_id,
     )
-
-
-def root_of(at: Point) -> Span | None:
-    """The outermost span that this process has in the trace of *at*; None under a root that an ``init`` made."""
-    found: Span | None = None
-    node: Point | None = at
-    while node is not None and node.origin is at.origin:
-        if isinstance(node, BranchPoint):
-            return node.root
-        if node.span is not None:
-            found = node.span
-        node = node.parent
-    return found
-
-
-def has_ended(span: Span | None) -> bool:
-    """Whether *span* ended in this process. What a forked child has of its parent's has no duration, and has not."""
-    return span is not None and span.finished and span.duration_us is not None
-
-
-def _liveness() -> Callable[[], bool]:
-    """What tells later whether the running task, greenthread or thread is still there."""
-    asyncio = sys.modules.get("asyncio")
-    loop = asyncio._get_running_loop() if asyncio is not None else None
-    task = asyncio.current_task(loop) if asyncio is not None and loop is not None else None
-    if task is not None:
-        held = weakref.ref(task)
-        return lambda: (task := held()) is not None and not task.done()
-    patcher = sys.modules.get("eventlet.patcher")
-    if patcher is not None and patcher.is_monkey_patched("thread"):
-        green = weakref.ref(sys.modules["greenlet"].getcurrent())
-        return lambda: (flow := green()) is not None and not flow.dead
-    thread = weakref.ref(threading.current_thread())
-    return lambda: (flow := thread()) is not None and flow.is_alive()
 
 
 _process = object()

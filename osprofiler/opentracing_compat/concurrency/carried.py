@@ -14,7 +14,8 @@ from typing import Any
 
 from osprofiler import _guard
 from osprofiler.opentracing_compat import scope
-from osprofiler.opentracing_compat.concurrency.branch import Branch, has_ended, root_of
+from osprofiler.opentracing_compat.concurrency.branch import Branch
+from osprofiler.opentracing_compat.concurrency.lineage import has_ended, root_of
 
 #: Modules, and packages, whose own callables move other people's work about: workers, feeders, wake-ups. Such a
 #: callable may live longer than the request that happened to start it.

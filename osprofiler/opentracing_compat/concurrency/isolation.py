@@ -148,8 +148,8 @@ def _restore(holder: scope.Current, before: scope.Point | None) -> None:
 
 _LOOPS = (
     "oslo_service.backend._common.loopingcall",
-    "oslo_service.backend.eventlet.loopingcall",
-    "oslo_service.backend.threading.loopingcall",
+    "oslo_service.backend._eventlet.loopingcall",
+    "oslo_service.backend._threading.loopingcall",
     "oslo_service.loopingcall",
 )
 

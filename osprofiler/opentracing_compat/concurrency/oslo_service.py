@@ -16,8 +16,9 @@ import wrapt
 from osprofiler import _guard
 from osprofiler._wrapping import Method, Target, Wrapping
 from osprofiler.opentracing_compat import scope
-from osprofiler.opentracing_compat.concurrency.branch import Branch, has_ended
+from osprofiler.opentracing_compat.concurrency.branch import Branch
 from osprofiler.opentracing_compat.concurrency.carried import branch_for, carry_call, name_of
+from osprofiler.opentracing_compat.concurrency.lineage import has_ended
 
 MODEL = "oslo_service"
 

@@ -140,6 +140,10 @@ def _store(connection_string: str, named: Mapping[str, Any]) -> Exporter:
 
     notation = connection_string if "://" in connection_string else f"{connection_string}://"
     driver = locate.driver_class(notation)
+    # It also imports the store's client: a process forked while the reporter's thread does waits for it for ever.
+    check: Callable[[str], None] | None = getattr(driver, "check", None)
+    if check is not None:
+        check(notation)
     return StoreExporter(
         functools.partial(base.get_driver, connection_string, **named),
         masked(connection_string),

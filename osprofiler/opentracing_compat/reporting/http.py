@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from osprofiler.opentracing_compat.reporting.encoding import Encoder
-from osprofiler.opentracing_compat.reporting.exporter import Outcome, Rejected, Transient
+from osprofiler.opentracing_compat.reporting.exporter import Outcome, Rejected, Transient, load_http_client
 from osprofiler.opentracing_compat.reporting.queue import Entry
 from osprofiler.opentracing_compat.reporting.thrift_codec import Binary
 
@@ -33,6 +33,7 @@ class HttpExporter:
     max_span_chars: int | None = 1 << 20
 
     def __init__(self, base: str, target: str) -> None:
+        load_http_client()
         self.target = target
         self._url = base + PATH
         self._encoder = Encoder(Binary())

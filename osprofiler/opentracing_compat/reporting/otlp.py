@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 import osprofiler
 from osprofiler import exc
-from osprofiler.opentracing_compat.reporting.exporter import Outcome, Rejected, Transient
+from osprofiler.opentracing_compat.reporting.exporter import Outcome, Rejected, Transient, load_http_client
 from osprofiler.opentracing_compat.reporting.pairing import Pairs
 from osprofiler.opentracing_compat.reporting.queue import Entry
 
@@ -39,6 +39,7 @@ class OtlpExporter:
     max_span_chars: int | None = 1 << 20
 
     def __init__(self, base: str, target: str) -> None:
+        load_http_client()
         self.target = target
         self._url = base if base.endswith(PATH) else base + PATH
         self._service = "osprofiler"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A pre-forking WSGI server in the manner of gunicorn: a master that has traced already forks workers that serve.
 
-Arguments: where to report, the number of workers, and a trace for the master. Prints its port and its workers' pids as a
-line of JSON; each line that it reads names a worker to end (the master forks another and prints the pids again); at
+Arguments: where to report, the number of workers, and a trace for the master. Prints its port and its workers' pids as
+a line of JSON; each line that it reads names a worker to end (the master forks another and prints the pids again); at
 the end of its input it ends them all.
 """
 

@@ -59,12 +59,6 @@ def main() -> None:
     _settings.publish(queue_spans=QUEUE_SPANS, queue_bytes=QUEUE_BYTES)
     reporter = connect.reporter_for(URL, project="stress", service="threads")
     opentracing_compat.report_to(lambda: reporter)
-    # The first delivery imports what it needs, and a fork in the middle of an import leaves the child waiting for it.
-    profiler.init("a key")
-    with profiler.Trace("first"):
-        pass
-    profiler.clean()
-    reporter.flush(60)
     threads = [threading.Thread(target=run, args=(number,)) for number in range(THREADS)]
     for thread in threads:
         thread.start()

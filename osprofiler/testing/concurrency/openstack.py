@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Adapters of eventlet's, futurist's and OpenStack's execution models for the conformance kit."""
+"""Adapters of futurist and of OpenStack's libraries."""
 
 from __future__ import annotations
 
@@ -11,164 +11,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from osprofiler.opentracing_compat import instrumentation
-from osprofiler.testing.concurrency import Model
-from osprofiler.testing.concurrency_models import PROGRAM, FutureThreads, Pool, ProcessPool, Threads, call, drain
+from osprofiler.testing.concurrency.greenthreads import wait_for_all
+from osprofiler.testing.concurrency.model import Model
+from osprofiler.testing.concurrency.processes import PROGRAM, ProcessPool
+from osprofiler.testing.concurrency.threads import Pool
 
 Work = Callable[[], object]
-
-
-# eventlet
-
-
-class _Green(Model):
-    instrumentation: ClassVar[tuple[str, ...]] = ("eventlet",)
-    patched = True
-
-
-class GreenThreads(_Green):
-    title = "eventlet.spawn"
-
-    def run(self, works: Sequence[Work]) -> None:
-        self.mark()
-        wait_for_all([self.start(work) for work in works])
-
-    def start(self, work: Work) -> Any:
-        import eventlet
-
-        return eventlet.spawn(work)
-
-
-def wait_for_all(threads: Sequence[Any]) -> None:
-    """Wait for GreenThreads and their like."""
-    for thread in threads:
-        with contextlib.suppress(Exception):
-            thread.wait()
-
-
-class DelayedGreenThreads(GreenThreads):
-    title = "eventlet.spawn_after"
-
-    def start(self, work: Work) -> Any:
-        import eventlet
-
-        return eventlet.spawn_after(0.001, work)
-
-
-class GreenPools(GreenThreads):
-    title = "eventlet GreenPool.spawn"
-
-    def run(self, works: Sequence[Work]) -> None:
-        import eventlet
-
-        self._pool = eventlet.GreenPool(10)
-        super().run(works)
-
-    def start(self, work: Work) -> Any:
-        return self._pool.spawn(work)
-
-
-class BareGreenlets(_Green):
-    title = "eventlet.spawn_n"
-    reference = "FollowsFrom"
-
-    def run(self, works: Sequence[Work]) -> None:
-        import eventlet
-
-        self.mark()
-        until_dead([eventlet.spawn_n(work) for work in works])
-
-
-def until_dead(greenlets: Sequence[Any]) -> None:
-    """Let others run until *greenlets* have ended."""
-    import eventlet
-
-    while any(not one.dead for one in greenlets):
-        eventlet.sleep(0.001)
-
-
-class GreenPoolBare(_Green):
-    title = "eventlet GreenPool.spawn_n"
-    reference = "FollowsFrom"
-
-    def run(self, works: Sequence[Work]) -> None:
-        import eventlet
-
-        pool = eventlet.GreenPool(10)
-        self.mark()
-        for work in works:
-            pool.spawn_n(work)
-        pool.waitall()
-
-
-class GreenPoolMap(_Green):
-    title = "eventlet GreenPool.imap"
-
-    def run(self, works: Sequence[Work]) -> None:
-        import eventlet
-
-        self.mark()
-        drain(eventlet.GreenPool(10).imap(call, works))
-
-
-class GreenPiles(_Green):
-    title = "eventlet GreenPile"
-
-    def run(self, works: Sequence[Work]) -> None:
-        import eventlet
-
-        pile = eventlet.GreenPile(10)
-        self.mark()
-        for work in works:
-            pile.spawn(work)
-        drain(iter(pile))
-
-
-class GreenLinks(_Green):
-    title = "eventlet GreenThread.link"
-    reference = "FollowsFrom"
-
-    def run(self, works: Sequence[Work]) -> None:
-        import eventlet
-
-        self.mark()
-        threads = [eventlet.spawn(eventlet.sleep, 0) for _ in works]
-        for thread, work in zip(threads, works, strict=True):
-            thread.link(_ignoring_its_argument(work))
-        until_dead(threads)
-
-
-def _ignoring_its_argument(work: Work) -> Callable[[object], object]:
-    def callback(_: object) -> object:
-        return work()
-
-    return callback
-
-
-class NativePool(_Green):
-    title = "eventlet.tpool"
-
-    def run(self, works: Sequence[Work]) -> None:
-        from eventlet import tpool
-
-        self.mark()
-        for work in works:
-            with contextlib.suppress(Exception):
-                tpool.execute(work)
-
-
-class PatchedThreads(Threads):
-    title = "threading.Thread, monkey-patched"
-    instrumentation: ClassVar[tuple[str, ...]] = ("threading", "eventlet")
-    patched = True
-
-
-class PatchedFutures(FutureThreads):
-    title = "concurrent.futures, monkey-patched"
-    instrumentation: ClassVar[tuple[str, ...]] = ("futures", "threading", "eventlet")
-    patched = True
-
-
-# futurist
 
 
 class FuturistThreads(Pool):
@@ -232,9 +80,6 @@ class FuturistPeriodic(Model):
 
         self.mark()
         periodics.PeriodicWorker([(once(work), (), {}) for work in works]).start(auto_stop_when_empty=True)
-
-
-# oslo
 
 
 class _OsloService(Model):
@@ -320,29 +165,3 @@ class OpenstackSdk(Pool):
 
         self._connection = openstack.connection.Connection(auth_type="none", endpoint="http://127.0.0.1:1")
         return self._connection._pool_executor
-
-
-MODELS: tuple[type[Model], ...] = (
-    FuturistThreads,
-    FuturistGreen,
-    FuturistProcesses,
-    FuturistSynchronous,
-    FuturistPeriodic,
-    GreenThreads,
-    DelayedGreenThreads,
-    BareGreenlets,
-    GreenPools,
-    GreenPoolBare,
-    GreenPoolMap,
-    GreenPiles,
-    GreenLinks,
-    NativePool,
-    PatchedThreads,
-    PatchedFutures,
-    LoopingCalls,
-    GreenLoopingCalls,
-    ThreadGroups,
-    GreenThreadGroups,
-    ProcessUtils,
-    OpenstackSdk,
-)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table of execution models and guarantees in the documentation, made of what the kit's run says.
 
-``python -m osprofiler.testing.concurrency_table doc/source/concurrency.rst`` runs every model and writes the table;
+``python -m osprofiler.testing.concurrency.table doc/source/concurrency.rst`` runs every model and writes the table;
 nothing is written where a cell fails.
 """
 
@@ -10,27 +10,22 @@ from __future__ import annotations
 import concurrent.futures
 import sys
 
-from osprofiler.testing import concurrency, concurrency_libraries, concurrency_models
-from osprofiler.testing.concurrency import GUARANTEES, Model
+from osprofiler.testing.concurrency import GUARANTEES, Model, check_in_own_process
+from osprofiler.testing.concurrency.models import MODELS
 
-BEGIN = ".. The table is made by osprofiler.testing.concurrency_table."
+BEGIN = ".. The table is made by osprofiler.testing.concurrency.table."
 END = ".. The end of the table."
 
 _AUTOMATIC = {"branch": "", "inherited": "in the trace, no branch", "never": "never followed"}
 
 
-def models() -> list[type[Model]]:
-    """The rows."""
-    return [*concurrency_models.MODELS, *concurrency_libraries.MODELS]
-
-
 def failures() -> list[str]:
     """Run every model; a line for each cell that fails."""
-    paths = [f"{model.__module__}:{model.__name__}" for model in models()]
+    paths = [f"{model.__module__}:{model.__name__}" for model in MODELS]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         return [
             f"{path}, {name}: {outcome}"
-            for path, outcomes in zip(paths, pool.map(concurrency.check_in_own_process, paths), strict=True)
+            for path, outcomes in zip(paths, pool.map(check_in_own_process, paths), strict=True)
             for name, outcome in outcomes.items()
             if outcome not in ("ok", "not applicable")
         ]
@@ -40,7 +35,7 @@ def table() -> str:
     """The table as reStructuredText, as it stands if every cell holds."""
     heads = ["execution model", "instrument", "automatic reference", *GUARANTEES]
     lines = [".. list-table::", "   :header-rows: 1", ""]
-    for row in [heads, *(_row(model) for model in models())]:
+    for row in [heads, *(_row(model) for model in MODELS)]:
         lines += [f"   {'* -' if first else '  -'} {cell}".rstrip() for first, cell in _marked(row)]
     return "\n".join(lines) + "\n"
 

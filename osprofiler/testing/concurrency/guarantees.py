@@ -1,144 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The conformance kit for execution models: ways in which work runs beside the flow of control that asked for it.
-
-An adapter says how a model runs work (subclass :class:`Model`); the guarantees are the same for all of them::
-
-    class MyPool(Model):
-        title = "MyPool.submit"
-        instrumentation = ("mypool",)
-
-        def run(self, works):
-            ...
-
-    @pytest.mark.parametrize("guarantee", GUARANTEES)
-    def test_my_pool(guarantee):
-        outcome = check_in_own_process("my_tests.models:MyPool")[guarantee]
-        assert outcome in ("ok", "not applicable"), outcome
-
-A run has a process of its own: it turns instrumentation on and off, and some models patch the interpreter.
-"""
+"""The guarantees that every execution model is held to; each raises AssertionError with what is wrong."""
 
 from __future__ import annotations
 
-import importlib
-import json
-import os
-import subprocess
-import sys
-import tempfile
-import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
 
 from opentracing import ReferenceType
 
 from osprofiler import profiler
 from osprofiler.opentracing_compat import instrumentation, scope
 from osprofiler.opentracing_compat.concurrency import branch as tags
-from osprofiler.opentracing_compat.concurrency import carrier, isolation
-from osprofiler.opentracing_compat.concurrency.fork import Fork
-from osprofiler.testing import concurrency_spans as recording
-from osprofiler.testing.concurrency_spans import KEY, Seen, Spans
-
-#: Seconds that a model's whole run may take before it counts as hung.
-RUN_TIMEOUT_S = 300
-
-
-class NotApplicable(Exception):
-    """The guarantee says nothing about this model; the text says why."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """A piece of work that any process can run: it probes, opens a point called *name*, and may hand on work of its own
-    (to *inside*; with *forks* as a branch of a fork) or fail.
-    """
-
-    name: str
-    fails: bool = False
-    inside: Model | None = None
-    forks: bool = False
-
-    def __call__(self, *_: object) -> None:
-        recording.record()
-        recording.probe(self.name)
-        with profiler.Trace(self.name):
-            if self.inside is not None:
-                inner = Work(f"inside {self.name}")
-                if self.forks:
-                    with profiler.fork("inner fork") as fork:
-                        _explicit(self.inside, fork, [inner], self.inside.run_inside)
-                else:
-                    self.inside.run_inside([inner])
-            if self.fails:
-                raise Failure(self.name)
-
-
-class Failure(Exception):
-    """What failing work raises."""
-
-
-@dataclass(frozen=True)
-class InCarrier:
-    """Work that enters the branch of a carrier, in whatever process."""
-
-    fields: dict[str, str]
-    work: Work
-
-    def __call__(self, *_: object) -> None:
-        recording.record()
-        with carrier.entered(self.fields):
-            self.work()
-
-
-class Model:
-    """An execution model: how it runs work, and what its instrumentation promises."""
-
-    #: The row in the table.
-    title: ClassVar[str]
-    #: The names to give to ``instrument``.
-    instrumentation: ClassVar[tuple[str, ...]] = ()
-    #: ``branch``: with the instrumentation on, work is a branch; ``inherited``: it is in the trace without a branch,
-    #: instrumented or not; ``never``: it is never followed, whatever is on.
-    follows: ClassVar[Literal["branch", "inherited", "never"]] = "branch"
-    #: The reference of an automatic branch: ``ChildOf`` where something can be waited on, else ``FollowsFrom``.
-    reference: ClassVar[str] = "ChildOf"
-    #: Whether a fork's branch reaches the work as a callable; else it goes as a carrier.
-    takes_callables: ClassVar[bool] = True
-    #: Modules that have to be patched by eventlet before anything else is imported.
-    patched: ClassVar[bool] = False
-
-    #: The name of a point that the instrumentation itself opens, between the one that hands over and the branch.
-    through: ClassVar[str | None] = None
-    #: How many works "exactly once" runs; fewer where each of them takes a process.
-    works: ClassVar[int] = 20
-
-    #: The id of the point that was current when the last work was handed over.
-    marked: int = 0
-
-    def run(self, works: Sequence[Callable[[], object]]) -> None:
-        """Run *works* at the same time, in the model, and return when all have ended. What they raise ends here.
-
-        Calls :meth:`mark` in the flow that hands them over, just before it does.
-        """
-        raise NotImplementedError
-
-    def run_inside(self, works: Sequence[Callable[[], object]]) -> None:
-        """:meth:`run`, from within work of this model."""
-        self.run(works)
-
-    def mark(self) -> None:
-        """Note the point that the works' branches belong to."""
-        here = scope.current.get()
-        self.marked = here.span.span_id if here is not None and here.span is not None else 0
-
-    def close(self) -> None:
-        """End what the model keeps: pools, loops."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """In another process a model starts afresh."""
-        return type(self), ()
+from osprofiler.testing.concurrency.model import Model, NotApplicable, Work, run_as_branches
+from osprofiler.testing.concurrency.spans import KEY, Seen, Spans
 
 
 def _traced() -> None:
@@ -149,15 +22,6 @@ def _traced() -> None:
 def _must(truth: object, message: str) -> None:
     if not truth:
         raise AssertionError(message)
-
-
-def _explicit(model: Model, fork: Fork, works: Sequence[Work], run: Callable[[Any], None] | None = None) -> None:
-    """Run *works* as branches of *fork*."""
-    if model.takes_callables:
-        branches: list[Any] = [fork.wrap(work, f"branch {work.name}") for work in works]
-    else:
-        branches = [InCarrier(fork.to_carrier(f"branch {work.name}"), work) for work in works]
-    (run or model.run)(branches)
 
 
 def _automatic(model: Model, works: Sequence[Work]) -> tuple[Seen, Spans]:
@@ -204,7 +68,7 @@ def right_parent(model: Model) -> None:
         _must(_hander_over(model, spans, owner) == model.marked, f"{name} is not under the point that handed it over")
     _traced()
     with profiler.Trace("explicit"), profiler.fork("explicit fork") as fork:
-        _explicit(model, fork, [Work("explicit work")])
+        run_as_branches(model, fork, [Work("explicit work")])
     profiler.clean()
     spans = Spans()
     branch = spans.one("branch explicit work")
@@ -224,7 +88,7 @@ def right_reference(model: Model) -> None:
         _traced()
         with profiler.Trace("explicit"):
             fork = profiler.fork("fork", detached=detached)
-            _explicit(model, fork, [Work(f"detached {detached}")])
+            run_as_branches(model, fork, [Work(f"detached {detached}")])
         profiler.clean()
         branch = Spans().one(f"branch detached {detached}")
         _must(branch.follows is detached, f"detached={detached} became follows={branch.follows}")
@@ -237,7 +101,7 @@ def join_references_all(model: Model) -> None:
     with profiler.Trace("root"):
         fork = profiler.fork("fork")
         fork.branch("forgotten")
-        _explicit(model, fork, works)
+        run_as_branches(model, fork, works)
         fork.join()
     profiler.clean()
     spans = Spans()
@@ -281,7 +145,7 @@ def error_in_branch(model: Model) -> None:
         _must("error" not in _branch_of(model, spans, "good").tags, "the other branch is an error too")
     _traced()
     with profiler.Trace("explicit"), profiler.fork("fork") as fork:
-        _explicit(model, fork, [Work("failing", fails=True)])
+        run_as_branches(model, fork, [Work("failing", fails=True)])
     profiler.clean()
     spans = Spans()
     _must(spans.one("branch failing").tags.get("error") is True, "the failed branch of a fork is no error")
@@ -298,7 +162,7 @@ def nesting(model: Model) -> None:
         _must(inner.id != outer.id and _is_under(spans, inner, outer), "the inner branch is not under the outer one")
     _traced()
     with profiler.Trace("root"), profiler.fork("fork") as fork:
-        _explicit(model, fork, [Work("forking", inside=model, forks=True)])
+        run_as_branches(model, fork, [Work("forking", inside=model, forks=True)])
     profiler.clean()
     spans = Spans()
     inner, outer = spans.one("branch inside forking"), spans.one("branch forking")
@@ -319,7 +183,7 @@ def exactly_once(model: Model) -> None:
     _automatic(model, works)
     _traced()
     with profiler.Trace("explicit"), profiler.fork("fork") as fork:
-        _explicit(model, fork, [Work(f"explicit {work.name}") for work in works])
+        run_as_branches(model, fork, [Work(f"explicit {work.name}") for work in works])
     profiler.clean()
     spans = Spans()
     wrong = [span.name for span in spans.by_id.values() if span.stops != 1 or span.starts > 1]
@@ -367,60 +231,3 @@ GUARANTEES: dict[str, Callable[[Model], None]] = {
     "exactly once": exactly_once,
     "instrument and back": instruments_and_back,
 }
-
-
-def check(model: Model) -> dict[str, str]:
-    """Every guarantee's outcome for *model*, in this process: ``ok``, ``not applicable``, or what is wrong."""
-    isolation.install()
-    outcomes = {}
-    for name, guarantee in GUARANTEES.items():
-        with tempfile.NamedTemporaryFile(prefix="osprofiler-kit-") as file:
-            os.environ[recording.VARIABLE] = file.name
-            recording.record()
-            try:
-                guarantee(model)
-                outcomes[name] = "ok"
-            except NotApplicable:
-                outcomes[name] = "not applicable"
-            except Exception:
-                outcomes[name] = traceback.format_exc()
-            finally:
-                profiler.clean()
-                instrumentation.uninstrument()
-                model.close()
-    return outcomes
-
-
-def check_in_own_process(path: str, *others: str) -> dict[str, str]:
-    """:func:`check` the model class at *path* (``module:Class``) in a new interpreter.
-
-    *others* are instrumented together with what the model names.
-
-    Raises RuntimeError, with what it said, where that does not come to an end.
-    """
-    patch = "import eventlet; eventlet.monkey_patch()\n" if model_class(path).patched else ""
-    command = [sys.executable, "-c", f"{patch}from {__name__} import main; main({path!r}, *{others!r})"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=RUN_TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired as hung:
-        raise RuntimeError(f"{path} hangs: {hung.stderr!r}") from hung
-    if done.returncode:
-        raise RuntimeError(f"{path} ended with status {done.returncode}: {done.stderr}")
-    outcomes: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
-    return outcomes
-
-
-def model_class(path: str) -> type[Model]:
-    """The model class at *path*, ``module:Class``."""
-    module, _, name = path.partition(":")
-    found: Any = getattr(importlib.import_module(module), name)
-    return found  # type: ignore[no-any-return]
-
-
-def main(path: str, *others: str) -> None:
-    """Check one model and print the outcomes as JSON."""
-    checked = model_class(path)
-    if others:
-        checked.instrumentation = (*checked.instrumentation, *others)
-    print(json.dumps(check(checked())))  # noqa: T201 (what the starting process reads)
-

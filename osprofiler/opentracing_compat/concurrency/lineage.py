@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a branch knows of the flows of control around it: whether its trace has ended, and whether its own is alive."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from osprofiler.opentracing_compat.scope import Point
+
+if TYPE_CHECKING:
+    from osprofiler.opentracing_compat.span import Span
+
+
+class BranchPoint(Point):
+    """The point of a branch. Of what is above it, it knows the outermost span alone: kept whole, the chain of a task
+    that goes on scheduling itself would grow without end.
+    """
+
+    __slots__ = ("root",)
+
+    root: Span | None
+
+
+def root_of(at: Point) -> Span | None:
+    """The outermost span that this process has in the trace of *at*; None under a root that an ``init`` made."""
+    found: Span | None = None
+    node: Point | None = at
+    while node is not None and node.origin is at.origin:
+        if isinstance(node, BranchPoint):
+            return node.root
+        if node.span is not None:
+            found = node.span
+        node = node.parent
+    return found
+
+
+def has_ended(span: Span | None) -> bool:
+    """Whether *span* ended in this process. What a forked child has of its parent's has no duration, and has not."""
+    return span is not None and span.finished and span.duration_us is not None
+
+
+def liveness() -> Callable[[], bool]:
+    """What tells later whether the running task, greenthread or thread is still there."""
+    asyncio = sys.modules.get("asyncio")
+    loop = asyncio._get_running_loop() if asyncio is not None else None
+    task = asyncio.current_task(loop) if asyncio is not None and loop is not None else None
+    if task is not None:
+        held = weakref.ref(task)
+        return lambda: (task := held()) is not None and not task.done()
+    patcher = sys.modules.get("eventlet.patcher")
+    if patcher is not None and patcher.is_monkey_patched("thread"):
+        green = weakref.ref(sys.modules["greenlet"].getcurrent())
+        return lambda: (flow := green()) is not None and not flow.dead
+    thread = weakref.ref(threading.current_thread())
+    return lambda: (flow := thread()) is not None and flow.is_alive()

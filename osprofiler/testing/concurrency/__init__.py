@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The conformance kit for execution models: ways in which work runs beside the flow of control that asked for it.
+
+An adapter says how a model runs work (subclass :class:`Model`); the guarantees are the same for all of them::
+
+    class MyPool(Model):
+        title = "MyPool.submit"
+        instrumentation = ("mypool",)
+
+        def run(self, works):
+            ...
+
+    @pytest.mark.parametrize("guarantee", GUARANTEES)
+    def test_my_pool(guarantee):
+        outcome = check_in_own_process("my_tests.models:MyPool")[guarantee]
+        assert outcome in ("ok", "not applicable"), outcome
+
+A run has a process of its own: it turns instrumentation on and off, and some models patch the interpreter.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import traceback
+from typing import Any
+
+from osprofiler import profiler
+from osprofiler.opentracing_compat import instrumentation
+from osprofiler.opentracing_compat.concurrency import isolation
+from osprofiler.testing.concurrency import spans
+from osprofiler.testing.concurrency.guarantees import GUARANTEES
+from osprofiler.testing.concurrency.model import Model, NotApplicable, Work
+
+__all__ = ["GUARANTEES", "Model", "NotApplicable", "Work", "check", "check_in_own_process", "main", "model_class"]
+
+#: Seconds that a model's whole run may take before it counts as hung.
+RUN_TIMEOUT_S = 300
+
+
+def check(model: Model) -> dict[str, str]:
+    """Every guarantee's outcome for *model*, in this process: ``ok``, ``not applicable``, or what is wrong."""
+    isolation.install()
+    outcomes = {}
+    for name, guarantee in GUARANTEES.items():
+        with tempfile.NamedTemporaryFile(prefix="osprofiler-kit-") as file:
+            os.environ[spans.VARIABLE] = file.name
+            spans.record()
+            try:
+                guarantee(model)
+                outcomes[name] = "ok"
+            except NotApplicable:
+                outcomes[name] = "not applicable"
+            except Exception:
+                outcomes[name] = traceback.format_exc()
+            finally:
+                profiler.clean()
+                instrumentation.uninstrument()
+                model.close()
+    return outcomes
+
+
+def check_in_own_process(path: str, *others: str) -> dict[str, str]:
+    """:func:`check` the model class at *path* (``module:Class``) in a new interpreter.
+
+    *others* are instrumented together with what the model names.
+
+    Raises RuntimeError, with what it said, where that does not come to an end.
+    """
+    patch = "import eventlet; eventlet.monkey_patch()\n" if model_class(path).patched else ""
+    command = [sys.executable, "-c", f"{patch}from {__name__} import main; main({path!r}, *{others!r})"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=RUN_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired as hung:
+        raise RuntimeError(f"{path} hangs: {hung.stderr!r}") from hung
+    if done.returncode:
+        raise RuntimeError(f"{path} ended with status {done.returncode}: {done.stderr}")
+    outcomes: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+    return outcomes
+
+
+def model_class(path: str) -> type[Model]:
+    """The model class at *path*, ``module:Class``."""
+    module, _, name = path.partition(":")
+    found: Any = getattr(importlib.import_module(module), name)
+    return found  # type: ignore[no-any-return]
+
+
+def main(path: str, *others: str) -> None:
+    """Check one model and print the outcomes as JSON."""
+    checked = model_class(path)
+    if others:
+        checked.instrumentation = (*checked.instrumentation, *others)
+    print(json.dumps(check(checked())))  # noqa: T201 (what the starting process reads)
+
