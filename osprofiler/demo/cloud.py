@@ -44,6 +44,7 @@ class Cloud:
         db_url: str | None = None,
         prepare: Callable[[str], None] = lambda db_url: None,
         fault: str = "",
+        model: str = "threads",
         timeout_s: int = 60,
         groups: Mapping[str, Mapping[str, str]] | None = None,
         say: Callable[[str], None] = lambda what: None,
@@ -54,6 +55,7 @@ class Cloud:
         self.processes: dict[str, subprocess.Popen[str]] = {}
         self.urls: dict[str, str] = {}
         self._layout = IN_MEMORY if transport_url.startswith("fake:") else OVER_BROKER
+        self._module = f"osprofiler.demo.{'green_' if model == 'eventlet' else ''}process"
         self._prepare = prepare
         self._timeout_s = timeout_s
         self._say = say
@@ -67,7 +69,7 @@ class Cloud:
                 "trace_sqlalchemy": "true",
                 "instrument": "messaging",
             },
-            "demo": {"db_url": self.db_url, "fault": fault, "timeout": str(timeout_s)},
+            "demo": {"db_url": self.db_url, "fault": fault, "model": model, "timeout": str(timeout_s)},
         }
         for group, more in (groups or {}).items():
             options.setdefault(group, {}).update(more)
@@ -128,7 +130,7 @@ class Cloud:
         return slow
 
     def _start(self, roles: tuple[str, ...]) -> None:
-        self._spawn(roles[0], "osprofiler.demo.process", list(roles))
+        self._spawn(roles[0], self._module, list(roles))
 
     def _spawn(self, name: str, module: str, roles: list[str]) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", module, "--config-file", str(self.folder / "demo.conf")]

@@ -56,6 +56,7 @@ class _Tasks:
                 list(self._computes),
                 lambda host: int(self._computes[host].call(context, "free_mb")),
                 server["memory_mb"],
+                cfg.CONF.demo.model,
             )
             self._database.claim(server["id"], host, server["memory_mb"])
         except Exception:

@@ -40,6 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fault", choices=("image", "db", "compute"), default="", help="break one part, and see where in the trace"
     )
+    parser.add_argument(
+        "--model",
+        choices=("threads", "asyncio", "eventlet"),
+        default="threads",
+        help="how the services do several things at once (default: threads)",
+    )
     parser.add_argument("--html", metavar="FILE", help="where to write the HTML report")
     parser.add_argument("--jaeger-ui", metavar="URL", help="where Jaeger's UI is (default: port 16686 of its host)")
     parser.add_argument("--timeout", type=int, default=60, metavar="S", help="seconds to wait for any one thing")
@@ -50,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
     missing = [name for module, name in _NEEDED.items() if importlib.util.find_spec(module) is None]
     if missing:
         return _fail(f"{' and '.join(missing)} not installed: pip install 'osprofiler[demo]'")
+    if args.model == "eventlet" and importlib.util.find_spec("eventlet") is None:
+        return _fail("eventlet not installed: pip install eventlet")
     from osprofiler import exc
     from osprofiler.demo.cloud import DemoError
 
@@ -97,6 +105,7 @@ def _run(args: argparse.Namespace) -> int:
         db_url=args.db_url,
         prepare=functools.partial(checks.create_tables, broken=args.fault == "db"),
         fault=args.fault,
+        model=args.model,
         timeout_s=args.timeout,
         say=Progress.say,
     )

@@ -7,6 +7,7 @@ Whoever started it holds the other end of that input, and however that one ends,
 from __future__ import annotations
 
 import json
+import select
 import sys
 from typing import Any
 
@@ -39,7 +40,8 @@ def main(arguments: list[str]) -> int:
     for role in roles:
         role.start()
     print(json.dumps({"url": next((role.url for role in roles if role.url), None)}), flush=True)
-    sys.stdin.read()
+    # Nothing is ever said there: readable is at its end. A read would stop all greenthreads.
+    select.select([sys.stdin], [], [])
     for role in roles:
         role.stop()
     return 0

@@ -23,12 +23,16 @@ def transport() -> Any:
     return oslo_messaging.get_rpc_transport(cfg.CONF)
 
 
+def _executor() -> str:
+    return "eventlet" if cfg.CONF.demo.model == "eventlet" else "threading"
+
+
 class Server:
     """Serves the public methods of *endpoint* on *topic*, under the name *server*."""
 
     def __init__(self, topic: str, server: str, endpoint: object) -> None:
         target = oslo_messaging.Target(topic=topic, server=server)
-        self._server = oslo_messaging.get_rpc_server(transport(), target, [endpoint], executor="threading")
+        self._server = oslo_messaging.get_rpc_server(transport(), target, [endpoint], executor=_executor())
 
     def start(self) -> None:
         self._server.start()

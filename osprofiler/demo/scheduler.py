@@ -1,12 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scheduler step of the conductor: asks all hosts at once, on threads, and takes the one with most free memory."""
+"""The scheduler step of the conductor: asks all hosts at once and takes the one with most free memory.
+
+How it asks at once is the demo's ``--model``; the fork and its branches are the same in each.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from osprofiler import profiler
+
+if TYPE_CHECKING:
+    from osprofiler.opentracing_compat.concurrency.fork import Fork
+
+FreeMb = Callable[[str], int]
 
 
 class NoValidHost(Exception):
@@ -14,13 +24,43 @@ class NoValidHost(Exception):
 
 
 @profiler.trace("scheduler.select_host", hide_args=True)
-def select_host(hosts: Sequence[str], free_mb: Callable[[str], int], needed_mb: int) -> str:
-    """The host with most memory; *free_mb* asks one host. Raises NoValidHost."""
-    # The threads have ended when the inner block is left; then the fork joins them.
-    with profiler.fork("scheduler.ask") as fork, ThreadPoolExecutor(len(hosts)) as threads:
-        asked = {host: threads.submit(fork.wrap(free_mb), host) for host in hosts}
-    free = {host: answer.result() for host, answer in asked.items()}
+def select_host(hosts: Sequence[str], free_mb: FreeMb, needed_mb: int, model: str = "threads") -> str:
+    """The host with most memory; *free_mb* asks one host and blocks. Raises NoValidHost."""
+    with profiler.fork("scheduler.ask") as fork:
+        answers = _MODELS[model](fork, hosts, free_mb)  # all have answered: here the fork joins them
+    free = dict(zip(hosts, answers, strict=True))
     best = max(free, key=lambda host: free[host])
     if free[best] < needed_mb:
         raise NoValidHost(f"{needed_mb} MB needed; free: {free}")
     return best
+
+
+def _on_threads(fork: Fork, hosts: Sequence[str], free_mb: FreeMb) -> list[int]:
+    with ThreadPoolExecutor(len(hosts)) as threads:
+        asked = [threads.submit(fork.wrap(free_mb), host) for host in hosts]
+    return [answer.result() for answer in asked]
+
+
+def _in_tasks(fork: Fork, hosts: Sequence[str], free_mb: FreeMb) -> list[int]:
+    async def ask(host: str) -> int:
+        with fork.branch():
+            return await asyncio.to_thread(free_mb, host)  # which runs it in a copy of this task's context
+
+    async def ask_all() -> list[int]:
+        return await asyncio.gather(*map(ask, hosts))
+
+    return asyncio.run(ask_all())
+
+
+def _on_greenthreads(fork: Fork, hosts: Sequence[str], free_mb: FreeMb) -> list[int]:
+    import eventlet
+
+    asked = [eventlet.spawn(fork.wrap(free_mb), host) for host in hosts]
+    return [answer.wait() for answer in asked]
+
+
+_MODELS: dict[str, Callable[[Fork, Sequence[str], FreeMb], list[int]]] = {
+    "threads": _on_threads,
+    "asyncio": _in_tasks,
+    "eventlet": _on_greenthreads,
+}

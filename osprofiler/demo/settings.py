@@ -23,12 +23,16 @@ COMPUTES = ("compute-1", "compute-2")
 #: What ``--fault`` can break.
 FAULTS = ("image", "db", "compute")
 
+#: What ``--model`` may be: how a service does several things at once.
+MODELS = ("threads", "asyncio", "eventlet")
+
 _OPTIONS = [
     cfg.ListOpt("roles", default=[], help="The roles of this process; its service is named after the first."),
     cfg.StrOpt("image_url", default="", help="Where the image service is."),
     cfg.StrOpt("api_url", default="", help="Where the API is."),
     cfg.StrOpt("db_url", default="", help="The cloud's database, an SQLAlchemy URL."),
     cfg.StrOpt("fault", default="", choices=["", *FAULTS], help="The part that is broken."),
+    cfg.StrOpt("model", default="threads", choices=MODELS, help="How the services do several things at once."),
     cfg.IntOpt("http_workers", default=8, help="Threads that serve HTTP, in the API and in the image service."),
     cfg.IntOpt("spawn_ms", default=60, help="How long the hypervisor takes to start the client's server."),
     cfg.IntOpt("timeout", default=60, help="Seconds until the client gives up waiting for its server."),

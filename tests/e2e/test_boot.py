@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from osprofiler.demo import outcome
+from osprofiler.demo import outcome, settings
 from osprofiler.demo.cloud import Cloud
 from osprofiler.drivers import base
 from osprofiler.reports import model
@@ -98,8 +98,16 @@ def test_the_embedded_store_holds_the_same_as_jaeger(
     assert _tags_in_store(stored) == _tags_in_jaeger(sent)
 
 
-def test_rpc_in_memory_makes_the_same_tree(tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", settings.MODELS)
+def test_rpc_in_memory_makes_the_same_tree(tmp_path: Path, model: str) -> None:
     store = f"sqlite:///{tmp_path / 'traces.db'}"
-    with clouds.running(store) as cloud:
+    with clouds.running(store, model=model) as cloud:
         said = cloud.boot()
     traces.assert_same(traces.in_store(outcome.read(store, said["base_id"])), clouds.EXPECTED_IN_MEMORY)
+
+
+def test_services_under_eventlet_make_the_same_tree_over_a_broker(tmp_path: Path, rabbit: Rabbit) -> None:
+    store = f"sqlite:///{tmp_path / 'traces.db'}"
+    with clouds.running(store, transport_url=rabbit.url, model="eventlet") as cloud:
+        said = cloud.boot()
+    traces.assert_same(traces.in_store(outcome.read(store, said["base_id"])), clouds.EXPECTED)
