@@ -4,6 +4,7 @@
 PYTHON ?= python3
 DEMO_ARGS ?=
 TOX_ARGS ?=
+BENCH_ARGS ?=
 SERVERS ?= jaeger rabbit
 
 STAMPS := .stamps
@@ -11,7 +12,7 @@ PACKAGING := pyproject.toml setup.py osprofiler/__init__.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all lint jaeger servers clean
+.PHONY: help demo test test-all lint bench bench-quick jaeger stores servers clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -19,23 +20,33 @@ help: ## say what there is
 demo: $(STAMPS)/demo ## a traced request through a small cloud; DEMO_ARGS="--help" shows what it can do
 	@.venv-demo/bin/osprofiler demo $(DEMO_ARGS)
 
-test: $(STAMPS)/debian $(STAMPS)/tox jaeger ## every guarantee once, against real servers; TOX_ARGS="-- tests/unit" for a part
+test: $(STAMPS)/debian $(STAMPS)/tox jaeger stores ## every guarantee once, against real servers; TOX_ARGS="-- tests/unit" for a part
 	.venv-tox/bin/tox -e lint,py3 $(TOX_ARGS)
 
-test-all: $(STAMPS)/debian $(STAMPS)/tox jaeger ## also the long stress, and every Python there is
+test-all: $(STAMPS)/debian $(STAMPS)/tox jaeger stores ## also the long stress, and every Python there is
 	.venv-tox/bin/tox -e lint,all,py310,py311,py312,py313 --skip-missing-interpreters=true $(TOX_ARGS)
 
 lint: $(STAMPS)/tox ## style and types only
 	.venv-tox/bin/tox -e lint
 
+bench: $(STAMPS)/bench jaeger ## beside every other tracer, about 25 minutes; BENCH_ARGS="--help" shows what it can do
+	.venv-bench/bin/python -m benchmarks $(BENCH_ARGS)
+
+bench-quick: $(STAMPS)/bench jaeger ## the same with less of everything, under two minutes once the environments are made
+	.venv-bench/bin/python -m benchmarks --quick $(BENCH_ARGS)
+
 jaeger: ## Jaeger's binary: JAEGER_BIN, PATH, or built once
 	@tools/jaeger-build
 
-servers: $(STAMPS)/debian jaeger ## run real servers until Ctrl-C; SERVERS="jaeger rabbit mariadb postgres"
+stores: $(STAMPS)/debian ## FerretDB, Elasticsearch, OpenSearch, mongo-java-server: built or fetched once
+	@tools/ferretdb-build
+	@for server in elasticsearch opensearch mongo-java-server; do tools/java-server-build $$server || exit 1; done
+
+servers: $(STAMPS)/debian jaeger stores ## run real servers until Ctrl-C; SERVERS="jaeger rabbit mariadb postgres"
 	@$(PYTHON) -m tests.servers $(SERVERS)
 
 clean: ## remove what these targets made here; the cached Jaeger stays
-	rm -rf .venv-demo .venv-tox .tox $(STAMPS) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv-bench .venv-demo .venv-tox .tox $(STAMPS) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMPS)/debian: tools/setup-debian
@@ -55,4 +66,9 @@ $(STAMPS)/tox: $(STAMPS)/venv
 $(STAMPS)/demo: $(STAMPS)/venv $(PACKAGING)
 	$(PYTHON) -m venv .venv-demo
 	.venv-demo/bin/pip install --quiet --editable '.[demo]'
+	@touch $@
+
+$(STAMPS)/bench: $(STAMPS)/venv
+	$(PYTHON) -m venv --clear .venv-bench
+	.venv-bench/bin/pip install --quiet 'pyperf>=2.10' 'msgpack>=1.0' 'tomli>=2; python_version < "3.11"'
 	@touch $@

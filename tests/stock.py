@@ -16,6 +16,9 @@ _REQUIREMENTS = (
     # The newest that its calls, and the servers of the tests, work with.
     "elasticsearch==7.13.4",
     "pymongo==4.6.3",
+    # With these our drivers run there too, on those old clients, and the conformance kit on them.
+    "opentracing>=2.4,<3",
+    "pytest>=8.4",
 )
 
 

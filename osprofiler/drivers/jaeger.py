@@ -12,6 +12,7 @@ from osprofiler import exc
 from osprofiler.drivers import base, jaeger_json, network
 from osprofiler.drivers.locate import masked
 from osprofiler.opentracing_compat import ids
+from osprofiler.records import RESERVED
 from osprofiler.reports.model import error_kind
 
 if TYPE_CHECKING:
@@ -79,24 +80,23 @@ class Query:
                 waiting += [(begin_us, middle_us), (middle_us, end_us)]
 
     def _get(self, path: str, absent: int | None = None) -> list[Any]:
+        """What a GET of *path* answers; nothing where Jaeger itself answers with the status *absent*."""
         import requests
 
         with network.reading(self._url, requests.RequestException):
             answer = self._session.get().get(
                 f"{self._url}/api/{path}", timeout=(network.CONNECT_TIMEOUT_S, 3 * network.ANSWER_TIMEOUT_S)
             )
-            if answer.status_code == absent:
-                return []
-            if answer.status_code != 200:
-                raise exc.CommandError(f"cannot read {self.shown}: HTTP status {answer.status_code}")
-            try:
-                data = answer.json()["data"]
-                return list(data or ())
-            except (ValueError, KeyError, TypeError) as fault:
-                raise exc.CommandError(
-                    f"{self.shown} is no Jaeger query service: its answer is something else; name "
-                    f"one with ?query=http://host:{QUERY_PORT}"
-                ) from fault
+        try:
+            data = answer.json()["data"]
+        except (ValueError, KeyError, TypeError) as fault:
+            raise exc.CommandError(
+                f"{self.shown} is no Jaeger query service (HTTP status {answer.status_code}); name one with "
+                f"?query=http://host:{QUERY_PORT}"
+            ) from fault
+        if answer.status_code not in (200, absent):
+            raise exc.CommandError(f"cannot read {self.shown}: HTTP status {answer.status_code}")
+        return data if isinstance(data, list) else []
 
     def _records(self, trace: Any) -> list[dict[str, Any]]:
         try:
@@ -153,8 +153,11 @@ class SpanStore(base.Driver):
         by_process: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
         for record in map(self.labelled, records):
             info = record.get("info")
-            host = info.get("host") if isinstance(info, dict) else None
-            by_process.setdefault((record["project"], record["service"], host), []).append(record)
+            info = dict(info) if isinstance(info, dict) else {}
+            # With this key, however empty, the span reads back as these records, and as nothing made of it anew.
+            info.setdefault(RESERVED, {})
+            process = (record["project"], record["service"], info.get("host"))
+            by_process.setdefault(process, []).append({**record, "info": info})
         for process, batch in by_process.items():
             deadline = time.monotonic() + network.ANSWER_TIMEOUT_S
             outcome = self._exporter(*process).export([("record", record, 0) for record in batch], deadline)

@@ -17,14 +17,27 @@ if TYPE_CHECKING:
 #: Distributions register drivers here: the entry point's name is the scheme, its value the class.
 ENTRY_POINTS = "osprofiler.drivers"
 
-_SQL = "osprofiler.drivers.sqlalchemy_driver:SQLAlchemyDriver"
+_SQL = "sqlalchemy_driver:SQLAlchemyDriver"
 
-# Scheme (without "+driver" for SQL) to class. The dialects that SQLAlchemy has itself are here so that finding them
-# costs no look at the installed distributions; others are found by asking SQLAlchemy.
-_BUILT_IN = dict.fromkeys(("sqlite", "postgresql", "mysql", "mariadb", "oracle", "mssql"), _SQL)
+# Module and class in this package to their schemes (without "+driver" for SQL). The dialects that SQLAlchemy has itself
+# are here so that finding them costs no look at the installed distributions; others are found by asking SQLAlchemy.
+_CLASSES = {
+    _SQL: ("sqlite", "postgresql", "mysql", "mariadb", "oracle", "mssql"),
+    "jaeger:Jaeger": ("jaeger", "jaeger+http", "jaeger+https"),
+    "otlp:OTLP": ("otlp", "otlps"),
+    "redis_driver:Redis": ("redis", "rediss"),
+    "redis_driver:RedisSentinel": ("redissentinel",),
+    "mongodb:MongoDB": ("mongodb", "mongodb+srv"),
+    "elasticsearch_driver:ElasticsearchDriver": tuple(
+        f"{name}{over}" for name in ("elasticsearch", "opensearch") for over in ("", "+http", "+https")
+    ),
+    "loginsight:LogInsightDriver": ("loginsight",),
+    "messaging:Messaging": ("messaging",),
+}
+_BUILT_IN = {scheme: target for target, schemes in _CLASSES.items() for scheme in schemes}
 
 _SCHEME = re.compile(r"[a-z][a-z0-9_+.-]*")
-_USER_AND_PASSWORD = re.compile(r"(://[^:/?#@]*:).*@", re.S)
+_USER_AND_PASSWORD = re.compile(r"(://[^:/?#]*:).*@", re.S)
 _SECRET_OPTION = re.compile(r"([?&][^=&]*(?:pass|pwd|secret|token|key)[^=&]*=)[^&#]*", re.I)
 
 
@@ -75,7 +88,7 @@ def _built_in(scheme: str) -> type[Driver] | None:
     if target is None:
         return None
     module, _, name = target.partition(":")
-    found: type[Driver] = getattr(importlib.import_module(module), name)
+    found: type[Driver] = getattr(importlib.import_module(f"osprofiler.drivers.{module}"), name)
     return found
 
 

@@ -14,7 +14,6 @@ from urllib.parse import unquote, urlsplit
 
 from osprofiler import exc
 from osprofiler.drivers import base, network
-from osprofiler.drivers.locate import masked
 from osprofiler.drivers.loginsight_client import LogInsightClient
 from osprofiler.reports.model import error_kind
 
@@ -112,8 +111,8 @@ def _parts(connection_string: str) -> tuple[str, str, str, bool | str]:
     user, colon, password = account.partition(":")
     if not at or not colon or not host or ":" in password or "@" in account:
         raise ValueError(
-            f"{masked(connection_string)!r}: the form is loginsight://user:password@host, with %3A for a colon and "
-            "%40 for an at sign in user and password"
+            "the connection string of Log Insight has the form loginsight://user:password@host, with %3A for a colon "
+            "and %40 for an at sign in user and password"
         )
     verify = options.get("ca_certs") or network.switch(options, "verify")
     return host.removeprefix("[").removesuffix("]"), unquote(user), unquote(password), verify

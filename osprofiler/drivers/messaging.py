@@ -210,9 +210,11 @@ def signal_handler(signum: Any, frame: Any, state: dict[str, bool]) -> None:
 
 
 def _is_of_the_broker(fault: Exception, oslo_messaging: Any) -> bool:
-    """Whether *fault* says that there was no broker to take a notification. kombu has an OperationalError for that."""
+    """Whether *fault* says that there was no broker to take a notification, or none that took us in."""
     kinds = (oslo_messaging.MessageDeliveryFailure, OSError)
-    return isinstance(fault, kinds) or any(kind.__name__ == "OperationalError" for kind in type(fault).__mro__)
+    # kombu and amqp have exceptions of their own for that; which one comes depends on the transport.
+    names = {kind.__name__ for kind in type(fault).__mro__}
+    return isinstance(fault, kinds) or not names.isdisjoint(("OperationalError", "AMQPError"))
 
 
 def _is_plain(connection_string: str) -> bool:

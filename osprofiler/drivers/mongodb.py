@@ -24,7 +24,7 @@ _ESCAPED, _ERROR, _STORED_AT = "escaped", "error", "stored_at"
 _OURS = frozenset(("_id", _ESCAPED, _ERROR, _STORED_AT))
 _OPTIONS = ("ttl",)
 
-#: Of names and ids as long as this, an index holds only a part, or refuses the document.
+#: What keys have to do without on some servers or in queries.
 _UNSAFE = frozenset("%.$\0")
 
 
@@ -77,14 +77,15 @@ class MongoDB(base.Driver):
         return self._client.get()[self._db_name]
 
     def _connect(self) -> Any:
-        # What the URL says comes before these.
-        return _library().MongoClient(
-            self._url,
-            connect=False,
-            serverSelectionTimeoutMS=int(network.CONNECT_TIMEOUT_S * 1000),
-            connectTimeoutMS=int(network.CONNECT_TIMEOUT_S * 1000),
-            socketTimeoutMS=int(network.ANSWER_TIMEOUT_S * 1000),
-        )
+        waits_ms = {
+            "serverSelectionTimeoutMS": int(network.CONNECT_TIMEOUT_S * 1000),
+            "connectTimeoutMS": int(network.CONNECT_TIMEOUT_S * 1000),
+            "socketTimeoutMS": int(network.ANSWER_TIMEOUT_S * 1000),
+        }
+        # pymongo would have these go before what the URL says.
+        said = self._url.partition("?")[2].lower()
+        unsaid = {name: value for name, value in waits_ms.items() if f"{name.lower()}=" not in said}
+        return _library().MongoClient(self._url, connect=False, **unsaid)
 
     # Writing
 
@@ -113,7 +114,6 @@ class MongoDB(base.Driver):
         client = self._client.get()
         if self._indexed is client:
             return
-        # Hashed would be shorter, but not every server knows it; ids are short as a rule.
         self.db.profiler.create_index([("base_id", 1), ("timestamp", 1)])
         if self._ttl_s is not None:
             self.db.profiler.create_index([(_STORED_AT, 1)], expireAfterSeconds=self._ttl_s)

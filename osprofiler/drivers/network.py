@@ -126,7 +126,9 @@ def reading(connection_string: str, *faults: Any) -> Iterator[None]:
 
 def first_line(fault: BaseException) -> str:
     """What *fault* says, its first line; its kind if it says nothing."""
-    text = str(fault).strip()
+    # requests' own words hold three layers of objects; the innermost says why.
+    reason = getattr(fault.args[0], "reason", None) if fault.args else None
+    text = str(fault if reason is None else str(reason).rpartition(": ")[2]).strip()
     return text.splitlines()[0] if text else type(fault).__name__
 
 

@@ -40,7 +40,7 @@ class LogInsight:
             server = ThreadingHTTPServer(("127.0.0.1", port), handler)
             if port == self.https_port:
                 server.socket = self._context.wrap_socket(server.socket, server_side=True)
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+            threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
             self._servers.append(server)
         return self
 

@@ -80,7 +80,7 @@ def test_a_driver_is_found_by_entry_point(tmp_path: Path, monkeypatch: pytest.Mo
     (installed / "entry_points.txt").write_text(f"[{locate.ENTRY_POINTS}]\nfromafar = afar:Afar\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     assert type(base.get_driver("fromafar://x")).__name__ == "Afar"
-    with pytest.raises(ValueError, match="known schemes are fromafar, "):
+    with pytest.raises(ValueError, match=r"known schemes are .*\bfromafar, "):
         base.get_driver("nearby://x")
 
 

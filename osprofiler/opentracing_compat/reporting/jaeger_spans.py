@@ -65,7 +65,7 @@ def convert(span: Span) -> thrift.Span:
         links = [thrift.SpanRef(_KINDS[kind], trace_id, span_id) for kind, trace_id, span_id in span.links]
         references = [*(references or ()), *links]
     made.references = references
-    made.tags = [_kind(type(value), _json_tag)(key, value) for key, value in _tags(span)]
+    made.tags = [_kind(type(value), _json_tag)(key, value) for key, value in tags_of(span)]
     logs = span.raw_logs
     made.logs = (
         [thrift.Log(at_us, [tag(key, value) for key, value in fields.items()]) for at_us, fields in logs]
@@ -87,7 +87,7 @@ def _given_back(base_id: str, trace_id: int) -> bool:
     return base_id == ids.uuid_text(trace_id)
 
 
-def _tags(span: Span) -> list[tuple[str, Any]]:
+def tags_of(span: Span) -> list[tuple[str, Any]]:
     """All tags of a span: its own, those that keep what Jaeger's fields do not, and its info's."""
     own = span.raw_tags
     pairs = list(own.items()) if own else []

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 from opentracing import ReferenceType
@@ -57,13 +57,13 @@ def convert(span: OurSpan) -> Span:
         _link(made, link_trace.to_bytes(16, "big"), link_span.to_bytes(8, "big"), kind)
     failed = False
     attributes = made.attributes
-    for key, value in jaeger_spans._tags(span):
+    for key, value in jaeger_spans.tags_of(span):
         if key == "span.kind" and value in _KINDS:
             made.kind = _KINDS[value]
         elif key == "error" and value is True:
             failed = True
         else:
-            attributes.append(_attribute(key, value))
+            _add(attributes, key, value)
     if failed:
         made.status.code = Status.STATUS_CODE_ERROR
         message = (span.stop_info or {}).get("message")
@@ -72,35 +72,39 @@ def convert(span: OurSpan) -> Span:
     for at_us, fields in span.raw_logs:
         event = fields.get("event")
         named = isinstance(event, str)
-        made.events.add(
-            time_unix_nano=at_us * 1000,
-            name=event if named else "",
-            attributes=[_attribute(key, value) for key, value in fields.items() if not (named and key == "event")],
-        )
+        log = made.events.add(time_unix_nano=at_us * 1000, name=event if named else "")
+        for key, value in fields.items():
+            if not (named and key == "event"):
+                _add(log.attributes, key, value)
     return made
 
 
 def _link(span: Span, trace_id: bytes, span_id: bytes, kind: str) -> None:
-    span.links.add(trace_id=trace_id, span_id=span_id, attributes=[_attribute(_REF_TYPE, _REF_TYPES[kind])])
+    _add(span.links.add(trace_id=trace_id, span_id=span_id).attributes, _REF_TYPE, _REF_TYPES[kind])
 
 
-def _attribute(key: str, value: Any) -> KeyValue:
+def _add(attributes: Any, key: str, value: Any) -> None:
+    """Add an attribute in its own type; what has none of OpenTelemetry's becomes JSON."""
+    made = attributes.add()  # filled in place: half the cost of a message made apart and copied in
+    made.key = key
     kind = type(value)
     if kind is str:
-        return KeyValue(key=key, value=AnyValue(string_value=value))
-    if kind is bool:
-        return KeyValue(key=key, value=AnyValue(bool_value=value))
-    if kind is int and -(1 << 63) <= value < 1 << 63:
-        return KeyValue(key=key, value=AnyValue(int_value=value))
-    if kind is float:
-        return KeyValue(key=key, value=AnyValue(double_value=value))
-    return KeyValue(key=key, value=AnyValue(string_value=json.dumps(value, default=str)))
+        made.value.string_value = value
+    elif kind is bool:
+        made.value.bool_value = value
+    elif kind is int and -(1 << 63) <= value < 1 << 63:
+        made.value.int_value = value
+    elif kind is float:
+        made.value.double_value = value
+    else:
+        made.value.string_value = json.dumps(value, default=str)
 
 
 def request(service: str, tags: Mapping[str, Any], spans: Iterable[Span]) -> bytes:
     """One encoded request with *spans* of the process that *service* and *tags* describe."""
-    resource = Resource(attributes=[_attribute("service.name", service)])
-    resource.attributes.extend(_attribute(_RESOURCE_NAMES.get(key, key), value) for key, value in tags.items())
+    resource = Resource()
+    for key, value in {"service.name": service, **tags}.items():
+        _add(resource.attributes, _RESOURCE_NAMES.get(key, key), value)
     scope = InstrumentationScope(name="osprofiler", version=osprofiler.__version__)
     grouped = ResourceSpans(resource=resource, scope_spans=[ScopeSpans(scope=scope, spans=spans)])
     encoded: bytes = ExportTraceServiceRequest(resource_spans=[grouped]).SerializeToString()

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Elasticsearch and OpenSearch: indexes that others made, many pages, bad documents, and servers at fault."""
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import requests
+
+from osprofiler import exc
+from osprofiler.drivers.elasticsearch_driver import ElasticsearchDriver
+from osprofiler.drivers.elasticsearch_http import Refused, Unavailable
+from osprofiler.testing.drivers import TRACE, record, two_spans
+from tests import servers
+
+
+@pytest.fixture(params=["elasticsearch", "opensearch"])
+def server(request: pytest.FixtureRequest) -> servers.Elasticsearch:
+    found: servers.Elasticsearch = request.getfixturevalue(request.param)
+    return found
+
+
+class Pages:
+    """Options in place of a configuration: pages of seven."""
+
+    class profiler:
+        es_scroll_size = 7
+        es_scroll_time = "1m"
+        es_doc_type = "notification"
+        filter_error_trace = False
+
+
+def test_an_index_with_a_field_for_each_key_takes_what_does_not_fit(server: servers.Elasticsearch) -> None:
+    """As 4.4.0 leaves the mapping to the server: its second trace had better have info of the same types."""
+    name = server.fresh_name()
+    address = f"http://127.0.0.1:{server.port}/{name}"
+    first = record(1, "start", 0, "stock", db={"params": {"id": 1}})
+    requests.post(f"{address}/_doc?refresh=true", json=first, timeout=30).raise_for_status()
+    driver = ElasticsearchDriver(server.url, index_name=name)
+    misfit = record(1, "stop", 1, "stock", db={"params": "none"}, etype="E", osprofiler={"tags": {"a": 1, "a.b": 2}})
+    driver.write([misfit, record(2, "start", 2, "other")])
+    found = {each["name"]: each["info"] for each in driver.read("stock")}
+    assert found == {"neutron-api-start": first["info"], "neutron-api-stop": misfit["info"]}
+    assert {trace["base_id"] for trace in driver.list_traces()} == {"stock", "other"}
+    assert [trace["base_id"] for trace in driver.list_error_traces()] == ["stock"]
+    assert driver.delete("stock") == 2
+
+
+def test_ids_of_the_same_words_are_told_apart_in_such_an_index(server: servers.Elasticsearch) -> None:
+    name = server.fresh_name()
+    address = f"http://127.0.0.1:{server.port}/{name}/_doc?refresh=true"
+    # An analysed text field finds either when asked for one of them.
+    for base_id in "1111-2222", "2222-1111":
+        requests.post(address, json=record(1, "start", 0, base_id), timeout=30).raise_for_status()
+    driver = ElasticsearchDriver(server.url, index_name=name)
+    assert [each["base_id"] for each in driver.read("1111-2222")] == ["1111-2222"]
+    assert driver.delete("2222-1111") == 1
+    assert len(driver.read("1111-2222")) == 1
+
+
+def test_every_page_is_read_and_the_state_is_given_back(server: servers.Elasticsearch) -> None:
+    driver = ElasticsearchDriver(server.url, index_name=server.fresh_name(), conf=Pages)  # type: ignore[arg-type]
+    driver.write([record(i, "start", i) for i in range(1, 51)])
+    assert len({each["trace_id"] for each in driver.read(TRACE)}) == 50
+    nodes = server.get("_nodes/stats/indices/search")["nodes"].values()
+    assert sum(node["indices"]["search"]["open_contexts"] for node in nodes) == 0
+
+
+def test_more_traces_than_one_request_lists(server: servers.Elasticsearch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("osprofiler.drivers.elasticsearch_driver._TRACES", 3)
+    driver = ElasticsearchDriver(server.url, index_name=server.fresh_name())
+    driver.write([record(i, "start", i, f"trace {i}") for i in range(10)])
+    assert [trace["base_id"] for trace in driver.list_traces()] == [f"trace {i}" for i in range(10)]
+
+
+def test_one_bad_record_keeps_no_other_from_being_stored(server: servers.Elasticsearch) -> None:
+    driver = ElasticsearchDriver(server.url, index_name=server.fresh_name())
+    bad = {**record(2, "start", 1), "timestamp": "yesterday"}
+    with pytest.raises(Refused):
+        driver.write([*two_spans(), bad])
+    assert len(driver.read(TRACE)) == 4
+
+
+@contextmanager
+def answering(status: int, body: Any) -> Iterator[str]:
+    """A server that gives this answer to everything; its connection string."""
+    said = json.dumps(body).encode()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(said)
+
+        do_GET = do_POST = do_PUT = do_HEAD = answer
+
+        def log_message(self, *_: object) -> None:
+            """Keep quiet."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as found:
+        thread = threading.Thread(target=found.serve_forever)
+        thread.start()
+        try:
+            yield f"elasticsearch://osp:my-secret@127.0.0.1:{found.server_port}"
+        finally:
+            found.shutdown()
+            thread.join()
+
+
+def test_a_server_without_time_is_asked_again_later() -> None:
+    busy = {"errors": True, "items": [{"index": {"status": 429}}] * 4}
+    with answering(200, busy) as url, pytest.raises(Unavailable):
+        ElasticsearchDriver(url).write(two_spans())
+    with answering(503, {}) as url, pytest.raises(Unavailable):
+        ElasticsearchDriver(url).write(two_spans())
+
+
+def test_a_refused_account_is_one_line_without_the_password() -> None:
+    with answering(401, {"error": {"reason": "unable to authenticate\nuser"}}) as url:
+        with pytest.raises(exc.CommandError, match="401") as caught:
+            ElasticsearchDriver(url).read("x")
+        assert "my-secret" not in str(caught.value)
+        assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "url", ["elasticsearch://", "elasticsearch://osp:my-secret@h:port", "http://h", "opensearch://h?verify=perhaps"]
+)
+def test_a_malformed_string_is_one_line_without_the_password(url: str) -> None:
+    with pytest.raises(ValueError, match=r".") as caught:
+        ElasticsearchDriver(url)
+    assert "my-secret" not in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1

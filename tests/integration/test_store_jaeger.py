@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Traces read back from a real Jaeger, sent by thrift and by OTLP: the same as from a store of records."""
+
+import itertools
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import opentracing
+import pytest
+import requests
+
+from osprofiler import exc
+from osprofiler.drivers import jaeger as jaeger_driver
+from osprofiler.drivers import jaeger_json
+from osprofiler.drivers.jaeger import Jaeger
+from osprofiler.drivers.otlp import OTLP
+from osprofiler.drivers.redis_driver import Redis
+from osprofiler.opentracing_compat import ids, scope
+from osprofiler.opentracing_compat.reporting import base, connect
+from osprofiler.opentracing_compat.scope import Origin, Point
+from osprofiler.opentracing_compat.tracer import Tracer
+from osprofiler.records import timestamp
+from osprofiler.reports import model
+from osprofiler.testing.drivers import two_spans
+from tests import servers
+from tests.waiting import wait_until
+
+_services = (f"readback-{number}" for number in itertools.count())
+
+
+class Both(base.Reporter):
+    """Hands every span to two reporters."""
+
+    def __init__(self, *reporters: base.Reporter) -> None:
+        self.reporters = reporters
+
+    def report_start(self, span: Any) -> None:
+        for reporter in self.reporters:
+            reporter.report_start(span)
+
+    def report_span(self, span: Any) -> None:
+        for reporter in self.reporters:
+            reporter.report_span(span)
+
+    def flush(self, timeout: float | None = None) -> bool:
+        flushed = [reporter.flush(timeout) for reporter in self.reporters]
+        return all(flushed)
+
+
+@pytest.fixture(params=["thrift", "udp", "otlp"])
+def url(request: pytest.FixtureRequest, jaeger: servers.Jaeger) -> str:
+    return {
+        "thrift": jaeger.url,
+        "udp": jaeger.udp_url,
+        "otlp": f"otlp{jaeger.otlp_url.removeprefix('http')}?query={jaeger.query_url}",
+    }[request.param]
+
+
+def reader(url: str) -> jaeger_driver.SpanStore:
+    return OTLP(url) if url.startswith("otlp") else Jaeger(url)
+
+
+@pytest.fixture
+def service() -> str:
+    return next(_services)
+
+
+@pytest.fixture
+def at_rest() -> Iterator[None]:
+    before = scope.current.get()
+    yield
+    scope.current.set(before)
+
+
+def work(tracer: Tracer, origin: Origin) -> int:
+    """A trace with everything that a span can have; how many spans."""
+
+    def opened(name: str, info: dict[str, Any], tags: dict[str, Any] | None = None, **more: Any) -> Point:
+        return tracer.open_point(scope.current.get() or Point(None, None, origin), name, info, tags=tags, **more)
+
+    request = {"request": {"method": "GET", "path": "/servers", "query": "a=1", "scheme": "http"}}
+    said = {"span.kind": "server", "component": "wsgi", "http.method": "GET", "http.url": "http://nova/servers"}
+    root = opened("wsgi", request, said)
+    statement = {"db": {"statement": "SELECT 1", "params": {"a.b": None, "t~": [1, 2.5, True], "\\": {}}}}
+    tracer.close_point(opened("db", statement), {"db": {"result": "1"}})
+    try:
+        raise ValueError("caf\u00e9")
+    except ValueError as fault:
+        tracer.close_point(opened("neutron-api", {}), {"etype": "ValueError", "message": "caf\u00e9"}, fault)
+    cast = opened("cast", {"n": 1}, {"weight": 2.0, "large": 2**62, "yes": True, "text": ""}, follows=True)
+    tracer.close_point(cast, {})
+    assert cast.span
+    plain = tracer.start_span("plain", tags={"http.method": "PUT", "db.statement": "mine"})
+    plain.log_kv({"event": "retry", "attempt": 2, "why": "slow"})
+    plain.log_kv({"message": "no event"})
+    plain.finish()
+    both = [opentracing.child_of(plain.context), opentracing.follows_from(cast.span.context)]
+    tracer.start_span("join", references=both).finish()
+    tracer.close_point(root, {"etype": "X", "message": "no"})
+    return 6
+
+
+def comparable(trace: model.Trace) -> list[Any]:
+    """All that reports show, but for the records themselves and the order of what has none."""
+    return [
+        (
+            (span.trace_id, span.parent_id, span.name, span.operation, span.start_us, span.duration_us),
+            (span.reference, span.parent_missing, span.error),
+            (span.project, span.service, span.host, span.pid),
+            (span.start_info, span.stop_info, span.tags, span.logs, sorted(span.links)),
+        )
+        for _, span in trace.walk()
+    ]
+
+
+@pytest.mark.usefixtures("at_rest")
+@pytest.mark.parametrize("base_id", ["a uuid", "no uuid"])
+def test_a_report_is_the_same_from_jaeger_and_from_redis(
+    url: str, redis: servers.Redis, service: str, base_id: str
+) -> None:
+    base_id = str(uuid.uuid4()) if base_id == "a uuid" else f"req-{uuid.uuid4()}"
+    named = {"project": "nova", "service": service, "host": "h"}
+    stores = [connect.reporter_for(each, **named) for each in (url, redis.url)]
+    tracer = Tracer("unused", Both(*stores))
+    spans = work(tracer, Origin.from_osprofiler("key", base_id, "6b1f7f9e-4a36-4a53-9c0f-1f6a2f6f0c11"))
+    assert tracer.flush(30)
+    wait_until(lambda: len(reader(url).read(base_id)) == 2 * spans, what="the trace in Jaeger")
+    there, here = model.from_records(reader(url).read(base_id)), model.from_records(Redis(redis.url).read(base_id))
+    assert there.base_id == here.base_id == base_id
+    for found, expected in zip(comparable(there), comparable(here), strict=True):
+        assert found == expected
+
+
+def test_what_one_store_holds_another_takes(url: str, redis: servers.Redis, service: str) -> None:
+    """Records written through the driver, as an import does, read as the same trace."""
+    base_id = str(uuid.uuid4())
+    written = [{**each, "project": "nova", "service": service} for each in two_spans(base_id)]
+    written[0]["info"]["osprofiler"] = {"operation": "neutron GET", "pid": 7, "parent": "follows_from"}
+    written[-1]["info"]["osprofiler"] = {
+        "tags": {"http.method": "GET"},
+        "logs": [[1_795_000_000_000_500, {"event": "e"}]],
+        "links": [["follows_from", base_id, "6b1f7f9e-4a36-4a53-0000-000000000002"]],
+    }
+    driver = reader(url)
+    driver.write(written)
+    wait_until(lambda: len(driver.read(base_id)) == len(written), what="the trace in Jaeger")
+    assert comparable(model.from_records(driver.read(base_id))) == comparable(model.from_records(written))
+
+
+def test_every_trace_is_listed_in_windows_of_time(jaeger: servers.Jaeger, service: str, monkeypatch: Any) -> None:
+    """However many there are, and however many Jaeger gives at once."""
+    monkeypatch.setattr(jaeger_driver, "_LIMIT", 7)
+    driver = Jaeger(jaeger.url, project="p", service=service)
+    now_us = time.time_ns() // 1000
+    base_ids = [str(uuid.uuid4()) for _ in range(40)]
+    for number, base_id in enumerate(base_ids):
+        # Most within a second, some long ago.
+        ago_us = number * 1000 if number < 30 else number * 86_400_000_000
+        stamped = [
+            {**each, "timestamp": timestamp(now_us - ago_us + model.time_us(each["timestamp"]) % 1000)}
+            for each in two_spans(base_id)
+        ]
+        driver.write(stamped if number % 10 == 0 else [stamped[0], stamped[3]])
+    wait_until(lambda: all(driver.read(base_id) for base_id in base_ids), what="the traces in Jaeger")
+    listed = [trace["base_id"] for trace in driver.list_traces()]
+    assert len(listed) == len(set(listed))
+    assert set(base_ids) <= set(listed)
+    failed = {trace["base_id"] for trace in driver.list_error_traces()}
+    assert failed & set(base_ids) == set(base_ids[::10])
+
+
+def test_spans_of_other_tracers_are_shown(jaeger: servers.Jaeger, service: str) -> None:
+    """As OpenTelemetry's SDKs send them: no names of ours, tags as they are."""
+    trace, root, child = ids.new_trace_id(), ids.new_span_id(), ids.new_span_id()
+    start = time.time_ns()
+    both = {"traceId": f"{trace:032x}", "startTimeUnixNano": str(start), "endTimeUnixNano": str(start + 5_000_000)}
+    failed = {"status": {"code": 2, "message": "no"}, "kind": 2, "parentSpanId": f"{root:016x}"}
+    text = {"key": "start.request.id", "value": {"stringValue": "theirs"}}
+    sent = {
+        "resourceSpans": [
+            {
+                "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": service}}]},
+                "scopeSpans": [
+                    {
+                        "spans": [
+                            {**both, "spanId": f"{root:016x}", "name": "GET /", "attributes": [text]},
+                            {**both, **failed, "spanId": f"{child:016x}", "name": "work"},
+                        ]
+                    }
+                ],
+            }
+        ]
+    }
+    requests.post(f"{jaeger.otlp_url}/v1/traces", json=sent, timeout=30).raise_for_status()
+    jaeger.wait_for_trace(f"{trace:032x}", 2)
+    found = model.from_records(Jaeger(jaeger.url).read(ids.uuid_text(trace)))
+    (top,) = found.roots
+    (below,) = top.children
+    assert (top.name, top.service, top.duration_us, top.tags) == (
+        "GET /",
+        service,
+        5000,
+        {"start.request.id": "theirs"},
+    )
+    assert (below.name, below.error, below.tags["span.kind"]) == ("work", "error", "server")
+
+
+def test_an_unknown_trace_has_no_records(jaeger: servers.Jaeger) -> None:
+    assert Jaeger(jaeger.url).read(str(uuid.uuid4())) == []
+
+
+def test_where_nothing_answers_it_is_one_line(jaeger: servers.Jaeger) -> None:
+    away = f"http://osp:my-secret@127.0.0.1:{servers.free_port()}"
+    wrong = f"http://osp:my-secret@127.0.0.1:{jaeger.http_port}"  # the collector, not the query service
+    for address in away, wrong:
+        with pytest.raises(exc.CommandError) as caught:
+            Jaeger(f"jaeger://127.0.0.1?query={address}").read("x")
+        assert "my-secret" not in str(caught.value)
+        assert len(str(caught.value).splitlines()) == 1
+
+
+def test_otlp_alone_cannot_be_read() -> None:
+    with pytest.raises(exc.CommandError, match=r"query=http://host:16686"):
+        OTLP("otlp://127.0.0.1").read("x")
+
+
+@pytest.mark.parametrize("what", [{}, {"spans": 1, "processes": {}}, {"spans": [], "processes": None}])
+def test_what_is_no_trace_is_refused(what: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="spans"):
+        jaeger_json.records(what)
+
+
+def test_a_span_that_makes_no_sense_hides_no_other() -> None:
+    good = {"traceID": "1", "spanID": "2", "operationName": "o", "startTime": 1, "duration": 2, "tags": [], "logs": []}
+    bad: list[Any] = [1, None, {}, {**good, "spanID": "x"}, {**good, "startTime": None}, {**good, "tags": [1]}]
+    found = jaeger_json.records({"spans": [*bad, good], "processes": {}})
+    assert [each["name"] for each in found] == ["o-start", "o-stop"]
+
+
+def test_the_default_query_service_is_on_the_same_host() -> None:
+    assert Jaeger.query_address("jaeger://agent.example:6831") == "http://agent.example:16686"
+    assert Jaeger.query_address("jaeger+https://u:p@collector.example") == "https://collector.example:16686"
+    assert Jaeger.query_address("jaeger://[::1]") == "http://[::1]:16686"

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MongoDB's protocol: expiry, the oldest client, values that BSON does not hold, and malformed strings."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from osprofiler.drivers.mongodb import MongoDB
+from osprofiler.testing.drivers import TRACE, record, two_spans
+from tests import servers
+
+PROGRAM = Path(__file__).parent / "programs" / "old_mongo.py"
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def test_an_old_client_and_expiry(mongo_java: servers.MongoJava, stock_python: Path) -> None:
+    """The index that has a server forget records after a time, which FerretDB lacks; with pymongo 4.6."""
+    done = subprocess.run(
+        [str(stock_python), str(PROGRAM), f"{mongo_java.url}/?ttl=7d"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    first = {"base_id": TRACE, "timestamp": "2026-11-18T11:06:40.000000"}
+    assert told == {
+        "pymongo": "4.6.3",
+        "same": True,
+        "listed": [first],
+        "failed": [{**first, "timestamp": "2026-11-18T11:06:40.000005"}],
+        "expiries": [7 * 86400],
+        "dated": 2,
+        "deleted": 2,
+    }
+
+
+def test_what_bson_does_not_hold_is_stored_as_text(ferretdb: servers.FerretDB) -> None:
+    """Records that service code makes by hand may hold anything; no batch is lost for it."""
+    driver = MongoDB(ferretdb.url, db_name=ferretdb.fresh_name())
+    made = record(1, "start", 0, huge=2**70, lone="\ud800", path=Path("/etc"), pair=(1, 2), keys={1: {None: 2}})
+    driver.write([made, record(2, "start", 1)])
+    found = {each["trace_id"]: each["info"] for each in driver.read(TRACE)}
+    assert len(found) == 2
+    info = found[made["trace_id"]]
+    assert (info["huge"], info["lone"], info["path"]) == (str(2**70), "\\ud800", "/etc")
+    assert (info["pair"], info["keys"]) == ([1, 2], {"1": {"None": 2}})
+
+
+def test_what_is_plain_is_stored_as_it_is(ferretdb: servers.FerretDB) -> None:
+    """So that those who query the collection, and older readers, find what they know."""
+    driver = MongoDB(ferretdb.url, db_name=ferretdb.fresh_name(), project="p", service="s")
+    driver.write(two_spans())
+    stored = driver.db.profiler.find_one({"info.etype": "ValueError"}, {"_id": 0})
+    assert stored == {**two_spans()[2], "project": "p", "service": "s", "error": True}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mongodb://",
+        "mongodb://osp:my-secret@",
+        "mongodb://osp:my-secret@h:port",
+        "mongodb://osp:my@secret@h",
+        "mongodb://osp:my-secret@h/?ttl=0",
+        "mongodb://osp:my-secret@h/?tls=perhaps",
+    ],
+)
+def test_a_malformed_string_is_one_line_without_the_password(url: str) -> None:
+    with pytest.raises(ValueError, match=r".") as caught:
+        MongoDB(url)
+    assert "secret" not in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1

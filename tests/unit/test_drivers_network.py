@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the drivers of network stores share."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from osprofiler import exc
+from osprofiler.drivers import network
+from osprofiler.testing.drivers import two_spans
+
+
+def test_options_of_ours_are_taken_out_and_others_stay_as_written() -> None:
+    text = "redis://h/0?a=%20b&ttl=7d&ssl_ca_certs=/x%26y&empty"
+    assert network.take_options(text, ("ttl", "none")) == (
+        "redis://h/0?a=%20b&ssl_ca_certs=/x%26y&empty",
+        {"ttl": "7d"},
+    )
+    assert network.take_options("redis://h?ttl=1%302", ("ttl",)) == ("redis://h", {"ttl": "102"})
+    assert network.take_options("redis://h", ("ttl",)) == ("redis://h", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("3600", 3600), ("45s", 45), ("90m", 5400), ("12h", 43200), ("7d", 604800)]
+)
+def test_spans_of_time(text: str, expected: int) -> None:
+    assert network.seconds({"ttl": text}, "ttl") == expected
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "1.5h", "soon", "1w", "\u0661", " 1", "9" * 30])
+def test_what_is_no_span_of_time(text: str) -> None:
+    with pytest.raises(ValueError, match="ttl="):
+        network.seconds({"ttl": text}, "ttl")
+
+
+def test_what_is_not_given() -> None:
+    assert network.seconds({}, "ttl") is None
+    assert network.switch({}, "verify", True) is True
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("yes", True), ("TRUE", True), ("1", True), ("off", False), ("0", False)]
+)
+def test_switches(text: str, expected: bool) -> None:
+    assert network.switch({"verify": text}, "verify") is expected
+
+
+def test_what_is_no_switch() -> None:
+    with pytest.raises(ValueError, match="verify=perhaps"):
+        network.switch({"verify": "perhaps"}, "verify")
+
+
+@pytest.mark.parametrize("text", ["redis://", "redis://:my-secret@", "redis://:my-secret@h:x", "redis://[::1"])
+def test_what_names_no_host(text: str) -> None:
+    with pytest.raises(ValueError, match=r".") as caught:
+        network.split(text, 1)
+    assert "my-secret" not in str(caught.value)
+
+
+def test_each_process_has_a_client_of_its_own_and_keeps_its_parents() -> None:
+    made: list[object] = []
+
+    def make() -> object:
+        made.append(object())
+        return made[-1]
+
+    clients: network.PerProcess[object] = network.PerProcess(make)
+    mine = clients.get()
+    assert clients.get() is mine
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            theirs = clients.get()
+            # The parent's is not collected, which might close its connection; and closing ours leaves it alone.
+            good = theirs is not mine and mine in clients._inherited and clients.take() is theirs
+            os.write(writer, b"y" if good else b"n")
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+    assert os.read(reader, 1) == b"y"
+    assert clients.get() is mine
+    assert clients.take() is mine
+    assert clients.take() is None
+    assert clients.get() is not mine
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_failed_read_is_one_line_without_the_password() -> None:
+    with pytest.raises(exc.CommandError) as caught, network.reading("redis://:my-secret@h", KeyError):
+        raise KeyError("first\nsecond")
+    assert str(caught.value).startswith("cannot read redis://:***@h")
+    assert "\n" not in str(caught.value)
+
+
+def test_lists_show_the_earliest_record_of_each_trace_by_time() -> None:
+    records = [*reversed(two_spans("b")), *two_spans("a")]
+    records[-1] = {**records[-1], "timestamp": "2020-01-01T00:00:00.000000"}
+    found = network.listed(records, {"base_id", "name"})
+    assert found == [{"base_id": "a", "name": "neutron-api-stop"}, {"base_id": "b", "name": "neutron-api-start"}]
+
+
+def test_importing_a_driver_loads_no_stores_client() -> None:
+    drivers = ["redis_driver", "mongodb", "elasticsearch_driver", "loginsight", "messaging", "otlp", "jaeger"]
+    code = (
+        "import importlib, sys\n"
+        f"for name in {drivers!r}: importlib.import_module('osprofiler.drivers.' + name)\n"
+        "heavy = {'redis', 'pymongo', 'requests', 'oslo_messaging', 'google.protobuf', 'jaeger_client', 'tornado'}\n"
+        "print(sorted(heavy & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

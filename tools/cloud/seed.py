@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is done through the services' own APIs, in their environment: ``seed.py COMMAND [ARGUMENT]``.
+
+``identity``: service users and catalog. ``resources``: an image and a flavor. ``ready``: exit 0 when nova can boot.
+``state NAME``: the status of a server. ``delete NAME``: delete it. The services' addresses are in the environment.
+"""
+
+import json
+import os
+import sys
+
+from keystoneauth1 import session
+from keystoneauth1.identity import v3
+
+AUTH = os.environ["OS_AUTH_URL"]
+URLS = json.loads(os.environ["CLOUD_URLS"])
+
+api = session.Session(
+    auth=v3.Password(
+        auth_url=AUTH,
+        username=os.environ["OS_USERNAME"],
+        password=os.environ["OS_PASSWORD"],
+        project_name=os.environ["OS_PROJECT_NAME"],
+        user_domain_id="default",
+        project_domain_id="default",
+    )
+)
+
+
+def ensure(collection, one, match, more):
+    there = api.get(f"{AUTH}/{collection}").json()[collection]
+    found = [item for item in there if all(item.get(key) == value for key, value in match.items())]
+    return found[0] if found else api.post(f"{AUTH}/{collection}", json={one: {**match, **more}}).json()[one]
+
+
+def identity():
+    project = ensure("projects", "project", {"name": "service"}, {"domain_id": "default"})
+    roles = [ensure("roles", "role", {"name": name}, {})["id"] for name in ("admin", "service")]
+    types = {"glance": "image", "placement": "placement", "nova": "compute", "neutron": "network"}
+    for name, kind in types.items():
+        account = {"domain_id": "default", "password": os.environ["OS_PASSWORD"]}
+        user = ensure("users", "user", {"name": name}, account)
+        for role in roles:
+            api.put(f"{AUTH}/projects/{project['id']}/users/{user['id']}/roles/{role}")
+        service = ensure("services", "service", {"type": kind}, {"name": name})
+        url = URLS[name] + ("/v2.1" if name == "nova" else "")
+        for interface in ("public", "internal", "admin"):
+            match = {"service_id": service["id"], "interface": interface, "region_id": "RegionOne"}
+            ensure("endpoints", "endpoint", match, {"url": url})
+
+
+def resources():
+    images = f"{URLS['glance']}/v2/images"
+    asked = {"name": "tiny", "container_format": "bare", "disk_format": "raw", "visibility": "public"}
+    image = api.post(images, json=asked).json()
+    octets = {"Content-Type": "application/octet-stream"}
+    api.put(f"{images}/{image['id']}/file", data=b"tiny image\n", headers=octets)
+    flavor = {"name": "tiny", "ram": 64, "vcpus": 1, "disk": 1, "id": "1"}
+    api.post(f"{URLS['nova']}/v2.1/flavors", json={"flavor": flavor})
+    # neutron configures a mapper with its first query of networks; without it the first one of ports is a 500.
+    api.get(f"{URLS['neutron']}/v2.0/networks")
+    api.get(f"{URLS['neutron']}/v2.0/ports")
+
+
+def ready():
+    services = api.get(f"{URLS['nova']}/v2.1/os-services").json()["services"]
+    up = {service["binary"] for service in services if service["state"] == "up"}
+    providers = api.get(
+        f"{URLS['placement']}/resource_providers", headers={"OpenStack-API-Version": "placement 1.20"}
+    ).json()["resource_providers"]
+    return 0 if up >= {"nova-scheduler", "nova-conductor", "nova-compute"} and providers else 1
+
+
+def server(name):
+    servers = api.get(f"{URLS['nova']}/v2.1/servers/detail", params={"name": f"^{name}$"}).json()["servers"]
+    return servers[0] if servers else None
+
+
+def state(name):
+    found = server(name)
+    print(found["status"] if found else "", (found or {}).get("fault", {}).get("message", ""))
+
+
+def image(name):
+    print(api.get(f"{URLS['glance']}/v2/images", params={"name": name}).json()["images"][0]["id"])
+
+
+def delete(name):
+    found = server(name)
+    if found is not None:
+        api.delete(f"{URLS['nova']}/v2.1/servers/{found['id']}")
+
+
+sys.exit(
+    {"identity": identity, "resources": resources, "ready": ready, "state": state, "image": image, "delete": delete}[
+        sys.argv[1]
+    ](*sys.argv[2:])
+)
