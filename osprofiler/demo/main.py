@@ -7,7 +7,6 @@ import argparse
 import functools
 import importlib.util
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from osprofiler.drivers import locate
 
 if TYPE_CHECKING:
     from osprofiler.demo.outcome import Failure
+    from osprofiler.reports.model import Trace
 
 _NEEDED = {"oslo_messaging": "oslo.messaging", "sqlalchemy": "SQLAlchemy"}
 
@@ -117,7 +117,7 @@ def _run(args: argparse.Namespace) -> int:
     became = f"is {said['status']}" if "status" in said else f"was refused: {said['error']}"
     print(f"The server {became}. Trace {said['base_id']}, in {locate.masked(store)}")
     if outcome.is_jaeger(store):
-        failed = _show_jaeger(args.jaeger_ui or outcome.jaeger_ui(store), said["base_id"])
+        failed = _show_jaeger(args.jaeger_ui or outcome.jaeger_ui(store), said["base_id"], args.html)
     else:
         failed = _show_store(store, said["base_id"], args.html)
     return _judge(args.fault, failed, said.get("status"), args.transport_url.startswith("fake:"))
@@ -136,9 +136,8 @@ def _judge(fault: str, failed: list[Failure] | None, status: str | None, in_memo
 
 
 def _show_store(store: str, base_id: str, html_file: str | None) -> list[Failure] | None:
-    """Print the trace as a tree and write its HTML report; the points that failed, None if it cannot be read."""
+    """Show the trace from a record store; the points that failed, None if it cannot be read."""
     from osprofiler.demo import outcome
-    from osprofiler.reports import html, tree
 
     try:
         trace = outcome.read(store, base_id)
@@ -147,11 +146,36 @@ def _show_store(store: str, base_id: str, html_file: str | None) -> list[Failure
         return None
     if not trace.spans:
         raise OSError(f"the trace is not in {locate.masked(store)}")
-    terminal = sys.stdout.isatty()
-    style = tree.Style(width=shutil.get_terminal_size().columns if terminal else None, colour=terminal)
-    for line in tree.lines(trace, style):
+    return _show(trace, html_file)
+
+
+def _show_jaeger(ui: str, base_id: str, html_file: str | None) -> list[Failure] | None:
+    """Show the trace from Jaeger, and where to look at it there; the points that failed, None if it cannot be read."""
+    from osprofiler.demo import outcome
+
+    Progress.say("Jaeger to have the trace")
+    trace = outcome.in_jaeger(ui, base_id)
+    Progress.clear()
+    link = f"{ui}/trace/{base_id.replace('-', '')}"
+    if trace is None:
+        print(f"Jaeger's query service could not be asked; the trace should be at {link}")
+        return None
+    if not trace.spans:
+        raise OSError(f"the trace has not arrived in Jaeger: {link}")
+    failed = _show(trace, html_file)
+    print(f"{len(trace.spans)} spans in Jaeger: {link}")
+    return failed
+
+
+def _show(trace: Trace, html_file: str | None) -> list[Failure]:
+    """Print *trace* as a tree and write its HTML report; the points that failed."""
+    from osprofiler.cmd import output
+    from osprofiler.demo import outcome
+    from osprofiler.reports import html, tree
+
+    for line in tree.lines(trace, output.tree_style()):
         print(line)
-    path = Path(html_file) if html_file else _report_folder() / f"demo-{base_id[:8]}.html"
+    path = Path(html_file) if html_file else _report_folder() / f"demo-{trace.base_id[:8]}.html"
     with path.open("w", encoding="utf-8") as page:
         page.writelines(html.text(trace))
     print(f"HTML report: {path.resolve()}")
@@ -161,22 +185,3 @@ def _show_store(store: str, base_id: str, html_file: str | None) -> list[Failure
 def _report_folder() -> Path:
     """The folder of the embedded store: only its owner reads it."""
     return Path(locate.default_connection_string().removeprefix("sqlite:///")).parent
-
-
-def _show_jaeger(ui: str, base_id: str) -> list[Failure] | None:
-    from osprofiler.demo import outcome
-
-    Progress.say("Jaeger to have the trace")
-    found = outcome.in_jaeger(ui, base_id)
-    Progress.clear()
-    link = f"{ui}/trace/{base_id.replace('-', '')}"
-    if found is None:
-        print(f"Jaeger's query service could not be asked; the trace should be at {link}")
-        return None
-    spans, failed = found
-    if not spans:
-        raise OSError(f"the trace has not arrived in Jaeger: {link}")
-    for one in failed:
-        print(f"  error: {one.service}  {one.operation}  {one.kind}")
-    print(f"{spans} spans in Jaeger: {link}")
-    return failed

@@ -6,10 +6,8 @@ from __future__ import annotations
 import time
 import urllib.parse
 from dataclasses import dataclass
-from typing import Any
 
-import requests
-
+from osprofiler import exc
 from osprofiler.drivers import base
 from osprofiler.reports import model
 
@@ -63,42 +61,21 @@ def jaeger_ui(connection_string: str) -> str:
     return named[0].rstrip("/") if named else f"http://{parts.hostname}:16686"
 
 
-def in_jaeger(ui: str, base_id: str) -> tuple[int, list[Failure]] | None:
-    """How many spans of the trace Jaeger has, once it has them all, and which failed; None if it cannot be asked.
+def in_jaeger(ui: str, base_id: str) -> model.Trace | None:
+    """The trace from Jaeger's query API, once it is all there (without spans if it never comes); None if the API cannot
+    be asked.
 
     UDP says nothing of when a span is there: they are all there when no more have come between two looks.
     """
+    store = f"jaeger://{urllib.parse.urlsplit(ui).hostname}?query={urllib.parse.quote(ui, safe='')}"
     deadline = time.monotonic() + _ARRIVAL_S
     before = -1
-    while time.monotonic() < deadline:
+    while True:
         try:
-            found = _ask(ui, base_id)
-        except (requests.RequestException, ValueError):
+            trace = read(store, base_id)
+        except exc.CommandError:
             return None
-        spans = found.get("spans", [])
-        if spans and len(spans) == before:
-            return len(spans), _failed(found)
-        before = len(spans)
+        if (trace.spans and len(trace.spans) == before) or time.monotonic() > deadline:
+            return trace
+        before = len(trace.spans)
         time.sleep(_LOOK_EVERY_S)
-    return 0, []
-
-
-def _ask(ui: str, base_id: str) -> dict[str, Any]:
-    with requests.Session() as session:
-        session.trust_env = False
-        answer = session.get(f"{ui}/api/traces/{base_id.replace('-', '')}", timeout=5)
-    if answer.status_code == 404:
-        return {}
-    answer.raise_for_status()
-    data = answer.json()["data"]
-    return data[0] if data else {}
-
-
-def _failed(found: dict[str, Any]) -> list[Failure]:
-    failed = []
-    for span in found["spans"]:
-        tags = {tag["key"]: tag["value"] for tag in span["tags"]}
-        if tags.get("error") is True:
-            service = found["processes"][span["processID"]]["serviceName"]
-            failed.append(Failure(service, span["operationName"], str(tags.get("stop.etype", "error"))))
-    return failed
