@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import opentracing
 
+from osprofiler import _guard
+
 if TYPE_CHECKING:
     from osprofiler.opentracing_compat.reporting.base import Reporter
     from osprofiler.opentracing_compat.tracer import Tracer
@@ -83,3 +85,12 @@ def uninstrument(*names: str) -> None:
     from osprofiler.opentracing_compat import instrumentation
 
     instrumentation.uninstrument(*names)
+
+
+def counters() -> dict[str, int]:
+    """What became of this process's spans, and which faults of tracing were swallowed, by name.
+
+    ``queued``; ``delivered`` (acknowledged) or ``sent`` (not); ``dropped.<reason>``; ``malformed`` (received fields);
+    ``fault.<where>``. Up to date after a flush; while spans wait it may lag behind by one delivery.
+    """
+    return dict(_guard.counters)
