@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from osprofiler.cmd import quantities
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -40,3 +42,14 @@ def examples(*commands: str) -> Callable[[F], F]:
         return func
 
     return decorate
+
+
+#: Arguments of several commands.
+USE_JSON = arg("--json", dest="use_json", action="store_true", help="as JSON; times in microseconds")
+ROWS = arg(
+    "--rows",
+    type=quantities.count,
+    default=30,
+    metavar="N",
+    help="how many lines to show of each table, 30 by default (--json has all)",
+)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import sys
@@ -43,6 +44,35 @@ def table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Iterator
             yield border
     if cells:
         yield border
+
+
+def columns(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A table without borders; all columns but the last are numbers or short, and stand to the right."""
+    lines = [list(heads), *(list(row) for row in rows)]
+    last = len(heads) - 1
+    widths = [max(len(line[i]) for line in lines) for i in range(last)]
+    for line in lines:
+        yield "  ".join([*(f"{cell:>{width}}" for cell, width in zip(line, widths, strict=False)), line[last]]) + "\n"
+
+
+def json_list(items: Iterable[Any]) -> Iterator[str]:
+    """A list of objects as JSON, one to a line."""
+    yield "["
+    for i, item in enumerate(items):
+        yield f"{',' if i else ''}\n{json.dumps(item, default=str)}"
+    yield "\n]\n"
+
+
+def left_out(count: int, shown: int, what: str) -> Iterator[str]:
+    """The line below a table that says how much of it was not shown."""
+    if count > shown:
+        more = count - shown
+        yield f"... and {more} {what}{'' if more == 1 else 's'} more\n"
+
+
+def named(operation: str, place: str) -> str:
+    """An operation and whose it is."""
+    return wording.one_line(operation) + (f" [{place}]" if place else "")
 
 
 def tree_style() -> Style:

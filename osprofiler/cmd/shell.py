@@ -7,6 +7,7 @@ Exit status: 0; 1 the operation failed; 2 it was asked for wrongly.
 from __future__ import annotations
 
 import argparse
+import gc
 import inspect
 import logging
 import os
@@ -14,6 +15,7 @@ import sys
 from typing import Any, NoReturn
 
 import osprofiler
+import osprofiler.cmd.patch  # a group of commands is found by being there
 from osprofiler import exc
 from osprofiler.cmd import commands, output
 
@@ -58,7 +60,7 @@ def _add_group(subcommands: Any, group: type[commands.BaseCommand]) -> None:
         if name.startswith("_"):
             continue
         parser = methods.add_parser(
-            name.replace("_", "-"),
+            name.rstrip("_").replace("_", "-"),  # import_ could not be named after its command
             help=_first_line(method),
             description=inspect.getdoc(method),
             epilog=_epilog(getattr(method, "examples", ())),
@@ -97,6 +99,9 @@ def _help_of(parser: argparse.ArgumentParser) -> Any:
 
 def main(args: list[str] | None = None) -> int:
     """Run the command line *args* (``sys.argv`` if None); the exit status."""
+    # A command builds one large trace and ends. To look through that for cycles, again and again, is half the time.
+    collects = gc.isenabled()
+    gc.disable()
     try:
         return OSProfilerShell(sys.argv[1:] if args is None else args).status
     except exc.CommandError as fault:
@@ -110,6 +115,9 @@ def main(args: list[str] | None = None) -> int:
     except Exception as fault:
         LOG.debug("the command failed", exc_info=fault)
         return _failed(output.first_line(fault), 1)
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _failed(said: str, status: int) -> int:

@@ -119,6 +119,8 @@ class Driver:
 
         A driver overrides it where its store can do that at once.
         """
+        if type(self).delete is Driver.delete:
+            self._unsupported()
         old = [
             trace["base_id"]
             for trace in self.list_traces({"base_id", "timestamp"})

@@ -1,2 +1,65 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be made of a stored trace: the model (``model``), and the tree, JSON, HTML and DOT writers of it."""
+"""What can be made of a stored trace, for programs: the model, what explains and compares it, and its written forms.
+
+::
+
+    from osprofiler import reports
+    from osprofiler.drivers.base import get_driver
+
+    trace = reports.from_records(get_driver("sqlite:////var/lib/traces.db").read(base_id))
+    for share in reports.find_critical_path(trace).shares()[:5]:
+        print(share.span.operation, share.self_us)
+
+All of it takes O(n log n) for n spans, and none recurses in the depth of the trace. Only ``correct_clocks`` changes a
+trace; what is written as a report or as records should not have been corrected.
+"""
+
+from osprofiler.reports.comparison import Step, Sums, compare
+from osprofiler.reports.critical_path import CriticalPath, Section, Share
+from osprofiler.reports.critical_path import find as find_critical_path
+from osprofiler.reports.dot import render as render_dot
+from osprofiler.reports.dot import text as dot_text
+from osprofiler.reports.files import load
+from osprofiler.reports.html import text as html_text
+from osprofiler.reports.jaeger_json import text as jaeger_text
+from osprofiler.reports.json_report import from_report
+from osprofiler.reports.json_report import report as to_report
+from osprofiler.reports.json_report import text as report_text
+from osprofiler.reports.model import Link, Log, SpanNode, Trace, from_records
+from osprofiler.reports.self_time import self_us
+from osprofiler.reports.skew import correct as correct_clocks
+from osprofiler.reports.statistics import OperationStats
+from osprofiler.reports.statistics import of as statistics_of
+from osprofiler.reports.to_records import records as records_of
+from osprofiler.reports.tree import Style
+from osprofiler.reports.tree import lines as tree_lines
+
+__all__ = [
+    "Trace",
+    "SpanNode",
+    "Log",
+    "Link",
+    "from_records",
+    "from_report",
+    "load",
+    "correct_clocks",
+    "self_us",
+    "find_critical_path",
+    "CriticalPath",
+    "Section",
+    "Share",
+    "statistics_of",
+    "OperationStats",
+    "compare",
+    "Step",
+    "Sums",
+    "tree_lines",
+    "Style",
+    "to_report",
+    "report_text",
+    "html_text",
+    "dot_text",
+    "render_dot",
+    "jaeger_text",
+    "records_of",
+]

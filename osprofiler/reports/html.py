@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from osprofiler.records import timestamp
-from osprofiler.reports import wording
+from osprofiler.reports import critical_path, wording
 from osprofiler.reports.model import SpanNode, Trace
 
 _PAGE = Path(__file__).parent / "page"
+_SCRIPTS = ("data.js", "path.js", "rows.js", "overview.js", "details.js", "control.js")
 
-# Bits of a row's flags; view.js has the same.
+# Bits of a row's flags; data.js has the same.
 UNFINISHED, DETACHED, PARENT_MISSING, START_LOST = 1, 2, 4, 8
 
 # In JSON's escapes: a backslash, a pair, and half a pair, which is no character and can end a browser.
@@ -38,13 +39,19 @@ def page(trace: Trace) -> str:
 
 def text(trace: Trace) -> Iterator[str]:
     """The page, in pieces."""
-    style, script = (_PAGE / "style.css").read_text("utf-8"), (_PAGE / "view.js").read_text("utf-8")
+    style, script = (_PAGE / "style.css").read_text("utf-8"), _script()
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     head, foot = (_PAGE / "page.html").read_text("utf-8").split("@DATA@")
     title = html.escape(wording.one_line(trace.roots[0].operation if trace.roots else "empty trace"))
     yield head.replace("@SCRIPT_SHA256@", digest).replace("@STYLE@", style).replace("@TITLE@", title)
     yield from _data(trace)
     yield foot.replace("@SCRIPT@", script)
+
+
+def _script() -> str:
+    """The parts of the script as one function, whose names nothing in the browser sees."""
+    parts = "\n".join((_PAGE / name).read_text("utf-8") for name in _SCRIPTS)
+    return f'"use strict";\n(() => {{\n{parts}}})();\n'
 
 
 def _data(trace: Trace) -> Iterator[str]:
@@ -63,6 +70,8 @@ def _data(trace: Trace) -> Iterator[str]:
         "total_us": trace.end_us - trace.start_us,
         "summary": wording.summary(trace),
         "services": list(places),
+        "clocks": wording.clocks(trace),
+        "paths": _paths(trace, position),
     }
     yield f'{{"trace": {_json(common)}, "rows": ['
     for i, (depth, span) in enumerate(rows):
@@ -82,6 +91,22 @@ def _data(trace: Trace) -> Iterator[str]:
     yield "]}"
 
 
+def _paths(trace: Trace, position: dict[str, int]) -> dict[str, list[list[int]]]:
+    """The critical path of the request, and of the whole trace where that is another one; parts by time."""
+    of_request, zero_us = critical_path.find(trace), trace.start_us
+    found = {"request": of_request}
+    if trace.end_us > of_request.to_us:
+        found["whole trace"] = critical_path.find(trace, whole=True)
+    return {
+        name: [
+            [position[part.span.trace_id], part.from_us - zero_us, part.to_us - zero_us, int(part.waiting)]
+            for part in path.sections
+        ]
+        for name, path in found.items()
+        if path.sections
+    }
+
+
 def _flags(span: SpanNode) -> int:
     return (
         UNFINISHED * (not span.finished)
@@ -96,10 +121,13 @@ def _details(span: SpanNode, position: dict[str, int]) -> dict[str, Any]:
     links = [[link.kind, position.get(link.trace_id, -1), link.base_id, link.trace_id] for link in span.links]
     ids = {"trace_id": span.trace_id, "parent_id": span.parent_id, "name": span.name}
     where = {"project": span.project, "service": span.service, "host": span.host, "pid": span.pid}
+    if span.skew_us:
+        where["clock corrected by"] = wording.signed(span.skew_us)
     parts = {
         "span": {**ids, **{key: value for key, value in where.items() if value is not None}},
         "reference": span.reference,
         "links": links,
+        "fates": [f"{count} {fate.replace('_', ' ')}" for fate, count in span.fates.items()],
         "tags": span.tags,
         "logs": [[log.at_us - span.start_us, log.fields] for log in span.logs],
         "start": {key: value for key, value in span.start_info.items() if key != "host"},

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A trace in the shape of 4.4.0's ``trace show --json``: nested dictionaries, milliseconds from the trace's start.
+"""A trace in the shape of 4.4.0's ``trace show --json``, written and read: nested dictionaries, milliseconds from the
+trace's start.
 
 What that shape cannot say stands under further keys of ``info``. In the top one: ``base_id``, ``started_at`` (UTC, as
 in records), ``duration_us``, ``unfinished`` (how many spans). In a span's: ``started_us`` (from the trace's start),
@@ -10,11 +11,14 @@ in records), ``duration_us``, ``unfinished`` (how many spans). In a span's: ``st
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from osprofiler.records import timestamp
+from osprofiler.records import split_name, timestamp
+from osprofiler.reports import model
 from osprofiler.reports.model import SpanNode, Trace
+
+PAYLOAD = "meta.raw_payload."
 
 
 def report(trace: Trace) -> dict[str, Any]:
@@ -49,7 +53,7 @@ def _node(span: SpanNode, zero_us: int) -> dict[str, Any]:
         "project": span.project,
         "service": span.service,
         "host": span.host,
-        **{f"meta.raw_payload.{name}": payload for name, payload in span.payloads.items()},
+        **{f"{PAYLOAD}{name}": payload for name, payload in span.payloads.items()},
         "started": (span.start_us - zero_us) // 1000,
         "finished": (span.end_us - zero_us) // 1000,
     }
@@ -65,7 +69,7 @@ def _node(span: SpanNode, zero_us: int) -> dict[str, Any]:
     return {"info": info, "trace_id": span.trace_id, "parent_id": span.parent_id, "children": []}
 
 
-def text(tree: dict[str, Any]) -> Iterator[str]:
+def text(tree: Mapping[str, Any]) -> Iterator[str]:
     """*tree*, a report, as pieces of JSON text. The json package would recurse, and a trace may be deep."""
     closing = object()
     waiting: list[Any] = [tree]
@@ -90,3 +94,64 @@ def text(tree: dict[str, Any]) -> Iterator[str]:
 
 def _plain(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def from_report(report: Mapping[str, Any]) -> Trace:
+    """The trace in a *report* of 4.4.0's shape, as ``trace show --json`` and a driver's ``get_report`` give it.
+
+    Times are as exact as the report is: microseconds from ours or where it holds whole records, else milliseconds,
+    then counted from the epoch. Raises ValueError if *report* is something else.
+    """
+    top = report.get("info")
+    if not isinstance(top, Mapping) or not isinstance(report.get("children"), list):
+        raise ValueError("not a trace: it has no 'info' and 'children'")
+    trace = Trace(str(top.get("base_id") or ""), report=report)
+    zero_us = model.time_us(top["started_at"]) if "started_at" in top else 0
+    waiting: list[tuple[Any, str]] = [(node, "") for node in reversed(report["children"])]
+    while waiting:
+        node, parent_id = waiting.pop()
+        try:
+            span = _span(node, parent_id, len(trace.spans), zero_us)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            trace.unreadable += 1
+            continue
+        trace.spans[span.trace_id] = span
+        waiting.extend((child, span.trace_id) for child in reversed(node.get("children") or []))
+    # 4.4.0's does not name the trace; its roots do, as their parent.
+    outside = (span.parent_id for span in trace.spans.values() if span.parent_id not in trace.spans)
+    trace.base_id = trace.base_id or next(outside, "")
+    return model.linked(trace)
+
+
+def _span(node: Mapping[str, Any], parent_id: str, position: int, zero_us: int) -> SpanNode:
+    info = node["info"]
+    trace_id = str(node.get("trace_id") or f"#{position}")
+    started_us = zero_us + int(info.get("started") or 0) * 1000
+    finished_us = zero_us + int(info.get("finished") or 0) * 1000
+    # Some stores keep less than the record. What the report says itself, in milliseconds, stands in for the rest.
+    known = {
+        "trace_id": trace_id,
+        "parent_id": node.get("parent_id") or parent_id,
+        "project": info.get("project"),
+        "service": info.get("service"),
+        "host": info.get("host"),
+    }
+    scratch = Trace("")
+    for key, payload in info.items():
+        if key.startswith(PAYLOAD):
+            name = key[len(PAYLOAD) :]
+            at_us = finished_us if split_name(name)[1] == "stop" else started_us
+            record = {"timestamp": timestamp(at_us), **(payload if isinstance(payload, Mapping) else {})}
+            model.take(scratch, {**record, **known, "name": name}, payload)
+    span = scratch.spans.get(trace_id)
+    if span is None:
+        span = SpanNode(trace_id, str(known["parent_id"]), "", start_us=started_us, has_start=True)
+        span.duration_us = max(finished_us - started_us, 0)
+        span.project, span.service, span.host = known["project"], known["service"], known["host"]
+    span.name = str(info.get("name") or span.name)
+    if info.get("exception", "None") != "None":
+        span.error = str(info["exception"])
+    if "started_us" in info:
+        span.start_us = zero_us + int(info["started_us"])
+        span.duration_us = info.get("duration_us")
+    return span

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The trace model: the spans of one trace, linked to a tree, from records or from a report in 4.4.0's shape.
+"""The trace model: the spans of one trace, linked to a tree, from the records that a store holds of it.
 
 Stores are read as they are found: records may be missing, doubled, of an older osprofiler, or nonsense. Whatever the
 records say, the result is a forest that holds every span once. Building takes O(n log n) and never recurses.
@@ -12,12 +12,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from osprofiler.records import RESERVED, microseconds, split_name, timestamp
+from osprofiler.records import RESERVED, microseconds, split_name
 
 CHILD_OF = "child_of"
 FOLLOWS_FROM = "follows_from"
 
-_PAYLOAD = "meta.raw_payload."
+# Tags of branches and joins, as forks write them.
+FORK_TAG, JOIN_TAG = "osprofiler.fork", "osprofiler.join"
+#: What a join says of branches that have not simply ended, as the last part of its tags' names.
+FATES = ("unfinished", "abandoned", "never_entered", "failed", "elsewhere")
 
 
 class Log(NamedTuple):
@@ -58,6 +61,7 @@ class SpanNode:
     logs: list[Log] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
     error: str | None = None  # what kind, None: it did not fail
+    skew_us: int = 0  # what ``skew.correct`` has added to its times
     payloads: dict[str, Any] = field(default_factory=dict)  # record name to the record as the store gave it
     children: list[SpanNode] = field(default_factory=list)  # by start
 
@@ -75,6 +79,24 @@ class SpanNode:
         """Whether the parent did not wait for it."""
         return self.reference == FOLLOWS_FROM
 
+    @property
+    def fork(self) -> str | None:
+        """The fork whose branch this is."""
+        name = self.tags.get(FORK_TAG)
+        return None if name is None else str(name)
+
+    @property
+    def joined_forks(self) -> str | None:
+        """If this is a join, the names of the forks whose branches come together here."""
+        names = self.tags.get(JOIN_TAG)
+        return None if names is None else str(names)
+
+    @property
+    def fates(self) -> dict[str, int]:
+        """How many branches of this join were still running, abandoned, ...: see ``FATES``; those that are not zero."""
+        found = {fate: self.tags.get(f"{JOIN_TAG}.{fate}") for fate in FATES}
+        return {fate: count for fate, count in found.items() if isinstance(count, int) and count}
+
 
 @dataclass(slots=True, eq=False)
 class Trace:
@@ -86,6 +108,8 @@ class Trace:
     start_us: int = 0  # when the first span started, since the epoch
     end_us: int = 0  # when the last thing known happened
     unreadable: int = 0  # records that were no records
+    report: Mapping[str, Any] | None = None  # in 4.4.0's shape, if that is what it was made of
+    skews: dict[str, int] = field(default_factory=dict)  # host to what its clock has been corrected by, microseconds
 
     def walk(self) -> Iterator[tuple[int, SpanNode]]:
         """Every span with its depth, each before its children: the order of a tree on a page."""
@@ -124,13 +148,14 @@ def from_records(records: Iterable[dict[str, Any]], payloads: Sequence[Any] | No
     trace = Trace("")
     for position, record in enumerate(records):
         try:
-            _take(trace, record, record if payloads is None else payloads[position])
+            take(trace, record, record if payloads is None else payloads[position])
         except (KeyError, TypeError, ValueError, AttributeError):
             trace.unreadable += 1
     return linked(trace)
 
 
-def _take(trace: Trace, record: dict[str, Any], payload: Any) -> None:
+def take(trace: Trace, record: dict[str, Any], payload: Any) -> None:
+    """Add one record to its span in *trace*. Raises KeyError, TypeError, ValueError or AttributeError if it is none."""
     at_us = time_us(record["timestamp"])
     full_name, trace_id = str(record["name"]), str(record["trace_id"])
     name, phase = split_name(full_name)
@@ -209,61 +234,3 @@ def _rooted(trace: Trace) -> set[str]:
             cuts.add(min(loop, key=lambda member: trace.spans[member].start_us))
         safe.update(path)
     return cuts
-
-
-def from_report(report: Mapping[str, Any]) -> Trace:
-    """The trace in a *report* of 4.4.0's shape, as ``trace show --json`` and a driver's ``get_report`` give it.
-
-    Times are as exact as the report is: microseconds from ours or where it holds whole records, else milliseconds,
-    then counted from the epoch. Raises ValueError if *report* is something else.
-    """
-    top = report.get("info")
-    if not isinstance(top, Mapping) or not isinstance(report.get("children"), list):
-        raise ValueError("not a trace: it has no 'info' and 'children'")
-    trace = Trace(str(top.get("base_id") or ""))
-    zero_us = time_us(top["started_at"]) if "started_at" in top else 0
-    waiting: list[tuple[Any, str]] = [(node, "") for node in reversed(report["children"])]
-    while waiting:
-        node, parent_id = waiting.pop()
-        try:
-            span = _span(node, parent_id, len(trace.spans), zero_us)
-        except (KeyError, TypeError, ValueError, AttributeError):
-            trace.unreadable += 1
-            continue
-        trace.spans[span.trace_id] = span
-        waiting.extend((child, span.trace_id) for child in reversed(node.get("children") or []))
-    return linked(trace)
-
-
-def _span(node: Mapping[str, Any], parent_id: str, position: int, zero_us: int) -> SpanNode:
-    info = node["info"]
-    trace_id = str(node.get("trace_id") or f"#{position}")
-    started_us = zero_us + int(info.get("started") or 0) * 1000
-    finished_us = zero_us + int(info.get("finished") or 0) * 1000
-    # Some stores keep less than the record. What the report says itself, in milliseconds, stands in for the rest.
-    known = {
-        "trace_id": trace_id,
-        "parent_id": node.get("parent_id") or parent_id,
-        "project": info.get("project"),
-        "service": info.get("service"),
-        "host": info.get("host"),
-    }
-    scratch = Trace("")
-    for key, payload in info.items():
-        if key.startswith(_PAYLOAD):
-            name = key[len(_PAYLOAD) :]
-            at_us = finished_us if split_name(name)[1] == "stop" else started_us
-            record = {"timestamp": timestamp(at_us), **(payload if isinstance(payload, Mapping) else {})}
-            _take(scratch, {**record, **known, "name": name}, payload)
-    span = scratch.spans.get(trace_id)
-    if span is None:
-        span = SpanNode(trace_id, str(known["parent_id"]), "", start_us=started_us, has_start=True)
-        span.duration_us = max(finished_us - started_us, 0)
-        span.project, span.service, span.host = known["project"], known["service"], known["host"]
-    span.name = str(info.get("name") or span.name)
-    if info.get("exception", "None") != "None":
-        span.error = str(info["exception"])
-    if "started_us" in info:
-        span.start_us = zero_us + int(info["started_us"])
-        span.duration_us = info.get("duration_us")
-    return span

@@ -53,6 +53,9 @@ def lines(trace: Trace, style: Style) -> Iterator[str]:
     """The lines of the tree, without line ends."""
     pen = _Pen(trace, style)
     yield pen.heading()
+    clocks = wording.clocks(trace)
+    if clocks:
+        yield clocks
     yield ""
     if style.width is None:
         column = min(max((pen.length(*row) for row in pen.rows()), default=0), _UNCUT_COLUMN)

@@ -75,7 +75,21 @@ def marks(span: SpanNode) -> list[str]:
         found.append("follows from")
     if span.links:
         found.append(f"joins {len(span.links)}")
+    found.extend(f"{count} {fate.replace('_', ' ')}" for fate, count in span.fates.items())
     return found
+
+
+def signed(us: int) -> str:
+    """A change in microseconds, with its sign: ``+1.25 ms``."""
+    return f"{'-' if us < 0 else '+'}{duration(abs(us))}"
+
+
+def clocks(trace: Trace) -> str:
+    """By how much the clocks of hosts have been corrected, in one line; "" if none had to be."""
+    if not trace.skews:
+        return ""
+    hosts = ", ".join(f"{one_line(host)} {signed(us)}" for host, us in sorted(trace.skews.items()))
+    return f"clocks disagree; corrected here: {hosts}"
 
 
 def place(span: SpanNode) -> str:

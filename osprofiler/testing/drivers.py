@@ -223,6 +223,18 @@ class DriverKit:
         assert len(driver.read(OTHER)) == 4
         assert driver.delete(TRACE) == 0
 
+    def test_old_traces_are_purged_or_purging_is_refused(self, driver: Driver) -> None:
+        driver.write(two_spans())
+        driver.write([record(1, "start", 5_000_000, OTHER), record(1, "stop", 5_000_009, OTHER)])
+        if not self.deletes:
+            with pytest.raises(NotImplementedError):
+                driver.purge(T0_US + 1)
+            return
+        assert driver.purge(T0_US) == 0
+        assert driver.purge(T0_US + 1) == 1  # by when a trace began, though it ended later
+        assert driver.read(TRACE) == []
+        assert len(driver.read(OTHER)) == 2
+
     def test_ten_thousand_spans(self, driver: Driver) -> None:
         for begin in range(1, 10_001, 500):
             batch = [record(i, phase, i + late) for i in range(begin, begin + 500) for phase, late in _PHASES]

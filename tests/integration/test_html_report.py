@@ -1,58 +1,112 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The HTML report in a real browser: it draws itself, only what is in sight, and text from a trace stays text."""
+"""The HTML report in a real browser: what it shows and does, and what text from a trace cannot make it do.
 
+``OSPROFILER_SCREENSHOTS=doc/source/images`` keeps the pictures that the documentation shows.
+"""
+
+import itertools
+import os
 import re
 import shutil
-import subprocess
-from collections.abc import Callable
-from html import unescape
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from osprofiler.reports import html, model
+from osprofiler.reports import html, model, skew
 from osprofiler.testing.drivers import record
 from tests.conftest import missing
+from tests.unit.reports_kit import Made, made, records
 from tests.unit.test_reports_views import HOSTILE_NAMES, hostile, troubled
 
-# As root in a container, and without the browser's own traffic.
-OPTIONS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --hide-scrollbars --window-size=1400,900 --enable-logging=stderr"
-)
+Page = Any
+Opened = Callable[[model.Trace], Page]
 
-Drawn = Callable[[model.Trace], tuple[str, list[str]]]
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        missing("no Chromium: install Debian's chromium")
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        yield running
+        running.close()
 
 
 @pytest.fixture
-def drawn(tmp_path: Path) -> Drawn:
-    """Gives the document as the browser has it after the script has run, and what the page said on its console."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if browser is None:
-        missing("no Chromium: install Debian's chromium")
+def opened(browser: Any, tmp_path: Path) -> Iterator[Opened]:
+    """Gives the page of a trace. At the end nothing may have left any page, and none may have complained."""
+    context = browser.new_context(viewport={"width": 1400, "height": 900}, color_scheme="light")
+    asked, said = [], []
+    context.on("request", lambda request: asked.append(request.url))
 
-    def draw(trace: model.Trace) -> tuple[str, list[str]]:
+    def open_(trace: model.Trace) -> Page:
         file = tmp_path / "report.html"
         file.write_text(html.page(trace), "utf-8")
-        command = [browser, *OPTIONS.split(), f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", file.as_uri()]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-        return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+        page = context.new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda fault: said.append(str(fault)))
+        page.on("dialog", lambda dialog: said.append(dialog.message))
+        page.goto(file.as_uri())
+        return page
 
-    return draw
+    yield open_
+    context.close()
+    assert said == []
+    assert [url for url in asked if not url.startswith(("file://", "data:"))] == []
 
 
-def rows(document: str) -> list[str]:
-    sheet = document[document.index('id="rows"') : document.index("<aside")]
-    return re.findall(r'<div class="row.*?(?=<div class="row|$)', sheet, re.S)
+def rows(page: Page) -> list[dict[str, Any]]:
+    """What the rows in the page show, from the top."""
+    found: list[dict[str, Any]] = page.eval_on_selector_all(
+        ".row",
+        """found => found.sort((a, b) => parseFloat(a.style.top) - parseFloat(b.style.top)).map(row => ({
+            name: row.querySelector(".op").textContent,
+            marks: [...row.querySelectorAll(".mark")].map(mark => mark.textContent),
+            took: row.querySelector(".took")?.textContent,
+            chosen: row.classList.contains("chosen"), hit: row.classList.contains("hit"),
+            path: row.querySelector(".path path:not(.waiting)")?.getAttribute("d") || "",
+            waiting: row.querySelector(".path .waiting") !== null,
+        }))""",
+    )
+    return found
 
 
-def test_every_span_is_drawn_with_what_matters(drawn: Drawn) -> None:
-    document, console = drawn(troubled())
-    found = rows(document)
-    assert console == []
-    assert len(found) == 6
-    marks = [re.findall(r'class="mark \w+">([^<]*)<', row) for row in found]
-    assert marks == [
+def names(page: Page) -> list[str]:
+    return [row["name"] for row in rows(page)]
+
+
+def chosen(page: Page) -> list[str]:
+    return [row["name"] for row in rows(page) if row["chosen"]]
+
+
+def boot() -> model.Trace:
+    """A request, work on two branches that are joined, and a cast that outlives it."""
+    return made(
+        Made("wsgi POST", None, 0, 100_000, info={"request": {"path": "/servers"}}),
+        Made("db SELECT", "wsgi POST", 5_000, 12_000, info={"db": {"statement": "SELECT * FROM flavors"}}),
+        Made("ask compute-1", "wsgi POST", 15_000, 40_000),
+        Made("ask compute-2", "wsgi POST", 15_500, 80_000),
+        Made("rpc free_mb", "ask compute-2", 20_000, 78_000),
+        Made("join", "wsgi POST", 81_000, 81_010, joins=["ask compute-1", "ask compute-2"]),
+        Made("rpc build", "wsgi POST", 90_000, 92_000),
+        Made("rpc build on compute", "rpc build", 130_000, 400_000, follows=True),
+        Made("spawn", "rpc build on compute", 150_000, 390_000),
+    )
+
+
+def wide(count: int) -> model.Trace:
+    spans = [record(1, "start", 0), *(record(i, "start", i, parent=i // 9 + 1) for i in range(2, count + 1))]
+    return model.from_records(spans + [record(i, "stop", 2 * count, parent=i // 9 + 1) for i in range(2, count + 1)])
+
+
+def test_every_span_is_drawn_with_what_matters(opened: Opened) -> None:
+    page = opened(troubled())
+    found = rows(page)
+    assert [row["marks"] for row in found] == [
         [],
         ["ValueError"],
         ["unfinished", "follows from"],
@@ -60,31 +114,310 @@ def test_every_span_is_drawn_with_what_matters(drawn: Drawn) -> None:
         ["start lost"],
         ["parent missing"],
     ]
-    assert [re.findall(r'class="took[^"]*"[^>]*>([^<]*)<', row) for row in found] == [
-        ["1.00 ms"],
-        ["400 µs"],
-        ["unfinished"],
-        ["200 µs"],
-        ["0 µs"],
-        ["10 µs"],
+    assert [row["took"] for row in found] == ["1.00 ms", "400 µs", "unfinished", "200 µs", "0 µs", "10 µs"]
+    assert "6 spans, 1 error, 1 unfinished" in page.text_content("#facts")
+
+
+def test_hostile_names_are_shown_as_text(opened: Opened) -> None:
+    page = opened(hostile())
+    assert page.title() != "owned"
+    assert page.locator("main img, aside img, main script, aside script").count() == 0
+    assert names(page) == [name.replace("\ud800", "\ufffd") for name in HOSTILE_NAMES]
+    for _ in HOSTILE_NAMES:
+        page.keyboard.press("j")
+        page.keyboard.press("Enter")
+        assert page.locator("aside img, aside script").count() == 0
+    page.fill("#search", "<img")
+    assert page.text_content("#found") == "1 found"
+
+
+def test_search_finds_what_any_part_of_a_span_says(opened: Opened) -> None:
+    page = opened(boot())
+    page.keyboard.press("/")
+    page.keyboard.type("FLAVORS")
+    assert page.text_content("#found") == "1 found"
+    assert [row["name"] for row in rows(page) if row["hit"]] == ["db SELECT"]
+    page.keyboard.press("Enter")
+    assert chosen(page) == ["db SELECT"]
+    page.fill("#search", "rpc")
+    assert page.text_content("#found") == "3 found"
+    page.keyboard.press("Escape")
+    seen = []
+    for _ in range(4):
+        page.keyboard.press("n")
+        seen += chosen(page)
+    assert seen == ["rpc free_mb", "rpc build", "rpc build on compute", "rpc free_mb"]
+    page.keyboard.press("N")
+    assert chosen(page) == ["rpc build on compute"]
+
+
+def test_a_hit_in_a_collapsed_part_is_brought_to_light(opened: Opened) -> None:
+    page = opened(boot())
+    page.click("#fold")
+    assert "spawn" not in names(page)
+    page.fill("#search", "spawn")
+    page.keyboard.press("Enter")
+    assert chosen(page) == ["spawn"]
+
+
+def test_collapse_and_expand(opened: Opened) -> None:
+    page = opened(boot())
+    assert len(rows(page)) == 9
+    page.locator(".row", has_text="rpc build on compute").locator(".twist").click()
+    assert "spawn" not in names(page)
+    assert len(rows(page)) == 8
+    page.click("#fold")
+    assert names(page) == ["wsgi POST", "db SELECT", "ask compute-1", "ask compute-2", "join", "rpc build"]
+    page.click("#expand")
+    assert len(rows(page)) == 9
+
+
+def test_the_keyboard_is_enough(opened: Opened) -> None:
+    page = opened(boot())
+    page.keyboard.press("j")
+    assert chosen(page) == ["wsgi POST"]
+    for key in "ArrowDown", "ArrowDown", "ArrowDown", "k", "ArrowDown", "ArrowRight":
+        page.keyboard.press(key)
+    assert chosen(page) == ["rpc free_mb"]
+    page.keyboard.press("ArrowLeft")
+    assert chosen(page) == ["ask compute-2"]
+    page.keyboard.press("ArrowLeft")
+    assert "rpc free_mb" not in names(page)
+    page.keyboard.press("ArrowRight")
+    assert "rpc free_mb" in names(page)
+    page.keyboard.press("End")
+    assert chosen(page) == ["spawn"]
+    page.keyboard.press("Home")
+    assert chosen(page) == ["wsgi POST"]
+    page.keyboard.press("Enter")
+    assert page.is_visible("#details")
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#details")
+    page.keyboard.press("?")
+    assert page.is_visible("#help")
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#help")
+
+
+def test_assistive_software_is_told_of_the_tree(opened: Opened) -> None:
+    page = opened(boot())
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    tree = page.locator("[role=tree]")
+    current = page.locator(f"#{tree.get_attribute('aria-activedescendant')}")
+    assert (current.get_attribute("aria-level"), current.get_attribute("aria-selected")) == ("2", "true")
+    assert page.locator("[role=treeitem][aria-expanded=true]").count() == 4
+    unnamed = page.eval_on_selector_all(
+        "button, input", "all => all.filter(each => !(each.textContent || each.getAttribute('aria-label'))).length"
+    )
+    assert unnamed == 0
+
+
+def ticks(page: Page) -> list[str]:
+    found: list[str] = page.locator("#ticks span").all_text_contents()
+    return found
+
+
+def test_zoom(opened: Opened) -> None:
+    page = opened(boot())
+    assert ticks(page) == ["0 µs", "80.00 ms", "160.00 ms", "240.00 ms", "320.00 ms"]
+    box = page.locator("#overview").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + 20, steps=3)
+    page.mouse.up()
+    assert ticks(page)[0] == "200.00 ms"
+    page.keyboard.press("0")
+    assert ticks(page)[0] == "0 µs"
+    page.keyboard.press("+")
+    assert ticks(page)[0] == "100.00 ms"
+    page.keyboard.press("-")
+    assert ticks(page)[0] == "0 µs"
+    page.keyboard.press("j")
+    page.keyboard.press("z")  # the request alone
+    assert ticks(page) == ["0 µs", "20.00 ms", "40.00 ms", "60.00 ms", "80.00 ms"]
+    assert [row["took"] for row in rows(page)][-1] is None  # out of sight
+
+
+def test_the_critical_path_is_marked(opened: Opened) -> None:
+    page = opened(boot())
+    assert page.text_content("#path") == "Critical path: request"
+    marked = {row["name"] for row in rows(page) if row["path"]}
+    assert marked == {"wsgi POST", "db SELECT", "ask compute-2", "rpc free_mb", "join", "rpc build"}
+    root = rows(page)[0]["path"]
+    assert root.count("M") >= 4  # before, between and after what it waited for
+    page.keyboard.press("p")
+    page.keyboard.press("p")
+    assert chosen(page) == ["db SELECT"]
+    page.keyboard.press("Enter")
+    assert "7.00 ms on the critical path" in page.text_content("#details")
+    page.keyboard.press("c")
+    assert page.text_content("#path") == "Critical path: whole trace"
+    found = {row["name"]: row for row in rows(page)}
+    assert found["spawn"]["path"]
+    assert found["rpc build on compute"]["waiting"]
+    page.click("#path")
+    assert page.text_content("#path") == "Critical path: off"
+    assert page.locator(".path").count() == 0
+
+
+def test_many_parts_of_the_path_in_one_row_are_one_element(opened: Opened) -> None:
+    spans = [Made("all", None, 0, 60_000)]
+    spans += [Made(f"call {i}", "all", 3 * i + 1, 3 * i + 3) for i in range(19_000)]
+    page = opened(made(*spans))
+    assert page.locator("#row0 .path path").count() == 1
+    assert len(rows(page)[0]["path"]) < 20_000
+
+
+def test_references_lead_to_their_spans(opened: Opened) -> None:
+    page = opened(boot())
+    page.click("#fold")
+    page.locator(".row", has_text="join").first.click()
+    links = page.locator("#details a")
+    assert links.all_text_contents() == ["wsgi POST /servers", "ask compute-1 ", "ask compute-2 "]
+    links.nth(2).focus()
+    page.keyboard.press("Enter")
+    assert chosen(page) == ["ask compute-2"]
+    assert page.text_content("#details h2").strip() == "ask compute-2"
+    opened_troubled = opened(troubled())
+    opened_troubled.locator(".row", has_text="parent missing").click()
+    assert "(not in this trace)" in opened_troubled.text_content("#details")
+
+
+def test_errors_can_be_gone_through(opened: Opened) -> None:
+    page = opened(troubled())
+    page.keyboard.press("e")
+    assert [row["marks"] for row in rows(page) if row["chosen"]] == [["ValueError"]]
+    page.click("#errors")
+    assert [row["marks"] for row in rows(page) if row["chosen"]] == [["unfinished", "follows from"]]
+
+
+def test_corrected_clocks_are_told(opened: Opened) -> None:
+    late = [Made("a", None, 0, 1_000, host="api"), Made("b", "a", -5_000, -4_400, host="compute")]
+    page = opened(skew.correct(made(*late)))
+    assert "corrected here: compute +5.20 ms" in page.text_content("#facts")
+    page.keyboard.press("End")
+    page.keyboard.press("Enter")
+    assert "clock corrected by" in page.text_content("#details")
+
+
+def background(page: Page) -> str:
+    return str(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+
+
+def test_the_rows_reach_the_lower_edge(opened: Opened) -> None:
+    page = opened(wide(300))
+    lower = page.evaluate("document.getElementById('scroll').getBoundingClientRect().bottom")
+    assert abs(lower - 900) < 1
+
+
+def test_light_and_dark(opened: Opened) -> None:
+    page = opened(boot())
+    light = background(page)
+    page.emulate_media(color_scheme="dark")
+    dark = background(page)
+    assert light == "rgb(255, 255, 255)" != dark
+    page.keyboard.press("t")
+    assert background(page) == light
+    page.click("#theme")
+    assert background(page) == dark
+
+
+def test_it_is_printed_whole_and_legibly(opened: Opened, tmp_path: Path) -> None:
+    page = opened(wide(300))
+    page.emulate_media(color_scheme="dark")
+    file = tmp_path / "printed.pdf"
+    page.pdf(path=str(file), print_background=True, prefer_css_page_size=True)
+    assert len(re.findall(rb"/Type\s*/Page\b", file.read_bytes())) >= 300 * 20 / 700
+    page.emulate_media(media="print", color_scheme="dark")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert background(page) == "rgb(255, 255, 255)"
+    assert page.locator(".row").count() == 300
+    assert not page.is_visible(".tools")
+    tops = page.eval_on_selector_all(".row", "all => all.map(row => row.getBoundingClientRect().top)")
+    assert all(b - a >= 19 for a, b in itertools.pairwise(tops))  # none above another
+    page.emulate_media(media="screen")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator(".row").count() < 100
+
+
+def test_of_fifty_thousand_spans_only_those_in_sight_are_in_the_page(opened: Opened) -> None:
+    page = opened(wide(50_000))
+    most = 0
+    for at in 0.0, 0.13, 0.5, 0.77, 1.0:
+        page.evaluate(
+            "at => { const all = document.getElementById('scroll'); all.scrollTop = at * all.scrollHeight; }", at
+        )
+        page.wait_for_function(
+            """() => { const all = document.getElementById("scroll").getBoundingClientRect();
+            return [5, all.height - 5].every(y => document.elementFromPoint(700, all.top + y)?.closest(".row")); }"""
+        )
+        most = max(most, page.evaluate("document.querySelectorAll('body *').length"))
+        assert 20 < page.locator(".row").count() < 60
+    assert most < 700
+    page.keyboard.press("End")
+    assert page.locator(".row.chosen").count() == 1
+    page.fill("#search", "neutron")
+    assert page.text_content("#found") == "50000 found"
+
+
+def test_a_deep_trace_opens(opened: Opened) -> None:
+    count = 10_000
+    chain = [Made("0", None, 0, 4 * count)] + [Made(str(i), str(i - 1), i, 4 * count - i) for i in range(1, count)]
+    page = opened(made(*chain))
+    page.keyboard.press("End")
+    assert chosen(page) == ["9999"]
+    page.click("#fold")
+    page.fill("#search", "9999")
+    page.keyboard.press("Enter")
+    assert "9999" in chosen(page)
+
+
+def test_an_empty_trace_is_a_page(opened: Opened) -> None:
+    page = opened(model.Trace("x"))
+    assert page.text_content("h1") == "Empty trace"
+    for key in "j", "e", "p", "c", "Enter", "End", "z":
+        page.keyboard.press(key)
+
+
+def pictured() -> model.Trace:
+    services = {"wsgi POST": "nova-api", "db SELECT": "nova-api", "rpc build": "nova-api", "join": "nova-api"}
+    spans = [
+        Made("wsgi POST", None, 0, 100_000, info={"request": {"path": "/v2.1/servers", "method": "POST"}}),
+        Made("db SELECT", "wsgi POST", 5_000, 12_000, info={"db": {"statement": "SELECT * FROM flavors WHERE id = ?"}}),
+        Made("scheduler.ask", "wsgi POST", 15_000, 40_000),
+        Made("rpc free_mb", "scheduler.ask", 18_000, 38_000),
+        Made("scheduler.ask ", "wsgi POST", 15_500, 80_000),
+        Made("rpc free_mb ", "scheduler.ask ", 20_000, 78_000),
+        Made("join", "wsgi POST", 81_000, 81_010, joins=["scheduler.ask", "scheduler.ask "]),
+        Made("rpc build", "wsgi POST", 90_000, 92_000),
+        Made("rpc build ", "rpc build", 110_000, 400_000, follows=True),
+        Made("http GET", "rpc build ", 120_000, 190_000, info={"request": {"path": "/v2/images/debian-12"}}),
+        Made("wsgi GET", "http GET", 128_000, 186_000, info={"request": {"path": "/v2/images/debian-12/file"}}),
+        Made("compute.spawn", "rpc build ", 200_000, 380_000),
+        Made("compute.define", "compute.spawn", 205_000, 260_000),
+        Made("compute.power_on", "compute.spawn", 262_000, 372_000),
+        Made(
+            "db UPDATE", "rpc build ", 385_000, 396_000, info={"db": {"statement": "UPDATE instances SET vm_state=?"}}
+        ),
     ]
-    assert "6 spans, 1 error, 1 unfinished" in document
+    found = records(*spans)
+    other = {"wsgi GET": "glance-api"}
+    for each in found:
+        operation = spans[int(each["trace_id"][-12:], 16) - 1].name
+        each["service"] = other.get(operation) or services.get(operation.strip()) or "nova-compute"
+        if operation == "db UPDATE" and each["name"].endswith("-stop"):
+            each["info"]["etype"] = "DBDeadlock"
+    return model.from_records(found)
 
 
-def test_hostile_names_are_shown_as_text(drawn: Drawn) -> None:
-    document, console = drawn(hostile())
-    assert console == []
-    assert "<title>owned" not in document
-    outside = re.sub(r"<script.*?</script>", "", document, flags=re.S)
-    assert "<img" not in outside
-    shown = [unescape(name) for name in re.findall(r'<span class="op">(.*?)</span>', outside, re.S)]
-    assert shown == [name.replace("\ud800", "\ufffd").replace("\r", "\n") for name in HOSTILE_NAMES]
-
-
-def test_of_fifty_thousand_spans_only_those_in_sight_are_in_the_page(drawn: Drawn) -> None:
-    records = [record(1, "start", 0), *(record(i, "start", i, parent=i // 9 + 1) for i in range(2, 50_001))]
-    document, console = drawn(model.from_records(records))
-    assert console == []
-    assert 20 < len(rows(document)) < 60
-    assert len(re.findall(r"<[a-z]", re.sub(r"<script.*?</script>", "", document, flags=re.S))) < 600
-    assert re.search(r'id="rows" style="height: (1300000|1\.3e\+06)px', document)
+def test_the_pictures_of_the_documentation(opened: Opened, tmp_path: Path) -> None:
+    folder = Path(os.environ.get("OSPROFILER_SCREENSHOTS") or tmp_path)
+    page = opened(pictured())
+    page.set_viewport_size({"width": 1280, "height": 720})
+    page.keyboard.press("c")
+    page.screenshot(path=str(folder / "report-light.png"))
+    page.emulate_media(color_scheme="dark")
+    page.locator(".row", has_text="join").first.click()
+    page.screenshot(path=str(folder / "report-dark.png"))
+    assert (folder / "report-light.png").read_bytes() != (folder / "report-dark.png").read_bytes()

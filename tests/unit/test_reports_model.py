@@ -95,7 +95,7 @@ def test_every_span_is_in_the_tree_once(parents: list[tuple[int, int, int]]) -> 
     walked = [span.trace_id for _, span in trace.walk()]
     assert sorted(walked) == sorted(point(i) for i in range(1, len(parents) + 1))
     report = json_report.report(trace)
-    assert json_report.report(model.from_report(report)) == report
+    assert json_report.report(json_report.from_report(report)) == report
     assert json.loads("".join(json_report.text(report))) == report
 
 
@@ -109,7 +109,7 @@ def test_a_deep_trace_survives_every_way_through() -> None:
     trace = model.from_records(chain(10_000))
     assert max(depth for depth, _ in trace.walk()) == 9_999
     text = "".join(json_report.text(json_report.report(trace)))
-    again = model.from_report(deep_json.loads(text))
+    again = json_report.from_report(deep_json.loads(text))
     assert [(span.trace_id, span.duration_us) for _, span in again.walk()] == [
         (span.trace_id, span.duration_us) for _, span in trace.walk()
     ]
@@ -150,7 +150,7 @@ def test_a_report_of_stock_without_whole_records() -> None:
     info = {"name": "db", "project": "p", "service": "s", "host": "h", "started": 3, "finished": 8, "exception": "None"}
     node = {"info": {**info, **payloads}, "trace_id": "t", "parent_id": TRACE, "children": []}
     report = {"info": {"name": "total", "started": 0, "finished": 8}, "children": [node], "stats": {}}
-    (span,) = model.from_report(report).roots
+    (span,) = json_report.from_report(report).roots
     assert (span.name, span.start_us, span.duration_us, span.host) == ("db", 3_000, 5_000, "h")
     assert span.start_info == {"db": {"statement": "x"}}
 
@@ -158,7 +158,7 @@ def test_a_report_of_stock_without_whole_records() -> None:
 @pytest.mark.parametrize("bad", [{}, {"info": {}}, {"info": {}, "children": {}}, {"info": [], "children": []}])
 def test_what_is_no_report_is_refused(bad: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="not a trace"):
-        model.from_report(bad)
+        json_report.from_report(bad)
 
 
 def test_the_json_is_in_the_shape_of_4_4_0() -> None:

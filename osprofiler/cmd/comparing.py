@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command that compares two traces: diff."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Iterator
+
+from osprofiler.cmd import cliutils, output, quantities, sources
+from osprofiler.cmd.progress import Progress
+from osprofiler.cmd.showing import TRACE_HELP
+from osprofiler.reports import comparison, skew, wording
+from osprofiler.reports.model import Trace
+
+
+class ComparingCommands:
+    """Part of the group ``trace``."""
+
+    @cliutils.examples(
+        "osprofiler trace diff BEFORE_ID AFTER_ID",
+        "osprofiler trace diff good.json 6b1f7f9e-4a36-4a53-9c0f-1f6a2f6f0c11 --min-change 1ms",
+    )
+    @cliutils.arg("before", help=TRACE_HELP)
+    @cliutils.arg("after", help="the trace to compare it with, given in the same ways")
+    @sources.store
+    @cliutils.arg(
+        "--min-change",
+        dest="min_change_us",
+        type=quantities.length_us,
+        default=0,
+        metavar="LENGTH",
+        help="leave out steps whose own time changed by less: 1ms",
+    )
+    @cliutils.ROWS
+    @cliutils.USE_JSON
+    def diff(self, args: argparse.Namespace) -> None:
+        """Compare two traces: what got slower or faster, what appeared, what vanished."""
+        before = skew.correct(sources.trace(args, args.before))
+        after = skew.correct(sources.trace(args, args.after))
+        with Progress("comparing"):
+            steps = [
+                step
+                for step in comparison.compare(before, after)
+                if step.kind in ("appeared", "vanished") or abs(step.self_change_us) >= args.min_change_us
+            ]
+        output.write(_diff_json(before, after, steps) if args.use_json else _diff_lines(before, after, steps, args))
+
+
+_KINDS = ("appeared", "vanished", "slower", "faster")
+
+
+def _diff_lines(before: Trace, after: Trace, steps: list[comparison.Step], args: argparse.Namespace) -> Iterator[str]:
+    lengths = [trace.end_us - trace.start_us for trace in (before, after)]
+    for name, trace, length_us in zip(("before", "after "), (before, after), lengths, strict=True):
+        yield f"{name}  {wording.one_line(trace.base_id)}  {wording.duration(length_us)}  {wording.summary(trace)}\n"
+    yield f"change  {wording.signed(lengths[1] - lengths[0])}\n"
+    found = sorted((step for step in steps if step.kind != "same"), key=lambda step: -abs(step.self_change_us))
+    failing = [step for step in steps if step.failure_change and step.kind == "same"]
+    if not found and not failing:
+        yield "\nThe two do the same in the same time.\n"
+    for kind in _KINDS:
+        of_kind = [step for step in found if step.kind == kind]
+        if of_kind:
+            yield f"\n{kind}\n"
+            yield from output.columns(_DIFF_COLUMNS, [_diff_row(step) for step in of_kind[: args.rows]])
+            yield from output.left_out(len(of_kind), args.rows, "step")
+    if failing:
+        yield "\nas fast, but failing otherwise\n"
+        yield from output.columns(_DIFF_COLUMNS, [_diff_row(step) for step in failing[: args.rows]])
+        yield from output.left_out(len(failing), args.rows, "step")
+
+
+_DIFF_COLUMNS = ("self", "total", "spans", "failed", "step")
+
+
+def _diff_row(step: comparison.Step) -> tuple[str, ...]:
+    count = f"{step.before.count} -> {step.after.count}" if step.before.count != step.after.count else ""
+    above = next((upper for upper in step.path() if upper is not step), None)
+    under = f" under {wording.one_line(above.operation)}" if above is not None else ""
+    return (
+        wording.signed(step.self_change_us),
+        wording.signed(step.total_change_us),
+        count or str(step.after.count),
+        f"{step.failure_change:+d}" if step.failure_change else "",
+        output.named(step.operation, step.place) + under,
+    )
+
+
+def _diff_json(before: Trace, after: Trace, steps: list[comparison.Step]) -> Iterator[str]:
+    ids = {"before": before.base_id, "after": after.base_id}
+    yield f'{json.dumps(ids)[:-1]}, "steps": '
+    numbers = {id(step): i for i, step in enumerate(steps)}
+    rows = (
+        {
+            "kind": step.kind,
+            "service": step.place,
+            "operation": step.operation,
+            "above": numbers.get(id(step.above)),
+            "before": dataclasses.asdict(step.before),
+            "after": dataclasses.asdict(step.after),
+        }
+        for step in steps
+    )
+    yield "".join(output.json_list(rows)).rstrip()
+    yield "}\n"

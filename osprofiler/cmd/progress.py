@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A line on a terminal's standard error that says what a command waits for, once that takes over a second."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_QUIET_S = 1.0
+_BETWEEN_S = 0.25
+_CLEAR_LINE = "\r\x1b[K"
+
+
+class Progress:
+    """Around the work. Where standard error is no terminal nothing is written."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._done = 0
+        self._total: int | None = None
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def step(self) -> None:
+        """One more is done."""
+        self._done += 1
+
+    def over(self, items: Iterable[T], total: int | None = None) -> Iterator[T]:
+        """*items*, counted as they are taken."""
+        self._total = total
+        for item in items:
+            yield item
+            self.step()
+
+    def __enter__(self) -> Progress:
+        if sys.stderr.isatty():
+            self._thread = threading.Thread(target=self._show, name="osprofiler-progress", daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _show(self) -> None:
+        began = time.monotonic()
+        shown = False
+        wait_s = _QUIET_S
+        while not self._ended.wait(wait_s):
+            count = f", {self._done}" if self._done else ""
+            of = f" of {self._total}" if count and self._total is not None else ""
+            sys.stderr.write(f"{_CLEAR_LINE}osprofiler: {self._what}{count}{of} ({time.monotonic() - began:.0f} s)")
+            sys.stderr.flush()
+            shown, wait_s = True, _BETWEEN_S
+        if shown:
+            sys.stderr.write(_CLEAR_LINE)
+            sys.stderr.flush()

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arguments that are lengths or points of time."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import re
+import time
+
+from osprofiler.records import microseconds
+
+_UNITS_US = {
+    "us": 1,
+    "ms": 1_000,
+    "s": 1_000_000,
+    "min": 60_000_000,
+    "h": 3_600_000_000,
+    "d": 86_400_000_000,
+    "w": 604_800_000_000,
+}
+_LENGTH = re.compile(rf"(\d+(?:\.\d+)?)\s*({'|'.join(_UNITS_US)})", re.A)
+_LONGEST_US = 10**16  # 300 years: what is then subtracted from now is still a date
+
+
+def length_us(text: str) -> int:
+    """``250ms``, ``1.5s``, ``2h``, ``7d`` in microseconds. Raises what argparse reports."""
+    match = _LENGTH.fullmatch(text.strip().lower())
+    found = float(match[1]) * _UNITS_US[match[2]] if match else _LONGEST_US + 1
+    if found > _LONGEST_US:
+        raise argparse.ArgumentTypeError(f"a length of time like 250ms, 1.5s, 2h or 7d, not {text!r}")
+    return round(found)
+
+
+def moment_us(text: str) -> int:
+    """A date, with or without time, in UTC unless it says otherwise; or how long ago. Microseconds since the epoch.
+
+    Raises what argparse reports.
+    """
+    try:
+        at = datetime.datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+        if at.tzinfo is not None:
+            at = at.astimezone(datetime.timezone.utc)
+        return microseconds(at.isoformat())
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return time.time_ns() // 1000 - length_us(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(
+            f"a time like 2026-11-20, 2026-11-20T21:46 or 2h (ago), not {text!r}"
+        ) from None
+
+
+def count(text: str) -> int:
+    """A number of things, one at least. Raises what argparse reports."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a number from 1, not {text!r}")
+    return int(text)

@@ -1,0 +1,78 @@
+// What is known of the chosen span, and how to get from it to those that it refers to.
+function choose(i, open) {
+  chosen = i;
+  const line = place.get(i);
+  if (line !== undefined) {
+    const top = line * ROW_PX;
+    if (top < scroll.scrollTop) scroll.scrollTop = top;
+    if (top + ROW_PX > scroll.scrollTop + scroll.clientHeight) scroll.scrollTop = top + ROW_PX - scroll.clientHeight;
+  }
+  if (open || !details.hidden) showDetails(i);
+  draw();
+}
+
+// Go to a span that a collapsed ancestor may hide.
+function reveal(i, open) {
+  for (let up = parent(i); up >= 0; up = parent(up)) folded.delete(up);
+  arrange();
+  choose(i, open);
+}
+
+function section(title, pairs) {
+  const part = make("section"), table = make("table");
+  for (const [key, value] of pairs) {
+    const line = make("tr"), cell = make("td");
+    cell.append(value instanceof Node ? value : words(value));
+    line.append(make("td", "", key), cell);
+    table.append(line);
+  }
+  part.append(make("h3", "", title), table);
+  return part;
+}
+
+function showDetails(i) {
+  const row = rows[i], more = row[DETAILS], parts = make("div", "parts");
+  const close = make("button", "close", "✕");
+  close.title = "Close (Esc)";
+  close.onclick = hideDetails;
+  const length = row[FLAGS] & UNFINISHED ? "" : took(row[TOOK]);
+  const critical = pathTime(i) ? `${took(pathTime(i))} on the critical path` : "";
+  const state = [`at ${took(row[START])}`, length, critical, trace.services[row[PLACE]], ...[...marks(row)].map((mark) => mark[1])];
+  parts.append(section("Span", Object.entries(more.span)));
+  if (more.start) parts.append(section("Start", Object.entries(more.start)));
+  if (more.stop) parts.append(section("Stop", Object.entries(more.stop)));
+  if (more.tags) parts.append(section("Tags", Object.entries(more.tags)));
+  if (more.links || more.reference) parts.append(section("References", references(i, more)));
+  if (more.logs) parts.append(section("Logs", more.logs.map(([us, fields]) => [`+${took(us)}`, logText(fields)])));
+  details.replaceChildren(close, make("h2", "", `${row[OP]} ${row[ABOUT]}`), make("p", "", state.filter(Boolean).join(" · ")), parts);
+  details.hidden = false;
+  details.scrollTop = 0;
+}
+
+const logText = (fields) => Object.entries(fields).map(([key, value]) => `${key}: ${words(value)}`).join("\n");
+
+function references(i, more) {
+  const pairs = [];
+  if (more.reference) pairs.push([more.reference, jump(parentRow(i), more.span.parent_id)]);
+  for (const [kind, target, , id] of more.links || []) pairs.push([`joins (${kind})`, jump(target, id)]);
+  return pairs;
+}
+
+const parentRow = (i) => rows[i][DEPTH] ? parent(i) : -1;
+
+function jump(target, id) {
+  if (target < 0) return document.createTextNode(`${id} (not in this trace)`);
+  const link = make("a", "", `${rows[target][OP]} ${rows[target][ABOUT]}`);
+  link.tabIndex = 0;
+  link.setAttribute("role", "link");
+  link.onclick = () => reveal(target, true);
+  link.onkeydown = (event) => { if (event.key === "Enter") reveal(target, true); };
+  return link;
+}
+
+function hideDetails() {
+  details.hidden = true;
+  at("help").hidden = true;
+  scroll.focus();
+  draw();
+}

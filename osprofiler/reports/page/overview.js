@@ -1,0 +1,73 @@
+// The whole trace in small, a line a span in the order of the tree, and the stretch of time in view.
+let backdrop = null;  // the spans, drawn once for each size and theme
+
+function ruler() {
+  const ticks = [0, 1, 2, 3, 4].map((i) => {
+    const tick = make("span", "", took(Math.round(from + (to - from) * i / 5)));
+    tick.style.left = `${i * 20}%`;
+    return tick;
+  });
+  at("ticks").replaceChildren(...ticks);
+}
+
+function drawBackdrop(width, height, ratio) {
+  backdrop = make("canvas");
+  backdrop.width = Math.max(width * ratio, 1);
+  backdrop.height = Math.max(height * ratio, 1);
+  const pen = backdrop.getContext("2d"), style = getComputedStyle(document.documentElement);
+  const error = style.getPropertyValue("--error").trim(), open = style.getPropertyValue("--open").trim();
+  const tones = trace.services.map((_, i) => `hsl(${hue(i)} 58% 55%)`);
+  pen.scale(ratio, ratio);
+  const step = Math.max((height - 8) / rows.length, 1e-4), thick = Math.max(Math.min(step * 0.8, 6), 1);
+  rows.forEach((row, i) => {
+    pen.fillStyle = row[ERROR] ? error : row[FLAGS] & UNFINISHED ? open : tones[row[PLACE]];
+    pen.fillRect(row[START] / total * width, 4 + i * step, Math.max((end(row) - row[START]) / total * width, 1), thick);
+  });
+}
+
+function sketch(select) {
+  const ratio = window.devicePixelRatio || 1, width = overview.clientWidth, height = overview.clientHeight;
+  if (!backdrop) drawBackdrop(width, height, ratio);
+  overview.width = backdrop.width;
+  overview.height = backdrop.height;
+  const pen = overview.getContext("2d");
+  pen.drawImage(backdrop, 0, 0);
+  pen.scale(ratio, ratio);
+  const [a, b] = select || [from, to];
+  pen.fillStyle = getComputedStyle(document.documentElement).getPropertyValue("--soft").trim();
+  pen.globalAlpha = 0.28;
+  pen.fillRect(0, 0, a / total * width, height);
+  pen.fillRect(b / total * width, 0, width, height);
+}
+
+function redraw() {
+  backdrop = null;
+  sketch();
+  draw();
+}
+
+function zoom(a, b) {
+  from = Math.max(Math.min(a, b), 0);
+  to = Math.min(Math.max(a, b), total);
+  if (to - from < 1) [from, to] = [0, total];
+  ruler(); sketch(); draw();
+}
+
+function zoomBy(factor) {
+  const middle = chosen < 0 ? (from + to) / 2 : Math.min(Math.max((rows[chosen][START] + end(rows[chosen])) / 2, from), to);
+  zoom(middle - (middle - from) * factor, middle + (to - middle) * factor);
+}
+
+const instant = (event) => (event.clientX - overview.getBoundingClientRect().left) / overview.clientWidth * total;
+let grabbed = null;
+overview.addEventListener("pointerdown", (event) => { grabbed = instant(event); overview.setPointerCapture(event.pointerId); });
+overview.addEventListener("pointermove", (event) => {
+  if (grabbed !== null) sketch([Math.min(grabbed, instant(event)), Math.max(grabbed, instant(event))]);
+});
+overview.addEventListener("pointerup", (event) => {
+  const began = grabbed;
+  grabbed = null;
+  // A click is no stretch of time.
+  if (began !== null && Math.abs(instant(event) - began) > total / overview.clientWidth * 3) zoom(began, instant(event)); else sketch();
+});
+overview.addEventListener("dblclick", () => zoom(0, total));

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clocks of hosts that disagree: found where a trace contradicts cause and effect, and corrected for display.
+
+A child cannot begin before its parent, and one that its parent has waited for ends before it. Each pair of hosts with
+such a parent and child bounds how far the one clock is ahead of the other. Only what contradicts is corrected: to the
+middle of what is possible, as if the ways there and back took equally long, as NTP does.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from osprofiler.reports import model
+from osprofiler.reports.model import SpanNode, Trace
+
+
+@dataclass(slots=True)
+class _Bounds:
+    """What must be added to the second host's clock for it to agree with the first's, in microseconds."""
+
+    at_least: float = float("-inf")  # no child begins before its parent
+    at_most: float = float("inf")
+    wanted_at_least: float = float("-inf")  # and none ends after a parent that waited; a parent may have given up
+    wanted_at_most: float = float("inf")
+
+    def shift(self) -> int:
+        low, high = max(self.at_least, self.wanted_at_least), min(self.at_most, self.wanted_at_most)
+        if low > high:
+            low, high = self.at_least, self.at_most
+        if low <= 0 <= high or low > high:
+            return 0
+        if low == float("-inf") or high == float("inf"):
+            return int(low if low > 0 else high)
+        return int((low + high) // 2)
+
+
+def correct(trace: Trace) -> Trace:
+    """Bring the times of *trace*, in place, to the clock of the host that its first root ran on; *trace* itself.
+
+    ``trace.skews`` then says by how much for each host whose times changed, and ``span.skew_us`` for each span.
+    """
+    if trace.skews:
+        return trace
+    trace.skews = {host: shift for host, shift in _shifts(trace).items() if shift}
+    if not trace.skews:
+        return trace
+    for span in trace.spans.values():
+        shift = trace.skews.get(span.host or "", 0)
+        if shift:
+            span.skew_us = shift
+            span.start_us += shift
+            span.logs = [log._replace(at_us=log.at_us + shift) for log in span.logs]
+    return model.linked(trace)
+
+
+def _shifts(trace: Trace) -> dict[str, int]:
+    """For each host what must be added to its clock; outwards from the first root's, by the fewest hosts between."""
+    neighbours: dict[str, dict[str, int]] = {}
+    for (first, second), bounds in _bounds(trace).items():
+        shift = bounds.shift()
+        neighbours.setdefault(first, {})[second] = shift
+        neighbours.setdefault(second, {})[first] = -shift
+    shifts: dict[str, int] = {}
+    for root in trace.roots:
+        if not root.host or root.host in shifts:
+            continue
+        shifts[root.host] = 0
+        waiting = deque([root.host])
+        while waiting:
+            host = waiting.popleft()
+            for other, shift in neighbours.get(host, {}).items():
+                if other not in shifts:
+                    shifts[other] = shifts[host] + shift
+                    waiting.append(other)
+    return shifts
+
+
+def _bounds(trace: Trace) -> dict[tuple[str, str], _Bounds]:
+    found: dict[tuple[str, str], _Bounds] = {}
+    for parent, child in _crossings(trace):
+        hosts = (parent.host or "", child.host or "")
+        at_least, at_most = parent.start_us - child.start_us, float("inf")
+        if _was_waited_for(parent, child):
+            at_most = parent.end_us - child.end_us
+        if hosts[0] < hosts[1]:
+            bounds = found.setdefault(hosts, _Bounds())
+            bounds.at_least = max(bounds.at_least, at_least)
+            bounds.wanted_at_most = min(bounds.wanted_at_most, at_most)
+        else:
+            bounds = found.setdefault((hosts[1], hosts[0]), _Bounds())
+            bounds.at_most = min(bounds.at_most, -at_least)
+            bounds.wanted_at_least = max(bounds.wanted_at_least, -at_most)
+    return found
+
+
+def _crossings(trace: Trace) -> Iterator[tuple[SpanNode, SpanNode]]:
+    """Parents and children on two hosts, where both starts are known."""
+    for parent in trace.spans.values():
+        if parent.host and parent.has_start:
+            for child in parent.children:
+                if child.host and child.host != parent.host and child.has_start:
+                    yield parent, child
+
+
+def _was_waited_for(parent: SpanNode, child: SpanNode) -> bool:
+    """Whether the child must have ended before its parent did; one that failed may have been left by a timeout."""
+    if child.detached or parent.error or parent.duration_us is None or child.duration_us is None:
+        return False
+    return child.duration_us <= parent.duration_us

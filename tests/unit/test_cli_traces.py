@@ -1,0 +1,384 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands that look for traces, explain them, and carry them about, as their users run them."""
+
+import argparse
+import json
+import os
+import pty
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from osprofiler.cmd import progress, quantities, shell
+from osprofiler.drivers import base
+from osprofiler.records import timestamp
+from osprofiler.reports import json_report, model
+from osprofiler.testing.drivers import OTHER, T0_US, TRACE, point, record, two_spans
+from tests.unit.reports_kit import Made, records
+from tests.unit.test_cli import OSPROFILER, OldDriver, run
+from tests.unit.test_reports_model import chain
+from tests.waiting import wait_until
+
+HOUR_US = 3_600_000_000
+THIRD = "11111111-2222-4333-8444-555555555555"
+
+
+def moved(items: list[dict[str, Any]], base_id: str, by_us: int) -> list[dict[str, Any]]:
+    """The same records as those of another trace, at another time."""
+    return [
+        {
+            **each,
+            "base_id": base_id,
+            "trace_id": base_id[:8] + each["trace_id"][8:],
+            "parent_id": base_id if each["parent_id"] == TRACE else base_id[:8] + each["parent_id"][8:],
+            "timestamp": timestamp(model.time_us(each["timestamp"]) + by_us),
+        }
+        for each in items
+    ]
+
+
+BOOT = records(
+    Made("boot", None, 0, 1_000),
+    Made("build", "boot", 100, 900),
+    Made("cast", "boot", 950, 960),
+    Made("late", "cast", 1_500, 3_000, follows=True),
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of a file with three traces, each an hour after the one before; the second has an error."""
+    url = f"sqlite:///{tmp_path / 'traces.db'}"
+    driver = base.get_driver(url, service="nova-api")
+    driver.write(BOOT)
+    driver.write(moved(two_spans(), OTHER, HOUR_US))
+    driver.write(moved(BOOT[:4], THIRD, 2 * HOUR_US))  # its cast never came
+    monkeypatch.setenv("OSPROFILER_CONNECTION_STRING", url)
+    return url
+
+
+def said(capsys: pytest.CaptureFixture[str], *args: str, status: int = 0) -> str:
+    assert shell.main(["trace", *args]) == status
+    return capsys.readouterr().out
+
+
+def listed(capsys: pytest.CaptureFixture[str], *args: str) -> list[str]:
+    return [each["base_id"] for each in json.loads(said(capsys, "list", "--json", *args))]
+
+
+def stamp(hours: float) -> str:
+    return timestamp(T0_US + int(hours * HOUR_US))
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ([], [TRACE, OTHER, THIRD]),
+        (["--limit", "2"], [OTHER, THIRD]),
+        (["--since", stamp(1)], [OTHER, THIRD]),
+        (["--until", stamp(1)], [TRACE]),
+        (["--since", stamp(0.5), "--until", stamp(1.5)], [OTHER]),
+        (["--error-trace"], [OTHER]),
+        (["--error-trace", "no"], [TRACE, OTHER, THIRD]),
+        (["--service", "nova-api"], [OTHER]),
+        (["--service", "s*"], [TRACE, THIRD]),
+        (["--operation", "late"], [TRACE]),
+        (["--operation", "bui??"], [TRACE, THIRD]),
+        (["--service", "nova-api", "--operation", "late"], []),
+        (["--min-duration", "2ms"], [TRACE]),
+        (["--min-duration", "1ms"], [TRACE, OTHER, THIRD]),
+        (["--operation", "build", "--min-duration", "900us"], []),
+        (["--operation", "build", "--min-duration", "800us", "--limit", "1"], [THIRD]),
+        (["--operation", "build", "--error-trace"], []),
+    ],
+)
+def test_list_filters(options: list[str], found: list[str], store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert listed(capsys, *options) == found
+
+
+def test_list_long(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = said(capsys, "list", "--long", "--until", stamp(1)).splitlines()
+    assert [cell.strip() for cell in lines[3].split("|")[3:-1]] == ["3.00 ms", "4", "0", "0", "boot", "svc"]
+    (found,) = json.loads(said(capsys, "list", "--long", "--json", "--error-trace"))
+    assert (found["errors"], found["duration_us"], found["services"]) == (1, 1_000, ["nova-api"])
+
+
+def test_only_as_many_traces_are_read_as_are_wanted(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = type(base.get_driver(store))
+    read = []
+    whole = driver.read
+    monkeypatch.setattr(driver, "read", lambda self, base_id: read.append(base_id) or whole(self, base_id))
+    assert shell.main(["trace", "list", "--operation", "build", "--limit", "1"]) == 0
+    assert read == [THIRD]
+
+
+class ListingDriver(OldDriver):
+    """In the manner of 4.4.0: it lists, and cannot list errors."""
+
+    @classmethod
+    def get_name(cls) -> str:
+        return "listingdriver"
+
+    def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
+        return [{"base_id": base_id, "timestamp": timestamp(T0_US)} for base_id in (TRACE, OTHER)]
+
+
+def test_filters_on_a_driver_that_knows_none(capsys: pytest.CaptureFixture[str]) -> None:
+    store = ["--connection-string", "listingdriver://"]
+    assert listed(capsys, "--operation", "neutron-api", *store) == [TRACE]
+    assert listed(capsys, "--service", "other", *store) == []
+    assert said(capsys, "delete", TRACE, *store, status=1) == ""
+    assert said(capsys, "purge", "--older-than", "1h", *store, status=1) == ""
+
+
+def test_errors_of_a_driver_that_cannot_list_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert listed(capsys, "--error-trace", "--long", "--connection-string", "listingdriver://") == [TRACE]
+
+
+def test_the_critical_path(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = said(capsys, "critical-path", TRACE).splitlines()
+    assert lines[0] == "Critical path of boot [svc]: 1.00 ms through 3 spans"
+    assert lines[1] == "The trace goes on for 2.00 ms after that, unwaited for: see --whole"
+    assert [line.split() for line in lines[4:]] == [
+        ["80.0", "%", "800", "us", "800", "us", "build", "[svc]"],
+        ["19.0", "%", "190", "us", "1.00", "ms", "boot", "[svc]"],
+        ["1.0", "%", "10", "us", "10", "us", "cast", "[svc]"],
+    ]
+    by_time = said(capsys, "critical-path", TRACE, "--sections", "--whole", "--rows", "2").splitlines()
+    assert by_time[0] == "Critical path of the whole trace: 3.00 ms through 4 spans"
+    assert by_time[-1] == "... and 4 sections more"
+    found = json.loads(said(capsys, "critical-path", TRACE, "--json", "--whole"))
+    assert [(part["from_us"], part["to_us"], part["waiting"]) for part in found["sections"]][-2:] == [
+        (960, 1_500, True),
+        (1_500, 3_000, False),
+    ]
+    assert sum(span["self_us"] + span["waiting_us"] for span in found["spans"]) == found["duration_us"] == 3_000
+    one = json.loads(said(capsys, "critical-path", TRACE, "--json", "--span", point(2)))
+    assert [span["operation"] for span in one["spans"]] == ["build"]
+
+
+def test_diff(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found = json.loads(said(capsys, "diff", TRACE, THIRD, "--json"))
+    steps = {step["operation"]: step for step in found["steps"]}
+    assert {name: step["kind"] for name, step in steps.items()} == {
+        "boot": "slower",  # the 10 us that the cast took were not its own
+        "build": "same",
+        "cast": "vanished",
+        "late": "vanished",
+    }
+    assert found["steps"][steps["late"]["above"]]["operation"] == "cast"
+
+
+def test_diff_in_words(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = said(capsys, "diff", THIRD, TRACE).splitlines()
+    assert lines[lines.index("appeared") + 2].split() == ["+1.50", "ms", "+1.50", "ms", "0", "->", "1", "late", "[svc]",
+                                                          "under", "cast"]  # fmt: skip
+    assert said(capsys, "diff", TRACE, TRACE).splitlines()[-1] == "The two do the same in the same time."
+
+
+def test_stats(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = said(capsys, "stats").splitlines()
+    assert lines[0].split() == ["count", "total", "self", "p50", "p95", "p99", "errors", "unfinished", "operation"]
+    found = {each["operation"]: each for each in json.loads(said(capsys, "stats", "--json"))}
+    assert (found["build"]["count"], found["build"]["total_us"]) == (2, 1_600)
+    assert found["neutron-api"]["errors"] == 1
+    chosen = json.loads(said(capsys, "stats", "--json", "--error-trace"))
+    assert [each["operation"] for each in chosen] == ["neutron-api"]
+    one = json.loads(said(capsys, "stats", TRACE, THIRD, "--json"))
+    assert "neutron-api" not in {each["operation"] for each in one}
+
+
+def test_export_and_import_carry_everything(store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, other = tmp_path / "all.jsonl", f"sqlite:///{tmp_path / 'other.db'}"
+    assert said(capsys, "export", "--out", str(file)) == ""
+    said(capsys, "import", str(file), "--connection-string", other)
+    said(capsys, "import", str(file), "--connection-string", other)  # once more changes nothing
+    for base_id in TRACE, OTHER, THIRD:
+        assert base.get_driver(other).get_report(base_id) == base.get_driver(store).get_report(base_id)
+    assert len(file.read_text().splitlines()) == 8 + 4 + 4
+
+
+def test_export_chooses(store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = {json.loads(line)["base_id"] for line in said(capsys, "export", OTHER).splitlines()}
+    assert ids == {OTHER}
+    ids = {json.loads(line)["base_id"] for line in said(capsys, "export", "--operation", "build").splitlines()}
+    assert ids == {TRACE, THIRD}
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    said(capsys, "export", "--limit", "1", "--to", other)
+    assert listed(capsys, "--connection-string", other) == [THIRD]
+
+
+@pytest.mark.parametrize("form", ["--json", "--jaeger-json"])
+def test_what_show_writes_can_be_imported(form: str, store: str, tmp_path: Path,
+                                          capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    file, other = tmp_path / "one", f"sqlite:///{tmp_path / 'other.db'}"
+    said(capsys, "show", TRACE, form, "--out", str(file))
+    said(capsys, "import", str(file), "--connection-string", other)
+    found, wanted = (base.get_driver(url).get_report(TRACE) for url in (other, store))
+    assert _shape(found) == _shape(wanted)
+
+
+def _shape(report: dict[str, Any]) -> Any:
+    trace = json_report.from_report(report)
+    return [
+        (depth, span.operation, span.start_us, span.duration_us, span.detached, span.service)
+        for depth, span in trace.walk()
+    ]
+
+
+def test_a_file_wherever_an_id_is(store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    many = tmp_path / "many.jsonl"
+    said(capsys, "export", "--out", str(many))
+    one = tmp_path / "one.json"
+    said(capsys, "show", TRACE, "--jaeger-json", "--out", str(one))
+    for command in ["show"], ["critical-path"], ["stats"]:
+        assert said(capsys, *command, str(one)) == said(capsys, *command, f"{many}#{TRACE}")
+        assert said(capsys, *command, TRACE) == said(capsys, *command, f"{many}#{TRACE}")
+    assert said(capsys, "diff", str(one), THIRD) == said(capsys, "diff", TRACE, f"{many}#{THIRD}")
+    assert len(json.loads(said(capsys, "stats", str(many), "--json"))) == 5
+    assert shell.main(["trace", "show", str(many)]) == 2
+    assert "holds 3 traces; name one" in capsys.readouterr().err
+
+
+def test_delete(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert shell.main(["trace", "delete", TRACE, THIRD]) == 0
+    assert "2 traces removed" in capsys.readouterr().err
+    assert listed(capsys) == [OTHER]
+    assert shell.main(["trace", "delete", TRACE, OTHER]) == 1
+    assert TRACE in capsys.readouterr().err
+    assert listed(capsys) == []
+
+
+def test_purge(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    driver = base.get_driver(store)
+    now_us = time.time_ns() // 1000
+    for base_id in TRACE, OTHER, THIRD:
+        driver.delete(base_id)
+    driver.write(moved(BOOT, TRACE, now_us - T0_US - 30 * HOUR_US))
+    driver.write(moved(BOOT, OTHER, now_us - T0_US - 10 * HOUR_US))
+    assert shell.main(["trace", "purge", "--older-than", "1d", "--dry-run"]) == 0
+    assert "1 trace that began before" in capsys.readouterr().err
+    assert listed(capsys) == [TRACE, OTHER]
+    assert shell.main(["trace", "purge", "--older-than", "1d"]) == 0
+    assert listed(capsys) == [OTHER]
+    assert shell.main(["trace", "purge", "--older-than", "0s"]) == 0
+    assert listed(capsys) == []
+
+
+def test_purge_of_many_and_of_any_driver(tmp_path: Path) -> None:
+    for purge in type(base.get_driver("sqlite:////x")).purge, base.Driver.purge:
+        driver = base.get_driver(f"sqlite:///{tmp_path / purge.__qualname__}.db")
+        driver.write([record(1, "start", i, f"{i:032x}") for i in range(1_300)])
+        assert purge(driver, T0_US + 1_201) == 1_201
+        assert len(driver.list_traces()) == 99
+        assert purge(driver, T0_US) == 0
+
+
+BAD_USE = [
+    (["list", "--since", "yesterday"], 2),
+    (["list", "--limit", "0"], 2),
+    (["list", "--min-duration", "5"], 2),
+    (["list", "--min-duration", "999999999w"], 2),
+    (["purge"], 2),
+    (["purge", "--older-than", "-1d"], 2),
+    (["delete"], 2),
+    (["diff", TRACE], 2),
+    (["diff", TRACE, "nothing"], 1),
+    (["stats", "nothing"], 1),
+    (["critical-path", TRACE, "--span", "nothing"], 1),
+    (["critical-path", TRACE, "--span", point(1), "--whole"], 2),
+    (["export", "nothing"], 1),
+    (["export", "--to", "nonsense"], 2),
+    (["export", "--to", "sqlite:////nonsense/x", "--out", "x"], 2),
+    (["export", "--to", "mysql+pymysql://u:s3cret@127.0.0.1:1/x"], 1),
+    (["import"], 2),
+    (["import", "/nonsense/file"], 2),
+    (["show", TRACE, "--jaeger-json", "--html"], 2),
+    (["show", "{store}.jsonl"], 2),
+]
+
+
+@pytest.mark.parametrize(("args", "status"), BAD_USE, ids=[" ".join(args) for args, _ in BAD_USE])
+def test_what_goes_wrong_is_one_line(args: list[str], status: int, store: str) -> None:
+    done = run("trace", *(arg.format(store=store) for arg in args), "--connection-string", store)
+    assert (done.returncode, done.stderr.count("\n")) == (status, 1), done.stderr
+    assert done.stderr.startswith("osprofiler")
+    assert "s3cret" not in done.stderr
+
+
+COMMANDS = ("list", "show", "critical-path", "diff", "stats", "export", "import", "delete", "purge")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        shell.main(["trace", command, "--help"])
+    assert f"examples:\n  osprofiler trace {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "us"),
+    [("5us", 5), ("250ms", 250_000), ("1.5s", 1_500_000), ("2 min", 120_000_000), ("2h", 2 * HOUR_US),
+     ("7d", 168 * HOUR_US), ("1W", 168 * HOUR_US), ("0s", 0)],
+)  # fmt: skip
+def test_lengths_of_time(text: str, us: int) -> None:
+    assert quantities.length_us(text) == us
+
+
+@pytest.mark.parametrize("text", ["", "5", "s", "-1s", "1e3s", "1 year", "\u0661s", "9" * 400 + "s"])
+def test_what_is_no_length_of_time(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError):
+        quantities.length_us(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "stamp"),
+    [("2026-11-20", "2026-11-20T00:00:00.000000"), ("2026-11-20T21:46", "2026-11-20T21:46:00.000000"),
+     ("2026-11-20 21:46:01.5", "2026-11-20T21:46:01.500000"), ("2026-11-20T21:46Z", "2026-11-20T21:46:00.000000"),
+     ("2026-11-20T21:46+02:00", "2026-11-20T19:46:00.000000")],
+)  # fmt: skip
+def test_moments(text: str, stamp: str) -> None:
+    try:
+        found = quantities.moment_us(text)
+    except argparse.ArgumentTypeError:  # before 3.11 fractions have three or six digits
+        found = quantities.moment_us(text + "00")
+    assert timestamp(found) == stamp
+
+
+def test_a_deep_and_a_wide_trace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store, file = f"sqlite:///{tmp_path / 'deep.db'}", str(tmp_path / "file")
+    base.get_driver(store).write(chain(10_000))
+    for command in ["show", "--jaeger-json"], ["critical-path", "--json"], ["stats"], ["export"]:
+        said(capsys, command[0], TRACE, *command[1:], "--connection-string", store)
+    said(capsys, "show", TRACE, "--json", "--out", file, "--connection-string", store)
+    assert said(capsys, "diff", TRACE, file, "--connection-string", store).endswith("in the same time.\n")
+
+
+def test_progress_is_for_terminals_and_long_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_QUIET_S", 0.01)
+    monkeypatch.setattr(progress, "_BETWEEN_S", 0.01)
+    main, worker = pty.openpty()
+    shown: list[bytes] = []
+    with os.fdopen(worker, "w") as terminal:
+        monkeypatch.setattr("sys.stderr", terminal)
+        with progress.Progress("reading") as work:
+            for _ in work.over(range(2), 2):
+                pass
+            wait_until(lambda: shown.append(os.read(main, 1000)) or b"reading, 2 of 2 (" in b"".join(shown))
+        wait_until(lambda: b"".join(shown).endswith(b"\r\x1b[K") or shown.append(os.read(main, 1000)))
+    os.close(main)
+
+
+def test_progress_says_nothing_in_a_pipe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(progress, "_QUIET_S", 0.0)
+    with progress.Progress("reading") as work:
+        assert work._thread is None
+    assert capsys.readouterr().err == ""
+
+
+def test_the_module_runs_as_a_command(store: str) -> None:
+    done = subprocess.run([*OSPROFILER, "trace", "critical-path", TRACE], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Critical path of boot")

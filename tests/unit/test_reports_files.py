@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Traces in files and on their way between stores: whatever form they went through, the trace is the same."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from osprofiler import reports
+from osprofiler.reports import files, jaeger_json, json_report, model, to_records
+from osprofiler.testing.drivers import HOSTILE, OTHER, T0_US, TRACE, point, record, two_spans
+from tests.unit.test_reports_views import HOSTILE_NAMES, hostile, troubled
+
+
+def essence(trace: model.Trace) -> list[Any]:
+    """What is known of every span, in the tree's order."""
+    return [
+        (depth, span.trace_id, span.parent_id, span.name, span.operation, span.start_us, span.duration_us,
+         span.has_start, span.reference, span.parent_missing, span.project, span.service, span.host, span.pid,
+         span.start_info, span.stop_info, span.tags, span.logs, span.links, span.error)
+        for depth, span in trace.walk()
+    ]  # fmt: skip
+
+
+def rich() -> model.Trace:
+    """One of each thing that a record can say, ids that are no UUIDs among them."""
+    start = {
+        "osprofiler": {"operation": "rpc boot", "parent": "follows_from", "pid": 7},
+        "request": {"path": "/v2", "method": "GET"},
+    }
+    stop = {
+        "osprofiler": {
+            "tags": {
+                "component": "kit",
+                "span.kind": "server",
+                "http.method": "GET",
+                "http.url": "/v2",
+                "error": True,
+                "n": 2,
+                "share": 0.5,
+                "osprofiler.join": "f",
+            },
+            "logs": [[T0_US + 5, {"event": "x", "n": 1}], [T0_US + 6, {"event": "y"}]],
+            "links": [["child_of", OTHER, f"{OTHER[:18]}-0000-{9:012x}"], ["follows_from", TRACE, point(4)]],
+        },
+        "etype": "ValueError",
+        "function": {"result": "None"},
+    }
+    odd = {**record(3, "start", 7, parent=2), "trace_id": "no uuid", "project": "nova", "service": "api"}
+    return model.from_records(
+        [
+            record(1, "start", 0, osprofiler={"operation": "boot"}),
+            record(2, "start", 1, parent=1, **start),
+            record(2, "stop", 90, parent=1, **stop),
+            {**odd, "info": {"host": "kit", **{key: value for key, value in HOSTILE.items() if key != "text"}}},
+            {
+                **odd,
+                "name": "neutron-api-stop",
+                "timestamp": record(3, "stop", 9)["timestamp"],
+                "info": {"host": "kit"},
+            },
+            record(1, "stop", 100),
+        ]
+    )
+
+
+@pytest.mark.parametrize("trace", [rich, troubled, hostile])
+@pytest.mark.parametrize("form", ["records", "rebuilt records", "report", "jaeger"])
+def test_a_trace_survives_every_form(form: str, trace: Any, tmp_path: Path) -> None:
+    given, file = trace(), tmp_path / "trace"
+    if form == "records":
+        text = files.lines(to_records.records(given))
+    elif form == "rebuilt records":
+        for span in given.spans.values():
+            span.payloads = {}
+        text = files.lines(to_records.records(given))
+    elif form == "report":
+        text = json_report.text(json_report.report(given))
+    else:
+        text = jaeger_json.text(given)
+    file.write_text("".join(text), "utf-8")
+    (loaded,) = files.load(file)
+    assert loaded.base_id == given.base_id
+    assert loaded.unreadable == 0
+    wanted = essence(trace())
+    if form == "jaeger":
+        wanted, found = map(_without_what_jaeger_adds, (wanted, essence(loaded)))
+        assert found == wanted
+    else:
+        assert essence(loaded) == wanted
+
+
+def _without_what_jaeger_adds(spans: list[Any]) -> list[Any]:
+    """Every span there has a service, an end, and an error tag if it failed; one without a start has a moment's."""
+    kept = []
+    for span in spans:
+        fields = list(span)
+        fields[11] = None if fields[11] == "unknown" else fields[11]
+        fields[16] = {key: value for key, value in fields[16].items() if key != "error"}
+        kept.append(fields)
+    return kept
+
+
+def test_the_file_for_jaegers_ui() -> None:
+    """The shape that the UI checks and reads: its own "download results" has it."""
+    text = "".join(jaeger_json.text(rich()))
+    found = json.loads(text)
+    assert set(found) == {"data", "total", "limit", "offset", "errors"}
+    (trace,) = found["data"]
+    assert trace["traceID"] == TRACE.replace("-", "")
+    boot, rpc, _ = trace["spans"]
+    assert (boot["spanID"], boot["operationName"], boot["startTime"], boot["duration"]) == (
+        f"{1:016x}",
+        "boot",
+        T0_US,
+        100,
+    )
+    assert boot["references"] == []
+    parent = {"refType": "FOLLOWS_FROM", "traceID": trace["traceID"], "spanID": f"{1:016x}"}
+    assert rpc["references"][0] == parent
+    assert {"refType": "CHILD_OF", "traceID": OTHER.replace("-", ""), "spanID": f"{9:016x}"} in rpc["references"]
+    tags = {tag["key"]: (tag["type"], tag["value"]) for tag in rpc["tags"]}
+    assert tags["error"] == ("bool", True)
+    assert tags["n"] == ("int64", 2)
+    assert tags["share"] == ("float64", 0.5)
+    assert tags["http.url"] == ("string", "/v2")
+    assert rpc["logs"][0]["timestamp"] == T0_US + 5
+    assert {span["processID"] for span in trace["spans"]} == set(trace["processes"])
+    assert all(process["serviceName"] for process in trace["processes"].values())
+
+
+def test_numbers_that_a_browser_cannot_read() -> None:
+    text = "".join(jaeger_json.text(model.from_records([record(1, "start", 0, x=float("nan"))])))
+    assert "NaN" not in text.replace('"NaN"', "")
+
+
+def test_records_that_were_whole_stay_as_they_were() -> None:
+    given = [{**each, "extra": [1]} for each in two_spans()]
+    order = lambda each: (each["trace_id"], each["name"])  # noqa: E731
+    assert sorted(to_records.records(model.from_records(given)), key=order) == sorted(given, key=order)
+
+
+def test_a_file_with_several_traces(tmp_path: Path) -> None:
+    file = tmp_path / "two.jsonl"
+    file.write_text("".join(files.lines([*two_spans(), *two_spans(OTHER)])) + "\n")
+    assert [(trace.base_id, len(trace.spans)) for trace in files.load(file)] == [(TRACE, 2), (OTHER, 2)]
+    file.write_text(json.dumps([*two_spans(), *two_spans(OTHER)]))
+    assert [trace.base_id for trace in files.load(file)] == [TRACE, OTHER]
+
+
+def test_what_jaeger_saved_of_another_tracer(tmp_path: Path) -> None:
+    span = {"traceID": "abc", "spanID": "1f", "operationName": "GET /", "references": [], "startTime": 5, "duration": 7}
+    process = {"serviceName": "frontend", "tags": []}
+    trace = {
+        "traceID": "abc",
+        "spans": [{**span, "tags": [], "logs": [], "processID": "p1"}],
+        "processes": {"p1": process},
+    }
+    file = tmp_path / "trace.json"
+    for saved in trace, {"data": [trace]}:
+        file.write_text(json.dumps(saved))
+        (loaded,) = files.load(file)
+        (root,) = loaded.roots
+        assert (root.operation, root.service, root.start_us, root.duration_us) == ("GET /", "frontend", 5, 7)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[1]", "1",
+     '"x"', "{}", '{"a": 1}', '[{"a": 1}]', '{"data": 1}', '{"data": [1]}', '{"data": [{}]}', "{", "x y",
+     '{"base_id": "a"}\n{', '{"base_id": "a"}\n5'],
+)  # fmt: skip
+def test_what_is_no_trace_is_refused(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text(text)
+    with pytest.raises(ValueError) as refused:
+        files.load(file)
+    assert "\n" not in str(refused.value)
+
+
+def test_hostile_names_reach_a_file_as_they_were(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("".join(jaeger_json.text(hostile())), "utf-8")
+    (loaded,) = files.load(file)
+    assert [span.name for span in loaded.roots] == HOSTILE_NAMES
+
+
+def test_a_report_of_4_4_0_knows_its_trace_by_its_roots(tmp_path: Path) -> None:
+    report = json_report.report(model.from_records(two_spans()))
+    stock = ("name", "started", "finished", "last_trace_started")
+    report["info"] = {key: report["info"][key] for key in stock}
+    for key in [key for key in report["children"][0]["info"] if key.startswith("meta.")]:
+        report["children"][0]["info"][key] = {"info": {}}
+    file = tmp_path / "stock.json"
+    file.write_text(json.dumps(report))
+    (records,) = files.records(file)
+    assert {each["base_id"] for each in records} == {TRACE}
+    assert not json_report.from_report(report).roots[0].parent_missing
+
+
+def test_the_documentation_names_everything_public() -> None:
+    text = (Path(__file__).parents[2] / "doc/source/reports.rst").read_text("utf-8")
+    types = {"Log", "Link", "CriticalPath", "Section", "Share", "OperationStats", "Sums", "Style", "render_dot"}
+    assert [name for name in reports.__all__ if name not in types and name not in text] == []
+    assert all(hasattr(reports, name) for name in reports.__all__)
