@@ -102,7 +102,6 @@ class Span(jaeger_client.Span):
         tracer: Tracer,
         origin: Origin,
         parent: Span | None,
-        *,
         name: str | None = None,
         operation: str | None = None,
         info: Mapping[str, Any] | None = None,
@@ -325,7 +324,8 @@ class Span(jaeger_client.Span):
             return
         self.finished = True
         if finish_time is None:
-            self.duration_us = max((_tick_ns() - self._start_tick) // 1000, 0)
+            elapsed_us = (_tick_ns() - self._start_tick) // 1000
+            self.duration_us = elapsed_us if elapsed_us > 0 else 0
         else:
             self.duration_us = max(int(finish_time * 1e6) - self.start_us, 0)
         if self.flags & SAMPLED:

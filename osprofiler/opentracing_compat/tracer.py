@@ -55,6 +55,7 @@ class Tracer(jaeger_client.Tracer):
         self.sampler = sampler or ConstSampler(False)
         self.throttler = throttler
         self.metrics_factory = metrics_factory or LegacyMetricsFactory(Metrics())
+        self._keeps_metrics = metrics_factory is not None  # the default ones go nowhere
         self.metrics = TracerMetrics(self.metrics_factory)
         self.codecs = dict(codecs())
         self.tags: dict[str, Any] = dict(tags or {})
@@ -102,21 +103,14 @@ class Tracer(jaeger_client.Tracer):
         that ``parent.origin`` is sampled, and hands the returned point to :meth:`close_point`. *above* is the point to
         go back to then, where that is not *parent* but one of another flow of control.
         """
-        span = Span(
-            self,
-            parent.origin,
-            parent.span,
-            name=label(name),
-            operation=operation,
-            span_id=span_id,
-            follows=follows,
-        )
+        origin, above_span = parent.origin, parent.span
+        span = Span(self, origin, above_span, label(name), operation, None, span_id, follows)
         # From here on nothing may fail: a point that its ``start`` did not open would have its ``stop`` close another.
         if info is not None:
             span.info = span.budget().freeze_info(info)
-        if tags or (parent.span is None and parent.origin.foreign):
+        if tags or (above_span is None and origin.foreign):
             span.set_first_tags(tags)
-        point = kind(span, parent if above is ... else above, parent.origin)
+        point = kind(span, parent if above is ... else above, origin)
         self._report_start(span)
         scope.current.set(point)
         return point
@@ -227,7 +221,8 @@ class Tracer(jaeger_client.Tracer):
         """Hand a finished span to the reporter; called by ``Span.finish``."""
         try:
             self.reporter.report_span(span)
-            self.metrics.spans_finished(1)
+            if self._keeps_metrics:
+                self.metrics.spans_finished(1)
         except Exception as fault:
             _guard.swallow("report", fault)
 

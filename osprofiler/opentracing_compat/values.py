@@ -22,6 +22,9 @@ _CUT = "...(cut)"
 _PLAIN = frozenset((bool, type(None)))
 _SLICED = frozenset((str, bytes, bytearray, list, tuple))
 _SIZED = _SLICED | {dict, set, frozenset}
+#: Names that have been looked at and are fine as they are: the same few come again and again.
+_usual: set[str] = set()
+_MOST_USUAL = 2048
 _ITEM_CHARS = 8  # what an item costs for being there, and what a number costs
 
 
@@ -38,6 +41,8 @@ def text(value: object, limit: int) -> str:
 def label(value: object) -> str:
     """*value* as a name: text of at most :data:`MAX_NAME_CHARS`."""
     if type(value) is str and len(value) <= MAX_NAME_CHARS and value.isascii() and "\0" not in value:
+        if len(_usual) < _MOST_USUAL:
+            _usual.add(value)
         return value
     return text(value, MAX_NAME_CHARS)
 
@@ -161,12 +166,19 @@ class Budget:
     def _dict(self, value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for key, item in value.items():
-            if self.left <= 0:
+            left = self.left
+            if left <= 0:
                 result[_CUT] = f"{len(value) - len(result)} keys"
                 break
-            name = label(key)
-            self.left -= len(name) + _ITEM_CHARS
-            result[name] = self.freeze(item, depth)
+            name = key if type(key) is str and key in _usual else label(key)
+            left -= len(name) + _ITEM_CHARS
+            # What freeze() says of most values first, without the call: this is what a trace point costs its caller.
+            if type(item) is str and len(item) < left and item.isascii() and "\0" not in item:
+                self.left = left - len(item)
+                result[name] = item
+            else:
+                self.left = left
+                result[name] = self.freeze(item, depth)
         return result
 
     def _list(self, value: Collection[Any], depth: int) -> list[Any]:

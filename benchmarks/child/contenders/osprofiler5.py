@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""This project."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import contenders
+from contenders import TEXT, calls, floor
+from osprofiler import _guard, _settings, notifier, opentracing_compat, profiler, web
+from osprofiler.opentracing_compat import scope
+
+_KEY = "bench"
+
+
+class Made(contenders.Contender):
+    def __init__(self, target: str, service: str) -> None:
+        # A burst of 100,000 spans is to fit; the default, 64 MiB, holds 60,000.
+        _settings.publish(hmac_keys=(_KEY,), queue_bytes=256 << 20)
+        if target:
+            notifier.set(notifier.create(target, project="", service=service, host=""))
+        self._app = web.WsgiMiddleware(contenders.hello, _KEY, enabled=True)
+        self._headers: dict[str, str] = {}
+
+    @contextlib.contextmanager
+    def root(self) -> Iterator[None]:
+        profiler.init(_KEY)
+        with profiler.Trace("root"):
+            self._headers = {
+                f"HTTP_{name.upper().replace('-', '_')}": value for name, value in web.get_trace_id_headers().items()
+            }
+            yield
+        profiler.clean()
+
+    def two_tags(self, n: int) -> None:
+        profiler.start("two_tags", {"n": n, "text": TEXT})
+        profiler.stop()
+
+    def ten_tags(self, n: int) -> None:
+        profiler.start("ten_tags", contenders.ten(n))
+        profiler.stop()
+
+    def with_log(self, n: int) -> None:
+        profiler.start("with_log", {"n": n, "text": TEXT})
+        profiler.annotate("retry", attempt=1)
+        profiler.stop()
+
+    @profiler.trace("traced")
+    def traced(self, n: int, text: str = TEXT) -> None:
+        return
+
+    def nested(self, n: int) -> None:
+        for number in range(n * 10, n * 10 + 10):
+            profiler.start("nested", {"n": number, "text": TEXT})
+        for _ in range(10):
+            profiler.stop()
+
+    def wsgi(self, n: int) -> None:
+        before = scope.current.get()
+        scope.current.set(None)  # a server's worker is in no trace
+        contenders.answer(self._app, contenders.environ(n, **self._headers))
+        scope.current.set(before)
+
+    def prepare_rpc(self) -> Any:
+        from contenders import rpc
+        from osprofiler import messaging
+
+        messaging.instrument()
+        made = rpc.Rpc()
+        self.rpc = made.call
+        return made
+
+    def flush(self) -> None:
+        if not opentracing_compat.flush(120):
+            raise AssertionError(f"not delivered: {dict(_guard.counters)}")
+
+    def counts(self) -> dict[str, int]:
+        return dict(_guard.counters)
+
+    def requests(self) -> dict[str, Any]:
+        return {"app": self._app, "headers": web.get_trace_id_headers}
+
+    def micro(self) -> contenders.Rows:
+        off = web.WsgiMiddleware(contenders.hello, _KEY, enabled=False)
+        request = contenders.environ(0)
+        return {
+            **calls.public_calls(profiler, web),
+            "rest annotate": profiler.annotate,
+            "rest fork": lambda: profiler.fork("bench"),
+            "wsgi off": lambda: contenders.answer(off, request),
+            "wsgi no header": lambda: contenders.answer(self._app, request),
+            "wsgi bare": lambda: contenders.answer(contenders.hello, request),
+            "unsampled": (_start_stop, _unsampled),
+            "point into nothing": (lambda: self.two_tags(1), self.root),
+            "floor": floor.span,
+        }
+
+
+def _start_stop() -> None:
+    profiler.start("bench")
+    profiler.stop()
+
+
+@contextlib.contextmanager
+def _unsampled() -> Iterator[None]:
+    """Inside a request that the sampler passed over."""
+    with scope.entered(scope.Point(None, None, scope.Origin.from_ids(1, 2, flags=0))):
+        yield

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a traced span costs, by measures that are the same on every machine: bytes, calls and locks; never a time.
+
+Who makes a span dearer on purpose raises a bound here, and says why in the change.
+"""
+
+import json
+import sys
+from typing import Any
+
+from osprofiler import profiler
+from tests.unit.core_kit import a_clean_process, kept_spans
+from tests.unit.test_bench_rows import child
+
+from benchmarks.sink import Sink  # isort: skip
+
+#: Of a start with two values in info and its stop, with a queue behind them; 2026-11: 57 on CPython 3.11.
+CALLS = 62
+#: Bytes; 2026-11: 804 and 892 on CPython 3.11.
+QUEUED_BYTES, OPEN_BYTES = 1024, 1024
+
+
+def test_a_span_takes_less_than_a_kilobyte_and_no_lock() -> None:
+    with Sink() as sink:
+        (figures,) = child("memory.py", target=f"jaeger+{sink.url}")
+    assert 200 < figures["queued_bytes"] < QUEUED_BYTES
+    assert 200 < figures["open_bytes"] < OPEN_BYTES
+    assert figures["locks"] == 0
+
+
+def test_the_measure_of_locks_sees_a_lock() -> None:
+    code = """
+import json, sys, threading
+import memory
+class Locking:
+    lock = threading.Lock()
+    def two_tags(self, n):
+        self.lock.acquire(); self.lock.release()
+print(json.dumps(memory.locks(Locking())))
+"""
+    from tests.unit.test_bench_rows import run
+
+    assert json.loads(run("-c", code)) == 2000
+
+
+def calls_of(function: Any, times: int = 50) -> float:
+    """How many Python and C functions one call of *function* calls."""
+    seen = 0
+
+    def watch(frame: Any, event: str, argument: Any) -> None:
+        nonlocal seen
+        seen += event in ("call", "c_call")
+
+    function()
+    sys.setprofile(watch)
+    try:
+        for _ in range(times):
+            function()
+    finally:
+        sys.setprofile(None)
+    return seen / times
+
+
+def point() -> None:
+    profiler.start("point", {"n": 1, "text": "http://controller:8774/v2.1/servers"})
+    profiler.stop()
+
+
+def test_calls_of_a_traced_span() -> None:
+    from osprofiler import opentracing_compat
+    from osprofiler.opentracing_compat.reporting.reporter import QueueReporter
+    from tests.unit.reporting_kit import Obedient
+
+    with a_clean_process():
+        reporter = QueueReporter(Obedient(), interval_s=3600.0)
+        opentracing_compat.report_to(lambda: reporter)
+        profiler.init("key")
+        assert 10 < calls_of(point) <= CALLS
+        profiler.clean()
+        assert reporter.flush(30)
+        reporter.close()
+
+
+def test_calls_at_rest() -> None:
+    with a_clean_process():
+        # The function itself, start and stop, and one read of the context variable in each and one more call in stop.
+        assert calls_of(point) <= 7
+
+
+def test_calls_of_an_unsampled_point() -> None:
+    from osprofiler.opentracing_compat import scope
+
+    with a_clean_process(), kept_spans() as kept:
+        origin = scope.Origin.from_ids(1, 2, flags=0)
+        with scope.entered(scope.Point(None, None, origin)):
+            assert calls_of(point) <= 7
+        assert kept.started == []

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The benchmarks' own rows, each run once on this project: a row that only ``make bench`` runs is a row that rots."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.child.contenders import OPERATIONS, TEXT
+from benchmarks.sink import Sink
+
+ROOT = Path(__file__).resolve().parents[2]
+CHILD = ROOT / "benchmarks" / "child"
+
+
+def run(*command: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        cwd=CHILD,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def child(script: str, **order: Any) -> list[dict[str, Any]]:
+    order = {"module": "osprofiler5", "service": "bench", **order}
+    return [json.loads(line) for line in run(script, json.dumps(order)).splitlines()]
+
+
+def work(operation: str, flow: str = "loop", flows: int = 1) -> dict[str, Any]:
+    return dict(name=f"{operation} {flow}", operation=operation, flow=flow, flows=flows, bursts=2, calls=16)
+
+
+@pytest.mark.parametrize(
+    ("works", "eventlet"),
+    [
+        ([work(operation) for operation in OPERATIONS], False),
+        ([work("two_tags", "threads", 8), work("two_tags", "tasks", 8)], False),
+        ([work("two_tags", "green", 8)], True),
+    ],
+    ids=["operations", "flows", "eventlet"],
+)
+def test_every_span_that_a_row_makes_is_delivered(works: list[dict[str, Any]], eventlet: bool) -> None:
+    with Sink() as sink:
+        target = f"jaeger+{sink.url}"
+        *results, last = child("spans.py", target=target, work=works, eventlet=eventlet)
+        bodies = b"".join(body for _, body in sink.bodies)
+    assert [result["name"] for result in results] == [one["name"] for one in works]
+    for one, result in zip(works, results, strict=True):
+        made = last["made"][one["operation"]]
+        assert made % OPERATIONS[one["operation"]] == 0
+        assert all(len(values) == 2 and min(values) > 0 for values in result["figures"].values())
+    assert set(last["counts"]) == {"queued", "delivered"}
+    assert last["counts"]["delivered"] == last["counts"]["queued"] > sum(last["made"].values())  # with the roots
+    if not eventlet and "ten_tags" in last["made"]:
+        plain = sum(last["made"][name] for name in ("two_tags", "ten_tags", "with_log", "nested", "traced"))
+        assert bodies.count(TEXT.encode()) >= plain - last["made"]["traced"]
+
+
+def test_every_single_call_that_is_measured_can_be_made() -> None:
+    code = "import json, micro; print(json.dumps({name: run(3) for name, run in micro.rows('osprofiler5').items()}))"
+    seconds = json.loads(run("-c", code))
+    assert {"bare call", "rest traced", "rest start/stop", "wsgi off", "unsampled", "floor"} <= seconds.keys()
+    assert all(value > 0 for value in seconds.values())
+
+
+def test_latency_is_measured_on_a_service_that_answers() -> None:
+    with Sink() as sink:
+        order = {"target": f"jaeger+{sink.url}", "traced": True, "rate": 200, "requests": 20}
+        (figures,) = child("service.py", **order)
+        spans = b"".join(body for path, body in sink.bodies if path.startswith("/api/traces"))
+    assert figures.keys() == {"p50_ms", "p90_ms", "p99_ms"}
+    assert spans.count(b"wsgi GET") == 20
+
+
+def test_samples_tell_the_caller_from_the_reporter() -> None:
+    from benchmarks import flame
+
+    stacks = {
+        "sample.main;sample.caller;profiler.start": 3,
+        "sample.main;sample.reporter;http.HttpExporter.export": 1,
+        "sample.main;threading.wait": 5,
+    }
+    tree = flame.tree(stacks)
+    assert {name: node.samples for name, node in tree.children.items()} == {"sample.caller": 3, "sample.reporter": 1}
+    drawn = flame.svg(stacks, "a <title>")
+    assert "profiler.start: 75.0%" in drawn
+    assert "a &lt;title&gt;, 4 samples" in drawn
+
+
+def test_the_large_trace_is_one_trace_and_whole(tmp_path: Path) -> None:
+    from osprofiler.drivers import base
+
+    url = f"sqlite:///{tmp_path}/traces.db"
+    (made,) = child("fill.py", target=url, spans=40)
+    (root,) = base.get_driver(url).get_report(made["base_id"])["children"]
+    assert [point["info"]["name"] for point in root["children"]] == ["two_tags"] * 40
