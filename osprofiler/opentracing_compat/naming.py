@@ -6,6 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+#: The keys of info that say more than the name; nearly all trace points have none of them.
+_SHAPES = frozenset(("request", "requests", "db", "function"))
+
 
 def operation(name: str, info: Mapping[str, Any] | None) -> str:
     """A name of low cardinality: ``wsgi GET``, ``db SELECT``, ``http POST``, a function's own name, or *name*.
@@ -13,7 +16,7 @@ def operation(name: str, info: Mapping[str, Any] | None) -> str:
     Reads the shapes of ``info`` that osprofiler's own trace points use (``request``, ``db``, ``requests``,
     ``function``); anything else keeps the trace point's name.
     """
-    if not info:
+    if not info or _SHAPES.isdisjoint(info):
         return name
     for key in ("request", "requests"):
         part = info.get(key)

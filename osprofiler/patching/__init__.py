@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Patches for OpenStack projects: the files of the repository's ``patches/`` are installed as this package's data."""
+"""The patches that come with osprofiler, applied to installed packages and taken back: all files of one, or none."""

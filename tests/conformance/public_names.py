@@ -37,7 +37,9 @@ def _signature(f: Any) -> list[list[str]] | None:
         parameters = inspect.signature(f).parameters.values()
     except (TypeError, ValueError):
         return None
-    return [[each.name, each.kind.name, "" if each.default is each.empty else _text(each.default)] for each in parameters]
+    return [
+        [each.name, each.kind.name, "" if each.default is each.empty else _text(each.default)] for each in parameters
+    ]
 
 
 def _text(value: object) -> str:

@@ -253,11 +253,14 @@ class Cloud:
         return done
 
     def run(self, program: str, *words: object, **variables: str) -> str:
-        """What a program of the environment prints. Raises Failed where it fails."""
+        """What a program of the environment prints, to standard output and then to standard error.
+
+        Raises Failed where it fails.
+        """
         done = self._done([self._programs / program, *words], **variables)
         if done.returncode:
             raise Failed(f"{program} {' '.join(map(str, words))}:\n{done.stdout}\n{done.stderr[-3000:]}")
-        return done.stdout
+        return done.stdout + done.stderr
 
     def _done(self, command: list[object], **variables: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``osprofiler patch``: the patches of other projects that come with osprofiler."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from osprofiler.cmd import cliutils, output
+from osprofiler.cmd.commands import BadInput, BaseCommand
+from osprofiler.patching import catalog, installed
+from osprofiler.patching.errors import PatchError, UnknownProject
+from osprofiler.patching.patcher import Patcher, Verdict
+
+_project = cliutils.arg("project", metavar="PROJECT", help="nova or python-novaclient; `list` shows all")
+_path = cliutils.arg(
+    "--path",
+    metavar="DIR",
+    help="the folder that holds the package's own, e.g. a virtual environment's site-packages; default: where this "
+    "Python finds it",
+)
+_dry_run = cliutils.arg("--dry-run", dest="dry_run", action="store_true", help="say what would be done, and do nothing")
+
+
+class PatchCommands(BaseCommand):
+    """Patches that make other projects carry and report their traces whole."""
+
+    group_name = "patch"
+
+    @cliutils.examples("osprofiler patch list", "osprofiler patch list nova")
+    @cliutils.arg("project", metavar="PROJECT", nargs="?", help="only this one")
+    @_path
+    def list(self, args: argparse.Namespace) -> None:
+        """List the patches there are, and what of it is installed."""
+        rows = []
+        for project in [_named(args.project)] if args.project else catalog.projects():
+            try:
+                patcher = Patcher(project, installed.find(project, args.path))
+                here = f"{patcher.release}: {_verdict(patcher)}"
+            except PatchError:
+                here = "not found"
+            rows.append({"project": project.name, "releases": ", ".join(project.releases), "installed": here})
+        output.write(output.table(("project", "releases", "installed"), rows))
+
+    @cliutils.examples(
+        "osprofiler patch check nova", "osprofiler patch check nova --path /opt/nova/lib/python3.11/site-packages"
+    )
+    @_project
+    @_path
+    def check(self, args: argparse.Namespace) -> int:
+        """Say whether the patch fits, is applied, or is partly applied.
+
+        Exit status: 0 where it fits or is applied, 1 otherwise.
+        """
+        patcher = _patcher(args)
+        verdict = patcher.verdict()
+        print(f"{patcher.project.name} {patcher.release} in {patcher.root}: {verdict.value}")
+        if patcher.was_cut_short:
+            print("  a run of `osprofiler patch` was cut short; `apply` completes the patch, `revert` takes it back")
+        for path, state in patcher.states().items():
+            print(f"  {path}: {state.value}")
+        return 0 if verdict in (Verdict.FITS, Verdict.APPLIED) else 1
+
+    @cliutils.examples("osprofiler patch apply nova --dry-run", "osprofiler patch apply nova")
+    @_project
+    @_path
+    @_dry_run
+    def apply(self, args: argparse.Namespace) -> None:
+        """Apply the patch to the installed package: all of its files, or none.
+
+        The originals are kept beside the package. Services notice when they are restarted.
+        """
+        patcher = _patcher(args)
+        _done(args, patcher, patcher.apply, "patched", "the patch is applied already")
+
+    @cliutils.examples("osprofiler patch revert nova")
+    @_project
+    @_path
+    @_dry_run
+    def revert(self, args: argparse.Namespace) -> None:
+        """Put the original files back."""
+        patcher = _patcher(args)
+        _done(args, patcher, patcher.revert, "put back", "the patch is not applied")
+
+
+def _done(
+    args: argparse.Namespace, patcher: Patcher, action: Callable[..., list[str]], verb: str, nothing: str
+) -> None:
+    changed = action(dry_run=args.dry_run)
+    would = "would be " if args.dry_run else ""
+    where = f"{patcher.project.name} {patcher.release} in {patcher.root}"
+    print(f"{where}: {len(changed)} files {would}{verb}" if changed else f"{where}: {nothing}")
+    for path in changed:
+        print(f"  {path}")
+    if changed and not args.dry_run:
+        print("Restart the services that use it.")
+
+
+def _patcher(args: argparse.Namespace) -> Patcher:
+    project = _named(args.project)
+    return Patcher(project, installed.find(project, args.path))
+
+
+def _named(name: str) -> catalog.Project:
+    try:
+        return catalog.project(name)
+    except UnknownProject as fault:
+        raise BadInput(str(fault)) from fault
+
+
+def _verdict(patcher: Patcher) -> str:
+    try:
+        return patcher.verdict().value
+    except PatchError:
+        return "no patch for this release"

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Delivery under uWSGI in a process that eventlet has patched.
+
+There greenthreads run only while a request does: between requests the process waits in C, outside of eventlet's hub.
+So the reporter, a greenthread, gets a moment after each request, or a request's spans would wait for the next one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+from osprofiler import _guard, _native, opentracing_compat
+
+#: The longest that a worker stays for the delivery after a request, in seconds.
+MOMENT_S = 0.1
+#: How long it does not try again where that was not enough, as with a collector that does not answer.
+PAUSE_S = 10.0
+
+_installed = False
+
+
+def install() -> None:
+    """Have spans delivered after each request, in a process that needs it; once."""
+    global _installed
+    if _installed or not _native.patched():
+        return
+    try:
+        server: Any = importlib.import_module("uwsgi")  # it is there in uWSGI's own processes only
+    except ImportError:
+        return
+    _installed = True
+    server.after_req_hook = _AfterRequest(getattr(server, "after_req_hook", None))
+
+
+class _AfterRequest:
+    """What uWSGI calls when a request is done: what it called before, and then the delivery."""
+
+    def __init__(self, before: Callable[[], Any] | None) -> None:
+        self._before = before
+        self._not_before = 0.0
+
+    def __call__(self) -> None:
+        if self._before is not None:
+            self._before()
+        with _guard.Harmless("uwsgi"):
+            now = time.monotonic()
+            if now >= self._not_before and not opentracing_compat.flush(MOMENT_S):
+                self._not_before = now + PAUSE_S
