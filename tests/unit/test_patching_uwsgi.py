@@ -2,7 +2,6 @@
 """The delivery after each request where greenthreads run only during one; uWSGI's module is a stand-in."""
 
 import sys
-from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -13,7 +12,7 @@ from osprofiler.opentracing_compat.reporting import uwsgi
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Any:
     module: Any = ModuleType("uwsgi")
     monkeypatch.setitem(sys.modules, "uwsgi", module)
     monkeypatch.setattr(_native, "patched", lambda: True)

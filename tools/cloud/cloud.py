@@ -266,8 +266,7 @@ class Cloud:
         return subprocess.run(
             [str(word) for word in command],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             text=True,
             check=False,
             env={**os.environ, **self._variables(**variables)},

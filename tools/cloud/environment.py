@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The virtual environment that the cloud runs in: the released services, and this osprofiler in the place of stock's."""
+"""The virtual environment that the cloud runs in: the released services, and this osprofiler in stock's place."""
 
 import fcntl
 import hashlib
