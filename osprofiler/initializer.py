@@ -53,9 +53,10 @@ def _isolate(conf: cfg.ConfigOpts) -> None:
 
 
 def _flush_at_exit(conf: cfg.ConfigOpts) -> None:
-    from osprofiler.opentracing_compat.reporting import exits
+    from osprofiler.opentracing_compat.reporting import exits, uwsgi
 
     exits.install()
+    uwsgi.install()
 
 
 def _watch(conf: cfg.ConfigOpts) -> None:

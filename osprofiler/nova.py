@@ -14,7 +14,6 @@ from typing import Any, cast
 from osprofiler import _guard, initializer, messaging, profiler
 from osprofiler.opentracing_compat.concurrency.carried import Carried, carry
 from osprofiler.opentracing_compat.concurrency.fork import Fork
-from osprofiler.opentracing_compat.reporting import uwsgi
 
 __all__ = ["Cells", "get", "handed_over", "init_from_conf", "inject", "instrument", "on", "receive"]
 
@@ -107,8 +106,6 @@ def init_from_conf(conf: Any, manager: Any = None, **kwargs: Any) -> None:
         conf.set_default("trace_requests", True, group="profiler")
     initializer.init_from_conf(conf=conf, **kwargs)
     instrument(conf)
-    with _guard.Harmless("nova.uwsgi"):
-        uwsgi.install()
     with _guard.Harmless("nova.trace_manager"):
         _trace_manager(manager)
 

@@ -26,8 +26,9 @@ def environment(*, patched: bool) -> Iterator[Path]:
 
     It is made once. Raises NotMade.
     """
-    wanted = [_HERE / "requirements.txt", _HERE / "constraints.txt", REPOSITORY / "pyproject.toml"]
+    wanted = [_HERE / "requirements.txt", _HERE / "constraints.txt"]
     key = "\n".join([sys.version, sys.base_prefix, str(REPOSITORY), *(file.read_text() for file in wanted)])
+    metadata = (REPOSITORY / "pyproject.toml").read_text()
     folder = _cache() / f"cloud-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_suffix(".lock").open("w") as lock:
@@ -41,6 +42,11 @@ def environment(*, patched: bool) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
             _make(folder)
             (folder / "done").touch()
+        ours = folder / "osprofiler"
+        if not ours.exists() or ours.read_text() != metadata:
+            pip = [programs / "python", "-m", "pip", "install", "--quiet", "-c", _HERE / "constraints.txt"]
+            _run([*pip, "--editable", f"{REPOSITORY}[messaging,sqlalchemy]"])
+            ours.write_text(metadata)
         for project in _PROJECTS:
             _run([programs / "osprofiler", "patch", "apply" if patched else "revert", project])
         yield programs
@@ -52,7 +58,6 @@ def _make(folder: Path) -> None:
     pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "-c", _HERE / "constraints.txt"]
     _run([*pip, "-U", "pip", "setuptools", "wheel"])
     _run([*pip, "-r", _HERE / "requirements.txt"])
-    _run([*pip, "--editable", f"{REPOSITORY}[messaging,sqlalchemy]"])
 
 
 def _cache() -> Path:
