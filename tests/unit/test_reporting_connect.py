@@ -50,7 +50,7 @@ def test_jaegers_transports(text: str, kind: type, target: str) -> None:
 
 def test_the_account_goes_to_the_collector_and_nowhere_else() -> None:
     made = exporter("jaeger+https://me:secret@c/")
-    assert made._url == "https://me:secret@c:14268/api/traces?format=jaeger.thrift"
+    assert made._collector.url == "https://me:secret@c:14268/api/traces?format=jaeger.thrift"
     assert "secret" not in made.target
 
 

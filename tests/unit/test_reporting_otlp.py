@@ -160,7 +160,7 @@ def test_headers_come_from_opentelemetrys_variables(monkeypatch: pytest.MonkeyPa
 def test_where_it_sends_and_what_it_shows_of_that(url: str, base: str, target: str) -> None:
     made = connect.span_exporter(url)
     assert isinstance(made, OtlpExporter)
-    assert (made._url, made.target) == (base, target)
+    assert (made._collector.url, made.target) == (base, target)
 
 
 def test_the_service_is_named_by_otlps_own_option() -> None:

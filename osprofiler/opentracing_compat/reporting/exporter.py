@@ -78,14 +78,3 @@ class Exporter(Protocol):
 
     def after_fork(self) -> None:
         """In a forked child: forget connections, sending nothing on them: they are the parent's."""
-
-
-def load_http_client() -> None:
-    """Import what sending over HTTP needs, netrc too, which requests imports with its first request.
-
-    In whoever makes an exporter, not in the reporter's thread: a process forked while a thread imports waits for ever
-    for the lock of that import.
-    """
-    import netrc  # noqa: F401
-
-    import requests  # noqa: F401

@@ -5,29 +5,23 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote
 
 import osprofiler
 from osprofiler import exc
-from osprofiler.opentracing_compat.reporting.exporter import Outcome, Rejected, Transient, load_http_client
+from osprofiler.opentracing_compat.reporting.collector import Collector
+from osprofiler.opentracing_compat.reporting.exporter import Outcome, Rejected
 from osprofiler.opentracing_compat.reporting.pairing import Pairs
 from osprofiler.opentracing_compat.reporting.queue import Entry
-
-if TYPE_CHECKING:
-    import requests
 
 PORT = 4318
 PATH = "/v1/traces"
 
 #: OpenTelemetry's variables for headers, such as a hosted collector's key: ``name=value,name=value``.
 _HEADER_VARIABLES = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS")
-
-#: The answers after which the protocol has a sender try again; somebody in between may also say 408 or 425.
-_AWAY = frozenset((408, 425, 429, 502, 503, 504))
 
 
 class OtlpExporter:
@@ -39,13 +33,12 @@ class OtlpExporter:
     max_span_chars: int | None = 1 << 20
 
     def __init__(self, base: str, target: str) -> None:
-        load_http_client()
         self.target = target
-        self._url = base if base.endswith(PATH) else base + PATH
+        url = base if base.endswith(PATH) else base + PATH
+        self._collector = Collector(url, {"Content-Type": "application/x-protobuf", **_configured_headers()})
         self._service = "osprofiler"
         self._tags: dict[str, Any] = {}
         self._pairs = Pairs()
-        self._session: requests.Session | None = None
 
     def set_process(self, service: str, tags: Mapping[str, Any]) -> None:
         self._service, self._tags = service, dict(tags)
@@ -67,13 +60,14 @@ class OtlpExporter:
             except Exception:  # a record may hold anything, and protobuf has kinds of faults of its own
                 dropped["unencodable"] += 1
         if made:
-            refused = self._post(spans_of.request(self._service, self._process(), made), deadline)
+            body = spans_of.request(self._service, self._process(), made)
+            refused = _refused(self._collector.post(body, deadline))
             if refused:
                 dropped["rejected"] += min(refused, len(made))
         return Outcome(len(made) - dropped["rejected"], dropped, merged)
 
     def after_fork(self) -> None:
-        self._session = None
+        self._collector.after_fork()
         self._pairs = Pairs()
 
     def _process(self) -> dict[str, Any]:
@@ -83,30 +77,6 @@ class OtlpExporter:
             "osprofiler.version": osprofiler.__version__,
             **self._tags,
         }
-
-    def _post(self, body: bytes, deadline: float) -> int:
-        """Send; how many spans were refused. Raises Transient or Rejected where none was taken."""
-        import requests
-
-        if self._session is None:
-            self._session = requests.Session()
-            self._session.headers.update({"Content-Type": "application/x-protobuf", **_configured_headers()})
-        wait_s = max(deadline - time.monotonic(), 0.05)
-        try:
-            answer = self._session.post(self._url, data=body, timeout=(min(wait_s, 3.0), wait_s), allow_redirects=False)
-        except requests.RequestException as fault:
-            raise Transient(type(fault).__name__) from fault
-        status = answer.status_code
-        if 200 <= status < 300:
-            return _refused(answer.content)
-        said = f"HTTP status {status}"
-        if status in _AWAY:
-            raise Transient(said)
-        if status >= 500:
-            raise Transient(said, unreachable=False)
-        if status == 413:
-            raise Rejected(said, reason="too_large", divisible=True)
-        raise Rejected(said, divisible=status == 400)
 
 
 def _protobuf() -> Any:

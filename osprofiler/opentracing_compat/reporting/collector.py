@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A collector that takes spans over HTTP: one session, and what each of its answers means for a batch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from osprofiler.opentracing_compat.reporting.exporter import Rejected, Transient
+
+if TYPE_CHECKING:
+    import requests
+
+#: What somebody between us and the collector answers when it is away, or asks for patience.
+_AWAY = frozenset((408, 425, 429, 502, 503, 504))
+
+_CONNECT_S = 3.0
+
+
+class Collector:
+    """Posts to *url* (with ``user:password@`` where the collector wants one), with *headers* each time."""
+
+    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+        # What sending imports, netrc too, which requests imports with its first request: here and not in the
+        # reporter's thread, since a process forked while a thread imports waits for ever for the lock of that import.
+        import netrc  # noqa: F401
+
+        import requests  # noqa: F401
+
+        self.url = url
+        self._headers = dict(headers)
+        self._session: requests.Session | None = None
+        self._request: requests.PreparedRequest | None = None
+        self._surroundings: Mapping[str, Any] = {}
+
+    def after_fork(self) -> None:
+        """Leave the parent's connection alone."""
+        self._session = None
+
+    def post(self, body: bytes, deadline: float) -> bytes:
+        """Send *body* by *deadline* (of the monotonic clock, in seconds); what a success answers with.
+
+        Raises Transient where another attempt may help, Rejected where none will.
+        """
+        import requests
+
+        wait_s = max(deadline - time.monotonic(), 0.05)
+        try:
+            session, request = self._prepared()
+            request.prepare_body(body, None)
+            answer = session.send(
+                request, timeout=(min(wait_s, _CONNECT_S), wait_s), allow_redirects=False, **self._surroundings
+            )
+        except requests.RequestException as fault:
+            raise Transient(type(fault).__name__) from fault
+        status = answer.status_code
+        if 200 <= status < 300:
+            return answer.content
+        said = f"HTTP status {status}"
+        if status in _AWAY:
+            raise Transient(said)
+        if status >= 500:
+            raise Transient(said, unreachable=False)
+        if status == 413:
+            raise Rejected(said, reason="too_large", divisible=True)
+        raise Rejected(said, divisible=status == 400)
+
+    def _prepared(self) -> tuple[requests.Session, requests.PreparedRequest]:
+        """The session, and the request without a body. Made once: parsing the URL, reading proxies and certificates
+        from the environment and looking for ~/.netrc cost as much as encoding a hundred spans."""
+        import requests
+
+        if self._session is None or self._request is None:
+            session = requests.Session()
+            request = session.prepare_request(requests.Request("POST", self.url, headers=self._headers))
+            self._surroundings = session.merge_environment_settings(self.url, {}, None, None, None)
+            self._session, self._request = session, request
+        return self._session, self._request
