@@ -69,9 +69,8 @@ def service() -> str:
 
 @pytest.fixture
 def at_rest() -> Iterator[None]:
-    before = scope.current.get()
-    yield
-    scope.current.set(before)
+    with scope.entered(None):
+        yield
 
 
 def work(tracer: Tracer, origin: Origin) -> int:
