@@ -17,7 +17,7 @@ from osprofiler import _guard, _rpc_spans, _settings
 from osprofiler._wrapping import Method, Target, Wrapping
 from osprofiler.opentracing_compat import scope
 from osprofiler.opentracing_compat.propagation import Incoming, envelope
-from osprofiler.opentracing_compat.scope import Origin, Point
+from osprofiler.opentracing_compat.scope import Origin
 
 __all__ = [
     "TracingSerializer",
@@ -143,8 +143,7 @@ def _continue(origin: Origin) -> None:
     here = scope.current.get()
     if here is not None and (here.origin.base_id, here.origin.parent_id) == (origin.base_id, origin.parent_id):
         return
-    above = here if here is None or here.span is not None else here.parent
-    scope.current.set(Point(None, above, origin))
+    scope.take_up(origin)
 
 
 def _as_method(function: Callable[..., Any], *fixed: Any, own: str = "") -> Callable[[Method], Method]:

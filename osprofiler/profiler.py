@@ -52,11 +52,7 @@ def init(hmac_key: str, base_id: str | None = None, parent_id: str | None = None
         return _Profiler.at(Point(None, None, Origin.from_osprofiler(hmac_key, base_id, parent_id, flags=0)))
     if here is not None and base_id and _continues(here.origin, hmac_key, base_id, parent_id):
         return _Profiler.at(here)
-    # An open point stays above the new root, which so ends with it; an earlier root is replaced.
-    above = here if here is None or here.span is not None else here.parent
-    root = Point(None, above, Origin.from_osprofiler(hmac_key, base_id, parent_id))
-    scope.current.set(root)
-    return _Profiler.at(root)
+    return _Profiler.at(scope.take_up(Origin.from_osprofiler(hmac_key, base_id, parent_id)))
 
 
 def _continues(origin: Origin, hmac_key: str, base_id: str, parent_id: str | None) -> bool:

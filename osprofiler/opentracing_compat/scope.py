@@ -247,6 +247,17 @@ def finish_bare(at: Point, until: Point | None = None) -> None:
     finish_unclosed(at, until, lambda node: isinstance(node, BarePoint) and node.flow == here)
 
 
+def take_up(origin: Origin) -> Point:
+    """Make a root of *origin* current in this flow of control, and return it.
+
+    An open point stays above the new root, which so ends with it; an earlier root is replaced.
+    """
+    here = current.get()
+    root = Point(None, here if here is None or here.span is not None else here.parent, origin)
+    current.set(root)
+    return root
+
+
 def leave(point: Point) -> None:
     """Make the point above *point* current again, if *point* is in the current chain of this flow."""
     at = current.get()
