@@ -24,20 +24,22 @@ def trace_cls(
 ) -> Callable[[T], T]:
     """Make every method of the decorated class, inherited ones included, a trace point called *name*.
 
-    Names that begin with two underscores are never traced, those with one only with *trace_private*. Raises
-    ValueError, before any method is touched, if one is traced already and *allow_multiple_trace* is off.
+    Given an object that is no class, it does so for that object alone. Names that begin with two underscores are
+    never traced, those with one only with *trace_private*. Raises ValueError, before any method is touched, if one is
+    traced already and *allow_multiple_trace* is off.
     """
     wanted: dict[type, bool] = {staticmethod: trace_static_methods, classmethod: trace_class_methods}
     decorate = trace(name, info=info, hide_args=hide_args, hide_result=hide_result)
 
     def decorator(cls: T) -> T:
-        bases = inspect.getmro(cls if inspect.isclass(cls) else type(cls))
+        is_class = inspect.isclass(cls)
+        bases = inspect.getmro(cls if is_class else type(cls))
         found: dict[str, Any] = {}
         for attr_name, attr in inspect.getmembers(cls):
             if _is_traceable(attr_name, attr, trace_private):
                 raw = next((vars(base)[attr_name] for base in bases if attr_name in vars(base)), attr)
                 if wanted.get(type(raw), True):
-                    found[attr_name] = raw
+                    found[attr_name] = raw if is_class else attr  # what is set on an object is never bound to it
         _apply(cls, found, decorate, allow_multiple_trace)
         return cls
 
@@ -71,13 +73,13 @@ def _is_traceable(name: str, attr: Any, private: bool) -> bool:
     return not name.startswith("__") and (private or not name.startswith("_"))
 
 
-def _apply(cls: type, found: dict[str, Any], decorate: Callable[[Any], Any], allow_multiple: bool) -> None:
+def _apply(cls: Any, found: dict[str, Any], decorate: Callable[[Any], Any], allow_multiple: bool) -> None:
     if not allow_multiple:
         for name, attr in found.items():
             times = getattr(attr, "__traced__", 0)
             if times:
                 raise ValueError(
-                    f"attribute '{name}' of {cls.__qualname__} is traced already ({times} times), "
+                    f"attribute '{name}' of {getattr(cls, '__qualname__', cls)} is traced already ({times} times), "
                     "and multiple tracing is off"
                 )
     for name, attr in found.items():

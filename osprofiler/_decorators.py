@@ -95,9 +95,13 @@ class _Call:
         """Close the point, if there is one, of a call that returned."""
         if point is None:
             return
+        info: dict[str, Any] | None = None
         try:
-            info = None if self._hide_result else {"function": {"result": representation(result, MAX_ARGUMENT_CHARS)}}
-            opentracing_compat.get_tracer().close_point(point, info)
+            try:
+                if not self._hide_result:
+                    info = {"function": {"result": representation(result, MAX_ARGUMENT_CHARS)}}
+            finally:  # also where the result's own repr exits: the point must not stay current
+                point.end(info)
         except Exception as fault:
             _guard.swallow("stop", fault)
 
@@ -106,7 +110,7 @@ class _Call:
         if point is None:
             return
         try:
-            opentracing_compat.get_tracer().close_point(point, fault=fault)
+            point.end(fault=fault)
         except Exception as own:
             _guard.swallow("stop", own)
 

@@ -15,7 +15,7 @@ import traceback
 from collections import Counter
 from types import TracebackType
 
-from osprofiler import _native
+from osprofiler import _forks, _native
 
 LOG = logging.getLogger("osprofiler")
 
@@ -89,8 +89,9 @@ class Harmless:
         return False
 
 
-def after_fork_in_child() -> None:
-    """Let the child count and log from the start, with a lock of its own; the parent may have held the old one."""
+@_forks.anew
+def _start_over() -> None:
+    # A lock of its own: the parent may have held the old one.
     global _lock
     _lock = _thread.RLock()
     counters.clear()

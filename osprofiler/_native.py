@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Native threads where eventlet may have replaced them: which this is, and a lock that works in both worlds.
+"""Native threads where eventlet may have replaced them: which this is, a pause and a lock that work in both worlds.
 
 A native thread in a patched process (eventlet's own pool, a C library's callback) must not touch what is patched:
 neither locks nor logging nor the hub.
@@ -10,6 +10,7 @@ from __future__ import annotations
 import _thread
 import os
 import sys
+from time import sleep  # a service's tests put others in the place of time.sleep
 from typing import Any
 
 
@@ -22,6 +23,24 @@ def patched() -> bool:
 def foreign() -> bool:
     """Whether this is a native thread beside the one that runs the greenthreads, in a patched process."""
     return patched() and _thread.get_native_id() != os.getpid()
+
+
+def pause(seconds: float) -> None:
+    """Let other threads run for so long; in a greenthread, other greenthreads.
+
+    A forked child has copies of greenthreads. One that pauses here ends (``GreenletExit``): its work is the parent's.
+    """
+    if not patched():
+        sleep(seconds)
+        return
+    eventlet: Any = sys.modules["eventlet"]
+    if foreign():
+        eventlet.patcher.original("time").sleep(seconds)
+        return
+    pid = os.getpid()
+    eventlet.sleep(seconds)
+    if os.getpid() != pid:
+        raise eventlet.greenlet.GreenletExit
 
 
 def lock() -> _thread.LockType:

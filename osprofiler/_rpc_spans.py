@@ -152,7 +152,7 @@ def _asked(message: Any, keep_w3c: bool) -> Incoming | None:
     context = message.ctxt
     if not isinstance(context, Mapping):
         return None
-    incoming = envelope.extract(context) if _settings.current().enabled else None
+    incoming = envelope.extract(context) if _settings.fresh().enabled else None
     if incoming is not None or envelope.is_ours(context):
         # A copy: transports inside one process hand the same dictionary to all receivers.
         message.ctxt = envelope.strip(context, keep_w3c=keep_w3c)
@@ -161,8 +161,8 @@ def _asked(message: Any, keep_w3c: bool) -> Incoming | None:
 
 def _sampled(method: Any) -> Incoming | None:
     """A trace of this dispatch's own, where the sampler wants one."""
-    settings = _settings.current()
-    if not (settings.enabled and settings.sampler):
+    settings = _settings.fresh()
+    if not (settings.enabled and settings.samples):
         return None
     key = settings.hmac_keys[0] if settings.hmac_keys else None
     origin = opentracing_compat.get_tracer().begin(_operation(method), key)
@@ -174,7 +174,7 @@ def _sampled(method: Any) -> Incoming | None:
 
 def _close(point: Point, fault: BaseException | None) -> None:
     with _guard.Harmless("messaging.close"):
-        opentracing_compat.get_tracer().close_point(point, fault=fault)
+        point.end(fault=fault)
 
 
 def _operation(method: Any) -> str:

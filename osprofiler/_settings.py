@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What ``[profiler]`` says, or the defaults where a process never read a configuration."""
+    """What the policy and ``[profiler]`` say, or the defaults where a process never read a configuration."""
 
     enabled: bool = True
     hmac_keys: tuple[str, ...] = ()  # the first signs what a sampler started
@@ -17,18 +18,36 @@ class Settings:
     propagation: tuple[str, ...] = ("osprofiler", "jaeger", "w3c")  # formats to write; all are read
     rpc_plain_peers: bool = False
     sampler: str = ""  # who starts traces that nobody asked for; "" nobody
+    operations: tuple[tuple[str, str], ...] = ()  # (pattern, sampler): the first that fits counts, else the above
+    trace_requests: bool = False
+    trace_sqlalchemy: bool | None = None  # None: as the service decided when it started
     instrument: tuple[str, ...] = ()
     queue_spans: int = 100_000
     queue_bytes: int = 64 << 20
     flush_interval_s: float = 1.0
     flush_timeout_s: float = 5.0  # the deadline at exit
 
+    @property
+    def samples(self) -> bool:
+        """Whether a request that nobody asked to trace may be traced."""
+        return bool(self.sampler or self.operations)
+
 
 _current = Settings()
+
+#: Looks whether there are newer ones, if anything is to be looked at.
+look: Callable[[], None] | None = None
 
 
 def current() -> Settings:
     """The settings in force."""
+    return _current
+
+
+def fresh() -> Settings:
+    """The settings for a unit of work that begins now."""
+    if look is not None:
+        look()
     return _current
 
 
@@ -41,5 +60,6 @@ def publish(**changes: Any) -> Settings:
 
 def reset() -> None:
     """Go back to the defaults."""
-    global _current
+    global _current, look
     _current = Settings()
+    look = None

@@ -12,7 +12,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from osprofiler import _guard, opentracing_compat
+from osprofiler import _guard
 from osprofiler.opentracing_compat.scope import Pieces, Point
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Call:
             if fault is None and not self._exhausted:
                 span.set_tag("osprofiler.body_unread", True)
             with self._pieces:
-                opentracing_compat.get_tracer().close_point(self._point, fault=fault)
+                self._point.end(fault=fault)
             # What the body's close() still does stays below this request.
             self._pieces = Pieces(self._point)
         except Exception as own:

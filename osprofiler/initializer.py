@@ -5,16 +5,23 @@ from __future__ import annotations
 
 import importlib
 import logging
+import math
+from collections.abc import Sequence
 from typing import Any
 
 from oslo_config import cfg
 
-from osprofiler import _guard, _settings, notifier, opentracing_compat, requests, sqlalchemy, web
+from osprofiler import _guard, _settings, notifier, opentracing_compat, policy, requests, sqlalchemy, web
+from osprofiler._policy_file import PolicyFile
 from osprofiler._utils import split
 from osprofiler.opentracing_compat import scope
 from osprofiler.opentracing_compat.concurrency import isolation
 
 LOG = logging.getLogger(__name__)
+
+# What the options say, and the file whose policy goes before them.
+_configured: dict[str, Any] = {}
+_policy_file: PolicyFile | None = None
 
 
 def init_from_conf(
@@ -31,8 +38,10 @@ def init_from_conf(
     *kwargs* are handed to the store's driver. Options marked mutable are followed when *conf* is mutated. A
     configuration that cannot be used is logged and leaves the service untraced; nothing is raised.
     """
+    global _configured
     with _guard.Harmless("init_from_conf"):
-        _settings.publish(enabled=True, **_settings_from(conf))
+        _configured = {"enabled": True, "trace_sqlalchemy": None, **_settings_from(conf)}
+        _settings.publish(**_configured)
         chosen = notifier.create(
             conf.profiler.connection_string,
             context=context,
@@ -43,7 +52,7 @@ def init_from_conf(
             **kwargs,
         )
         notifier.set(chosen)
-        for step in (_isolate, _flush_at_exit, _use_scope_manager, _instrument, _follow, _sample, _watch):
+        for step in (_isolate, _flush_at_exit, _use_scope_manager, _instrument, _sample, _read_policy, _follow, _watch):
             with _guard.Harmless(f"init_from_conf.{step.__name__}"):  # what one cannot do, the others still can
                 step(conf)
 
@@ -64,18 +73,30 @@ def _watch(conf: cfg.ConfigOpts) -> None:
 
 
 def _option(conf: cfg.ConfigOpts, name: str, default: Any) -> Any:
-    """An option of ``[profiler]``, or *default* where the service registered only those of osprofiler 4."""
-    return getattr(conf.profiler, name, default)
+    """An option of ``[profiler]``; *default* for a value that is none, and where only osprofiler 4's are registered."""
+    try:
+        value = getattr(conf.profiler, name, default)
+        if isinstance(value, float) and not math.isfinite(value):  # which no limit of oslo.config keeps out
+            raise ValueError(f"{value} is no time")
+    except ValueError as fault:
+        LOG.error("[profiler] %s: %s; %r is used", name, str(fault).partition("\n")[0], default)
+        return default
+    return value
 
 
 def _settings_from(conf: cfg.ConfigOpts) -> dict[str, Any]:
     defaults = _settings.Settings()
+    keys = tuple(split(conf.profiler.hmac_keys or ""))
+    if not keys:
+        LOG.warning("[profiler] hmac_keys is empty: nobody can ask for a trace")
     return {
-        "hmac_keys": tuple(split(conf.profiler.hmac_keys or "")),
+        "hmac_keys": keys,
         "trust_incoming": _option(conf, "trust_incoming", defaults.trust_incoming),
-        "propagation": tuple(_option(conf, "propagation", defaults.propagation)),
+        "propagation": _formats(_option(conf, "propagation", defaults.propagation)),
         "rpc_plain_peers": _option(conf, "rpc_plain_peers", defaults.rpc_plain_peers),
         "sampler": _option(conf, "sampler", defaults.sampler),
+        "operations": defaults.operations,
+        "trace_requests": _option(conf, "trace_requests", defaults.trace_requests),
         "instrument": tuple(_option(conf, "instrument", defaults.instrument)),
         "queue_spans": _option(conf, "queue_spans", defaults.queue_spans),
         "queue_bytes": _option(conf, "queue_bytes", defaults.queue_bytes),
@@ -84,25 +105,48 @@ def _settings_from(conf: cfg.ConfigOpts) -> dict[str, Any]:
     }
 
 
+def _formats(names: Sequence[str]) -> tuple[str, ...]:
+    unknown = [name for name in names if name not in policy.FORMATS]
+    if unknown:
+        LOG.error("[profiler] propagation: there is no %s; known are %s", unknown[0], ", ".join(policy.FORMATS))
+    return tuple(name for name in names if name not in unknown)
+
+
+def _read_policy(conf: cfg.ConfigOpts) -> None:
+    """Begin to follow the policy file that *conf* names now, if it names one."""
+    global _policy_file
+    path = _option(conf, "policy_file", "")
+    _policy_file = PolicyFile(path, _put_in_force) if path else None
+    _settings.look = _policy_file.look if _policy_file else None
+    if _policy_file:
+        _policy_file.read()
+
+
 def _follow(conf: cfg.ConfigOpts) -> None:
-    """Put the options that act outside the settings object into force."""
-    if _settings.current().enabled:
-        web.enable(conf.profiler.hmac_keys)
+    _put_in_force()
+
+
+def _put_in_force() -> None:
+    """Publish what the options and the policy say, and do what acts outside the settings object."""
+    before = _settings.current()
+    said = _policy_file.policy.of(opentracing_compat.get_tracer().service_name) if _policy_file else {}
+    after = _settings.publish(**{**_configured, **said})
+    if after.enabled:
+        web.enable(",".join(after.hmac_keys))
     else:
         web.disable()
-    (requests.enable if conf.profiler.trace_requests else requests.disable)()
+    (requests.enable if after.trace_requests else requests.disable)()
+    if after.trace_sqlalchemy != before.trace_sqlalchemy:
+        (sqlalchemy.disable if after.trace_sqlalchemy is False else sqlalchemy.enable)()
+    if (after.sampler, after.operations) != (before.sampler, before.operations):
+        _sample()  # a new sampler starts anew, with a full bucket
 
 
-def _sample(conf: cfg.ConfigOpts) -> None:
-    from osprofiler.opentracing_compat.sampling import sampler_for
+def _sample(conf: cfg.ConfigOpts | None = None) -> None:
+    from osprofiler.opentracing_compat.sampling import sampler_of
 
     tracer = opentracing_compat.get_tracer()
-    before = tracer.sampler
-    try:
-        tracer.sampler = sampler_for(_settings.current().sampler, tracer.service_name)
-    except ValueError as fault:
-        LOG.error("%s; nothing is sampled", fault)
-        tracer.sampler = sampler_for("", tracer.service_name)
+    before, tracer.sampler = tracer.sampler, sampler_of(_settings.current(), tracer.service_name)
     before.close()
 
 
@@ -131,12 +175,10 @@ def _on_mutate(conf: cfg.ConfigOpts, fresh: dict[tuple[str | None, str], tuple[A
     if not changed:
         return
     with _guard.Harmless("mutate"):
-        before = _settings.current()
-        # A service that was started without looking at ``enabled`` goes on until that is changed.
-        enabled = conf.profiler.enabled if "enabled" in changed else before.enabled
-        after = _settings.publish(enabled=enabled, **_settings_from(conf))
-        if "trace_sqlalchemy" in changed:
-            (sqlalchemy.enable if conf.profiler.trace_sqlalchemy else sqlalchemy.disable)()
-        _follow(conf)
-        if after.sampler != before.sampler:  # a new one starts anew, with a full bucket
-            _sample(conf)
+        _configured.update(_settings_from(conf))
+        # A service that was started without looking at these goes on as it does until they are changed.
+        for name in {"enabled", "trace_sqlalchemy"} & changed:
+            _configured[name] = _option(conf, name, False)
+        if "policy_file" in changed:
+            _read_policy(conf)
+        _put_in_force()

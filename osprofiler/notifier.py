@@ -88,7 +88,7 @@ def _create(connection_string: str, named: dict[str, Any]) -> Callable[..., Any]
         service_name = connect.service_name(named.get("project"), named.get("service"), named.get("conf"))
         notifier = StoreNotifier(reporter, service_name)
     except Exception as fault:
-        _guard.swallow("connect", fault)
+        _guard.count("fault.connect")
         LOG.error("osprofiler is off: %s", fault)
         return _noop_notifier
     LOG.info("osprofiler is on; traces go to %s", connect.masked(connection_string))

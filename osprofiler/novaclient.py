@@ -108,7 +108,7 @@ def _close(point: Point, response: Any, fault: BaseException | None) -> None:
                     point.span.set_tag("request_id", request_id)
                 if response.status_code >= 400:
                     point.span.set_tag("error", True)
-        opentracing_compat.get_tracer().close_point(point, info, fault)
+        point.end(info, fault)
 
 
 def path_template(path: str) -> str:
@@ -141,7 +141,7 @@ class _Command:
     def end(self, name: str, fault: BaseException | None) -> None:
         with _guard.Harmless("novaclient.end"):
             if self.point is not None:
-                opentracing_compat.get_tracer().close_point(self.point, {"command": name} if name else None, fault)
+                self.point.end({"command": name} if name else None, fault)
         with _guard.Harmless("novaclient.show"):
             # With a failed command, what was asked for is on standard output only in part, if at all.
             print(_how_to_show(self.base_id), file=sys.stdout if fault is None else sys.stderr)

@@ -109,6 +109,13 @@ _PROFILER_OPTS: list[cfg.Opt] = [
         help="Which requests to trace though nobody asked: const:1 (all), probabilistic:0.001, ratelimiting:2 (a "
         "second), or remote:http://HOST:5778/sampling (as Jaeger says). Empty: none.",
     ),
+    cfg.StrOpt(
+        "policy_file",
+        default="",
+        mutable=True,
+        help="A YAML file, the same for all services, that says what is sampled and switched on for which of them. "
+        "It goes before the options here, and is followed as it changes. Empty: none.",
+    ),
     cfg.ListOpt(
         "instrument",
         default=[],

@@ -48,7 +48,7 @@ def init(hmac_key: str, base_id: str | None = None, parent_id: str | None = None
     here = scope.current.get()
     if here is not None and not base_id and here.origin.sampled:
         return _Profiler.at(here)
-    if not _settings.current().enabled or here is scope.SUPPRESSED:
+    if not _settings.fresh().enabled or here is scope.SUPPRESSED:
         return _Profiler.at(Point(None, None, Origin.from_osprofiler(hmac_key, base_id, parent_id, flags=0)))
     if here is not None and base_id and _continues(here.origin, hmac_key, base_id, parent_id):
         return _Profiler.at(here)
@@ -88,7 +88,7 @@ def start(name: str, info: Mapping[str, Any] | None = None) -> None:
     here = scope.current.get()
     if here is not None and here.origin.flags & SAMPLED:
         try:
-            opentracing_compat.get_tracer().open_point(here, name, info, kind=scope.BarePoint)
+            opentracing_compat.get_tracer().open_point(here, name, info, scope.bare)
         except Exception as fault:
             _guard.swallow("start", fault)
 
@@ -98,10 +98,10 @@ def stop(info: Mapping[str, Any] | None = None) -> None:
 
     An ``etype`` in *info* marks the point as an error, ``message`` says more.
     """
-    point = scope.innermost()
-    if point is not None:
+    here = scope.current.get()
+    if here is not None and here.origin.flags & SAMPLED:
         try:
-            opentracing_compat.get_tracer().close_point(point, info)
+            here.stop(info)
         except Exception as fault:
             _guard.swallow("stop", fault)
 
@@ -160,7 +160,7 @@ class Trace:
         try:
             point = self._take()
             if point is not None:
-                opentracing_compat.get_tracer().close_point(point, fault=value)
+                point.end(fault=value)
         except Exception as fault:
             _guard.swallow("stop", fault)
 
@@ -193,6 +193,12 @@ class _Profiler:
         view = cls.__new__(cls)
         view._point = point
         return view
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Profiler) and self._point.origin is other._point.origin
+
+    def __hash__(self) -> int:
+        return hash(self._point.origin)
 
     def _here(self) -> Point:
         here = scope.current.get()
@@ -236,4 +242,4 @@ class _Profiler:
         elif self._point.span is not None and self._point.parent is not None:
             point, self._point = self._point, self._point.parent
             with _guard.Harmless("stop"):
-                opentracing_compat.get_tracer().close_point(point, info)
+                point.end(info)

@@ -18,6 +18,9 @@ from typing import Any
 #: ([microseconds since the epoch, fields] each) and ``links`` ([type, base_id, trace_id of the point] each).
 RESERVED = "osprofiler"
 
+#: Tags of spans of which one record was stored: where only whole spans are known, these say which one is missing.
+UNFINISHED, START_LOST = "osprofiler.unfinished", "osprofiler.start_lost"
+
 _LEAVES = frozenset((str, bool, int, float))
 
 _EPOCH = datetime.datetime(1970, 1, 1)
@@ -30,8 +33,12 @@ def timestamp(us: int) -> str:
 
 
 def microseconds(stamp: str) -> int:
-    """The inverse of :func:`timestamp`. Raises ValueError for anything else."""
-    return (datetime.datetime.fromisoformat(stamp).replace(tzinfo=None) - _EPOCH) // _MICROSECOND
+    """The inverse of :func:`timestamp`, also with fewer decimals. Raises ValueError for anything else."""
+    try:
+        at = datetime.datetime.fromisoformat(stamp)
+    except ValueError:  # Python 3.10 reads three decimals or six
+        at = datetime.datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%S.%f")
+    return ((at if at.tzinfo is None else at.replace(tzinfo=None)) - _EPOCH) // _MICROSECOND
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -47,7 +54,7 @@ def flatten(info: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str | i
     backslashes in keys are escaped with a backslash.
     """
     for key, value in info.items():
-        path = f"{prefix}.{key if key.isidentifier() else _escape(key)}"
+        path = tag_name(prefix, key)
         kind = type(value)
         if kind in _LEAVES:
             yield path, value
@@ -57,6 +64,11 @@ def flatten(info: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str | i
             yield f"{path}~", "null"
         else:
             yield f"{path}~", json.dumps(value, default=str)
+
+
+def tag_name(prefix: str, key: str) -> str:
+    """The name of the tag for *key* under *prefix*."""
+    return f"{prefix}.{key if key.isidentifier() else _escape(key)}"
 
 
 def unflatten(tags: Mapping[str, Any], prefix: str) -> dict[str, Any]:

@@ -122,4 +122,4 @@ def _close(point: Point | None, response: Any, fault: BaseException | None) -> N
             point.span.set_tag("http.status_code", response.status_code)
             if response.status_code >= 500:
                 point.span.set_tag("error", True)
-        opentracing_compat.get_tracer().close_point(point, info, fault)
+        point.end(info, fault)

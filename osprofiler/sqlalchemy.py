@@ -106,7 +106,7 @@ def _after_cursor_execute(hide_result: bool = True) -> Callable[..., None]:
             if point is None:
                 return
             info = None if hide_result else {"db": {"result": _shown(rows), "rowcount": cursor.rowcount}}
-            opentracing_compat.get_tracer().close_point(point, info)
+            point.end(info)
 
     return handler
 
@@ -125,7 +125,7 @@ def handle_error(exception_context: Any) -> None:
                 "chained_exception": "" if cause is None else text(cause, STATEMENT_CHARS),
             }
         }
-        opentracing_compat.get_tracer().close_point(point, info, fault)
+        point.end(info, fault)
 
 
 def _take(conn: Any, context: Any) -> Point | None:

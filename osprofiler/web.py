@@ -109,14 +109,14 @@ class WsgiMiddleware:
     def _call(self, environ: WSGIEnvironment, start_response: StartResponse) -> _wsgi.Call | None:
         """How to run this request, if not just as it is."""
         try:
+            settings = _settings.fresh()
             if not (self.enabled if _ENABLED is None else _ENABLED):
                 return None
-            settings = _settings.current()
             if not settings.enabled:
                 return None
             here = scope.current.get()
             inside = here is not None and here.span is not None and not here.span.finished
-            sample = bool(settings.sampler) and not inside
+            sample = settings.samples and not inside
             if _INFO_KEY in environ or _CONTEXT_KEY in environ or settings.trust_incoming or sample:
                 found = self._found(environ, sample)
                 if found is not None:

@@ -6,21 +6,20 @@ Importing this package loads neither jaeger-client nor what that loads (tornado,
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import opentracing
 
-from osprofiler import _guard
+from osprofiler import _forks, _guard
 
 if TYPE_CHECKING:
     from osprofiler.opentracing_compat.reporting.base import Reporter
     from osprofiler.opentracing_compat.tracer import Tracer
 
 _tracer: Tracer | None = None
-_lock = threading.Lock()
+_lock = threading.RLock()  # re-entrant: a finalizer or a signal handler may be traced first, while it is held
 _service_name = "osprofiler"
 _make_reporter: Callable[[], Reporter] | None = None
 
@@ -30,23 +29,22 @@ def get_tracer() -> Tracer:
     return _tracer or _make()
 
 
-def _after_fork_in_child() -> None:
-    """Give the child a lock of its own; the parent may have held the old one at the fork."""
+@_forks.anew
+def _lock_anew() -> None:
     global _lock
-    _lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    _lock = threading.RLock()  # the parent may have held the old one
 
 
 def _make() -> Tracer:
     global _tracer
+    from osprofiler.opentracing_compat import finalizers
     from osprofiler.opentracing_compat.tracer import Tracer
 
     with _lock:
         if _tracer is None:
+            finalizers.make_safe()
             made = Tracer(_service_name, _make_reporter() if _make_reporter else None)
+        if _tracer is None:  # still
             if not opentracing.is_global_tracer_registered():
                 opentracing.set_global_tracer(made)
             _tracer = made

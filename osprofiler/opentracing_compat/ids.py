@@ -8,37 +8,35 @@ trace id followed by its 64-bit span id. An id that is no UUID is kept verbatim 
 from __future__ import annotations
 
 import hashlib
-import os
 import random
 import uuid
+
+from osprofiler import _forks
 
 _MASK_64 = (1 << 64) - 1
 
 _random = random.Random()
 _bits = _random.getrandbits
-_getpid = os.getpid
-_pid = _getpid()
+_mark = _forks.mark
 
 
+@_forks.anew
 def _seed_anew() -> None:
-    """In a forked process: else two workers would hand out the same ids."""
-    global _pid
-    _pid = _getpid()
+    # Else two workers would hand out the same ids.
     _random.seed()
 
 
 def new_span_id() -> int:
     """A random span id, 1 .. 2**64-1 (zero says "none" on every wire)."""
-    # Looked at each time, since a server that forks in C (uWSGI) need not run Python's fork hooks.
-    if _getpid() != _pid:
-        _seed_anew()
+    if not _mark[0]:
+        _forks.take_over()
     return _bits(64) or 1
 
 
 def new_trace_id() -> int:
     """A random 128-bit trace id; its low half is odd, so never zero: some collectors keep only that half."""
-    if _getpid() != _pid:
-        _seed_anew()
+    if not _mark[0]:
+        _forks.take_over()
     return _bits(128) | 1
 
 

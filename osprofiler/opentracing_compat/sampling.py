@@ -3,17 +3,25 @@
 
 from __future__ import annotations
 
+import fnmatch
+import functools
 import json
+import logging
+import math
 import threading
 import time
 import urllib.parse
 import urllib.request
+from collections.abc import Sequence
 from typing import Any
 
 from jaeger_client.sampler import AdaptiveSampler, ConstSampler, ProbabilisticSampler, RateLimitingSampler, Sampler
 
 from osprofiler import _guard
+from osprofiler._settings import Settings
 from osprofiler.opentracing_compat import scope
+
+LOG = logging.getLogger(__name__)
 
 #: Jaeger's clients ask once a minute, and sample one request in a thousand until they have an answer.
 POLL_INTERVAL_S = 60.0
@@ -34,20 +42,66 @@ def sampler_for(text: str, service_name: str) -> Sampler:
     try:
         if not kind:
             return ConstSampler(False)
-        if kind == "const":
-            return ConstSampler(bool(int(parameter)))
+        if kind == "const" and parameter in ("0", "1"):
+            return ConstSampler(parameter == "1")
         if kind == "probabilistic":
             return ProbabilisticSampler(float(parameter))
-        if kind == "ratelimiting":
+        if kind == "ratelimiting" and 0 <= float(parameter) < math.inf:
             return RateLimitingSampler(float(parameter))
         if kind == "remote" and urllib.parse.urlsplit(parameter).scheme in ("http", "https"):
             return RemoteSampler(parameter, service_name)
     except (ValueError, AssertionError):
         pass  # said below, with what would be right
     raise ValueError(
-        f"[profiler] sampler = {text!r}: use const:0, const:1, probabilistic:RATE, ratelimiting:PER_SECOND "
+        f"{text!r} is no sampler: use const:0, const:1, probabilistic:RATE, ratelimiting:PER_SECOND "
         "or remote:http://HOST:PORT/sampling"
     )
+
+
+def sampler_of(settings: Settings, service_name: str) -> Sampler:
+    """The sampler that *settings* ask for; of what is none, a line in the log, and nothing is sampled by it."""
+    others = _sampler_or_none(settings.sampler, service_name, "[profiler] sampler")
+    if not settings.operations:
+        return others
+    return ByOperation(
+        [(pattern, _sampler_or_none(spec, service_name, pattern)) for pattern, spec in settings.operations], others
+    )
+
+
+def _sampler_or_none(text: str, service_name: str, where: str) -> Sampler:
+    try:
+        return sampler_for(text, service_name)
+    except ValueError as fault:
+        LOG.error("%s: %s; nothing is sampled", where, fault)
+        return ConstSampler(False)
+
+
+def check(text: str) -> None:
+    """Raises ValueError, in one line, where *text* names no sampler."""
+    sampler_for(text, "").close()
+
+
+class ByOperation(Sampler):
+    """A sampler for each pattern of operations, the first that fits, and *others* for those that none fits."""
+
+    def __init__(self, samplers: Sequence[tuple[str, Sampler]], others: Sampler) -> None:
+        super().__init__()
+        self._samplers = tuple(samplers)
+        self._others = others
+        self._sampler_of = functools.lru_cache(_MAX_OPERATIONS)(self._find)
+
+    def is_sampled(self, trace_id: int, operation: str = "") -> tuple[bool, dict[str, Any]]:
+        sampled, tags = self._sampler_of(operation).is_sampled(trace_id, operation)
+        return sampled, tags
+
+    def close(self) -> None:
+        for _, sampler in self._samplers:
+            sampler.close()
+        self._others.close()
+
+    def _find(self, operation: str) -> Sampler:
+        fitting = (sampler for pattern, sampler in self._samplers if fnmatch.fnmatchcase(operation, pattern))
+        return next(fitting, self._others)
 
 
 class RemoteSampler(Sampler):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
@@ -26,9 +27,14 @@ if TYPE_CHECKING:
 SAMPLED = 0x01
 DEBUG = 0x02
 
+#: The ``end_tick`` of what a forked child has of its parent's spans; no clock shows it.
+LEFT = 0
+
 _NO_BAGGAGE: Mapping[str, str] = {}
 
 _get_ident = threading.get_ident
+_modules = sys.modules
+_new = object.__new__
 
 
 class Origin:
@@ -41,6 +47,8 @@ class Origin:
     __slots__ = (
         "baggage",
         "base_id",
+        "canonical",
+        "epoch_ns",
         "flags",
         "foreign",
         "hmac_key",
@@ -71,6 +79,10 @@ class Origin:
         self.baggage = baggage
         self.foreign = foreign  # tags for the first span: ids of a foreign trace that is not trusted
         self.prefix = ids.point_prefix(trace_id)
+        self.canonical = base_id == ids.uuid_text(trace_id)  # else it is no UUID, or one written otherwise
+        # Added to the monotonic clock it is the wall clock, as it was when this flow joined the trace: what one flow
+        # does stays in order when the wall clock is set meanwhile.
+        self.epoch_ns = time.time_ns() - time.perf_counter_ns()
 
     @classmethod
     def from_osprofiler(
@@ -156,6 +168,28 @@ class Point(opentracing.Scope):
         if self.finish_on_close and self.span is not None and not getattr(self.span, "finished", False):
             self.span.finish()
 
+    def end(self, info: Mapping[str, Any] | None = None, fault: BaseException | None = None) -> None:
+        """Close this trace point, and any point that was left open inside it, and restore what was current before it.
+
+        *info* and *fault* say how its work ended: see ``Span.conclude``.
+        """
+        at = current.get()
+        if at is self:
+            current.set(self.parent)
+        elif at is not None and at.inside(self):
+            finish_unclosed(at, self, lambda inner: inner.finish_on_close)
+            current.set(self.parent)
+        span = self.span
+        if span is None or span.end_tick is not None:
+            return
+        if info is None and fault is None:
+            span.finish()
+            return
+        try:
+            span.conclude(info, fault)
+        finally:
+            span.finish()
+
     def id(self) -> str:
         """The UUID of this trace point; of a virtual root, its remote parent's or the base_id."""
         if self.span is not None:
@@ -176,6 +210,26 @@ class Point(opentracing.Scope):
             node = node.parent
         return False
 
+    def innermost(self) -> Point | None:
+        """The innermost trace point that is open here.
+
+        Scopes of other OpenTracing instrumentation are passed over; their owners close them. A part that is not
+        sampled hides what is above it, since a bare ``start`` opened nothing there.
+        """
+        node: Point | None = self
+        while node is not None and node.origin.flags & SAMPLED:
+            span = node.span
+            if span is not None and not node.is_foreign and node.finish_on_close and span.end_tick is None:
+                return node
+            node = node.parent
+        return None
+
+    def stop(self, info: Mapping[str, Any] | None = None) -> None:
+        """Close the innermost open trace point, if there is one, this point being the current one."""
+        point = self.innermost()
+        if point is not None:
+            point.end(info)
+
     def up_to(self, until: Point | None) -> Iterator[Point]:
         """This point and those above it, up to and without *until*."""
         node: Point | None = self
@@ -192,14 +246,33 @@ class BarePoint(Point):
 
     __slots__ = ("flow",)
 
-    def __init__(self, span: Span | None, parent: Point | None, origin: Origin) -> None:
-        super().__init__(span, parent, origin)
-        self.flow = flow()
+    flow: int  # what flow() said
+
+    def stop(self, info: Mapping[str, Any] | None = None) -> None:
+        span = self.span
+        if info is not None or span is None or span.end_tick is not None:
+            super().stop(info)
+        else:  # nearly always: what that does then, in one call
+            current.set(self.parent)
+            span.finish()
+
+
+def bare(span: Span, parent: Point | None, origin: Origin) -> BarePoint:
+    """A point of this flow of control that a bare ``start`` opens."""
+    point = _new(BarePoint)  # see span.begin
+    point.span = span
+    point.parent = parent
+    point.origin = origin
+    point.finish_on_close = True
+    # What flow() says, without the call: each start pays for it.
+    asyncio = _modules.get("asyncio")
+    point.flow = _get_ident() if asyncio is None or asyncio._get_running_loop() is None else flow()
+    return point
 
 
 def flow() -> int:
     """What tells the running thread, greenthread or asyncio task from the others that live now."""
-    asyncio = sys.modules.get("asyncio")
+    asyncio = _modules.get("asyncio")
     if asyncio is not None and (loop := asyncio._get_running_loop()) is not None:
         return id(asyncio.current_task(loop))
     return _get_ident()
@@ -219,24 +292,11 @@ _variable: ContextVar[Point | None] = ContextVar("osprofiler_point", default=Non
 current: Current = _variable
 
 
-def innermost() -> Point | None:
-    """The innermost open trace point of the current trace: what a bare ``stop`` closes.
-
-    Scopes of other OpenTracing instrumentation are passed over; their owners close them. A part that is not sampled
-    hides what is above it, since a bare ``start`` opened nothing there.
-    """
-    node = current.get()
-    while node is not None and node.origin.flags & SAMPLED:
-        if node.span is not None and not node.is_foreign and node.finish_on_close and not node.span.finished:
-            return node
-        node = node.parent
-    return None
-
-
 def finish_unclosed(at: Point, until: Point | None, which: Callable[[Point], bool]) -> None:
     """Finish, and mark, those points left open from *at* up to *until* (which stays as it is) that are *which*."""
     for node in at.up_to(until):
-        if node.span is not None and not node.span.finished and which(node):
+        # What another tracer's span does not tell is its own affair.
+        if node.span is not None and not getattr(node.span, "finished", True) and which(node):
             node.span.set_tag("osprofiler.unclosed", True)
             node.span.finish()
 

@@ -20,18 +20,25 @@ from opentracing.ext import tags as ext_tags
 from osprofiler import _guard
 from osprofiler.opentracing_compat import ids, naming
 from osprofiler.opentracing_compat.scope import DEBUG, SAMPLED, Origin
-from osprofiler.opentracing_compat.values import Budget, label, text
+from osprofiler.opentracing_compat.values import ITEM_CHARS, frozen, frozen_info, label, text
 
 if TYPE_CHECKING:
     from osprofiler.opentracing_compat.tracer import Tracer
 
+#: Characters kept of an exception's own text.
+MAX_MESSAGE_CHARS = 4096
 #: How many of the innermost frames the log of an error keeps.
 STACK_FRAMES = 20
 _TAG_CHARS = 4096  # of a tag that is a container
-_ITEM_CHARS = 16  # what a tag or a log costs beside its text
+_BAGGAGE_CHARS = 1 << 16  # of an item of baggage, far beyond what a header carries
 
-_now_ns = time.time_ns
+# What a span has until something is set: one of each for all of them.
+_NO_TAGS: dict[str, Any] = {}
+_NO_LOGS: list[tuple[int, dict[str, Any]]] = []
+
 _tick_ns = time.perf_counter_ns
+_new = object.__new__
+_new_span_id = ids.new_span_id
 
 
 class SpanContext(jaeger_client.span_context.SpanContext):
@@ -58,85 +65,64 @@ class SpanContext(jaeger_client.span_context.SpanContext):
         return bool(self.trace_id and (self.span_id or self.origin is not None))
 
     def with_baggage_item(self, key: str, value: str | None) -> SpanContext:
-        """A copy with the baggage item *key* set, or removed where *value* is None."""
+        """A copy with the baggage item *key* set, or removed where *value* is None; both become text."""
         baggage = dict(self.baggage)
         if value is None:
-            baggage.pop(key, None)
+            baggage.pop(label(key), None)
         else:
-            baggage[key] = value
+            baggage[label(key)] = text(value, _BAGGAGE_CHARS)
         return SpanContext(self.trace_id, self.span_id, self.parent_id, self.flags, baggage, self.debug_id, self.origin)
 
 
 class Span(jaeger_client.Span):
     """One trace point, or one span of any other OpenTracing instrumentation in the process.
 
-    Times: ``start_us`` is wall-clock microseconds since the epoch; ``duration_us`` comes from the monotonic clock.
+    :func:`begin` makes it. Both its times are of the monotonic clock, in nanoseconds; ``start_us``, microseconds since
+    the epoch, comes from when its flow joined the trace (see ``Origin.epoch_ns``), and is worked out by who asks.
     """
 
     __slots__ = (
         "_baggage",
-        "_budget",
-        "_is_first",
-        "_logs",
         "_operation",
-        "_start_tick",
-        "_tags",
         "_tracer",
-        "duration_us",
-        "finished",
+        "chars",
+        "end_tick",
         "flags",
         "follows",
-        "info",
         "links",
         "name",
         "origin",
         "parent_span_id",
         "parent_uuid",
+        "raw_logs",
+        "raw_tags",
         "span_id",
-        "start_us",
+        "start_info",
+        "start_tick",
         "stop_info",
     )
 
-    def __init__(
-        self,
-        tracer: Tracer,
-        origin: Origin,
-        parent: Span | None,
-        name: str | None = None,
-        operation: str | None = None,
-        info: Mapping[str, Any] | None = None,
-        span_id: int | None = None,
-        follows: bool = False,
-    ) -> None:
-        # jaeger-client's own constructor makes a lock and a context a span; both are made here when asked for.
-        self._tracer = tracer
-        self.origin = origin
-        self.span_id = span_id or ids.new_span_id()
-        if parent is not None and parent.origin is origin:
-            self.parent_span_id: int = parent.span_id
-            self.parent_uuid: str | None = None  # computed from the ids when asked for
-            self.flags: int = parent.flags
-            self._baggage: Mapping[str, str] = parent._baggage
-            self._is_first = False
-        else:
-            self.parent_span_id = origin.parent_span_id
-            self.parent_uuid = origin.parent_id or origin.base_id
-            self.flags = origin.flags
-            self._baggage = origin.baggage
-            self._is_first = True
-        self.name = name  # the trace point's name, None for a span that is no trace point
-        self._operation = operation
-        self.info = info  # frozen, as given to start
-        self.stop_info: Mapping[str, Any] | None = None  # frozen, as given to stop
-        self.follows = follows  # the parent will not wait for this span
-        self.links: list[tuple[str, int, int]] | None = None  # further references: (type, trace id, span id)
-        self._tags: dict[str, Any] | None = None
-        self._logs: list[tuple[int, dict[str, Any]]] | None = None
-        self._budget: Budget | None = None
-        self.finished = False
-        self.duration_us: int | None = None
-        self.start_us = _now_ns() // 1000
-        self._start_tick = _tick_ns()
+    _tracer: Tracer
+    _baggage: Mapping[str, str]
+    _operation: str | None
+    origin: Origin
+    span_id: int
+    parent_span_id: int
+    parent_uuid: str | None  # None: the parent's ids say it
+    flags: int
+    name: str | None  # the trace point's name, None for a span that is no trace point
+    start_info: dict[str, Any] | None
+    stop_info: dict[str, Any] | None  # as given to stop
+    chars: int  # that the span's text has taken of the tracer's max_span_chars
+    follows: bool  # the parent will not wait for this span
+    links: list[tuple[str, int, int]] | None  # further references: (type, trace id, span id)
+    raw_tags: dict[str, Any]  # those set so far: text, numbers and booleans
+    raw_logs: list[tuple[int, dict[str, Any]]]  # those so far: (microseconds since the epoch, fields)
+    start_tick: int
+    end_tick: int | None  # None: open; scope.LEFT: another process's to end
+
+    def __init__(self) -> None:
+        raise TypeError("spans are begun by a tracer's start_span")
 
     # What stock records and plain OpenTracing code call it
 
@@ -177,7 +163,7 @@ class Span(jaeger_client.Span):
     def operation_name(self) -> str:
         """The operation as Jaeger's drop-down shows it: low in cardinality; ids and paths are tags."""
         if self._operation is None:
-            self._operation = naming.operation(self.name or "", self.info)
+            self._operation = naming.operation(self.name or "", self.start_info)
         return self._operation
 
     def set_operation_name(self, operation_name: str) -> Span:
@@ -186,8 +172,22 @@ class Span(jaeger_client.Span):
 
     def started_at(self, start_time: float) -> None:
         """Move the start to *start_time*, in seconds since the epoch."""
-        before_us, self.start_us = self.start_us, int(start_time * 1e6)
-        self._start_tick += (self.start_us - before_us) * 1000
+        self.start_tick = int(start_time * 1e6) * 1000 - self.origin.epoch_ns
+
+    @property
+    def start_us(self) -> int:
+        """Microseconds since the epoch."""
+        return (self.start_tick + self.origin.epoch_ns) // 1000
+
+    @property
+    def duration_us(self) -> int | None:
+        """Microseconds; None where it has not ended in this process."""
+        return (self.end_tick - self.start_tick) // 1000 if self.end_tick else None
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has ended, or is not this process's to end."""
+        return self.end_tick is not None
 
     @property
     def start_time(self) -> float:
@@ -196,7 +196,8 @@ class Span(jaeger_client.Span):
 
     @property
     def end_time(self) -> float | None:
-        return None if self.duration_us is None else (self.start_us + self.duration_us) / 1e6
+        duration_us = self.duration_us
+        return None if duration_us is None else (self.start_us + duration_us) / 1e6
 
     # Tags, logs, baggage
 
@@ -205,19 +206,20 @@ class Span(jaeger_client.Span):
         name = label(key)
         if name == ext_tags.SAMPLING_PRIORITY and not self._set_sampling_priority(value):
             return self
-        if self.flags & SAMPLED and not self.finished and self._has_room(len(name), "tags"):
-            frozen = self.budget().freeze(value)
-            if not isinstance(frozen, (str, int, float)):
-                frozen = text(frozen, _TAG_CHARS)
-            if self._tags is None:
-                self._tags = {}
-            self._tags[name] = frozen
+        if self.flags & SAMPLED and self.end_tick is None and self._has_room("tags"):
+            kept, chars = frozen(value, self.room)
+            self.chars += chars + len(name) + ITEM_CHARS
+            if not isinstance(kept, (str, int, float)):
+                kept = text(kept, _TAG_CHARS)
+            if self.raw_tags is _NO_TAGS:
+                self.raw_tags = {}
+            self.raw_tags[name] = kept
         return self
 
     def set_first_tags(self, tags: Mapping[str, Any] | None) -> None:
         """Set the tags that the span starts with; the first span under a remote parent also gets its origin's."""
         try:
-            if self._is_first and self.origin.foreign:
+            if self.origin.foreign and self.parent_uuid is not None:
                 tags = {**self.origin.foreign, **(tags or {})}
             for key, value in (tags or {}).items():
                 self.set_tag(key, value)
@@ -226,12 +228,13 @@ class Span(jaeger_client.Span):
 
     def log_kv(self, key_values: Mapping[str, Any], timestamp: float | None = None) -> Span:
         """Add a log; *timestamp* in seconds since the epoch, now if None."""
-        if self.flags & SAMPLED and not self.finished and self._has_room(0, "logs"):
-            at_us = _now_ns() // 1000 if timestamp is None else int(timestamp * 1e6)
-            fields = self.budget().freeze_info(key_values)
-            if self._logs is None:
-                self._logs = []
-            self._logs.append((at_us, fields))
+        if self.flags & SAMPLED and self.end_tick is None and self._has_room("logs"):
+            at_us = (_tick_ns() + self.origin.epoch_ns) // 1000 if timestamp is None else int(timestamp * 1e6)
+            fields, chars = frozen_info(key_values, self.room)
+            self.chars += chars + ITEM_CHARS
+            if self.raw_logs is _NO_LOGS:
+                self.raw_logs = []
+            self.raw_logs.append((at_us, fields))
         return self
 
     def set_baggage_item(self, key: str, value: str | None) -> Span:
@@ -246,30 +249,17 @@ class Span(jaeger_client.Span):
     def get_baggage_item(self, key: str) -> str | None:
         return self._baggage.get(key)
 
-    def budget(self) -> Budget:
-        """What this span may still take, in characters."""
-        if self._budget is None:
-            self._budget = Budget(self._tracer.max_span_chars)
-        return self._budget
-
-    def _has_room(self, chars: int, kind: str) -> bool:
-        """Pay for one more tag or log; False, counted by *kind*, where the span is full."""
-        budget = self.budget()
-        if budget.left <= 0:
-            _guard.count(f"cut.{kind}")
-            return False
-        budget.left -= chars + _ITEM_CHARS
-        return True
-
     @property
-    def raw_tags(self) -> Mapping[str, Any]:
-        """The tags set so far: text, numbers and booleans."""
-        return self._tags or {}
+    def room(self) -> int:
+        """How many characters this span may still take."""
+        return self._tracer.max_span_chars - self.chars
 
-    @property
-    def raw_logs(self) -> list[tuple[int, dict[str, Any]]]:
-        """The logs so far: (microseconds since the epoch, fields)."""
-        return self._logs or []
+    def _has_room(self, kind: str) -> bool:
+        """Whether one more tag or log may be taken; if not, that is counted by *kind*."""
+        if self.room > 0:
+            return True
+        _guard.count(f"cut.{kind}")
+        return False
 
     @property
     def tags(self) -> list[Any]:
@@ -312,24 +302,93 @@ class Span(jaeger_client.Span):
 
     # The end
 
-    def fail(self, fault: BaseException, kind: str, message: str) -> None:
-        """Mark the span as an error and log *fault* with its stack, by the semantic conventions."""
+    def conclude(self, info: Mapping[str, Any] | None, fault: BaseException | None) -> None:
+        """Take what a trace point is stopped with.
+
+        *fault* is the exception that ended its work; it becomes ``etype`` and ``message`` of the stop info. It, or an
+        ``etype`` in *info*, marks the span as an error.
+        """
+        if fault is not None:
+            kind, message = _class_name(type(fault)), text(fault, MAX_MESSAGE_CHARS)
+            self._fail(kind, message, stack=_stack(fault))
+            info = {**(info or {}), "etype": kind, "message": message}
+        self.stop_info, chars = frozen_info(info, self.room)
+        self.chars += chars
+        if fault is None and self.stop_info.get("etype"):
+            self._fail(self.stop_info["etype"], self.stop_info.get("message"))
+
+    def _fail(self, kind: str, message: str | None, **more: str) -> None:
+        """Mark an error by the semantic conventions."""
         self.set_tag(ext_tags.ERROR, True)
-        self.log_kv({"event": "error", "error.kind": kind, "message": message, "stack": _stack(fault)})
+        self.log_kv({"event": "error", "error.kind": kind, "message": message, **more})
 
     def finish(self, finish_time: float | None = None) -> None:
         """End the span and hand it to the reporter, once; *finish_time* in seconds since the epoch."""
-        if self.finished:
+        if self.end_tick is not None:
             _guard.count("fault.finished_twice")
             return
-        self.finished = True
-        if finish_time is None:
-            elapsed_us = (_tick_ns() - self._start_tick) // 1000
-            self.duration_us = elapsed_us if elapsed_us > 0 else 0
-        else:
-            self.duration_us = max(int(finish_time * 1e6) - self.start_us, 0)
+        start = self.start_tick
+        end = _tick_ns() if finish_time is None else start + (int(finish_time * 1e6) - self.start_us) * 1000
+        self.end_tick = end if end > start else start
         if self.flags & SAMPLED:
-            self._tracer.report_span(self)
+            tracer = self._tracer
+            try:
+                tracer.reporter.report_span(self)
+                if tracer.keeps_metrics:
+                    tracer.metrics.spans_finished(1)
+            except Exception as fault:
+                _guard.swallow("report", fault)
+
+
+def begin(
+    tracer: Tracer,
+    origin: Origin,
+    parent: Span | None,
+    name: str | None = None,
+    operation: str | None = None,
+    info: Mapping[str, Any] | None = None,
+    span_id: int | None = None,
+    follows: bool = False,
+) -> Span:
+    """A span that starts now, under *parent* or, without one of the same flow, under what *origin* knows.
+
+    It is no ``__init__``, since CPython calls a function in half the time; nor is jaeger-client's called, which makes a
+    lock and a context: these are made when they are asked for.
+    """
+    span = _new(Span)
+    span._tracer = tracer
+    span.origin = origin
+    span.span_id = span_id or _new_span_id()
+    if parent is not None and parent.origin is origin:
+        span.parent_span_id = parent.span_id
+        span.parent_uuid = None
+        span.flags = parent.flags
+        span._baggage = parent._baggage
+    else:
+        span.parent_span_id = origin.parent_span_id
+        span.parent_uuid = origin.parent_id or origin.base_id
+        span.flags = origin.flags
+        span._baggage = origin.baggage
+    span.name = name
+    span._operation = operation
+    if info is None:
+        span.start_info = None
+        span.chars = 0
+    else:
+        span.start_info, span.chars = frozen_info(info, tracer.max_span_chars)
+    span.stop_info = None
+    span.follows = follows
+    span.links = None
+    span.raw_tags = _NO_TAGS
+    span.raw_logs = _NO_LOGS
+    span.end_tick = None
+    span.start_tick = _tick_ns()
+    return span
+
+
+def _class_name(kind: type[BaseException]) -> str:
+    """A class's name as osprofiler's records show it: without a module for built-in ones, and without outer classes."""
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
 def _stack(fault: BaseException) -> str:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import concurrent.futures
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import EllipsisType
 from typing import Any, TypeAlias
 
@@ -21,22 +21,20 @@ from osprofiler.opentracing_compat import ids, scope
 from osprofiler.opentracing_compat.propagation import codecs
 from osprofiler.opentracing_compat.reporting.base import NullReporter, Reporter
 from osprofiler.opentracing_compat.scope import DEBUG, SAMPLED, Origin, Point
-from osprofiler.opentracing_compat.span import Span
-from osprofiler.opentracing_compat.values import label, text
+from osprofiler.opentracing_compat.span import Span, begin
+from osprofiler.opentracing_compat.values import label, usual
 
 Parent: TypeAlias = "Span | jaeger_client.SpanContext | None"
 
 #: Characters of names, tags, info and logs that one span may take where its transport sets no smaller limit.
 MAX_SPAN_CHARS = 4 << 20
-#: Characters kept of an exception's own text.
-MAX_MESSAGE_CHARS = 4096
 
 
 class Tracer(jaeger_client.Tracer):
     """A jaeger-client tracer with our spans, scope, codecs and reporter.
 
-    ``start_span`` and the rest of OpenTracing's API are for any instrumentation; :meth:`open_point` and
-    :meth:`close_point` are what the profiler's trace points are made of.
+    ``start_span`` and the rest of OpenTracing's API are for any instrumentation; the profiler's trace points are opened
+    by :meth:`open_point` and closed by ``Point.end``.
     """
 
     def __init__(
@@ -55,7 +53,7 @@ class Tracer(jaeger_client.Tracer):
         self.sampler = sampler or ConstSampler(False)
         self.throttler = throttler
         self.metrics_factory = metrics_factory or LegacyMetricsFactory(Metrics())
-        self._keeps_metrics = metrics_factory is not None  # the default ones go nowhere
+        self.keeps_metrics = metrics_factory is not None  # the default ones go nowhere
         self.metrics = TracerMetrics(self.metrics_factory)
         self.codecs = dict(codecs())
         self.tags: dict[str, Any] = dict(tags or {})
@@ -80,6 +78,7 @@ class Tracer(jaeger_client.Tracer):
             self.service_name = service_name
         reporter.set_process(self.service_name, self.tags, self.max_span_chars)
         self.max_span_chars = min(reporter.max_span_chars or MAX_SPAN_CHARS, MAX_SPAN_CHARS)
+        self._wants_starts = reporter.wants_starts
         self.reporter = reporter
 
     # Trace points
@@ -89,29 +88,29 @@ class Tracer(jaeger_client.Tracer):
         parent: Point,
         name: str,
         info: Mapping[str, Any] | None = None,
-        *,
+        kind: Callable[[Span, Point | None, Origin], Point] = Point,
+        # Given by name, but not declared so: CPython looks each of those up in a dictionary at each call.
         operation: str | None = None,
         tags: Mapping[str, Any] | None = None,
         span_id: int | None = None,
         follows: bool = False,
-        kind: type[Point] = Point,
         above: Point | EllipsisType | None = ...,
     ) -> Point:
         """Open a trace point under *parent* and make it the current one.
 
         *info* is frozen here; *tags* follow the semantic conventions and hold plain values. The caller has checked
-        that ``parent.origin`` is sampled, and hands the returned point to :meth:`close_point`. *above* is the point to
+        that ``parent.origin`` is sampled, and calls ``end`` of the returned point. *above* is the point to
         go back to then, where that is not *parent* but one of another flow of control.
         """
         origin, above_span = parent.origin, parent.span
-        span = Span(self, origin, above_span, label(name), operation, None, span_id, follows)
-        # From here on nothing may fail: a point that its ``start`` did not open would have its ``stop`` close another.
-        if info is not None:
-            span.info = span.budget().freeze_info(info)
+        # Nothing may fail here: a point that its ``start`` did not open would have its ``stop`` close another.
+        known = name if type(name) is str and name in usual else label(name)
+        span = begin(self, origin, above_span, known, operation, info, span_id, follows)
         if tags or (above_span is None and origin.foreign):
             span.set_first_tags(tags)
         point = kind(span, parent if above is ... else above, origin)
-        self._report_start(span)
+        if self._wants_starts:
+            self._report_start(span)
         scope.current.set(point)
         return point
 
@@ -121,38 +120,6 @@ class Tracer(jaeger_client.Tracer):
                 self.reporter.report_start(span)
             except Exception as fault:
                 _guard.swallow("report", fault)
-
-    def close_point(
-        self, point: Point, info: Mapping[str, Any] | None = None, fault: BaseException | None = None
-    ) -> None:
-        """Close *point*, and any point that was left open inside it, and restore what was current before it.
-
-        *fault* is the exception that ended the work; it becomes ``etype`` and ``message`` of the stop info, a tag
-        and a log.
-        """
-        span = point.span
-        current = scope.current.get()
-        if current is point:
-            scope.current.set(point.parent)
-        elif current is not None and current.inside(point):
-            scope.finish_unclosed(current, point, lambda inner: inner.finish_on_close)
-            scope.current.set(point.parent)
-        if span is None or span.finished:
-            return
-        try:
-            if fault is not None:
-                kind, message = _class_name(type(fault)), text(fault, MAX_MESSAGE_CHARS)
-                span.fail(fault, kind, message)
-                info = {**(info or {}), "etype": kind, "message": message}
-            if info is not None:
-                span.stop_info = stop_info = span.budget().freeze_info(info)
-                if fault is None and stop_info.get("etype"):
-                    span.set_tag(ext_tags.ERROR, True)
-                    span.log_kv(
-                        {"event": "error", "error.kind": stop_info["etype"], "message": stop_info.get("message")}
-                    )
-        finally:
-            span.finish()
 
     def begin(self, operation: str, hmac_key: str | None) -> Origin | None:
         """Ask the sampler whether to trace a request that nobody asked to trace; a new origin if so."""
@@ -195,7 +162,7 @@ class Tracer(jaeger_client.Tracer):
         else:
             debug_id = child_of.debug_id if child_of is not None else None
             origin = self._new_trace(operation_name or "", debug_id, child_of.baggage if child_of else {})
-        span = Span(self, origin, parent_span, operation=label(operation_name or ""), follows=follows)
+        span = begin(self, origin, parent_span, operation=label(operation_name or ""), follows=follows)
         if start_time is not None:
             span.started_at(start_time)
         if links:
@@ -204,7 +171,8 @@ class Tracer(jaeger_client.Tracer):
             ]
         span.set_first_tags(tags)
         self._emit_span_metrics(span=span, join=bool(tags and tags.get(ext_tags.SPAN_KIND) == "server"))
-        self._report_start(span)
+        if self._wants_starts:
+            self._report_start(span)
         return span
 
     def _new_trace(self, operation: str, debug_id: str | None, baggage: Mapping[str, str]) -> Origin:
@@ -216,15 +184,6 @@ class Tracer(jaeger_client.Tracer):
             sampled, foreign = self.sampler.is_sampled(trace_id, operation)
             flags = SAMPLED if sampled else 0
         return Origin(ids.uuid_text(trace_id), trace_id, flags=flags, baggage=baggage, foreign=foreign)
-
-    def report_span(self, span: Span) -> None:
-        """Hand a finished span to the reporter; called by ``Span.finish``."""
-        try:
-            self.reporter.report_span(span)
-            if self._keeps_metrics:
-                self.metrics.spans_finished(1)
-        except Exception as fault:
-            _guard.swallow("report", fault)
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until what was queued before is delivered, *timeout* seconds at most; whether it was."""
@@ -271,8 +230,3 @@ def _context_or_span(parent: Any) -> Parent:
         return parent
     context = getattr(parent, "context", None)
     return context if isinstance(context, jaeger_client.SpanContext) else None
-
-
-def _class_name(kind: type[BaseException]) -> str:
-    """A class's name as osprofiler's records show it: without a module for built-in ones, and without outer classes."""
-    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"

@@ -22,10 +22,13 @@ _CUT = "...(cut)"
 _PLAIN = frozenset((bool, type(None)))
 _SLICED = frozenset((str, bytes, bytearray, list, tuple))
 _SIZED = _SLICED | {dict, set, frozenset}
-#: Names that have been looked at and are fine as they are: the same few come again and again.
-_usual: set[str] = set()
+#: What an item, a tag or a log takes for being there, beside its text, in characters.
+ITEM_CHARS = 16
+#: Names that have been looked at and are fine as they are, with what an item of that name takes beside its value, in
+#: characters: the same few come again and again.
+usual: dict[str, int] = {}
 _MOST_USUAL = 2048
-_ITEM_CHARS = 8  # what an item costs for being there, and what a number costs
+_FEW = 64
 
 
 def text(value: object, limit: int) -> str:
@@ -41,8 +44,9 @@ def text(value: object, limit: int) -> str:
 def label(value: object) -> str:
     """*value* as a name: text of at most :data:`MAX_NAME_CHARS`."""
     if type(value) is str and len(value) <= MAX_NAME_CHARS and value.isascii() and "\0" not in value:
-        if len(_usual) < _MOST_USUAL:
-            _usual.add(value)
+        if len(usual) >= _MOST_USUAL:
+            usual.clear()  # the usual ones are soon back; many others must not keep them out
+        usual[value] = len(value) + ITEM_CHARS
         return value
     return text(value, MAX_NAME_CHARS)
 
@@ -99,6 +103,45 @@ def _unprintable(value: object, fault: Exception) -> str:
     return clean(f"<unprintable {type(value).__name__}: {type(fault).__name__}>", MAX_NAME_CHARS)
 
 
+def frozen(value: Any, room: int) -> tuple[Any, int]:
+    """A bounded immutable copy of *value*, and how many of *room* characters it takes."""
+    # Most values are short ASCII; the comparison and two scans are cheaper than a budget.
+    if type(value) is str and len(value) < room and value.isascii() and "\0" not in value:
+        return value, len(value)
+    budget = Budget(room)
+    return budget.freeze(value), room - budget.left
+
+
+def frozen_info(info: Any, room: int) -> tuple[dict[str, Any], int]:
+    """A bounded copy of an ``info`` mapping, and how many of *room* characters it takes."""
+    if type(info) is dict and len(info) <= _FEW:
+        # Usual names with plain values, which nearly every info is made of, are only looked at. It is the copy that is
+        # looked at: another thread may change the original meanwhile.
+        copy = info.copy()
+        chars = 0
+        known = usual.get
+        for key, value in copy.items():
+            taken = known(key) if type(key) is str else None
+            if taken is None:
+                break
+            chars += taken
+            kind = type(value)
+            if kind is str:
+                if not value.isascii() or "\0" in value:
+                    break
+                chars += len(value)
+            elif kind is int:
+                if value.bit_length() > 63:
+                    break
+            elif kind not in _PLAIN and not (kind is float and math.isfinite(value)):
+                break
+        else:
+            if chars < room:
+                return copy, chars
+    budget = Budget(room)
+    return budget.freeze_info(info), room - budget.left
+
+
 class Budget:
     """How many characters one span may still take. Each value pays for itself, and an item for being there."""
 
@@ -116,13 +159,11 @@ class Budget:
                 self.left -= len(value)
                 return value
             return self._text(value)
-        if kind in _PLAIN:
-            return value
-        if kind is int and -(1 << 63) <= value < 1 << 63:
-            self.left -= _ITEM_CHARS
-            return value
-        if kind is float and math.isfinite(value):
-            self.left -= _ITEM_CHARS
+        if (
+            kind in _PLAIN
+            or (kind is int and -(1 << 63) <= value < 1 << 63)
+            or (kind is float and math.isfinite(value))
+        ):
             return value
         try:
             if kind is dict and depth < MAX_DEPTH:
@@ -170,8 +211,8 @@ class Budget:
             if left <= 0:
                 result[_CUT] = f"{len(value) - len(result)} keys"
                 break
-            name = key if type(key) is str and key in _usual else label(key)
-            left -= len(name) + _ITEM_CHARS
+            name = key if type(key) is str and key in usual else label(key)
+            left -= len(name) + ITEM_CHARS
             # What freeze() says of most values first, without the call: this is what a trace point costs its caller.
             if type(item) is str and len(item) < left and item.isascii() and "\0" not in item:
                 self.left = left - len(item)
@@ -187,6 +228,6 @@ class Budget:
             if self.left <= 0:
                 result.append(f"{_CUT} {len(value) - len(result)} items")
                 break
-            self.left -= _ITEM_CHARS
+            self.left -= ITEM_CHARS
             result.append(self.freeze(item, depth))
         return result

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A server that forks its workers, as gunicorn does: each reports its own spans, also one that replaces another."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -34,6 +36,7 @@ class Master:
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
+            start_new_session=True,
         )
         self.port, self.workers = self._told()
 
@@ -66,7 +69,8 @@ class Master:
 def master(jaeger: Jaeger) -> Iterator[Master]:
     made = Master(jaeger.url)
     yield made
-    made.process.kill()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(made.process.pid, signal.SIGKILL)
     made.process.wait()
 
 

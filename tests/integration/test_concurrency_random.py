@@ -78,7 +78,7 @@ def check(store: Any, program: plan.Step) -> None:
     assert wait_until(read) == (wanted, joins, set(plan.failing(program)))
 
 
-RANDOMLY = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+RANDOMLY = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 @settings(RANDOMLY, max_examples=150)

@@ -2,27 +2,48 @@
 """Ends of processes and forks, each in processes of its own: what was reported before is delivered, once."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import uuid
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from osprofiler.drivers import base
 from tests.integration.test_jaeger_delivery import tags_of
 from tests.servers import Jaeger
+from tests.waiting import wait_until
 
 PROGRAMS = Path(__file__).parent / "programs"
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(program: str, *arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
-    """Run one of the programs; it is a failure, with what it wrote, if it does not end."""
+def run(
+    program: str, *arguments: str, timeout_s: float = 120, cwd: Path | None = None, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run one of the programs; where it does not end, what it and its children were at is in ``stderr``."""
     command = [sys.executable, "-X", "faulthandler", str(PROGRAMS / program), *arguments]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, env=environment, check=False)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]), **more}
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        cwd=cwd,
+        start_new_session=True,
+    )
+    try:
+        output = process.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGABRT)
+        output = process.communicate()
+    return subprocess.CompletedProcess(command, process.returncode, *output)
 
 
 def names(trace: dict[str, Any]) -> list[str]:
@@ -45,6 +66,7 @@ def names(trace: dict[str, Any]) -> list[str]:
         ("pool", ["child", "main"]),
         ("eventlet_plain", ["greenthread", "main"]),
         ("eventlet_os_fork", ["before", "child", "main"]),
+        ("eventlet_fork_while_encoding", [*["before"] * 400, "child", "main"]),
         ("eventlet_oslo_service", ["main", "worker", "worker"]),
         ("threading_oslo_service", ["main", "worker", "worker"]),
     ],
@@ -83,6 +105,33 @@ def test_forks_while_the_reporter_is_at_work(jaeger: Jaeger, mode: str) -> None:
     assert found.count("busy") == reported
     assert len(found) == reported + 50, "what the parent had queued is delivered by the parent alone"
     assert len({span["spanID"] for span in trace["spans"]}) == len(found)
+
+
+def test_a_child_forked_while_a_request_begins_ends() -> None:
+    """What closes a pool's connections at exit does not wait for a thread that is not there."""
+    assert run("fork_while_connecting.py", timeout_s=60).returncode == 0
+
+
+@pytest.mark.parametrize("mode", ["native", "eventlet"])
+def test_forks_while_the_reporter_writes_to_sqlite(mode: str, tmp_path: Path) -> None:
+    url, base_id = f"sqlite:///{tmp_path / 'traces.db'}", str(uuid.uuid4())
+    ended = run("fork_while_busy.py", mode, url, base_id, "20")
+    assert ended.returncode == 0, ended.stderr
+    found = Counter(record["name"] for record in base.get_driver(url).read(base_id))
+    reported = int(ended.stdout.split()[-1])
+    assert found == {"child-start": 20, "child-stop": 20, "busy-start": reported, "busy-stop": reported}
+
+
+@pytest.mark.parametrize("before", ["", "1"], ids=["nothing before", "delivered before"])
+def test_a_daemon_writes_where_it_was_started_and_takes_nothing_away(before: str, tmp_path: Path) -> None:
+    """It changes its folder and closes every file, the parent's connection to SQLite among them; the parent is gone."""
+    base_id = str(uuid.uuid4())
+    ended = run("daemon.py", "sqlite:///traces.db", base_id, cwd=tmp_path, TRACES_BEFORE=before)
+    assert (ended.returncode, ended.stdout) == (0, "ready\n"), ended.stderr
+    driver = base.get_driver(f"sqlite:///{tmp_path / 'traces.db'}")
+    names = ["before"] * bool(before) + ["daemon", "end"]
+    expected = sorted(f"{name}-{phase}" for name in names for phase in ("start", "stop"))
+    wait_until(lambda: sorted(record["name"] for record in driver.read(base_id)) == expected, what=str(expected))
 
 
 @pytest.mark.parametrize(

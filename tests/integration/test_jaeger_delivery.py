@@ -10,7 +10,7 @@ import pytest
 from opentracing import ReferenceType
 
 from osprofiler import _guard
-from osprofiler.opentracing_compat.reporting import connect, jaeger_spans
+from osprofiler.opentracing_compat.reporting import connect, span_tags
 from osprofiler.opentracing_compat.reporting.reporter import QueueReporter
 from osprofiler.opentracing_compat.scope import Origin, Point
 from osprofiler.records import unflatten
@@ -42,7 +42,7 @@ def tags_of(span: dict[str, Any]) -> dict[str, Any]:
 
 
 def by_name(trace: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {tags_of(span)[jaeger_spans.NAME]: span for span in trace["spans"]}
+    return {tags_of(span)[span_tags.NAME]: span for span in trace["spans"]}
 
 
 def references(span: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -58,8 +58,8 @@ def test_everything_of_a_span_arrives(jaeger: Jaeger, reporter: QueueReporter) -
     top.span.log_kv({"event": "note", "n": 1}, timestamp=1_700_000_000.000123)
     child = tracer.open_point(top, "child")
     cast = tracer.open_point(child, "cast", follows=True)
-    tracer.close_point(cast, None, OSError("gone ☃"))
-    tracer.close_point(child)
+    cast.end(None, OSError("gone ☃"))
+    child.end()
     join = tracer.open_point(top, "join")
     other = 0xABCDEF0123456789ABCDEF0123456789
     join.span.links = [
@@ -67,8 +67,8 @@ def test_everything_of_a_span_arrives(jaeger: Jaeger, reporter: QueueReporter) -
         (ReferenceType.FOLLOWS_FROM, traced.origin.trace_id, cast.span.span_id),
         (ReferenceType.FOLLOWS_FROM, other, 7),
     ]
-    tracer.close_point(join, {"result": "fine"})
-    tracer.close_point(top, {"status": 200})
+    join.end({"result": "fine"})
+    top.end({"status": 200})
     assert reporter.flush(30)
     found = jaeger.wait_for_trace(trace, 4)
     spans = by_name(found)
@@ -121,8 +121,8 @@ def test_ids_as_other_stores_show_them_can_be_read_back(jaeger: Jaeger, reporter
         return [tags_of(one) for one in trace["spans"] if one["spanID"] == f"{span.span_id:016x}"]
 
     (tags,) = wait_until(mine, what="the span")
-    assert tags[jaeger_spans.BASE_ID] == base_id
-    assert tags[jaeger_spans.PARENT_ID] == "some-parent"
+    assert tags[span_tags.BASE_ID] == base_id
+    assert tags[span_tags.PARENT_ID] == "some-parent"
 
 
 def test_info_of_every_size_arrives_whole(jaeger: Jaeger, reporter: QueueReporter) -> None:
@@ -133,7 +133,7 @@ def test_info_of_every_size_arrives_whole(jaeger: Jaeger, reporter: QueueReporte
     assert reporter.flush(30)
     spans = by_name(jaeger.wait_for_trace(traced.trace_hex, len(texts)))
     assert {name: tags_of(span)["start.text"] for name, span in spans.items()} == texts
-    assert not any(jaeger_spans.CUT in tags_of(span) for span in spans.values())
+    assert not any(span_tags.CUT in tags_of(span) for span in spans.values())
 
 
 def test_over_udp_what_no_packet_holds_is_cut_and_says_so(jaeger: Jaeger) -> None:
@@ -142,7 +142,7 @@ def test_over_udp_what_no_packet_holds_is_cut_and_says_so(jaeger: Jaeger) -> Non
     traced.point("wide", {"text": "☃" * 60_000, "after": "kept"})
     assert reporter.flush(30)
     tags = tags_of(by_name(jaeger.wait_for_trace(traced.trace_hex, 1))["wide"])
-    assert tags[jaeger_spans.CUT] is True
+    assert tags[span_tags.CUT] is True
     assert tags["start.text"].startswith("☃" * 1000)
     assert counted() == {"queued": 1, "sent": 1}
 

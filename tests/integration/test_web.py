@@ -176,7 +176,7 @@ def test_200_requests_at_once_are_200_traces(spans: Recorder) -> None:  # noqa: 
         list(clients.map(ask, range(200)))
     found: dict[str, list[tuple[str | None, Any]]] = {}
     for span in spans.finished:
-        path = span.info and (span.info.get("path") or span.info["request"]["path"])
+        path = span.start_info and (span.start_info.get("path") or span.start_info["request"]["path"])
         found.setdefault(span.origin.base_id, []).append((span.name, path))
     assert found == {
         f"trace-{i}": [(name, f"/{i}") for name in ("inner", "outer", "a", "b", "wsgi")] for i in range(200)
@@ -206,7 +206,7 @@ def test_untraced_requests_on_the_same_threads_are_in_no_trace(spans: Recorder) 
     assert len(seen) == 200
     assert sum(span.name == "wsgi" for span in spans.finished) == 100
     work = [span for span in spans.finished if span.name == "work"]
-    assert [span.info for span in work] == [{"traced": True}] * 100
+    assert [span.start_info for span in work] == [{"traced": True}] * 100
 
 
 def test_a_plain_osprofiler_in_the_middle_of_a_chain(spans: Recorder, stock_python: Path) -> None:  # noqa: F811

@@ -8,7 +8,7 @@ from typing import Any
 from osprofiler import _guard
 from osprofiler.opentracing_compat import scope
 from osprofiler.opentracing_compat.reporting.exporter import Outcome
-from osprofiler.opentracing_compat.reporting.queue import Entry
+from osprofiler.opentracing_compat.reporting.queue import Entry, Recorded, Started
 from osprofiler.opentracing_compat.scope import Origin, Point
 from osprofiler.opentracing_compat.tracer import Tracer
 
@@ -54,7 +54,14 @@ class Obedient:
 
     def names(self) -> list[str]:
         """The operations taken, in order."""
-        return [item["name"] if isinstance(item, dict) else item.operation_name for _, item, _ in self.taken]
+        return [name_of(entry) for entry in self.taken]
+
+
+def name_of(entry: Entry) -> str:
+    """The operation of a span, or the name of a record."""
+    if isinstance(entry, Recorded):
+        return str(entry.record["name"])
+    return entry.span.operation_name if isinstance(entry, Started) else entry.operation_name
 
 
 class Traced:
@@ -72,7 +79,7 @@ class Traced:
     def point(self, name: str, info: dict[str, Any] | None = None, stop: dict[str, Any] | None = None) -> Any:
         """Open and close one point under the virtual root; its span."""
         point = self.tracer.open_point(self.root, name, info)
-        self.tracer.close_point(point, stop)
+        point.end(stop)
         return point.span
 
     def points(self, number: int, name: str = "p") -> None:

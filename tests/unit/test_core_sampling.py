@@ -50,6 +50,8 @@ def test_samplers_by_text(text: str, kind: type) -> None:
         "often",
         "const",
         "const:yes",
+        "const:2",
+        "ratelimiting:inf",
         "probabilistic:2",
         "probabilistic:-1",
         "probabilistic:nan",
@@ -61,7 +63,7 @@ def test_samplers_by_text(text: str, kind: type) -> None:
     ],
 )
 def test_other_text_is_refused_in_one_line(text: str) -> None:
-    with pytest.raises(ValueError, match=r"\[profiler\] sampler = ") as refused:
+    with pytest.raises(ValueError, match="is no sampler: use ") as refused:
         sampler_for(text, "service")
     assert "\n" not in str(refused.value)
 

@@ -11,7 +11,7 @@ from opentracing.scope_managers import ThreadLocalScopeManager
 from opentracing.scope_managers.asyncio import AsyncioScopeManager
 from opentracing.scope_managers.contextvars import ContextVarsScopeManager
 
-from osprofiler import opentracing_compat, profiler
+from osprofiler import _guard, opentracing_compat, profiler
 from osprofiler.opentracing_compat import scope
 from tests.unit import test_decorators, test_decorators_async, test_profiler
 from tests.unit.core_kit import Caught, SpanKeeper, a_clean_process, caught_records, kept_spans
@@ -150,6 +150,18 @@ def test_a_stop_too_many_leaves_a_scope_of_the_application_open(managed: str, sp
         profiler.stop()
         assert spans.finished == []
     assert [span.operation_name for span in spans.finished] == ["other"]
+
+
+def test_a_span_of_another_tracer_that_is_left_open_is_left_alone(spans: SpanKeeper) -> None:
+    other = opentracing.Tracer()
+    profiler.init("key")
+    before = scope.current.get()
+    with profiler.Trace("ours"):
+        scope.manager.activate(other.start_span("theirs"), True)
+    assert scope.current.get() is before
+    assert [span.operation_name for span in spans.finished] == ["ours"]
+    assert not any(name.startswith("fault") for name in _guard.counters)
+    profiler.clean()
 
 
 def test_a_span_handed_to_a_thread_is_not_finished_there(managed: str, spans: SpanKeeper) -> None:

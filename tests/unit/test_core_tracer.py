@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import jaeger_client
 import opentracing
 import pytest
 from jaeger_client.sampler import ConstSampler
@@ -59,7 +60,7 @@ def test_the_first_point_under_a_remote_parent(tracer: Tracer) -> None:
     assert first.span.raw_tags == {"foreign.traceparent": "00-a-b-01", "span.kind": "server"}
     assert second.span.raw_tags == {}
     assert (second.span.parent_id, second.span.trace_id) == (first.span.span_id, TRACE)
-    tracer.close_point(first)
+    first.end()
     assert scope.current.get() is root
 
 
@@ -76,13 +77,13 @@ def test_closing_a_point_ends_those_left_open_in_it(tracer: Tracer, keeper: Span
     root = Point(None, None, Origin.from_osprofiler("k"))
     outer = tracer.open_point(root, "outer")
     tracer.open_point(outer, "inner")
-    tracer.close_point(outer, {"a": 1})
+    outer.end({"a": 1})
     assert [(span.name, dict(span.raw_tags)) for span in keeper.finished] == [
         ("inner", {"osprofiler.unclosed": True}),
         ("outer", {}),
     ]
     assert keeper.finished[1].stop_info == {"a": 1}
-    tracer.close_point(outer)
+    outer.end()
     assert len(keeper.finished) == 2
 
 
@@ -91,7 +92,7 @@ def test_a_point_can_go_back_to_another_flows(tracer: Tracer) -> None:
     elsewhere = Point(None, None, Origin.from_osprofiler("k"))
     point = tracer.open_point(elsewhere, "branch", above=here)
     assert point.origin is elsewhere.origin
-    tracer.close_point(point)
+    point.end()
     assert scope.current.get() is here
 
 
@@ -106,11 +107,11 @@ def test_a_stop_info_that_cannot_be_read_ends_the_span(tracer: Tracer, keeper: S
         __iter__ = keys = items  # type: ignore[assignment]
 
     point = tracer.open_point(Point(None, None, Origin.from_osprofiler("k")), "a")
-    tracer.close_point(point, Bad(x=1))
+    point.end(Bad(x=1))
     assert len(keeper.finished) == 1
     point = tracer.open_point(Point(None, None, Origin.from_osprofiler("k")), "b")
     with _guard.Harmless("stop"):
-        tracer.close_point(point, Bad(x=1), ValueError())
+        point.end(Bad(x=1), ValueError())
     assert len(keeper.finished) == 2
 
 
@@ -124,7 +125,7 @@ def test_an_exception_whose_stack_cannot_be_shown(tracer: Tracer, keeper: SpanKe
             raise RuntimeError
 
     point = tracer.open_point(Point(None, None, Origin.from_osprofiler("k")), "a")
-    tracer.close_point(point, fault=Bad())
+    point.end(fault=Bad())
     (span,) = keeper.finished
     assert span.raw_tags["error"] is True
     assert span.stop_info is not None
@@ -184,6 +185,14 @@ def test_an_explicit_start_counts_into_the_duration(tracer: Tracer) -> None:
     assert late.duration_us == 0
 
 
+def test_an_explicit_end_is_told_to_the_microsecond(tracer: Tracer) -> None:
+    for past_us in range(50):
+        span = tracer.start_span("a")
+        end_us = span.start_us + past_us
+        span.finish(end_us / 1e6)
+        assert span.duration_us == int(end_us / 1e6 * 1e6) - span.start_us
+
+
 def test_baggage_goes_down_and_is_not_shared(tracer: Tracer) -> None:
     root = tracer.start_span("root")
     before = tracer.start_span("before", child_of=root)
@@ -193,6 +202,31 @@ def test_baggage_goes_down_and_is_not_shared(tracer: Tracer) -> None:
     assert [span.get_baggage_item("k") for span in (root, before, after)] == ["v", None, None]
     root.context.baggage["x"] = "y"
     assert root.get_baggage_item("x") is None
+
+
+def test_baggage_is_text_whatever_was_set(tracer: Tracer) -> None:
+    class Unprintable:
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    span = tracer.start_span("root")
+    odd: list[tuple[Any, Any]] = [("attempt", 5), (7, "seven"), ("lone", "\ud800"), ("none", Unprintable())]
+    for key, value in odd:
+        span.set_baggage_item(key, value)
+    span.set_baggage_item(7, None)  # type: ignore[arg-type]
+    for form, carrier in ((opentracing.Format.HTTP_HEADERS, {}), (opentracing.Format.BINARY, bytearray())):
+        tracer.inject(span.context, form, carrier)
+        got = tracer.extract(form, carrier).baggage
+        assert got == {"attempt": "5", "lone": "?", "none": "<unprintable Unprintable: RuntimeError>"}
+
+
+def test_what_jaeger_clients_spans_can_ours_can_under_the_same_names(tracer: Tracer) -> None:
+    span = tracer.start_span("work")
+    for theirs, ours in ((jaeger_client.Span, span), (jaeger_client.SpanContext, span.context)):
+        methods = [name for name in dir(theirs) if not name.startswith("_") and callable(getattr(theirs, name))]
+        assert [name for name in methods if not callable(getattr(ours, name))] == []
+    span.info("cache miss", {"key": "a"})
+    assert span.raw_logs[0][1] == {"event": "cache miss", "payload": {"key": "a"}}
 
 
 # Remote contexts
@@ -351,7 +385,7 @@ def test_records_of_a_span_hold_what_stock_holds_and_the_rest_apart(tracer: Trac
     assert point.span is not None
     point.span.set_tag("db.type", "sql")
     point.span.log_kv({"event": "x"}, timestamp=1.5)
-    tracer.close_point(point, {"rows": 1})
+    point.end({"rows": 1})
     start, stop = records.start(point.span), records.stop(point.span)
     assert (start["name"], stop["name"]) == ("db-start", "db-stop")
     assert start["base_id"] == stop["base_id"] == "base"

@@ -351,3 +351,12 @@ def test_a_timestamp_is_as_stock_writes_it() -> None:
 )
 def test_only_the_last_part_of_a_name_is_the_phase(name: str, parts: tuple[str, str]) -> None:
     assert records.split_name(name) == parts
+
+
+def test_many_unusual_names_do_not_keep_the_usual_ones_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(values, "_MOST_USUAL", 10)
+    for number in range(100):
+        values.label(f"name {number}")
+    assert len(values.usual) <= 10
+    values.label("usual")
+    assert "usual" in values.usual

@@ -240,6 +240,22 @@ def test_arguments_that_cannot_be_shown(records: Caught) -> None:
     assert stop["info"]["function"]["result"] == "<unprintable Mute: RuntimeError>"
 
 
+def test_a_result_whose_text_ends_the_program_leaves_no_point_open(records: Caught) -> None:
+    class Exiting:
+        def __repr__(self) -> str:
+            raise SystemExit
+
+    @traced
+    def f() -> Any:
+        return Exiting()
+
+    above = scope.current.get()
+    with pytest.raises(SystemExit):
+        f()
+    assert scope.current.get() is above
+    assert len(records.stops) == 1
+
+
 def test_large_arguments_are_cut_before_they_are_shown(records: Caught) -> None:
     shown: list[int] = []
 
@@ -497,12 +513,12 @@ def test_an_old_style_coroutine_stays_awaitable(records: Caught) -> None:
 # Classes
 
 
-def points_of(cls: type, names: list[str], records: Caught) -> list[str]:
+def points_of(make: Callable[[], object], names: list[str], records: Caught) -> list[str]:
     """Those of *names* whose call makes a point."""
     found = []
     for name in names:
         before = len(records)
-        getattr(cls(), name)()
+        getattr(make(), name)()
         if len(records) > before:
             found.append(name)
     return found
@@ -555,6 +571,25 @@ def test_trace_cls_leaves_the_base_class_alone(records: Caught) -> None:
     subject = profiler.trace_cls("cls")(make_class())
     subject.__mro__[1]().inherited()
     assert records == []
+
+
+@pytest.mark.parametrize(
+    ("switches", "expected"),
+    [
+        ({}, ["inherited", "public"]),
+        ({"trace_class_methods": True, "trace_static_methods": True}, [*NAMES[:2], "class_method", "static_method"]),
+    ],
+)
+def test_trace_cls_of_an_object(records: Caught, switches: dict[str, Any], expected: list[str]) -> None:
+    kind = make_class()
+    subject = kind()
+    assert profiler.trace_cls("obj", **switches)(subject) is subject
+    assert points_of(lambda: subject, NAMES, records) == expected
+    assert (subject.class_method(), subject.static_method()) == ("Subject", 5)  # type: ignore[attr-defined]
+    del records[:]
+    assert points_of(kind, NAMES, records) == []  # no other object of that class
+    with pytest.raises(ValueError, match=r"'inherited' of .*Subject object"):
+        profiler.trace_cls("again", allow_multiple_trace=False)(subject)
 
 
 def test_traced_meta(records: Caught) -> None:

@@ -61,7 +61,7 @@ def test_a_fork_from_its_start_to_its_join(traced: Recorder) -> None:
     assert sorted(str(span.name) for span in entered) == ["fan-out", "fan-out", "second"]
     assert {span.span_id for span in entered} == allocated, "the ids that the parent allocated"
     assert {(span.parent_span_id, span.follows) for span in entered} == {(root.span_id, False)}
-    assert all(span.info == {"hosts": 3} for span in entered)
+    assert all(span.start_info == {"hosts": 3} for span in entered)
     assert {span.parent_span_id for span in traced.finished if span.name == "work"} == allocated
     assert join.parent_span_id == root.span_id
     assert links_of(join) == {(ReferenceType.FOLLOWS_FROM, root.trace_id, one) for one in allocated}
@@ -379,7 +379,7 @@ def test_pickled_the_branch_goes_along_and_only_once(traced: Recorder) -> None:
     root = traced.by_name("root")
     assert len({sent.span_id, second.span_id, here.span_id}) == 3
     assert {span.parent_span_id for span in (sent, second, here)} == {root.span_id}
-    assert all(span.follows and span.info == {"a": 1} for span in (sent, second, here))
+    assert all(span.follows and span.start_info == {"a": 1} for span in (sent, second, here))
     assert sent.origin.hmac_key == KEY, "looked up by its id"
     assert sent.origin.base_id == root.origin.base_id
 

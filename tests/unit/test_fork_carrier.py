@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from osprofiler import _guard, _settings, profiler
@@ -161,7 +161,6 @@ HEX = st.text("0123456789abcdef", min_size=64, max_size=64)
 SIGNED = st.tuples(st.text("eyJ0IjoxLCJiIn0="), HEX).map(".".join)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.dictionaries(st.sampled_from(NAMES), st.text() | st.binary() | st.none() | SIGNED))
 def test_hostile_carriers_are_as_absent(fields: dict[str, str]) -> None:
     before = _guard.counters["fault.branch"]

@@ -18,7 +18,7 @@ from osprofiler.hacking import checks
         ("""f(\"\"\"it's\"\"\")""", []),
         ("x = rb'a'", [4]),
         ('x = 1  # it\'s a comment, and "fine"', []),
-        ('f("a", \'b\', \'c\')', [7]),
+        ("f(\"a\", 'b', 'c')", [7]),
     ],
 )
 def test_quotes(line: str, found: list[int]) -> None:

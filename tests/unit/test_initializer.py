@@ -84,6 +84,7 @@ def test_everything_is_put_into_force(configured: Write, tmp_path: Path) -> None
         propagation=("osprofiler", "b3"),
         rpc_plain_peers=True,
         sampler="probabilistic:0.5",
+        trace_requests=True,
         queue_spans=5,
         queue_bytes=6,
         flush_interval_s=0.5,
@@ -148,6 +149,40 @@ def test_switches_follow_a_mutation(configured: Write, tmp_path: Path) -> None:
     assert not _guard.counters
 
 
+def test_the_policy_goes_before_the_options_as_long_as_it_says_so(configured: Write, tmp_path: Path) -> None:
+    from osprofiler import sqlalchemy
+
+    policy, other = tmp_path / "policy.yaml", tmp_path / "other.yaml"
+    policy.write_text(
+        "services:\n  glance-*: {enabled: false}\n  nova-api:\n    enabled: false\n    trace_requests: true\n"
+        "    trace_sqlalchemy: false\n    sampler: const:1\n    operations: {'wsgi *': 'const:0'}\n"
+    )
+    other.write_text("services:\n  '*': {propagation: [b3]}\n")
+    fixed = {"enabled": True, "connection_string": store(tmp_path), "hmac_keys": "one"}
+    init(configured(policy_file=policy, sampler="ratelimiting:2", **fixed))
+    settings = _settings.current()
+    assert (settings.enabled, settings.sampler, settings.operations) == (False, "const:1", (("wsgi *", "const:0"),))
+    assert (web._ENABLED, requests._on, sqlalchemy._DISABLED) == (False, True, True)
+    sampler = opentracing_compat.get_tracer().sampler
+    assert [sampler.is_sampled(1, operation)[0] for operation in ("wsgi GET", "rpc build")] == [False, True]
+
+    configured(policy_file=policy, sampler="ratelimiting:3", rpc_plain_peers=True, **fixed)
+    assert opentracing_compat.get_tracer().sampler is sampler, "the policy still says the same"
+    assert (_settings.current().enabled, _settings.current().rpc_plain_peers) == (False, True)
+
+    configured(policy_file=other, sampler="ratelimiting:3", **fixed)
+    assert (web._ENABLED, requests._on, sqlalchemy._DISABLED) == (True, False, False)
+    assert _settings.current() == _settings.Settings(
+        hmac_keys=("one",), sampler="ratelimiting:3", propagation=("b3",)
+    )
+    assert isinstance(opentracing_compat.get_tracer().sampler, RateLimitingSampler)
+
+    configured(**fixed)
+    assert _settings.current() == _settings.Settings(hmac_keys=("one",))
+    assert _settings.look is None
+    assert not _guard.counters
+
+
 def test_a_mutation_of_other_options_changes_nothing(configured: Write, tmp_path: Path) -> None:
     conf = configured(enabled=True, connection_string=store(tmp_path))
     conf.register_opt(cfg.BoolOpt("other", default=False, mutable=True))
@@ -164,6 +199,14 @@ def test_a_mutation_of_other_options_changes_nothing(configured: Write, tmp_path
         ({"connection_string": ""}, "osprofiler is off"),
         ({"connection_string": "jaeger://:::1"}, "osprofiler is off"),
         ({"sampler": "often"}, "nothing is sampled"),
+        ({"propagation": "w3c, zipkin"}, "there is no zipkin"),
+        ({"policy_file": "/no/such/policy.yaml"}, "cannot be read"),
+        ({"trace_requests": "perhaps"}, "[profiler] trace_requests: "),
+        ({"trust_incoming": "7"}, "[profiler] trust_incoming: "),
+        ({"queue_spans": "0"}, "100000 is used"),
+        ({"queue_bytes": "lots"}, "67108864 is used"),
+        ({"flush_interval": "nan"}, "nan is no time; 1.0 is used"),
+        ({"flush_timeout": "inf"}, "inf is no time; 5.0 is used"),
         ({"sampler": "probabilistic:7"}, "nothing is sampled"),
         ({"scope_manager": "no.such.module:Class"}, "osprofiler's own is used"),
         ({"scope_manager": "collections:OrderedDict"}, "osprofiler's own is used"),
@@ -174,7 +217,7 @@ def test_a_bad_option_is_one_line_in_the_log(
     configured: Write, tmp_path: Path, caplog: pytest.LogCaptureFixture, options: dict[str, str], complaint: str
 ) -> None:
     init(configured(**{"enabled": True, "connection_string": store(tmp_path), **options}))
-    errors = [record for record in caplog.records if record.levelname == "ERROR"]
+    errors = [record for record in caplog.records if record.levelname in ("ERROR", "WARNING")]
     assert len(errors) == 1
     assert complaint in errors[0].getMessage()
     assert "\n" not in errors[0].getMessage()
@@ -183,6 +226,15 @@ def test_a_bad_option_is_one_line_in_the_log(
         pass
     profiler.clean()
     assert web._ENABLED is True
+
+
+def test_without_keys_nobody_can_ask_and_the_log_says_so(
+    configured: Write, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    init(configured(enabled=True, connection_string=store(tmp_path), hmac_keys=" , "))
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        "[profiler] hmac_keys is empty: nobody can ask for a trace"
+    ]
 
 
 def test_a_configuration_without_any_option_is_harmless() -> None:

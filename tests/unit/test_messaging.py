@@ -249,7 +249,6 @@ VALUES = st.recursive(
 )
 
 
-@hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 @hypothesis.given(st.dictionaries(NAMES, VALUES))
 def test_no_envelope_raises_and_none_turns_tracing_on(context: dict[str, Any]) -> None:
     faults = sum(value for name, value in _guard.counters.items() if name.startswith("fault."))
@@ -301,7 +300,7 @@ def test_the_serializer_changes_nothing_inside_a_span_of_the_same_dispatch(point
     server = opentracing_compat.get_tracer().open_point(Point(None, None, found.origin), "rpc")
     messaging.TracingSerializer().deserialize_context(carried)
     assert scope.current.get() is server
-    opentracing_compat.get_tracer().close_point(server)
+    server.end()
     scope.current.set(point)
 
 

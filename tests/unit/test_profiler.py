@@ -52,6 +52,17 @@ def test_at_rest_nothing_happens(records: Caught) -> None:
     assert records == []
 
 
+def test_the_profiler_of_a_trace_is_the_same_however_it_was_got() -> None:
+    first = profiler.init("key")
+    with profiler.Trace("a"):
+        assert profiler.get() == first == profiler.init("key")
+        assert len({profiler.get(), first}) == 1
+    profiler.clean()
+    assert profiler.init("key") != first
+    assert first != first.get_base_id()
+    profiler.clean()
+
+
 def test_a_disabled_process_starts_no_trace(records: Caught) -> None:
     _settings.publish(enabled=False)
     made = profiler.init("key", base_id=BASE)

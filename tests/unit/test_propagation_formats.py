@@ -89,6 +89,13 @@ def test_jaeger_baggage_that_no_header_can_hold_is_left_out(key: str) -> None:
     assert dict(jaeger.encode_baggage({key: "v", "good": "1"})) == {"uberctx-good": "1"}
 
 
+def test_jaeger_baggage_from_another_wire_is_written_whatever_it_is() -> None:
+    baggage: Any = {"lone": "\ud800", "number": 5, 7: "seven"}
+    assert dict(jaeger.encode_baggage(baggage)) == {"uberctx-lone": "%3F", "uberctx-number": "5", "uberctx-7": "seven"}
+    _, read = binary.decode(binary.encode(1, 1, 0, 0, baggage))
+    assert read == {"lone": "?", "number": "5", "7": "seven"}
+
+
 def test_jaeger_baggage_is_bounded_in_and_out() -> None:
     big = {f"k{i}": "v" * 1000 for i in range(100)}
     assert sum(map(len, dict(jaeger.encode_baggage(big)).values())) <= MAX_FIELD_CHARS

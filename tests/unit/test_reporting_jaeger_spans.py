@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from opentracing import ReferenceType
 
-from osprofiler.opentracing_compat.reporting import encoding, jaeger_spans
-from osprofiler.opentracing_compat.reporting import thrift_codec as thrift
+from osprofiler.opentracing_compat.reporting import encoding, jaeger_spans, records, span_tags, thrift_binary, udp
+from osprofiler.opentracing_compat.reporting import thrift_compact as thrift
 from osprofiler.opentracing_compat.reporting.pairing import MOST_WAITING, POINT_ID, Pairs
+from osprofiler.opentracing_compat.reporting.queue import Recorded
 from osprofiler.opentracing_compat.scope import Origin, Point
 from osprofiler.opentracing_compat.tracer import Tracer
 from osprofiler.records import unflatten
@@ -24,8 +25,16 @@ def tracer() -> Tracer:
 
 def span_of(tracer: Tracer, origin: Origin, *args: Any, stop: Any = None, fault: Any = None, **named: Any) -> Any:
     point = tracer.open_point(Point(None, None, origin), *args, **named)
-    tracer.close_point(point, stop, fault)
+    point.end(stop, fault)
     return point.span
+
+
+def packed(limit_bytes: int) -> encoding.Encoder[bytes, bytes]:
+    """An encoder for packets of at most *limit_bytes*."""
+    encoder: encoding.Encoder[bytes, bytes] = encoding.Encoder(
+        jaeger_spans.process, lambda span: jaeger_spans.encode(span, udp.room(encoder.process(), limit_bytes))
+    )
+    return encoder
 
 
 def values(tags: list[thrift.Tag]) -> dict[str, Any]:
@@ -41,22 +50,22 @@ def test_ids_and_a_remote_parent(tracer: Tracer) -> None:
     assert made.parentSpanId == int("8f0123456789abcd", 16) - (1 << 64)
     assert made.references is None
     tags = values(made.tags)
-    assert tags[jaeger_spans.PARENT_ID] == PARENT, "its high half is not the trace's, so the span id does not say it"
-    assert jaeger_spans.BASE_ID not in tags
-    assert tags[jaeger_spans.NAME] == "rpc"
+    assert tags[span_tags.PARENT_ID] == PARENT, "its high half is not the trace's, so the span id does not say it"
+    assert span_tags.BASE_ID not in tags
+    assert tags[span_tags.NAME] == "rpc"
 
 
 def test_under_a_virtual_root_there_is_no_parent(tracer: Tracer) -> None:
     made = jaeger_spans.convert(span_of(tracer, Origin.from_osprofiler("k", BASE, BASE), "wsgi"))
     assert made.parentSpanId == 0
     assert made.references is None
-    assert jaeger_spans.PARENT_ID not in values(made.tags)
+    assert span_tags.PARENT_ID not in values(made.tags)
 
 
 @pytest.mark.parametrize("base_id", ["my-trace", BASE.upper(), BASE.replace("-", "")])
 def test_a_base_id_that_integers_do_not_give_back_is_a_tag(tracer: Tracer, base_id: str) -> None:
     tags = values(jaeger_spans.convert(span_of(tracer, Origin.from_osprofiler("k", base_id), "p")).tags)
-    assert tags[jaeger_spans.BASE_ID] == base_id
+    assert tags[span_tags.BASE_ID] == base_id
 
 
 def test_a_parent_that_does_not_wait_is_a_reference_and_no_parent(tracer: Tracer) -> None:
@@ -127,37 +136,34 @@ def test_an_error_is_a_tag_a_log_and_stop_info(tracer: Tracer) -> None:
 )
 def test_a_span_too_large_for_its_transport_is_cut_and_says_so(tracer: Tracer, info: dict[str, Any]) -> None:
     tracer.max_span_chars = 4 << 20  # as if another transport had set the limit
-    codec = thrift.Compact()
-    encoder = encoding.Encoder(codec)
     span = span_of(tracer, Origin.from_osprofiler("k"), "p", info)
-    encoded = encoder.encode([("stop", span, 0)], 65_000)
-    ((packet, number),) = encoder.packets(encoded.spans, 65_000)
+    encoder = packed(65_000)
+    ((packet, number),) = udp.packets(encoder.process(), encoder.encode([span]).spans, 65_000)
     assert number == 1
     assert len(packet) <= 65_000
     assert len(packet) > 300
     made = jaeger_spans.convert(span)
-    assert jaeger_spans.cut_to(made, 60_000, codec) is not None
+    assert len(jaeger_spans.cut_to(made, 60_000)) <= 60_000
     tags = values(made.tags)
-    assert tags[jaeger_spans.CUT] is True
+    assert tags[span_tags.CUT] is True
     unflatten(tags, "start")  # what was JSON and has been cut does not pretend to be JSON still
 
 
 def test_what_is_not_cut_enough_is_counted_and_the_rest_goes_on(tracer: Tracer) -> None:
-    encoder = encoding.Encoder(thrift.Compact())
+    encoder = packed(2000)
     good = span_of(tracer, Origin.from_osprofiler("k"), "good")
     hopeless = span_of(tracer, Origin.from_osprofiler("k"), "x", operation="o" * 3000)
     bad = span_of(tracer, Origin.from_osprofiler("k"), "bad")
-    bad._tags = {"k": 1 << 70}
-    encoded = encoder.encode([("stop", one, 0) for one in (hopeless, good, bad, good)], 2000)
+    bad.raw_tags = {"k": 1 << 70}
+    encoded = encoder.encode([hopeless, good, bad, good])
     assert len(encoded.spans) == 2
     assert encoded.dropped == {"too_large": 1, "unencodable": 1}
 
 
 def test_packets_hold_as_much_as_fits(tracer: Tracer) -> None:
-    encoder = encoding.Encoder(thrift.Compact())
+    encoder = packed(5000)
     span = span_of(tracer, Origin.from_osprofiler("k"), "p", {"text": "x" * 500})
-    encoded = encoder.encode([("stop", span, 0)] * 100, 5000)
-    packets = list(encoder.packets(encoded.spans, 5000))
+    packets = list(udp.packets(encoder.process(), encoder.encode([span] * 100).spans, 5000))
     assert sum(number for _, number in packets) == 100
     assert all(3500 < len(packet) <= 5000 for packet, _ in packets[:-1])
 
@@ -174,10 +180,10 @@ def record(phase: str, us: int, info: dict[str, Any], point: str = "8b1f3e7c-000
 
 
 def test_two_records_made_by_hand_are_one_span() -> None:
-    encoder = encoding.Encoder(thrift.Binary())
-    encoded = encoder.encode([("record", record("start", 100, {"a": 1}), 0)])
+    encoder = encoding.Encoder(thrift_binary.process, thrift_binary.span)
+    encoded = encoder.encode([Recorded(record("start", 100, {"a": 1}), 0)])
     assert (encoded.spans, encoded.merged) == ([], 1)
-    assert len(encoder.encode([("record", record("stop", 350, {"etype": "OSError"}), 0)]).spans) == 1
+    assert len(encoder.encode([Recorded(record("stop", 350, {"etype": "OSError"}), 0)]).spans) == 1
 
     pairs = Pairs()
     assert pairs.add(record("start", 100, {"a": 1})) is None
@@ -186,13 +192,37 @@ def test_two_records_made_by_hand_are_one_span() -> None:
     tags = values(made.tags)
     assert (made.duration, made.spanId) == (250, 42 - (1 << 63))
     assert made.parentSpanId == int("8f0123456789abcd", 16) - (1 << 64)
-    assert (tags[jaeger_spans.NAME], tags["start.a"], tags["error"]) == ("cast-start", 1, True)
+    assert (tags[span_tags.NAME], tags["start.a"], tags["error"]) == ("cast-start", 1, True)
     assert tags[POINT_ID] == "8b1f3e7c-0000-4000-8000-00000000002a", "its high half is not the trace's"
 
 
+def test_what_the_reserved_key_says_is_the_spans_own(tracer: Tracer) -> None:
+    """Records made of a span become the structure that the span itself becomes."""
+    origin = Origin.from_osprofiler("k", BASE, PARENT)
+    span = span_of(tracer, origin, "db", {"db": {"statement": "SELECT 1"}}, fault=KeyError("gone"), follows=True)
+    span.links = [(ReferenceType.FOLLOWS_FROM, origin.trace_id, 7), (ReferenceType.CHILD_OF, 5, 6)]
+    pairs = Pairs()
+    assert pairs.add(records.start(span)) is None
+    whole: Any = pairs.add(records.stop(span))
+    expected, made = jaeger_spans.convert(span), jaeger_spans.convert(whole)
+    for key in ("start.host", "stop.host"):  # which records have beside the process's tag
+        made.tags = [tag for tag in made.tags if tag.key != key]
+    assert thrift.encode(made) == thrift.encode(expected)
+
+
+def test_a_parent_with_the_traces_own_id_is_one_where_the_record_says_so() -> None:
+    """As where another tracer's root has the low half of its trace id for a span id."""
+    ids_alike = {"base_id": BASE, "parent_id": BASE}
+    for info, parent in ({"osprofiler": {"parent": "child_of"}}, int(BASE[-17:].replace("-", ""), 16)), ({}, 0):
+        pairs = Pairs()
+        pairs.add({**record("start", 1, info), **ids_alike})
+        whole: Any = pairs.add({**record("stop", 2, {}), **ids_alike})
+        assert whole.parent_span_id == parent
+
+
 def test_a_record_that_is_none_costs_itself_only() -> None:
-    encoder = encoding.Encoder(thrift.Binary())
-    encoded = encoder.encode([("record", {"name": "x-stop"}, 0), ("record", record("stop", 1, {}), 0)])
+    encoder = encoding.Encoder(thrift_binary.process, thrift_binary.span)
+    encoded = encoder.encode([Recorded({"name": "x-stop"}, 0), Recorded(record("stop", 1, {}), 0)])
     assert encoded.dropped == {"unencodable": 1}
     assert len(encoded.spans) == 1
 
@@ -205,7 +235,7 @@ def test_starts_without_stop_do_not_pile_up() -> None:
 
 
 def test_the_process_says_who_and_where(tracer: Tracer) -> None:
-    encoder = encoding.Encoder(thrift.Compact())
+    encoder = packed(65_000)
     encoder.set_process("nova-api", {"project": "nova", "rack": "r1"})
     one = encoder.process()
     for word in (b"nova-api", b"hostname", b"pid", b"rack", b"r1"):

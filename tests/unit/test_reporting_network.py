@@ -20,6 +20,8 @@ from tests.unit.reporting_kit import Traced
 from tests.unit.test_reporting_codec import read_binary, read_compact
 from tests.waiting import wait_until
 
+TOO_LONG = 256 << 20
+
 
 class Collector(http.server.ThreadingHTTPServer):
     """Answers every POST with *status*, and keeps what it was sent."""
@@ -31,6 +33,8 @@ class Collector(http.server.ThreadingHTTPServer):
         self.status = 202
         self.got: list[tuple[str, dict[str, str], bytes]] = []
         self.connections = 0
+        self.talks = False  # for as long as anybody listens, and no longer than TOO_LONG bytes
+        self.told = 0
 
     def get_request(self) -> Any:
         self.connections += 1
@@ -49,8 +53,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.got.append((self.path, dict(self.headers), body))
         self.send_response(self.server.status)
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Length", str(TOO_LONG if self.server.talks else 0))
         self.end_headers()
+        with contextlib.suppress(ConnectionError):
+            while self.server.talks and self.server.told < TOO_LONG:
+                self.server.told += self.wfile.write(bytes(1 << 16))
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         return None
@@ -73,7 +80,7 @@ def batch() -> list[Entry]:
 
 def _spans(number: int, text: str = "x") -> list[Entry]:
     traced = Traced(NullReporter())
-    return [("stop", traced.point(f"p{index}", {"text": text}), 0) for index in range(number)]
+    return [traced.point(f"p{index}", {"text": text}) for index in range(number)]
 
 
 def soon() -> float:
@@ -105,6 +112,16 @@ def test_a_forked_child_opens_its_own(collector: Collector, batch: list[Entry]) 
     exporter.after_fork()
     exporter.export(batch, soon())
     assert collector.connections == 2
+
+
+def test_an_answer_without_end_is_not_read_to_it(collector: Collector, batch: list[Entry]) -> None:
+    exporter = collector.exporter
+    collector.talks = True
+    assert exporter.export(batch, soon()).delivered == 3
+    collector.talks = False
+    assert exporter.export(batch, soon()).delivered == 3
+    assert collector.connections == 2, "the rest of the first answer is no part of the second"
+    assert collector.told < TOO_LONG
 
 
 @pytest.mark.parametrize("status", [200, 202, 204])

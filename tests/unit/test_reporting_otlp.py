@@ -18,7 +18,8 @@ from osprofiler.drivers.otlp import OTLP
 from osprofiler.opentracing_compat.reporting import connect
 from osprofiler.opentracing_compat.reporting.exporter import Rejected, Transient
 from osprofiler.opentracing_compat.reporting.otlp import OtlpExporter
-from osprofiler.testing.drivers import record, two_spans
+from osprofiler.opentracing_compat.reporting.queue import Recorded
+from osprofiler.testing.records import record, two_spans
 
 
 class Collector:
@@ -62,7 +63,7 @@ class Collector:
 
 
 def entries(records: list[dict[str, Any]]) -> list[tuple[Any, dict[str, Any], int]]:
-    return [("record", each, 0) for each in records]
+    return [Recorded(each, 0) for each in records]
 
 
 def soon() -> float:

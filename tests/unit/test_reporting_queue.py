@@ -1,68 +1,80 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The buffer: order, both bounds, marks, and counts that stay right under threads."""
+"""The buffer: order, both bounds, and counts that stay right under threads; marks in it that somebody waits for."""
 
 import threading
+from collections.abc import Sequence
 
-from osprofiler.opentracing_compat.reporting.queue import Entry, Mark, SpanQueue
+from osprofiler.opentracing_compat.reporting.marks import Marks
+from osprofiler.opentracing_compat.reporting.queue import ENTRY_BYTES, Entry, Recorded, SpanQueue
+from tests.unit.reporting_kit import name_of
+
+KB = ENTRY_BYTES
 
 
-def entry(name: str, size: int = 10) -> Entry:
-    return ("record", {"name": name}, size)
+def entry(name: str, kilobytes: int = 1) -> Entry:
+    return Recorded({"name": name}, (kilobytes - 1) * KB)
 
 
-def names(entries: list[Entry]) -> list[str]:
-    return [item["name"] for _, item, _ in entries]  # type: ignore[index]
+def names(entries: Sequence[Entry]) -> list[str]:
+    return [name_of(one) for one in entries]
 
 
 def test_what_does_not_fit_by_number_is_refused_and_counted() -> None:
-    queue = SpanQueue(2, 1000)
-    assert [queue.put(entry(name)) for name in "abc"] == [True, True, False]
+    queue = SpanQueue(2, 100 * KB)
+    assert [queue.put(entry(name)) for name in "abc"] == [1, 2, 0]
     assert (queue.accepted, queue.refused) == (2, 1)
-    assert names(queue.take(10, 1000)[0]) == ["a", "b"]
-    assert queue.put(entry("d"))
+    assert names(queue.take(10, 100 * KB)) == ["a", "b"]
+    assert queue.put(entry("d")) == 1
 
 
 def test_what_does_not_fit_by_bytes_is_refused_until_some_are_taken() -> None:
-    queue = SpanQueue(100, 100)
-    accepted = [queue.put(entry(str(number), 40)) for number in range(5)]
-    assert accepted == [True, True, True, False, False]  # the third is let in at 80 bytes: the bound is passed by one
-    queue.take(1, 1000)
-    assert queue.bytes == 80
-    assert queue.put(entry("again", 40))
+    queue = SpanQueue(100, 10 * KB)
+    accepted = [queue.put(entry(str(number), 4)) for number in range(5)]
+    assert accepted == [1, 2, 3, 0, 0]  # the third is let in at 8 KB: the bound is passed by one
+    queue.take(1, 100 * KB)
+    assert queue.bytes == 8 * KB
+    assert queue.put(entry("again", 4)) == 3
 
 
 def test_batches_are_bounded_by_number_and_bytes_but_hold_one_at_least() -> None:
-    queue = SpanQueue(100, 10_000)
-    for name, size in (("a", 10), ("b", 10), ("c", 5000), ("d", 10)):
+    queue = SpanQueue(100, 1000 * KB)
+    for name, size in (("a", 1), ("b", 1), ("c", 1), ("d", 500), ("e", 1), ("f", 1)):
         queue.put(entry(name, size))
-    assert names(queue.take(1, 100)[0]) == ["a"]
-    assert names(queue.take(10, 1)[0]) == ["b"]
-    assert names(queue.take(10, 100)[0]) == ["c"]
+    assert names(queue.take(1, 100 * KB)) == ["a"]
+    assert names(queue.take(10, 3 * KB)) == ["b", "c"]
+    assert names(queue.take(10, 10 * KB)) == ["d"]
+    assert (len(queue), queue.bytes) == (2, 2 * KB)
+    assert names(queue.take(10, 10 * KB)) == ["e", "f"]
+    assert names(queue.take(10, 10 * KB)) == []
 
 
-def test_a_mark_is_met_after_all_before_it_and_before_all_after_it() -> None:
-    queue = SpanQueue(100, 10_000)
-    mark = Mark(0)
-    queue.put(entry("before"))
-    queue.put_mark(mark)
-    queue.put(entry("after"))
-    assert names(queue.take(10, 1000)[0]) == ["before"]
-    assert queue.take(10, 1000) == ([], mark)
-    assert names(queue.take(10, 1000)[0]) == ["after"]
+def test_marks_are_passed_when_all_before_them_is_dealt_with() -> None:
+    marks = Marks()
+    first, second = marks.set(accepted=2, lost=0), marks.set(accepted=3, lost=1)
+    marks.pass_by(handled=1, lost=0)
+    assert not first.passed
+    marks.pass_by(handled=2, lost=0)
+    assert (first.passed, first.whole, second.passed) == (True, True, False)
+    marks.pass_by(handled=5, lost=2)
+    assert (second.passed, second.whole) == (True, False), "one more was lost after it was set"
+    assert not marks
 
 
-def test_a_mark_enters_a_full_queue() -> None:
-    queue = SpanQueue(1, 10)
-    queue.put(entry("only"))
-    queue.put_mark(Mark(0))
-    assert len(queue) == 2
+def test_who_waits_for_a_mark_is_woken_when_it_is_passed() -> None:
+    marks = Marks()
+    mark = marks.set(accepted=1, lost=0)
+    waiting = threading.Thread(target=mark.wait, args=(60,))
+    waiting.start()
+    marks.pass_by(handled=1, lost=0)
+    waiting.join(30)
+    assert not waiting.is_alive()
 
 
 def test_an_error_in_the_byte_count_does_not_outlive_an_empty_queue() -> None:
-    queue = SpanQueue(100, 100)
-    queue.bytes = 90  # as after an inexact count
-    queue.put(entry("a", 10))
-    queue.take(10, 1000)
+    queue = SpanQueue(100, 10 * KB)
+    queue.bytes = 9 * KB  # as after an inexact count
+    queue.put(entry("a"))
+    queue.take(10, 100 * KB)
     assert queue.bytes == 0
 
 
@@ -83,4 +95,4 @@ def test_counts_are_exact_under_threads() -> None:
     assert queue.accepted + queue.refused == 40_000
     assert len(queue) == queue.accepted
     assert 10_000 <= queue.accepted < 10_008  # each thread may pass the check once beside another
-    assert queue.bytes == 7 * queue.accepted
+    assert queue.bytes == 7 * KB * queue.accepted

@@ -2,7 +2,8 @@
 """The reporter: what the service's side may notice (nothing), and that every entry is accounted for."""
 
 import logging
-import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
@@ -13,9 +14,10 @@ from osprofiler.opentracing_compat import scope
 from osprofiler.opentracing_compat.reporting import reporter as module
 from osprofiler.opentracing_compat.reporting import worker
 from osprofiler.opentracing_compat.reporting.exporter import Outcome, Rejected, Transient
-from osprofiler.opentracing_compat.reporting.queue import Entry
+from osprofiler.opentracing_compat.reporting.queue import Entry, Recorded, Started
 from osprofiler.opentracing_compat.reporting.reporter import QueueReporter
-from tests.unit.reporting_kit import Obedient, Traced, counted, out
+from osprofiler.opentracing_compat.span import Span
+from tests.unit.reporting_kit import Obedient, Traced, counted, name_of, out
 from tests.waiting import wait_until
 
 
@@ -58,13 +60,34 @@ def test_many_waiting_end_the_wait_for_the_interval() -> None:
     wait_until(lambda: len(exporter.taken) >= module.WAKE_AT)
 
 
+def test_what_comes_during_a_delivery_waits_for_an_interval_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    wait = worker.NativeWorker.wait
+
+    def watched(self: worker.NativeWorker, seconds: float) -> None:
+        seen.append("wait")
+        wait(self, seconds)
+
+    def answer(batch: Sequence[Entry]) -> None:
+        seen.append("delivery")
+        if seen.count("delivery") < 4:
+            traced.point("meanwhile")
+
+    monkeypatch.setattr(worker.NativeWorker, "wait", watched)
+    exporter = Obedient(answer)
+    traced = Traced(QueueReporter(exporter, interval_s=0.001))
+    traced.point("first")
+    wait_until(lambda: len(exporter.taken) == 4)
+    assert ["delivery", "delivery"] not in [seen[at : at + 2] for at in range(len(seen))]
+
+
 def test_start_entries_come_only_to_who_wants_them() -> None:
     for wants in (True, False):
         exporter = Obedient(wants_starts=wants)
         reporter = QueueReporter(exporter)
         Traced(reporter).point("p")
         reporter.flush(30)
-        assert [kind for kind, _, _ in exporter.taken] == (["start", "stop"] if wants else ["stop"])
+        assert [type(entry) for entry in exporter.taken] == ([Started, Span] if wants else [Span])
 
 
 def test_an_unacknowledged_transport_claims_no_delivery() -> None:
@@ -81,10 +104,10 @@ def test_a_record_is_frozen_when_it_is_given() -> None:
     reporter.report_record(record)
     record["info"]["state"] = "later"  # type: ignore[index]
     assert reporter.flush(30)
-    taken = exporter.taken[0][1]
-    assert isinstance(taken, dict)
-    assert taken["info"] == {"state": "then"}
-    assert type(taken["thing"]) is str
+    (taken,) = exporter.taken
+    assert isinstance(taken, Recorded)
+    assert taken.record["info"] == {"state": "then"}
+    assert type(taken.record["thing"]) is str
 
 
 def test_a_collector_that_hangs_does_not_hold_up_the_service_and_the_bound_holds() -> None:
@@ -169,7 +192,7 @@ def test_what_was_taken_of_a_batch_is_not_sent_again() -> None:
 
 def _poisoned(raising: Callable[[], Exception]) -> Callable[[Sequence[Entry]], None]:
     def answer(batch: Sequence[Entry]) -> None:
-        if any(item.operation_name == "p7" for _, item, _ in batch):  # type: ignore[union-attr]
+        if any(name_of(entry) == "p7" for entry in batch):
             raise raising()
 
     return answer
@@ -317,15 +340,38 @@ def test_where_no_thread_can_be_started_a_flush_delivers_itself(monkeypatch: pyt
     assert scope.current.get() is not scope.SUPPRESSED
 
 
-def test_a_process_forked_without_pythons_hooks_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    exporter = Obedient()
-    reporter = QueueReporter(exporter, interval_s=3600)
-    traced = Traced(reporter)
-    traced.point("parent's")
-    child = os.getpid() + 1
-    monkeypatch.setattr(module, "_getpid", lambda: child)
-    traced.point("child's")
+_FORKED_IN_C = """
+import ctypes, os
+from osprofiler import _forks
+from osprofiler.opentracing_compat import ids
+from osprofiler.opentracing_compat.reporting.reporter import QueueReporter
+from tests.unit.reporting_kit import Obedient, Traced
+exporter, fallback = Obedient(), _forks._Pid()
+reporter = QueueReporter(exporter, interval_s=3600)
+traced = Traced(reporter)
+traced.point("parent's")
+assert _forks.mark[0] and fallback[0]
+ids._random.seed(1)
+child = ctypes.PyDLL(None).fork()  # as a server in C does it: none of Python's hooks run
+if child == 0:
+    assert not fallback[0]
+    fallback[0] = 1
+    assert fallback[0]
+    assert not _forks.mark[0]
+    ids._random.seed(1)
+    ours = [traced.point("child's").span_id, ids.new_span_id()]
+    assert _forks.mark[0]
     assert exporter.forks == 1
     assert reporter.flush(30)
-    assert "child's" in exporter.names()
-    assert reporter._pid == child
+    assert exporter.names() == ["child's"], exporter.names()
+    ids._random.seed(1)
+    os._exit(ids.new_span_id() in ours)
+theirs = os.waitpid(child, 0)[1]
+assert theirs == 0, theirs
+assert reporter.flush(30)
+assert exporter.names() == ["parent's"]
+"""
+
+
+def test_a_process_forked_without_pythons_hooks_is_noticed() -> None:
+    subprocess.run([sys.executable, "-c", _FORKED_IN_C], check=True, timeout=120)

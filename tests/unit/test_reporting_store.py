@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import exc
 
+from osprofiler import _inherited
 from osprofiler.drivers.base import Driver
-from osprofiler.opentracing_compat.reporting import store
 from osprofiler.opentracing_compat.reporting.base import NullReporter
 from osprofiler.opentracing_compat.reporting.exporter import Rejected, Transient
 from osprofiler.opentracing_compat.reporting.queue import Entry
@@ -48,7 +48,7 @@ class Stock(Driver):
 
 def spans(number: int) -> list[Entry]:
     traced = Traced(NullReporter())
-    return [("stop", traced.point("p"), 0) for _ in range(number)]
+    return [traced.point("p") for _ in range(number)]
 
 
 def test_records_of_one_span_with_project_and_service() -> None:
@@ -90,7 +90,7 @@ def test_the_driver_is_made_in_the_reporter_and_again_in_a_child() -> None:
     exporter.after_fork()
     exporter.export(spans(1), 0)
     assert len(made) == 2
-    assert made[0] in store._inherited, "its destructor must not say goodbye on the parent's connection"
+    assert made[0] in _inherited.kept, "its destructor must not say goodbye on the parent's connection"
 
 
 def test_a_driver_that_cannot_be_made_yet_is_tried_again() -> None:

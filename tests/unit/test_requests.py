@@ -86,7 +86,7 @@ def test_a_request_is_one_client_span_and_carries_its_context(service: Service, 
     assert trace.tree() == [("outer", None), ("http", "outer")]
     span = trace.by_name("http")
     assert span.operation_name == "http GET"
-    assert span.info == {
+    assert span.start_info == {
         "requests": {
             "method": "GET",
             "query": "q=1",

@@ -40,7 +40,7 @@ def test_a_statement_is_one_point_with_what_was_asked(engine: sqlalchemy.Engine,
         conn.execute(sqlalchemy.text("INSERT INTO t VALUES (:x, :y)"), {"x": 1, "y": "one"})
     (span,) = trace.finished
     assert span.operation_name == "db INSERT"
-    assert span.info == {"db": {"statement": "INSERT INTO t VALUES (?, ?)", "params": [1, "one"]}}
+    assert span.start_info == {"db": {"statement": "INSERT INTO t VALUES (?, ?)", "params": [1, "one"]}}
     assert span.stop_info is None
     tags = {key: span.raw_tags[key] for key in ("span.kind", "component", "db.type")}
     assert tags == {"span.kind": "client", "component": "sqlalchemy", "db.type": "sql"}
@@ -164,8 +164,8 @@ def test_many_parameter_sets_are_one_bounded_point(engine: sqlalchemy.Engine, tr
     with engine.begin() as conn:
         conn.execute(sqlalchemy.text("INSERT INTO t VALUES (:x, :y)"), rows)
     (span,) = trace.finished
-    assert span.info is not None
-    assert len(str(span.info["db"]["params"])) < 2 * traced.PARAMS_CHARS
+    assert span.start_info is not None
+    assert len(str(span.start_info["db"]["params"])) < 2 * traced.PARAMS_CHARS
     with engine.connect() as conn:
         assert conn.execute(sqlalchemy.text("SELECT count(*) FROM t")).scalar() == 2000
 

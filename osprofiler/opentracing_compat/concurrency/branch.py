@@ -7,16 +7,15 @@ point, and its span id. Where and when it is entered changes none of it, and not
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from osprofiler import _guard, _settings, opentracing_compat
+from osprofiler import _forks, _guard, _settings, opentracing_compat
 from osprofiler.opentracing_compat import ids, scope
 from osprofiler.opentracing_compat.concurrency.lineage import BranchPoint, has_ended, liveness, root_of
 from osprofiler.opentracing_compat.propagation import signed
-from osprofiler.opentracing_compat.scope import SAMPLED, Origin, Point
+from osprofiler.opentracing_compat.scope import LEFT, SAMPLED, Origin, Point
 
 #: Tag of a branch: the name of its fork; of an automatic one, of the instrumentation that made it.
 FORK_TAG = "osprofiler.fork"
@@ -177,7 +176,7 @@ class Branch:
             if point.span is None:
                 scope.leave(point)
                 return
-            opentracing_compat.get_tracer().close_point(point, fault=fault)
+            point.end(fault=fault)
             if point.span.span_id == self.span_id:
                 self.failed = fault is not None
                 self.ended = True
@@ -272,16 +271,13 @@ def received(handover: Handover | None) -> Branch:
 _process = object()
 
 
+@_forks.anew
 def _forked() -> None:
     """In a forked child: the parent's open points are the parent's to end, and so are its branches."""
     global _process
     _process = object()
     node = scope.current.get()
     while node is not None:
-        if node.span is not None:
-            node.span.finished = True
+        if node.span is not None and hasattr(node.span, "end_tick"):  # not another tracer's
+            node.span.end_tick = LEFT
         node = node.parent
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)

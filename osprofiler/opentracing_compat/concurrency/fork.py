@@ -159,7 +159,7 @@ def _record(forks: list[Fork], branches: list[Branch]) -> None:
             ]
             point.span.links = links + before
             before = [(ReferenceType.FOLLOWS_FROM, here.origin.trace_id, point.span.span_id)]
-        tracer.close_point(point)
+        point.end()
 
 
 def _what_became_of(branches: list[Branch]) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def _looping(init: Method) -> Method:
     def run(self: Any, *args: Any, **kwargs: Any) -> None:
         init(self, *args, **kwargs)
         function = getattr(self, "f", None)
-        if callable(function):
+        if callable(function) and getattr(function, "_self_wrapper", None) is not _tick:  # a base's __init__ was here
             # A transparent proxy: the loop logs the function's name, and services compare it.
             self.f = wrapt.FunctionWrapper(function, _tick)
 
@@ -146,8 +146,13 @@ def _restore(holder: scope.Current, before: scope.Point | None) -> None:
         _guard.swallow("isolation", fault)
 
 
-# Both backends' classes are made of the common one; releases before 4 have it in oslo_service.loopingcall.
-_LOOPS = ("oslo_service.backend._common.loopingcall", "oslo_service.loopingcall")
+# From 4.4 both backends' classes are made of the common one, before each is by itself, and before 4 there is but one.
+_LOOPS = (
+    "oslo_service.backend._common.loopingcall",
+    "oslo_service.backend._eventlet.loopingcall",
+    "oslo_service.backend._threading.loopingcall",
+    "oslo_service.loopingcall",
+)
 
 # oslo.messaging runs each dispatch as one work item of a futurist executor, so it needs no row of its own. The work
 # item is wrapped rather than `submit`: so it covers what was submitted before, and the callbacks run in the worker.

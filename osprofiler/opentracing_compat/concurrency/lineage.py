@@ -39,8 +39,8 @@ def root_of(at: Point) -> Span | None:
 
 
 def has_ended(span: Span | None) -> bool:
-    """Whether *span* ended in this process. What a forked child has of its parent's has no duration, and has not."""
-    return span is not None and span.finished and span.duration_us is not None
+    """Whether *span* ended in this process. What a forked child has of its parent's has not."""
+    return span is not None and bool(span.end_tick)
 
 
 def liveness() -> Callable[[], bool]:

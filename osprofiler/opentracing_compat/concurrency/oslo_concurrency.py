@@ -52,7 +52,7 @@ def _open(here: Point, cmd: tuple[Any, ...]) -> Point | None:
 
 def _close(point: Point, fault: BaseException | None) -> None:
     with _guard.Harmless(MODEL):
-        opentracing_compat.get_tracer().close_point(point, fault=fault)
+        point.end(fault=fault)
 
 
 _wrapping = Wrapping(Target("oslo_concurrency.processutils", "", "execute", _execute))

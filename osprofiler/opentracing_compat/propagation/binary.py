@@ -22,7 +22,7 @@ def encode(trace_id: int, span_id: int, parent_id: int, flags: int, baggage: Map
     """Write a context with its baggage; *parent_id* 0 says root."""
     parts = [_HEAD.pack(trace_id >> 64, trace_id & _MASK_64, span_id, parent_id, flags, len(baggage))]
     for text in (text for item in baggage.items() for text in item):
-        data = text.encode("utf-8", "replace")
+        data = str(text).encode("utf-8", "replace")
         parts += (_LENGTH.pack(len(data)), data)
     return b"".join(parts)
 

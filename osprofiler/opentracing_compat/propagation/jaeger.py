@@ -47,8 +47,9 @@ def encode(trace_id: int, span_id: int, parent_id: int, flags: int) -> str:
 def encode_baggage(baggage: Mapping[str, str], *, url_encoding: bool = True) -> Iterator[tuple[str, str]]:
     """Baggage as fields. An item that no header can hold, or that passes what a field may take, is left out."""
     left = MAX_FIELD_CHARS
-    for key, value in baggage.items():
-        text = quote(str(value)) if url_encoding else str(value)
+    for name, value in baggage.items():
+        key = str(name)
+        text = quote(str(value), errors="replace") if url_encoding else str(value)
         left -= len(key) + len(text)
         if left >= 0 and _KEY.fullmatch(key) and not _UNPRINTABLE.search(text):
             yield BAGGAGE_PREFIX + key, text

@@ -22,11 +22,14 @@ class Reporter(JaegerReporter):
     #: The transport's limit on the text of one span, in characters; None: no limit of its own.
     max_span_chars: int | None = None
 
+    #: Is to be told of starts, not only of ends.
+    wants_starts: bool = True
+
     def set_process(self, service_name: str, tags: Mapping[str, Any], max_length: int) -> None:
         """Take the name and tags under which this process's spans are delivered."""
 
     def report_start(self, span: Span) -> None:
-        """A sampled span has started (record stores get its start record now)."""
+        """A sampled span has started (record stores get its start record now). Only where it is wanted."""
 
     def report_span(self, span: Span) -> None:
         """A sampled span has finished."""
@@ -45,6 +48,8 @@ class Reporter(JaegerReporter):
 
 class NullReporter(Reporter):
     """Keeps nothing: no store has been configured."""
+
+    wants_starts = False
 
 
 class CallableReporter(Reporter):

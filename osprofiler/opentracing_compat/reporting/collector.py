@@ -17,6 +17,9 @@ _AWAY = frozenset((408, 425, 429, 502, 503, 504))
 
 _CONNECT_S = 3.0
 
+#: Of an answer this much is read. A success says nothing, or what was wrong with some of the spans.
+_ANSWER_BYTES = 1 << 16
+
 
 class Collector:
     """Posts to *url* (with ``user:password@`` where the collector wants one), with *headers* each time."""
@@ -26,7 +29,7 @@ class Collector:
         # reporter's thread, since a process forked while a thread imports waits for ever for the lock of that import.
         import netrc  # noqa: F401
 
-        import requests  # noqa: F401
+        from osprofiler import _http  # noqa: F401
 
         self.url = url
         self._headers = dict(headers)
@@ -49,14 +52,15 @@ class Collector:
         try:
             session, request = self._prepared()
             request.prepare_body(body, None)
-            answer = session.send(
+            with session.send(
                 request, timeout=(min(wait_s, _CONNECT_S), wait_s), allow_redirects=False, **self._surroundings
-            )
+            ) as answer:
+                content = _read(answer)
         except requests.RequestException as fault:
             raise Transient(type(fault).__name__) from fault
         status = answer.status_code
         if 200 <= status < 300:
-            return answer.content
+            return content
         said = f"HTTP status {status}"
         if status in _AWAY:
             raise Transient(said)
@@ -71,9 +75,21 @@ class Collector:
         from the environment and looking for ~/.netrc cost as much as encoding a hundred spans."""
         import requests
 
+        from osprofiler import _http
+
         if self._session is None or self._request is None:
-            session = requests.Session()
+            session = _http.session()
             request = session.prepare_request(requests.Request("POST", self.url, headers=self._headers))
-            self._surroundings = session.merge_environment_settings(self.url, {}, None, None, None)
+            self._surroundings = session.merge_environment_settings(self.url, {}, True, None, None)
             self._session, self._request = session, request
         return self._session, self._request
+
+
+def _read(answer: requests.Response) -> bytes:
+    """The beginning of an answer's body, which may have no end; a connection that is not read to it is dropped."""
+    content = b""
+    for chunk in answer.iter_content(_ANSWER_BYTES):
+        content += chunk
+        if len(content) >= _ANSWER_BYTES:
+            break
+    return content

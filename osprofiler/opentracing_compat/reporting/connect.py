@@ -145,7 +145,7 @@ def _store(connection_string: str, named: Mapping[str, Any]) -> Exporter:
     if check is not None:
         check(notation)
     return StoreExporter(
-        functools.partial(base.get_driver, connection_string, **named),
+        functools.partial(base.get_driver, locate.settled(connection_string), **named),
         masked(connection_string),
         labels={"project": named["project"], "service": named["service"]},
         blocking=getattr(driver, "blocking", _blocks(notation)),

@@ -1,39 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Batches for the two thrift transports: spans encoded one by one, and put into messages with the process."""
+"""What the transports of whole spans have in common: of a batch's entries, each by itself, to the form of one wire."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
-import socket
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
-import osprofiler
-from osprofiler.opentracing_compat.reporting import jaeger_spans
+from osprofiler.opentracing_compat.reporting.exporter import process_tags
 from osprofiler.opentracing_compat.reporting.pairing import Pairs
-from osprofiler.opentracing_compat.reporting.queue import Entry
-from osprofiler.opentracing_compat.reporting.thrift_codec import MESSAGE_OVERHEAD, Codec
+from osprofiler.opentracing_compat.reporting.queue import Entry, Recorded
+from osprofiler.opentracing_compat.reporting.turns import in_turns
+
+P = TypeVar("P")
+S = TypeVar("S")
+
+
+class TooLarge(Exception):
+    """A span does not fit its transport, though its longest texts were cut."""
 
 
 @dataclasses.dataclass
-class Encoded:
+class Encoded(Generic[S]):
     """The spans of one batch."""
 
-    spans: list[bytes]
+    spans: list[S]
     dropped: Counter[str]  # entries, by reason
     merged: int  # start records that wait for their stop
 
 
-class Encoder:
-    """Encodes for one exporter, in the protocol of *codec*."""
+class Encoder(Generic[P, S]):
+    """Encodes for one exporter: the process by *process*, from its service name and tags, and each span by *span*."""
 
-    def __init__(self, codec: Codec) -> None:
-        self._codec = codec
+    def __init__(self, process: Callable[[str, Mapping[str, Any]], P], span: Callable[[Any], S]) -> None:
+        self._encode_process = process
+        self._encode_span = span
         self._service = "osprofiler"
         self._tags: dict[str, Any] = {}
-        self._process: bytes | None = None
+        self._process: P | None = None
         self._pairs = Pairs()
 
     def set_process(self, service: str, tags: Mapping[str, Any]) -> None:
@@ -47,56 +52,28 @@ class Encoder:
         self._process = None
         self._pairs = Pairs()
 
-    def encode(self, batch: Sequence[Entry], limit_bytes: int | None = None) -> Encoded:
-        """Encode *batch*, each span to fit a message of *limit_bytes* with the process."""
-        codec = self._codec
-        encoded = Encoded([], Counter(), 0)
-        room = None if limit_bytes is None else limit_bytes - len(self.process()) - MESSAGE_OVERHEAD
-        for kind, item, _ in batch:
-            span: Any = item
+    def encode(self, batch: Sequence[Entry]) -> Encoded[S]:
+        """Encode *batch*. A span that cannot be encoded costs nobody but itself."""
+        encode = self._encode_span
+        encoded: Encoded[S] = Encoded([], Counter(), 0)
+        add = encoded.spans.append
+        for entry in in_turns(batch):
+            span: Any = entry
             try:
-                if kind == "record":
-                    span = self._pairs.add(span)
+                if type(entry) is Recorded:
+                    span = self._pairs.add(entry.record)
                     if span is None:
                         encoded.merged += 1
                         continue
-                made = jaeger_spans.convert(span)
-                data: bytes | None = codec.encode(made)
-                if room is not None and data is not None and len(data) > room:
-                    data = jaeger_spans.cut_to(made, room, codec)
+                add(encode(span))
+            except TooLarge:
+                encoded.dropped["too_large"] += 1
             except Exception:  # of whatever kind: the codecs differ in theirs, and a record may hold anything
                 encoded.dropped["unencodable"] += 1
-                continue
-            if data is None:
-                encoded.dropped["too_large"] += 1
-            else:
-                encoded.spans.append(data)
         return encoded
 
-    def message(self, spans: Sequence[bytes]) -> bytes:
-        """One message with all of *spans*."""
-        return self._codec.message(self.process(), spans)
-
-    def packets(self, spans: Sequence[bytes], limit_bytes: int) -> Iterator[tuple[bytes, int]]:
-        """Messages of at most *limit_bytes* each, with the number of spans in them."""
-        room = limit_bytes - len(self.process()) - MESSAGE_OVERHEAD
-        start = size = 0
-        for end, span in enumerate(spans):
-            if size + len(span) > room and end > start:
-                yield self.message(spans[start:end]), end - start
-                start, size = end, 0
-            size += len(span)
-        if start < len(spans):
-            yield self.message(spans[start:]), len(spans) - start
-
-    def process(self) -> bytes:
+    def process(self) -> P:
         """The encoded process; made anew in each process, for its pid."""
         if self._process is None:
-            tags = {
-                "hostname": socket.gethostname(),
-                "pid": os.getpid(),
-                "osprofiler.version": osprofiler.__version__,
-                **self._tags,
-            }
-            self._process = self._codec.encode(jaeger_spans.process(self._service, tags))
+            self._process = self._encode_process(self._service, process_tags(self._tags))
         return self._process

@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import socket
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+import osprofiler
 from osprofiler.opentracing_compat.reporting.queue import Entry
 
 _NOTHING: Mapping[str, int] = {}
@@ -71,10 +74,16 @@ class Exporter(Protocol):
     max_span_chars: int | None
 
     def set_process(self, service: str, tags: Mapping[str, Any]) -> None:
-        """Take the name and tags of this process; host name and pid are the exporter's to add."""
+        """Take the name and tags of the process whose spans come next; :func:`process_tags` has the rest."""
 
     def export(self, batch: Sequence[Entry], deadline: float) -> Outcome:
         """Send *batch*; wait for nothing beyond *deadline* (``time.monotonic()``). Raises Transient or Rejected."""
 
     def after_fork(self) -> None:
         """In a forked child: forget connections, sending nothing on them: they are the parent's."""
+
+
+def process_tags(given: Mapping[str, Any]) -> dict[str, Any]:
+    """All tags of a process: those *given*, and what is so of this one beside them; with None a tag is left out."""
+    own = {"hostname": socket.gethostname(), "pid": os.getpid(), "osprofiler.version": osprofiler.__version__}
+    return {name: value for name, value in {**own, **given}.items() if value is not None}

@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from osprofiler.opentracing_compat.reporting import thrift_binary
 from osprofiler.opentracing_compat.reporting.collector import Collector
 from osprofiler.opentracing_compat.reporting.encoding import Encoder
 from osprofiler.opentracing_compat.reporting.exporter import Outcome
 from osprofiler.opentracing_compat.reporting.queue import Entry
-from osprofiler.opentracing_compat.reporting.thrift_codec import Binary
 
 PORT = 14268
 PATH = "/api/traces?format=jaeger.thrift"
@@ -29,7 +29,7 @@ class HttpExporter:
     def __init__(self, base: str, target: str) -> None:
         self.target = target
         self._collector = Collector(base + PATH, _HEADERS)
-        self._encoder = Encoder(Binary())
+        self._encoder = Encoder(thrift_binary.process, thrift_binary.span)
 
     def set_process(self, service: str, tags: Mapping[str, Any]) -> None:
         self._encoder.set_process(service, tags)
@@ -37,7 +37,7 @@ class HttpExporter:
     def export(self, batch: Sequence[Entry], deadline: float) -> Outcome:
         encoded = self._encoder.encode(batch)
         if encoded.spans:
-            self._collector.post(self._encoder.message(encoded.spans), deadline)
+            self._collector.post(thrift_binary.message(self._encoder.process(), encoded.spans), deadline)
         return Outcome(len(encoded.spans), encoded.dropped, encoded.merged)
 
     def after_fork(self) -> None:

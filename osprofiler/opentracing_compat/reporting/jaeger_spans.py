@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a span of ours to Jaeger's, without loss: a report built from Jaeger equals one built from any other store."""
+"""From a span of ours to Jaeger's thrift structures, encoded for a packet; what does not fit is cut and says so."""
 
 from __future__ import annotations
 
@@ -10,16 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from opentracing import ReferenceType
 
-from osprofiler.opentracing_compat import ids
-from osprofiler.opentracing_compat.reporting import semconv
-from osprofiler.opentracing_compat.reporting import thrift_codec as thrift
-from osprofiler.records import flatten
+from osprofiler.opentracing_compat.reporting import thrift_compact as thrift
+from osprofiler.opentracing_compat.reporting.encoding import TooLarge
+from osprofiler.opentracing_compat.reporting.span_tags import CUT, tags_of
 
 if TYPE_CHECKING:
     from osprofiler.opentracing_compat.span import Span
-
-#: Tags that say what Jaeger's own fields cannot.
-NAME, BASE_ID, PARENT_ID, CUT = "osprofiler.name", "osprofiler.base_id", "osprofiler.parent_id", "osprofiler.cut"
 
 _KINDS = {ReferenceType.CHILD_OF: thrift.CHILD_OF, ReferenceType.FOLLOWS_FROM: thrift.FOLLOWS_FROM}
 _TAGS: dict[type, Any] = {
@@ -81,66 +77,38 @@ def _trace_id(trace_id: int) -> tuple[int, int]:
     return thrift.signed(trace_id), thrift.signed(trace_id >> 64)
 
 
-@functools.lru_cache(_CACHED)
-def _given_back(base_id: str, trace_id: int) -> bool:
-    """Whether the integer gives the base_id back as it came: else it is no UUID, or written otherwise."""
-    return base_id == ids.uuid_text(trace_id)
+def process(service: str, tags: Mapping[str, Any]) -> bytes:
+    """The encoded structure that says whose spans a batch holds."""
+    return thrift.encode(thrift.Process(service, [tag(key, value) for key, value in tags.items()]))
 
 
-def tags_of(span: Span) -> list[tuple[str, Any]]:
-    """All tags of a span: its own, those that keep what Jaeger's fields do not, and its info's."""
-    own = span.raw_tags
-    pairs = list(own.items()) if own else []
-    if span.name is not None:
-        pairs.append((NAME, span.name))
-    origin = span.origin
-    if not _given_back(origin.base_id, origin.trace_id):
-        pairs.append((BASE_ID, origin.base_id))
-    parent = span.parent_span_id
-    if parent and span.parent_uuid and span.parent_uuid != ids.point_uuid(origin.prefix, parent):
-        pairs.append((PARENT_ID, span.parent_uuid))
-    info = span.info
-    if info:
-        if not semconv.SHAPES.isdisjoint(info):
-            pairs += [(key, value) for key, value in semconv.tags(info) if key not in own]
-        _add_info(pairs, info, "start")
-    if span.stop_info:
-        _add_info(pairs, span.stop_info, "stop")
-    return pairs
+def encode(span: Span, limit_bytes: int) -> bytes:
+    """Encode a finished span within *limit_bytes*. Raises TooLarge where cutting its longest texts is not enough, and
+    whatever the codec does for what it cannot carry."""
+    made = convert(span)
+    data = thrift.encode(made)
+    return data if len(data) <= limit_bytes else cut_to(made, limit_bytes)
 
 
-def _add_info(pairs: list[tuple[str, Any]], info: Mapping[str, Any], prefix: str) -> None:
-    """Add what :func:`osprofiler.records.flatten` gives. Plain names with plain values, which nearly all info is made
-    of, are done here at a third of its cost."""
-    for key, value in info.items():
-        if type(value) in _TAGS and key.isidentifier():
-            pairs.append((f"{prefix}.{key}", value))
-        else:
-            pairs += flatten({key: value}, prefix)
-
-
-def process(service: str, tags: Mapping[str, Any]) -> thrift.Process:
-    """The structure that says whose spans a batch holds."""
-    return thrift.Process(service, [tag(key, value) for key, value in tags.items()])
-
-
-def cut_to(span: thrift.Span, limit_bytes: int, codec: thrift.Codec) -> bytes | None:
-    """Encode *span* within *limit_bytes*: its longest texts are cut and the span marked; None if that is not enough."""
+def cut_to(span: thrift.Span, limit_bytes: int) -> bytes:
+    """Encode *span* within *limit_bytes*: its longest texts are cut and the span marked. Raises TooLarge."""
     span.tags.append(thrift.BoolTag(CUT, True))
-    data = codec.encode(span)
+    data = thrift.encode(span)
     longest = limit_bytes
     while len(data) > limit_bytes and longest > _SHORTEST:
         longest //= 2
         _shorten(span.tags, longest)
         for log in span.logs or ():
             _shorten(log.fields, longest)
-        data = codec.encode(span)
+        data = thrift.encode(span)
     if len(data) > limit_bytes:
         # Not few long texts but very many short ones.
         span.logs = None
         span.tags = [thrift.BoolTag(CUT, True), *span.tags[:_SHORTEST]]
-        data = codec.encode(span)
-    return data if len(data) <= limit_bytes else None
+        data = thrift.encode(span)
+    if len(data) > limit_bytes:
+        raise TooLarge
+    return data
 
 
 def _shorten(tags: list[thrift.Tag], longest: int) -> None:

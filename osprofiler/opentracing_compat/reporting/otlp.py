@@ -3,18 +3,16 @@
 
 from __future__ import annotations
 
+import functools
 import os
-import socket
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
-import osprofiler
 from osprofiler import exc
 from osprofiler.opentracing_compat.reporting.collector import Collector
+from osprofiler.opentracing_compat.reporting.encoding import Encoder
 from osprofiler.opentracing_compat.reporting.exporter import Outcome, Rejected
-from osprofiler.opentracing_compat.reporting.pairing import Pairs
 from osprofiler.opentracing_compat.reporting.queue import Entry
 
 PORT = 4318
@@ -36,49 +34,35 @@ class OtlpExporter:
         self.target = target
         url = base if base.endswith(PATH) else base + PATH
         self._collector = Collector(url, {"Content-Type": "application/x-protobuf", **_configured_headers()})
-        self._service = "osprofiler"
-        self._tags: dict[str, Any] = {}
-        self._pairs = Pairs()
+        self._encoder = Encoder(_resource, _span)
 
     def set_process(self, service: str, tags: Mapping[str, Any]) -> None:
-        self._service, self._tags = service, dict(tags)
+        self._encoder.set_process(service, tags)
 
     def export(self, batch: Sequence[Entry], deadline: float) -> Outcome:
         spans_of = _protobuf()
-        made: list[Any] = []
-        dropped: Counter[str] = Counter()
-        merged = 0
-        for kind, item, _ in batch:
-            span: Any = item
-            try:
-                if kind == "record":
-                    span = self._pairs.add(span)
-                    if span is None:
-                        merged += 1
-                        continue
-                made.append(spans_of.convert(span))
-            except Exception:  # a record may hold anything, and protobuf has kinds of faults of its own
-                dropped["unencodable"] += 1
+        encoded = self._encoder.encode(batch)
+        made, dropped = encoded.spans, encoded.dropped
         if made:
-            body = spans_of.request(self._service, self._process(), made)
-            refused = _refused(self._collector.post(body, deadline))
+            refused = _refused(self._collector.post(spans_of.request(self._encoder.process(), made), deadline))
             if refused:
                 dropped["rejected"] += min(refused, len(made))
-        return Outcome(len(made) - dropped["rejected"], dropped, merged)
+        return Outcome(len(made) - dropped["rejected"], dropped, encoded.merged)
 
     def after_fork(self) -> None:
         self._collector.after_fork()
-        self._pairs = Pairs()
-
-    def _process(self) -> dict[str, Any]:
-        return {
-            "hostname": socket.gethostname(),
-            "pid": os.getpid(),
-            "osprofiler.version": osprofiler.__version__,
-            **self._tags,
-        }
+        self._encoder.after_fork()
 
 
+def _resource(service: str, tags: Mapping[str, Any]) -> Any:
+    return _protobuf().resource(service, tags)
+
+
+def _span(span: Any) -> Any:
+    return _protobuf().convert(span)
+
+
+@functools.cache
 def _protobuf() -> Any:
     try:
         from osprofiler.opentracing_compat.reporting import otlp_spans

@@ -18,7 +18,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 from opentracing import ReferenceType
 
 import osprofiler
-from osprofiler.opentracing_compat.reporting import jaeger_spans
+from osprofiler.opentracing_compat.reporting.span_tags import tags_of
 
 if TYPE_CHECKING:
     from osprofiler.opentracing_compat.span import Span as OurSpan
@@ -57,7 +57,7 @@ def convert(span: OurSpan) -> Span:
         _link(made, link_trace.to_bytes(16, "big"), link_span.to_bytes(8, "big"), kind)
     failed = False
     attributes = made.attributes
-    for key, value in jaeger_spans.tags_of(span):
+    for key, value in tags_of(span):
         if key == "span.kind" and value in _KINDS:
             made.kind = _KINDS[value]
         elif key == "error" and value is True:
@@ -100,11 +100,16 @@ def _add(attributes: Any, key: str, value: Any) -> None:
         made.value.string_value = json.dumps(value, default=str)
 
 
-def request(service: str, tags: Mapping[str, Any], spans: Iterable[Span]) -> bytes:
-    """One encoded request with *spans* of the process that *service* and *tags* describe."""
-    resource = Resource()
+def resource(service: str, tags: Mapping[str, Any]) -> Resource:
+    """What says whose spans these are."""
+    made = Resource()
     for key, value in {"service.name": service, **tags}.items():
-        _add(resource.attributes, _RESOURCE_NAMES.get(key, key), value)
+        _add(made.attributes, _RESOURCE_NAMES.get(key, key), value)
+    return made
+
+
+def request(resource: Resource, spans: Iterable[Span]) -> bytes:
+    """One encoded request with *spans* of the process that *resource* describes."""
     scope = InstrumentationScope(name="osprofiler", version=osprofiler.__version__)
     grouped = ResourceSpans(resource=resource, scope_spans=[ScopeSpans(scope=scope, spans=spans)])
     encoded: bytes = ExportTraceServiceRequest(resource_spans=[grouped]).SerializeToString()

@@ -11,41 +11,33 @@ finds the queue empty, so that an error in it cannot build up.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Literal
-
-from osprofiler import _native
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from osprofiler.opentracing_compat.span import Span
 
-Kind = Literal["start", "stop", "record"]
 
-#: A kind, what it is of (a span, or a record that service code made), and its estimated size in bytes. A stop may
-#: come without its start and a start without its stop: either may have found the queue full.
-Entry = tuple[Kind, "Span | dict[str, Any]", int]
+class Started(NamedTuple):
+    """A span whose start is to be recorded; *chars* as it had them then."""
+
+    span: Span
+    chars: int
+
+
+class Recorded(NamedTuple):
+    """A record that service code made, and the characters in it."""
+
+    record: dict[str, Any]
+    chars: int
+
+
+#: A span that ended, or one of the above. The end may come without its start and the start without its end: either may
+#: have found the queue full.
+Entry: TypeAlias = "Span | Started | Recorded"
 
 #: What an entry takes in memory besides its text: the span, its origin's share, dictionaries, numbers.
 ENTRY_BYTES = 1000
-
-
-class Mark:
-    """A place in the queue that somebody waits for; it is passed when all before it has been dealt with."""
-
-    def __init__(self, lost: int) -> None:
-        self.lost = lost  # how many entries the reporter had lost when the mark was set
-        self.passed = False
-        self.whole = False  # nothing has been lost in between
-        self._lock = _native.lock()
-        self._lock.acquire()
-
-    def pass_by(self, lost: int) -> None:
-        self.whole = lost == self.lost
-        self.passed = True
-        self._lock.release()
-
-    def wait(self, timeout_s: float) -> None:
-        """Block this native thread until the mark is passed, *timeout_s* seconds at most."""
-        self._lock.acquire(timeout=max(timeout_s, 0))
 
 
 class SpanQueue:
@@ -54,7 +46,7 @@ class SpanQueue:
     __slots__ = ("_waiting", "accepted", "bytes", "max_bytes", "max_entries", "refused")
 
     def __init__(self, max_entries: int, max_bytes: int) -> None:
-        self._waiting: deque[Entry | Mark] = deque()
+        self._waiting: deque[Entry] = deque()
         self.max_entries = max_entries
         self.max_bytes = max_bytes
         self.bytes = 0  # estimated, of what waits here
@@ -64,39 +56,44 @@ class SpanQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, entry: Entry) -> bool:
-        """Add *entry* unless the queue is full; whether it was added."""
-        if len(self._waiting) >= self.max_entries or self.bytes >= self.max_bytes:
-            self.refused += 1
-            return False
-        self.bytes += entry[2]
-        self.accepted += 1
-        self._waiting.append(entry)
-        return True
-
-    def put_mark(self, mark: Mark) -> None:
-        """Add a mark, also to a full queue."""
-        self._waiting.append(mark)
-
-    def take(self, max_entries: int, max_bytes: int) -> tuple[list[Entry], Mark | None]:
-        """Take the next entries, up to the next mark; or, if a mark is next, the mark alone.
-
-        Takes one entry at least where there is one, however large. Only the reporter calls this.
-        """
-        entries: list[Entry] = []
-        size = 0
+    def put(self, entry: Entry) -> int:
+        """Add *entry* unless the queue is full; how many wait now, 0 where it was refused."""
         waiting = self._waiting
-        while waiting and len(entries) < max_entries and size < max_bytes:
-            head = waiting[0]
-            if isinstance(head, Mark):
-                if not entries:
-                    waiting.popleft()
-                    return entries, head
-                break
-            waiting.popleft()
-            entries.append(head)
-            size += head[2]
+        number = len(waiting)
+        if number >= self.max_entries or self.bytes >= self.max_bytes:
+            self.refused += 1
+            return 0
+        self.bytes += ENTRY_BYTES + entry.chars
+        self.accepted += 1
+        waiting.append(entry)
+        return number + 1
+
+    def take(self, max_entries: int, max_bytes: int) -> list[Entry]:
+        """Take the next entries; one at least where there is one, however large. Only the reporter calls this."""
+        waiting = self._waiting
+        take = waiting.popleft
+        entries = [take() for _ in range(min(len(waiting), max_entries))]
+        size = _bytes(entries)
+        if size > max_bytes:
+            fitting = _fitting(entries, max_bytes)
+            waiting.extendleft(reversed(entries[fitting:]))
+            del entries[fitting:]
+            size = _bytes(entries)
         self.bytes -= size
         if not waiting:
             self.bytes = 0
-        return entries, None
+        return entries
+
+
+def _bytes(entries: Sequence[Entry]) -> int:
+    return ENTRY_BYTES * len(entries) + sum([entry.chars for entry in entries])
+
+
+def _fitting(entries: Sequence[Entry], max_bytes: int) -> int:
+    """How many of *entries* from the front, one at least, take no more than *max_bytes*."""
+    size = 0
+    for number, entry in enumerate(entries):
+        size += ENTRY_BYTES + entry.chars
+        if size > max_bytes:
+            return max(number, 1)
+    return len(entries)

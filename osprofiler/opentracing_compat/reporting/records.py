@@ -22,7 +22,7 @@ HOST = socket.gethostname()
 
 def start(span: Span, *, plain: bool = False) -> dict[str, Any]:
     """The start record of *span*; with *plain* without the reserved key of ``info``."""
-    info: dict[str, Any] = {**(span.info or {}), "host": HOST}
+    info: dict[str, Any] = {**(span.start_info or {}), "host": HOST}
     if not plain:
         extra: dict[str, Any] = {"operation": span.operation_name, "pid": os.getpid()}
         if span.parent_span_id:

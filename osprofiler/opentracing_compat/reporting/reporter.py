@@ -9,7 +9,6 @@ queued is delivered, sent, merged, dropped for another reason than ``queue_full`
 
 from __future__ import annotations
 
-import os
 import random
 import time
 import weakref
@@ -17,21 +16,21 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from osprofiler import _guard, _native, _settings
+from osprofiler import _forks, _guard, _native, _settings
 from osprofiler.opentracing_compat import scope
 from osprofiler.opentracing_compat.reporting import worker as workers
 from osprofiler.opentracing_compat.reporting.base import Reporter
 from osprofiler.opentracing_compat.reporting.exporter import Exporter, Outcome, Rejected, Transient
-from osprofiler.opentracing_compat.reporting.queue import ENTRY_BYTES, Entry, Mark, SpanQueue
-from osprofiler.opentracing_compat.values import Budget
+from osprofiler.opentracing_compat.reporting.marks import Mark, Marks
+from osprofiler.opentracing_compat.reporting.queue import Entry, Recorded, SpanQueue, Started
+from osprofiler.opentracing_compat.values import frozen_info
 
 if TYPE_CHECKING:
     from osprofiler.opentracing_compat.reporting.worker import Worker
     from osprofiler.opentracing_compat.span import Span
 
-#: One batch: bounded so that encoding it holds up the service's own threads for a millisecond or two at most, and
-#: that a collector's limit on a request is kept.
-BATCH_ENTRIES = 250
+#: One batch, bounded so that a collector's limit on a request is kept.
+BATCH_ENTRIES = 1000
 BATCH_BYTES = 1 << 20
 
 #: So many entries waiting end the wait for the flush interval.
@@ -50,7 +49,6 @@ _START_AGAIN_S = 1.0
 _BUSY_S = 0.01
 _RECORD_CHARS = 4 << 20
 
-_getpid = os.getpid
 _all: weakref.WeakSet[QueueReporter] = weakref.WeakSet()
 
 
@@ -82,7 +80,7 @@ class QueueReporter(Reporter):
     ) -> None:
         self.exporter = exporter
         self.max_span_chars = exporter.max_span_chars
-        self._wants_starts = exporter.wants_starts
+        self.wants_starts = exporter.wants_starts
         self._service = service
         self._tags = dict(tags or {})
         self._fixed = (max_entries, max_bytes, interval_s)
@@ -94,13 +92,13 @@ class QueueReporter(Reporter):
 
     def _start_over(self) -> None:
         """The state of a process that has reported nothing."""
-        self._pid = _getpid()
         self._worker: Worker | None = None
         self._next_start = 0.0
         self._starting = _native.lock()
         self._publishing = _native.lock()
         self._working = _native.lock()  # held by whoever delivers; also says whose state this is (see after_fork)
         self._queue = SpanQueue(0, 0)
+        self._marks = Marks()
         self._backlog: deque[_Batch] = deque()  # taken from the queue and not out yet
         self._failures = 0  # in a row
         self._retry_at = 0.0
@@ -124,24 +122,16 @@ class QueueReporter(Reporter):
         self.exporter.set_process(self._service or service_name, {**tags, **self._tags})
 
     def report_start(self, span: Span) -> None:
-        if self._wants_starts:
-            self._put(("start", span, _size(span)))
-
-    def report_span(self, span: Span) -> None:
-        self._put(("stop", span, _size(span)))
+        self.report_span(Started(span, span.chars))
 
     def report_record(self, record: dict[str, Any]) -> None:
-        budget = Budget(self.max_span_chars or _RECORD_CHARS)
-        before = budget.left
-        frozen = budget.freeze_info(record)
-        self._put(("record", frozen, ENTRY_BYTES + before - budget.left))
+        _forks.take_over()
+        self.report_span(Recorded(*frozen_info(record, self.max_span_chars or _RECORD_CHARS)))
 
-    def _put(self, entry: Entry) -> None:
-        if _getpid() != self._pid:
-            # A server that forks in C (uWSGI) need not run Python's hooks.
-            after_fork_in_child()
-        queue = self._queue
-        if queue.put(entry) and len(queue) > self._poke_at:
+    def report_span(self, span: Entry) -> None:
+        """Queue a span that has finished; or, from within, any other entry."""
+        # No look for a fork: the span's id was made after one, or the span is the parent's.
+        if self._queue.put(span) > self._poke_at:
             self._poke()
 
     def _poke(self) -> None:
@@ -177,15 +167,13 @@ class QueueReporter(Reporter):
         """See the interface; without *timeout* the deadline at exit is the longest it takes."""
         if scope.current.get() is scope.SUPPRESSED:
             return False  # the worker itself, or what it called
-        if _getpid() != self._pid:
-            after_fork_in_child()
+        _forks.take_over()
         if not self.pending():
             self._publish()
             return True
         timeout_s = _settings.current().flush_timeout_s if timeout is None else timeout
         deadline = time.monotonic() + timeout_s
-        mark = Mark(self._lost)
-        self._queue.put_mark(mark)
+        mark = self._marks.set(self._queue.accepted, self._lost)
         self._urgent_until = deadline
         self._retry_at = 0.0
         self._next_start = 0.0
@@ -248,21 +236,25 @@ class QueueReporter(Reporter):
             worker.wait(self._interval_s)
 
     def _work(self, worker: Worker, deadline: float | None = None) -> None:
-        """Deliver all that waits, or as far as it goes."""
+        """Deliver all that waits, or as far as it goes.
+
+        What comes meanwhile waits for its own interval: it is worth no request, unless somebody waits in flush().
+        """
         mine = self._working
         if not mine.acquire(False):
             return
         try:
+            waiting = len(self._queue)
             while self._working is mine:
+                if self._marks:
+                    self._pass_marks()
                 if not self._backlog:
-                    entries, mark = self._queue.take(BATCH_ENTRIES, BATCH_BYTES)
-                    if mark is not None:
-                        self._urgent_until = 0.0
-                        self._publish()
-                        mark.pass_by(self._lost)
-                        continue
+                    if waiting <= 0 and not self._marks:
+                        return
+                    entries = self._queue.take(BATCH_ENTRIES, BATCH_BYTES)
                     if not entries:
                         return
+                    waiting -= len(entries)
                     self._backlog.append(_Batch(entries))
                 now = time.monotonic()
                 if now < self._retry_at or (deadline is not None and now >= deadline):
@@ -272,6 +264,12 @@ class QueueReporter(Reporter):
         finally:
             mine.release()
             self._publish()
+
+    def _pass_marks(self) -> None:
+        self._publish()  # who has flushed may look at the counters
+        self._marks.pass_by(self._handled, self._lost)
+        if not self._marks:
+            self._urgent_until = 0.0
 
     def _attempt(self, worker: Worker, batch: _Batch, deadline: float) -> None:
         exporter = self.exporter
@@ -356,12 +354,6 @@ class QueueReporter(Reporter):
             worker.abandon()
 
 
-def _size(span: Span) -> int:
-    """A span's estimated size in memory: its text costs what it has taken from its budget."""
-    budget = span._budget
-    return ENTRY_BYTES if budget is None else ENTRY_BYTES + span._tracer.max_span_chars - budget.left
-
-
 def _export(exporter: Exporter, entries: list[Entry], deadline: float) -> Outcome:
     with scope.entered(scope.SUPPRESSED):
         return exporter.export(entries, deadline)
@@ -377,15 +369,10 @@ def living() -> list[QueueReporter]:
     return list(_all)
 
 
-def after_fork_in_child() -> None:
-    """Make a forked child's tracing its own."""
-    _guard.after_fork_in_child()
+@_forks.anew
+def _start_over() -> None:
     for reporter in living():
         try:
             reporter.after_fork()
         except Exception as fault:
             _guard.swallow("fork", fault)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=after_fork_in_child)

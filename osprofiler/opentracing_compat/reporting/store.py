@@ -6,9 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from osprofiler import _inherited
 from osprofiler.opentracing_compat.reporting import records
 from osprofiler.opentracing_compat.reporting.exporter import Outcome, Rejected, Transient
-from osprofiler.opentracing_compat.reporting.queue import Entry
+from osprofiler.opentracing_compat.reporting.queue import Entry, Recorded, Started
+from osprofiler.opentracing_compat.reporting.turns import in_turns
 
 if TYPE_CHECKING:
     from osprofiler.drivers.base import Driver
@@ -18,9 +20,6 @@ _OF_THE_VALUE = frozenset(("DataError", "IntegrityError"))
 
 #: Parts of the names of faults that say nothing about the batch: the store was not there to look at it.
 _AWAY = ("Connection", "Connect", "Timeout", "Disconnect", "Unavailable", "AutoReconnect", "Interface", "Network")
-
-# Drivers of the parent's, in a forked child. Their destructors might say goodbye on connections that the parent uses.
-_inherited: list[Driver] = []
 
 
 class StoreExporter:
@@ -53,7 +52,7 @@ class StoreExporter:
 
     def export(self, batch: Sequence[Entry], deadline: float) -> Outcome:
         driver = self._open()
-        rendered = [self._record(kind, item) for kind, item, _ in batch]
+        rendered = [self._record(entry) for entry in in_turns(batch)]
         if _writes_batches(driver):
             try:
                 driver.write(rendered)
@@ -65,7 +64,7 @@ class StoreExporter:
 
     def after_fork(self) -> None:
         if self._driver is not None:
-            _inherited.append(self._driver)
+            _inherited.keep(self._driver)
             self._driver = None
 
     def _open(self) -> Driver:
@@ -76,13 +75,13 @@ class StoreExporter:
                 raise Transient(f"{type(fault).__name__}: {fault}") from fault
         return self._driver
 
-    def _record(self, kind: str, item: Any) -> dict[str, Any]:
-        if kind == "start":
-            record = records.start(item)
-        elif kind == "stop":
-            record = records.stop(item)
+    def _record(self, entry: Entry) -> dict[str, Any]:
+        if isinstance(entry, Started):
+            record = records.start(entry.span)
+        elif isinstance(entry, Recorded):
+            record = entry.record
         else:
-            record = item
+            record = records.stop(entry)
         return {**self._labels, **record}
 
     @staticmethod

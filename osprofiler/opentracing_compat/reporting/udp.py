@@ -6,13 +6,14 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from osprofiler import _native
+from osprofiler.opentracing_compat.reporting import jaeger_spans, thrift_compact
 from osprofiler.opentracing_compat.reporting.encoding import Encoder
 from osprofiler.opentracing_compat.reporting.exporter import Outcome, Transient
 from osprofiler.opentracing_compat.reporting.queue import Entry
-from osprofiler.opentracing_compat.reporting.thrift_codec import Compact
 
 PORT = 6831
 
@@ -40,7 +41,7 @@ class UdpExporter:
     def __init__(self, host: str, port: int = PORT) -> None:
         self.target = f"jaeger://{host}:{port}"
         self._address = (host, port)
-        self._encoder = Encoder(Compact())
+        self._encoder = Encoder(jaeger_spans.process, self._encode)
         self._socket: socket.socket | None = None
         self._resolve_at = 0.0
 
@@ -49,12 +50,12 @@ class UdpExporter:
 
     def export(self, batch: Sequence[Entry], deadline: float) -> Outcome:
         sender = self._open()
-        encoded = self._encoder.encode(batch, PACKET_BYTES)
+        encoded = self._encoder.encode(batch)
         sent = unreachable = 0
         burst = 0
-        for packet, number in self._encoder.packets(encoded.spans, PACKET_BYTES):
+        for packet, number in packets(self._encoder.process(), encoded.spans, PACKET_BYTES):
             if burst and burst + len(packet) > BURST_BYTES:
-                time.sleep(PAUSE_S)
+                _native.pause(PAUSE_S)
                 burst = 0
             burst += len(packet)
             if _send(sender, packet):
@@ -70,6 +71,9 @@ class UdpExporter:
     def after_fork(self) -> None:
         self._socket = None
         self._encoder.after_fork()
+
+    def _encode(self, span: Any) -> bytes:
+        return jaeger_spans.encode(span, room(self._encoder.process(), PACKET_BYTES))
 
     def _open(self) -> socket.socket:
         """The socket, connected so that the host's refusals are told."""
@@ -91,6 +95,24 @@ class UdpExporter:
         self._resolve_at = now + RESOLVE_S
         assert self._socket is not None
         return self._socket
+
+
+def room(process: bytes, limit_bytes: int) -> int:
+    """How many bytes of spans a packet of *limit_bytes* holds beside the encoded *process*."""
+    return limit_bytes - len(process) - thrift_compact.MESSAGE_OVERHEAD
+
+
+def packets(process: bytes, spans: Sequence[bytes], limit_bytes: int) -> Iterator[tuple[bytes, int]]:
+    """Packets of at most *limit_bytes* each, with the number of spans in them."""
+    most = room(process, limit_bytes)
+    start = size = 0
+    for end, span in enumerate(spans):
+        if size + len(span) > most and end > start:
+            yield thrift_compact.message(process, spans[start:end]), end - start
+            start, size = end, 0
+        size += len(span)
+    if start < len(spans):
+        yield thrift_compact.message(process, spans[start:]), len(spans) - start
 
 
 def _send(sender: socket.socket, packet: bytes) -> bool:

@@ -9,14 +9,13 @@ library's callback) must not touch what is patched, so it can neither start nor 
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, cast
 
 from osprofiler import _native
-from osprofiler.opentracing_compat.reporting.queue import Mark
+from osprofiler.opentracing_compat.reporting.marks import Mark
 
 T = TypeVar("T")
 
@@ -128,7 +127,7 @@ class GreenWorker:
             sleep.send()
 
     def rest(self) -> None:
-        self._eventlet.sleep(0)
+        _native.pause(0)
 
     def call(self, function: Callable[..., T], *args: Any, blocking: bool) -> T:
         if not blocking:
@@ -144,12 +143,9 @@ class GreenWorker:
                 answers.append((None, fault))
 
         self._eventlet.patcher.original("_thread").start_new_thread(run, ())
-        pid = os.getpid()
         pause_s = _SHORTEST_PAUSE_S
         while not answers:
-            self._eventlet.sleep(pause_s)
-            if os.getpid() != pid:
-                raise self._eventlet.greenlet.GreenletExit  # a copy in a forked child: the thread was the parent's
+            _native.pause(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         result, fault = answers[0]
         if fault is not None:

@@ -96,4 +96,3 @@ def main(path: str, *others: str) -> None:
     if others:
         checked.instrumentation = (*checked.instrumentation, *others)
     print(json.dumps(check(checked())))  # noqa: T201 (what the starting process reads)
-

@@ -10,11 +10,12 @@ from __future__ import annotations
 import concurrent.futures
 import sys
 
+from osprofiler.testing import tables
 from osprofiler.testing.concurrency import GUARANTEES, Model, check_in_own_process
 from osprofiler.testing.concurrency.models import MODELS
 
-BEGIN = ".. The table is made by osprofiler.testing.concurrency.table."
-END = ".. The end of the table."
+#: What the page's marks name.
+NAME = "osprofiler.testing.concurrency.table"
 
 _AUTOMATIC = {"branch": "", "inherited": "in the trace, no branch", "never": "never followed"}
 
@@ -34,10 +35,7 @@ def failures() -> list[str]:
 def table() -> str:
     """The table as reStructuredText, as it stands if every cell holds."""
     heads = ["execution model", "instrument", "automatic reference", *GUARANTEES]
-    lines = [".. list-table::", "   :header-rows: 1", ""]
-    for row in [heads, *(_row(model) for model in MODELS)]:
-        lines += [f"   {'* -' if first else '  -'} {cell}".rstrip() for first, cell in _marked(row)]
-    return "\n".join(lines) + "\n"
+    return tables.list_table([heads, *(_row(model) for model in MODELS)])
 
 
 def _row(model: type[Model]) -> list[str]:
@@ -51,25 +49,13 @@ def _cell(model: type[Model], guarantee: str) -> str:
     return "n/a" if guarantee == "instrument and back" and not model.instrumentation else "yes"
 
 
-def _marked(row: list[str]) -> list[tuple[bool, str]]:
-    return [(not number, cell) for number, cell in enumerate(row)]
-
-
-def between_marks(page: str) -> str:
-    """The table that *page* has now."""
-    return page.partition(BEGIN)[2].partition(END)[0].strip("\n") + "\n"
-
-
 def main(path: str) -> int:
     """Check every model and write the table into the page at *path*."""
     wrong = failures()
     if wrong:
         print("\n".join(wrong), file=sys.stderr)  # noqa: T201 (a command)
         return 1
-    with open(path, encoding="utf-8") as file:
-        before, _, rest = file.read().partition(BEGIN)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(f"{before}{BEGIN}\n\n{table()}\n{END}{rest.partition(END)[2]}")
+    tables.put_between_marks(path, NAME, table())
     return 0
 
 

@@ -31,7 +31,7 @@ REPORTED = [0, 0, 0]
 
 def report(name: str) -> None:
     root = Point(None, None, Origin.from_osprofiler("key", BASE_ID))
-    TRACER.close_point(TRACER.open_point(root, name))
+    TRACER.open_point(root, name).end()
 
 
 def busy(index: int) -> None:

@@ -60,7 +60,7 @@ def tracer_on(reporter: Any) -> Tracer:
 
 def report(tracer: Tracer, number: int = 1) -> None:
     for _ in range(number):
-        tracer.close_point(tracer.open_point(Point(None, None, ORIGIN), "p"))
+        tracer.open_point(Point(None, None, ORIGIN), "p").end()
 
 
 def hung_collector() -> None:

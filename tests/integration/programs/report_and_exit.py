@@ -18,7 +18,7 @@ if HOW.startswith("eventlet"):
     eventlet.monkey_patch()
 
 from osprofiler import _settings  # noqa: E402
-from osprofiler.opentracing_compat.reporting import connect  # noqa: E402
+from osprofiler.opentracing_compat.reporting import connect, turns  # noqa: E402
 from osprofiler.opentracing_compat.scope import Origin, Point  # noqa: E402
 from osprofiler.opentracing_compat.tracer import Tracer  # noqa: E402
 
@@ -28,7 +28,7 @@ TRACER = Tracer("unnamed", connect.reporter_for(CONNECTION_STRING, project="exit
 
 def report(name: str) -> None:
     root = Point(None, None, Origin.from_osprofiler("key", BASE_ID))
-    TRACER.close_point(TRACER.open_point(root, name, {"pid": os.getpid()}))
+    TRACER.open_point(root, name, {"pid": os.getpid()}).end()
 
 
 def plain() -> None:
@@ -119,6 +119,15 @@ def eventlet_os_fork() -> None:
     report("before")
     eventlet.sleep(0)  # the reporter's greenthread runs, and is copied by the fork
     os_fork()
+
+
+def eventlet_fork_while_encoding() -> None:
+    for _ in range(2 * turns.ENTRIES):
+        report("before")
+    eventlet.spawn(TRACER.flush)
+    while TRACER.reporter._queue:
+        eventlet.sleep(0)
+    os_fork()  # in the pause between the first half and the second
 
 
 def eventlet_oslo_service() -> None:

@@ -55,7 +55,7 @@ def report_ours():
                 "kind": tags.get("span.kind"),
                 "destination": tags.get("message_bus.destination"),
                 "error": next((fields["error.kind"] for _, fields in span.raw_logs if "error.kind" in fields), None),
-                "info": span.info,
+                "info": span.start_info,
             }
             write(json.loads(json.dumps(row, default=dict)))
 

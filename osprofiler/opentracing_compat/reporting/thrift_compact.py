@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Jaeger's thrift structures, and their encoding in the compact and the binary protocol.
+"""Jaeger's thrift structures, and their encoding in the compact protocol: a packet to an agent.
 
 The thrift package's C codec does the encoding, 20 times faster than its Python one; it wants lists where
 ``thrift_spec`` has tuples (a struct's type), three items for a list's type, and "UTF8" as a string's argument. Where
-thrift was installed without it the same structures and specs go through its Python protocols. A message is put together
+thrift was installed without it the same structures and specs go through its Python protocol. A message is put together
 from structs encoded one by one, so that the size of each is known and a bad one does not spoil the others.
 
 Source: jaeger-idl, ``thrift/jaeger.thrift`` and ``agent.thrift``; Thrift's protocol specifications.
@@ -11,11 +11,9 @@ Source: jaeger-idl, ``thrift/jaeger.thrift`` and ``agent.thrift``; Thrift's prot
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
-from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.protocol.TCompactProtocol import TCompactProtocol
 from thrift.Thrift import TType
 from thrift.transport.TTransport import TMemoryBuffer
@@ -195,53 +193,26 @@ def signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
-class Codec(Protocol):
-    """One protocol, and the message in which one transport carries a batch."""
-
-    def encode(self, item: _Struct) -> bytes:
-        """One struct. Raises UnicodeError, OverflowError or TypeError for what the protocol cannot carry."""
-
-    def message(self, process: bytes, spans: Sequence[bytes]) -> bytes:
-        """The message of a batch, from encoded structs."""
-
-
-class Compact:
-    """The one-way call ``emitBatch`` in the compact protocol: one UDP packet to an agent."""
-
-    _HEAD = bytes((0x82, 0x81, 0x00)) + b"\x09emitBatch"  # protocol, version 1 and oneway, sequence number, name
-
-    def encode(self, item: _Struct) -> bytes:
-        if fastbinary is not None:
-            data: bytes = fastbinary.encode_compact(item, [type(item), item.spec])
-            return data
-        return _in_python(TCompactProtocol, item)
-
-    def message(self, process: bytes, spans: Sequence[bytes]) -> bytes:
-        count = len(spans)
-        head = bytes((count << 4 | 0x0C,)) if count < 15 else b"\xfc" + _varint(count)
-        # argument 1: the batch; its field 1: the process; field 2: the list of spans; the ends of both structs
-        return b"".join((self._HEAD, b"\x1c\x1c", process, b"\x19", head, *spans, b"\x00\x00"))
-
-
-class Binary:
-    """A ``Batch`` in the binary protocol: the body of one request to a collector."""
-
-    def encode(self, item: _Struct) -> bytes:
-        if fastbinary is not None:
-            data: bytes = fastbinary.encode_binary(item, [type(item), item.spec])
-            return data
-        return _in_python(TBinaryProtocol, item)
-
-    def message(self, process: bytes, spans: Sequence[bytes]) -> bytes:
-        head = struct.pack(">bhbi", TType.LIST, 2, TType.STRUCT, len(spans))
-        return b"".join((b"\x0c\x00\x01", process, head, *spans, b"\x00"))
-
-
-def _in_python(protocol: Any, item: _Struct) -> bytes:
+def encode(item: _Struct) -> bytes:
+    """One struct. Raises UnicodeError, OverflowError or TypeError for what the protocol cannot carry."""
+    if fastbinary is not None:
+        data: bytes = fastbinary.encode_compact(item, [type(item), item.spec])
+        return data
     buffer = TMemoryBuffer()
-    item.write(protocol(buffer))
-    data: bytes = buffer.getvalue()
-    return data
+    item.write(TCompactProtocol(buffer))
+    written: bytes = buffer.getvalue()
+    return written
+
+
+_HEAD = bytes((0x82, 0x81, 0x00)) + b"\x09emitBatch"  # protocol, version 1 and oneway, sequence number, name
+
+
+def message(process: bytes, spans: Sequence[bytes]) -> bytes:
+    """The one-way call ``emitBatch`` with encoded structs: one UDP packet to an agent."""
+    count = len(spans)
+    head = bytes((count << 4 | 0x0C,)) if count < 15 else b"\xfc" + _varint(count)
+    # argument 1: the batch; its field 1: the process; field 2: the list of spans; the ends of both structs
+    return b"".join((_HEAD, b"\x1c\x1c", process, b"\x19", head, *spans, b"\x00\x00"))
 
 
 def _varint(value: int) -> bytes:
