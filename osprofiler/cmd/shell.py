@@ -12,10 +12,14 @@ import inspect
 import logging
 import os
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import osprofiler
 import osprofiler.cmd.patch  # a group of commands is found by being there
+import osprofiler.cmd.policy
 from osprofiler import exc
 from osprofiler.cmd import commands, output
 
@@ -103,7 +107,8 @@ def main(args: list[str] | None = None) -> int:
     collects = gc.isenabled()
     gc.disable()
     try:
-        return OSProfilerShell(sys.argv[1:] if args is None else args).status
+        with _own_words():
+            return OSProfilerShell(sys.argv[1:] if args is None else args).status
     except exc.CommandError as fault:
         return _failed(str(fault), 2 if isinstance(fault, commands.BadInput) else 1)
     except BrokenPipeError:
@@ -118,6 +123,25 @@ def main(args: list[str] | None = None) -> int:
     finally:
         if collects:
             gc.enable()
+
+
+@contextmanager
+def _own_words() -> Iterator[None]:
+    """Have stderr say what this program warns of, and not what libraries tell those who program with them."""
+    handler, silence = logging.StreamHandler(), logging.NullHandler()
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(logging.Formatter("osprofiler: %(message)s"))
+    handlers = ((logging.getLogger("osprofiler"), handler), (logging.getLogger(), silence))
+    for logger, each in handlers:
+        logger.addHandler(each)
+    try:
+        with warnings.catch_warnings():
+            if not sys.warnoptions:
+                warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, each in handlers:
+            logger.removeHandler(each)
 
 
 def _failed(said: str, status: int) -> int:

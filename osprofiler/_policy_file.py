@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Follows the policy file: whoever begins a unit of work looks, now and then, whether it has changed.
+
+There is no thread at rest. A look costs one ``stat``; a file that has changed is read in a thread of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+
+from osprofiler import _guard, _native
+from osprofiler.opentracing_compat import scope
+from osprofiler.policy import Policy, PolicyError, load
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds between two looks.
+INTERVAL_S = 5.0
+
+_State = tuple[int, int, int]
+
+
+class PolicyFile:
+    """The policy in *path*, kept up to date; *changed* is called after each change, in the thread that read it.
+
+    A file that is broken, or gone, is one line in the log, and the last good policy stays.
+    """
+
+    def __init__(self, path: str, changed: Callable[[], None]) -> None:
+        self.path = path
+        self.policy = Policy()
+        self._changed = changed
+        self._seen: _State | None = None
+        self._due = 0.0
+
+    def read(self) -> None:
+        """Read the file now, whatever was seen of it before."""
+        self._due = time.monotonic() + INTERVAL_S
+        state = self._state()
+        try:
+            self.policy = load(self.path)
+        except PolicyError as fault:
+            LOG.error(
+                "the policy %s is broken, the one before stays; `osprofiler policy check %s`: %s",
+                self.path,
+                self.path,
+                fault,
+            )
+        except (OSError, UnicodeDecodeError) as fault:
+            LOG.error("the policy %s cannot be read, the one before stays: %s", self.path, fault)
+        else:
+            LOG.info("following the policy %s", self.path)
+        self._seen = state
+
+    def look(self) -> None:
+        """Have the file read if it has changed; at most one ``stat`` in ``INTERVAL_S``."""
+        now = time.monotonic()
+        if now < self._due or _native.foreign():
+            return
+        self._due = now + INTERVAL_S
+        if self._state() != self._seen:
+            with _guard.Harmless("policy"):
+                threading.Thread(target=self._follow, name="osprofiler-policy", daemon=True).start()
+
+    def _follow(self) -> None:
+        with _guard.Harmless("policy"), scope.entered(scope.SUPPRESSED):
+            self.read()
+            self._changed()
+
+    def _state(self) -> _State | None:
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino

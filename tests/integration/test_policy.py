@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A running service, of several processes, follows its policy file: no restart, no signal."""
+
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from osprofiler import web
+from osprofiler.opentracing_compat.propagation import osprofiler
+from tests.waiting import wait_until
+
+PROGRAM = Path(__file__).parent / "programs" / "policy_service.py"
+KEY = "of the service"
+SIGNED = osprofiler.encode(*["7bbd2d5c-3c54-4d45-8a9c-9a4b3d1f0a02"] * 2, KEY)
+
+State = tuple[bool, list[str], bool]
+Ask = Callable[..., tuple[int, State]]
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Path:
+    return tmp_path / "policy.yaml"
+
+
+@pytest.fixture
+def ask(tmp_path: Path, policy: Path) -> Iterator[Ask]:
+    config = tmp_path / "nova.conf"
+    config.write_text(
+        f"[profiler]\nenabled = true\nhmac_keys = {KEY}\nconnection_string = sqlite:///{tmp_path}/traces.db\n"
+        f"policy_file = {policy}\npropagation = w3c\n"
+    )
+    command = [sys.executable, str(PROGRAM), str(config)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as service:
+        assert service.stdout is not None
+        port = int(service.stdout.readline())
+
+        def request(method: str = "GET", headers: dict[str, str] | None = None) -> tuple[int, State]:
+            wanted = urllib.request.Request(f"http://127.0.0.1:{port}/", method=method, headers=headers or {})
+            with urllib.request.urlopen(wanted, timeout=30) as answer:
+                pid, *state = json.load(answer)
+            return pid, tuple(state)
+
+        yield request
+        service.communicate()
+    assert service.returncode == 0
+
+
+def in_both_workers(ask: Ask, expected: State, **request: Any) -> None:
+    """Wait until both workers, which see the change each for itself, answer so."""
+    agreed: set[int] = set()
+
+    def do() -> bool:
+        pid, state = ask(**request)
+        (agreed.add if state == expected else agreed.discard)(pid)
+        return len(agreed) == 2
+
+    wait_until(do, what=f"{expected} in two workers")
+
+
+def test_a_running_service_follows_its_policy(ask: Ask, policy: Path) -> None:
+    in_both_workers(ask, (False, [], False))  # the file is not there yet
+
+    policy.write_text("services:\n  nova-*:\n    sampler: const:1\n    operations: {'wsgi POST': 'const:0'}\n")
+    in_both_workers(ask, (True, ["traceparent"], False))
+    assert ask("POST")[1] == (False, [], False)
+    assert ask("POST", SIGNED)[1][0], "who asks with a key is traced whatever the sampler says"
+
+    policy.write_text("services:\n  '*': {sampler: const:0, trace_requests: true, propagation: [osprofiler]}\n")
+    in_both_workers(ask, (False, [], True))
+    assert {web.X_TRACE_INFO, web.X_TRACE_HMAC} <= set(ask("GET", SIGNED)[1][1])
+
+    policy.write_text("services: [")
+    in_both_workers(ask, (False, [], True))
+
+    policy.write_text("services:\n  nova-api: {enabled: false}\n")
+    in_both_workers(ask, (False, [], False), headers=SIGNED)
+
+    policy.write_text("services:\n")
+    in_both_workers(ask, (True, ["traceparent"], False), headers=SIGNED)

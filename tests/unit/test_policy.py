@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The policy file: what it says to whom, every kind of mistake by its line, and that a change is followed."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from osprofiler import _guard, _policy_file, policy
+from osprofiler._policy_file import PolicyFile
+from tests.unit.core_kit import a_clean_process
+from tests.unit.test_cli import run
+from tests.waiting import wait_until
+
+CLOUD = """
+services:
+  nova-compute:
+    operations:
+      "rpc build_*": const:1
+      "rpc *": probabilistic:0.01
+  "nova-*":
+    sampler: ratelimiting:2
+    trace_requests: on
+    propagation: [osprofiler, w3c]
+    operations:
+      "wsgi GET": const:0
+  "*":
+    sampler: const:0
+    trace_requests: false
+    trust_incoming: true
+"""
+
+
+@pytest.fixture(autouse=True)
+def _clean() -> Iterator[None]:
+    with a_clean_process():
+        yield
+
+
+def test_the_first_entry_that_fits_and_says_it_counts() -> None:
+    cloud = policy.parse(CLOUD)
+    assert cloud.of("nova-compute") == {
+        "operations": (("rpc build_*", "const:1"), ("rpc *", "probabilistic:0.01"), ("wsgi GET", "const:0")),
+        "sampler": "ratelimiting:2",
+        "trace_requests": True,
+        "propagation": ("osprofiler", "w3c"),
+        "trust_incoming": True,
+    }
+    assert cloud.of("glance-api") == {"sampler": "const:0", "trace_requests": False, "trust_incoming": True}
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet", "services:", "services:\n  nova-*:", "services: {}", "{}"])
+def test_an_empty_policy_says_nothing(text: str) -> None:
+    assert policy.parse(text).of("nova-api") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "mistakes"),
+    [
+        ("services: [nova]", ["line 1: services: names with values are wanted"]),
+        ("- nova", ["line 1: the file: names with values are wanted"]),
+        ("service:\n  a:", ["line 1: 'service' is not known here; only services: is"]),
+        ("services:\n  a:\n    sampler: often", ["line 3: sampler: 'often' is no sampler: use const:0"]),
+        ("services:\n  a:\n    sampler:", ["line 3: sampler: a sampler is wanted"]),
+        ("services:\n  a: {sampler: {x: 1}}", ["line 2: sampler: a sampler is wanted"]),
+        ("services:\n  a:\n    enabled: maybe", ["line 3: enabled: true or false is wanted"]),
+        ("services:\n  a:\n    enabled: 1", ["line 3: enabled: true or false is wanted"]),
+        ("services:\n  a:\n    hmac_keys: x", ["line 3: 'hmac_keys' is not known here; known are sampler, "]),
+        ("services:\n  a:\n    propagation: [w3c, x]", ["line 3: propagation: a list of these is wanted"]),
+        ("services:\n  a:\n    propagation: []", ["line 3: propagation: a list of these is wanted"]),
+        ("services:\n  a:\n    propagation: {w3c: x}", ["line 3: propagation: a list of these is wanted"]),
+        ("services:\n  a:\n  b:\n  a:", ["line 4: 'a' comes twice"]),
+        ("services:\n  ? [a]\n  : x", ["line 2: services: a name is wanted"]),
+        ("services: &s\n  a: *s", ["line 2: 'a' is not known here"]),
+        (
+            "services:\n  a:\n    operations:\n      x: 1\n      y: const:1\n      z: const:2\n    enabled: x",
+            ["line 4: 'x': '1' is no sampler", "line 6: 'z': 'const:2' is no sampler", "line 7: enabled: "],
+        ),
+        ("services:\n  a: [", ["line 2: "]),
+        ("services:\n  a: *nowhere", ["line 2: found undefined alias"]),
+        ("a: 1\n---\nb: 2", ["line 2: "]),
+        ("services: \0", ["line 1: not YAML"]),
+        ("[" * 100_000, ["line 1: nested too deeply"]),
+    ],
+)
+def test_each_mistake_is_told_with_its_line(text: str, mistakes: list[str]) -> None:
+    with pytest.raises(policy.PolicyError) as caught:
+        policy.parse(text)
+    assert len(caught.value.mistakes) == len(mistakes)
+    for found, expected in zip(caught.value.mistakes, mistakes, strict=True):
+        assert found.startswith(expected)
+        assert "\n" not in found
+
+
+@given(st.text(alphabet="services:\n a-*[]{}\"'&!|>%@?#0,", max_size=60))
+def test_any_text_is_a_policy_or_refused(text: str) -> None:
+    mistakes = ["line 1: none"]
+    try:
+        policy.parse(text).of("nova-api")
+    except policy.PolicyError as fault:
+        mistakes = fault.mistakes
+    assert mistakes
+    assert all(mistake.startswith("line ") for mistake in mistakes)
+
+
+# The file
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(_policy_file, "INTERVAL_S", 0.0)
+    return tmp_path / "policy.yaml"
+
+
+def sampler(text: str) -> str:
+    return f"services:\n  '*':\n    sampler: {text}\n"
+
+
+def following(file: Path) -> tuple[PolicyFile, Callable[[Any], None]]:
+    """A followed file, and a wait until it says something."""
+    followed = PolicyFile(str(file), lambda: None)
+
+    def says(expected: Any) -> None:
+        def is_so() -> bool:
+            followed.look()
+            return followed.policy.of("nova-api").get("sampler") == expected
+
+        wait_until(is_so)
+
+    return followed, says
+
+
+def test_a_change_is_followed_also_by_another_file_in_its_place(file: Path) -> None:
+    file.write_text(sampler("const:0"))
+    followed, says = following(file)
+    followed.read()
+    says("const:0")
+    file.write_text(sampler("const:1"))
+    says("const:1")
+    other = file.with_suffix(".new")
+    other.write_text(sampler("const:0"))
+    os.utime(other, ns=(file.stat().st_atime_ns, file.stat().st_mtime_ns))
+    other.replace(file)
+    says("const:0")
+
+
+def test_a_file_that_comes_later(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    followed, says = following(file)
+    followed.read()
+    for _ in range(5):
+        followed.look()
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "cannot be read" in caplog.text
+    file.write_text(sampler("const:1"))
+    says("const:1")
+
+
+@pytest.mark.parametrize("broken", [b"services: [", b"\xff\xfe", None, b"[" * (2 << 20)])
+def test_of_a_broken_file_there_is_one_line_and_the_last_good_policy_stays(
+    file: Path, broken: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    file.write_text(sampler("const:1"))
+    followed, says = following(file)
+    followed.read()
+    if broken is None:
+        file.unlink()
+    else:
+        file.write_bytes(broken)
+    wait_until(lambda: followed.look() or "the one before stays" in caplog.text)
+    for _ in range(5):
+        followed.look()
+    says("const:1")
+    (error,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert "\n" not in error
+    file.write_text(sampler("const:0"))
+    says("const:0")
+    assert not _guard.counters
+
+
+def test_a_look_is_one_stat_now_and_then(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_policy_file, "INTERVAL_S", 1e9)
+    file.write_text(sampler("const:0"))
+    followed = PolicyFile(str(file), lambda: pytest.fail("nothing is to be read"))
+    followed.read()
+    file.write_text(sampler("const:1"))
+    stat: list[object] = []
+    monkeypatch.setattr(os, "stat", stat.append)
+    for _ in range(1000):
+        followed.look()
+    assert stat == []
+    monkeypatch.setattr(followed, "_due", time.monotonic())
+    monkeypatch.setattr(followed, "_seen", None)
+    monkeypatch.setattr(os, "stat", lambda path: stat.append(path) or os.lstat("/nowhere"))
+    for _ in range(1000):
+        followed.look()
+    assert stat == [str(file)]
+
+
+# The command
+
+
+def test_the_command_tells_every_mistake(tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text("services:\n  a: {enabled: maybe}\n  b: {sampler: often}\n")
+    done = run("policy", "check", str(file))
+    first, second = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert first == f"{file}: line 2: enabled: true or false is wanted"
+    assert second.startswith(f"{file}: line 3: sampler: 'often' is no sampler")
+
+
+def test_the_command_says_what_holds_for_a_service_as_a_policy_would(tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(CLOUD)
+    assert run("policy", "check", str(file)).stdout == f"{file}: no mistakes\n"
+    done = run("policy", "check", str(file), "--service", "nova-compute")
+    body = "".join(f"    {line}\n" for line in done.stdout.splitlines())
+    assert policy.parse(f"services:\n  '*':\n{body}").of("any") == policy.parse(CLOUD).of("nova-compute")
+    file.write_text("")
+    assert "says nothing to nova-compute" in run("policy", "check", str(file), "--service", "nova-compute").stdout
+
+
+def test_the_command_on_what_is_no_file(tmp_path: Path) -> None:
+    done = run("policy", "check", str(tmp_path))
+    assert (done.returncode, done.stderr) == (1, f"osprofiler: cannot read {tmp_path}: Is a directory\n")
