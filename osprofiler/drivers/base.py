@@ -7,6 +7,7 @@ A driver of ours overrides ``write`` and ``read``. One written for osprofiler 4.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NoReturn
@@ -109,6 +110,19 @@ class Driver:
     def list_error_traces(self) -> list[dict[str, Any]]:
         """``base_id`` and ``timestamp`` of every trace in which something failed."""
         self._unsupported()
+
+    def candidates(
+        self, *, error: bool = False, service: str | None = None, since_us: int | None = None
+    ) -> list[dict[str, Any]]:
+        """``base_id`` and ``timestamp`` of at least those traces that have a span of *service* (``*``, ``?`` and ``[]``
+        are wildcards), began at *since_us* (microseconds since the epoch) or later and, with *error*, failed somewhere.
+
+        A driver overrides it where its store would otherwise send more than it need.
+        """
+        if error:
+            with contextlib.suppress(NotImplementedError):
+                return self.list_error_traces()
+        return self.list_traces({"base_id", "timestamp"})
 
     def delete(self, base_id: str) -> int:
         """Remove the trace *base_id*; how many records there were."""

@@ -50,8 +50,8 @@ class Http:
     """
 
     def __init__(self, connection_string: str) -> None:
-        url, options = network.take_options(connection_string, ("ca_certs", "verify"))
-        parts, host, port = network.split(url, _PORT)
+        options = network.options(connection_string, "ca_certs", "verify")
+        parts, host, port = network.split(connection_string, _PORT)
         if parts.scheme not in _SCHEMES:
             raise ValueError(f"{masked(connection_string)!r} is none of {', '.join(sorted(_SCHEMES))}")
         place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -61,11 +61,10 @@ class Http:
         self._session: network.PerProcess[requests.Session] = network.PerProcess(self._connect)
 
     def _connect(self) -> requests.Session:
-        import requests
+        from osprofiler import _http
 
-        session = requests.Session()
+        session = _http.session()
         session.auth = self._account
-        session.verify = self._verify
         return session
 
     def close(self) -> None:
@@ -162,6 +161,7 @@ class Http:
             f"{self._base}/{path}",
             data=data.encode() if data is not None else None,
             headers={"Content-Type": kind} if data is not None else None,
+            verify=self._verify,  # the session's own yields to $REQUESTS_CA_BUNDLE
             timeout=(network.CONNECT_TIMEOUT_S, 3 * network.ANSWER_TIMEOUT_S),
             allow_redirects=False,
         )

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
@@ -12,7 +13,7 @@ from osprofiler import exc
 from osprofiler.drivers import base, jaeger_json, network
 from osprofiler.drivers.locate import masked
 from osprofiler.opentracing_compat import ids
-from osprofiler.records import RESERVED
+from osprofiler.opentracing_compat.reporting.pairing import Pairs, RecordedSpan, is_start
 from osprofiler.reports.model import error_kind
 
 if TYPE_CHECKING:
@@ -48,16 +49,19 @@ class Query:
         found = self._get(f"traces/{trace_id:032x}", absent=404)
         return [record for trace in found for record in self._records(trace)]
 
-    def traces(self) -> Iterator[list[dict[str, Any]]]:
-        """The records of every trace, trace by trace; of each service the newest hours first.
+    def traces(self, service: str | None = None, since_us: int | None = None) -> Iterator[list[dict[str, Any]]]:
+        """The records of each trace with a span of *service* (a pattern) since *since_us*, or of every trace; of each
+        service the newest hours first.
 
         All of a window is asked for at once, and its halves apart if that is more than Jaeger sends: it does not say
         which ones it left out. Jaeger knows no query for all services, so each is asked about.
         """
         seen: set[str] = set()
-        for service in self._get("services"):
-            for begin_us, end_us in _windows():
-                for trace in self._within(begin_us, end_us, str(service)):
+        for name in map(str, self._get("services")):
+            if service is not None and not (fnmatchcase(name, service) or fnmatchcase(name, f"*-{service}")):
+                continue
+            for begin_us, end_us in _windows(since_us or 0):
+                for trace in self._within(begin_us, end_us, name):
                     if trace.get("traceID") not in seen:
                         seen.add(str(trace.get("traceID")))
                         yield self._records(trace)
@@ -108,7 +112,8 @@ class Query:
 class SpanStore(base.Driver):
     """A store of spans: it takes finished spans, of which records are made and read back.
 
-    A start record waits for its stop, in the process that writes it; what never stops is not stored.
+    A start record waits for its stop, in the process that writes it. What has not stopped when the driver is closed is
+    stored as a span that is marked as unfinished, and reads back as its start record.
     """
 
     def __init__(
@@ -123,7 +128,8 @@ class SpanStore(base.Driver):
         super().__init__(connection_str, project=project, service=service, host=host, conf=conf, **kwargs)
         self.check(connection_str)
         self.conf = conf
-        self._exporters: network.PerProcess[dict[tuple[Any, ...], Exporter]] = network.PerProcess(dict)
+        self._exporter: network.PerProcess[Exporter] = network.PerProcess(self._connect)
+        self._waiting: network.PerProcess[Pairs] = network.PerProcess(lambda: Pairs(None))
         address = self.query_address(connection_str)
         self._query = Query(address) if address else None
 
@@ -139,7 +145,7 @@ class SpanStore(base.Driver):
     @classmethod
     def query_address(cls, connection_string: str) -> str | None:
         """Where to read: what ``?query=`` says, else a guess of the store's own, None where there is none."""
-        return network.take_options(connection_string, ("query",))[1].get("query")
+        return network.options(connection_string, "query").get("query")
 
     # Writing
 
@@ -148,38 +154,40 @@ class SpanStore(base.Driver):
 
     def write(self, records: Sequence[dict[str, Any]]) -> None:
         """Store the spans that *records* complete. Raises ``Failed`` of ``reporting.exporter``."""
+        pairs = self._waiting.get()
+        ordered = sorted(map(self.labelled, records), key=is_start, reverse=True)
+        whole = [span for span in map(pairs.add, ordered) if span is not None]
+        try:
+            self._send(whole)
+        except Exception:
+            pairs.take_back(whole)  # the caller tries again, perhaps with stops whose starts had come before
+            raise
+
+    def _send(self, spans: Iterable[RecordedSpan]) -> None:
+        """Send *spans*, those of one process at a time: it is the process that says service, host and pid."""
+        from osprofiler.opentracing_compat.reporting import connect
         from osprofiler.opentracing_compat.reporting.exporter import Rejected
 
-        by_process: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-        for record in map(self.labelled, records):
-            info = record.get("info")
-            info = dict(info) if isinstance(info, dict) else {}
-            # With this key, however empty, the span reads back as these records, and as nothing made of it anew.
-            info.setdefault(RESERVED, {})
-            process = (record["project"], record["service"], info.get("host"))
-            by_process.setdefault(process, []).append({**record, "info": info})
-        for process, batch in by_process.items():
+        by_process: dict[tuple[Any, ...], list[Any]] = {}
+        for span in spans:
+            by_process.setdefault(span.process, []).append(span)
+        exporter = self._exporter.get()
+        for (project, service, host, pid), batch in by_process.items():
+            exporter.set_process(
+                connect.service_name(project, service, self.conf, self.connection_str),
+                {"project": project, "service": service, "hostname": host, "pid": pid},
+            )
             deadline = time.monotonic() + network.ANSWER_TIMEOUT_S
-            outcome = self._exporter(*process).export([("record", record, 0) for record in batch], deadline)
+            outcome = exporter.export(batch, deadline)
             if outcome.dropped:
                 raise Rejected(", ".join(outcome.dropped), divisible=True)
 
-    def _exporter(self, project: Any, service: Any, host: Any) -> Exporter:
-        """The exporter for the spans of one process; each has the starts that wait, so they are kept."""
+    def _connect(self) -> Exporter:
         from osprofiler.opentracing_compat.reporting import connect
 
-        exporters = self._exporters.get()
-        key = (project, service, host)
-        if key not in exporters:
-            exporter = connect.span_exporter(self.connection_str)
-            assert exporter is not None, "checked at construction"
-            tags = {"project": project, "service": service, "hostname": host}
-            exporter.set_process(
-                connect.service_name(project, service, self.conf, self.connection_str),
-                {name: value for name, value in tags.items() if value is not None},
-            )
-            exporters[key] = exporter
-        return exporters[key]
+        exporter = connect.span_exporter(self.connection_str)
+        assert exporter is not None, "checked at construction"
+        return exporter
 
     # Reading
 
@@ -187,17 +195,29 @@ class SpanStore(base.Driver):
         return self._reader().trace(ids.trace_id_of(base_id))
 
     def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
-        first = (record for records in self._reader().traces() for record in network.earliest(records).values())
-        return network.listed(first, fields or self.default_trace_fields)
+        return self._listed(self._reader().traces(), fields or self.default_trace_fields)
 
     def list_error_traces(self) -> list[dict[str, Any]]:
         """As in the base class; all traces are looked at: Jaeger 2 in memory does not find spans by their error tag."""
-        found = self._reader().traces()
-        failed = (record for records in found for record in records if error_kind(record["info"]))
-        return network.listed(failed, self.default_trace_fields)
+        return self.candidates(error=True)
+
+    def candidates(
+        self, *, error: bool = False, service: str | None = None, since_us: int | None = None
+    ) -> list[dict[str, Any]]:
+        """As in the base class. A name in Jaeger ends with the service of a record: ``<prefix->project-service``."""
+        return self._listed(self._reader().traces(service, since_us), self.default_trace_fields, error)
+
+    @staticmethod
+    def _listed(found: Iterable[list[dict[str, Any]]], fields: set[str], error: bool = False) -> list[dict[str, Any]]:
+        if error:
+            return network.listed((each for records in found for each in records if error_kind(each["info"])), fields)
+        return network.listed((each for records in found for each in network.earliest(records).values()), fields)
 
     def close(self) -> None:
-        self._exporters.take()
+        waiting = self._waiting.take()
+        if waiting is not None:
+            self._send(waiting.unfinished())
+        self._exporter.take()
         if self._query is not None:
             self._query.close()
 
@@ -229,17 +249,17 @@ class Jaeger(SpanStore):
         return f"{scheme}://[{host}]:{QUERY_PORT}" if ":" in host else f"{scheme}://{host}:{QUERY_PORT}"
 
 
-def _windows() -> Iterator[tuple[int, int]]:
-    """From tomorrow back to 1970, in microseconds since the epoch."""
+def _windows(since_us: int) -> Iterator[tuple[int, int]]:
+    """From tomorrow back to *since_us*, in microseconds since the epoch."""
     end_us = time.time_ns() // 1000 + _AHEAD_US
     length_us = _WINDOW_US + _AHEAD_US
-    while end_us > 0:
-        begin_us = max(end_us - length_us, 0)
+    while end_us > since_us:
+        begin_us = max(end_us - length_us, since_us)
         yield begin_us, end_us
         end_us, length_us = begin_us, length_us * 2
 
 
 def _session() -> requests.Session:
-    import requests
+    from osprofiler import _http
 
-    return requests.Session()
+    return _http.session()

@@ -2,7 +2,7 @@
 """From a trace as Jaeger's query API tells it, and as the Jaeger UI saves it, back to records.
 
 A report of these records equals one of the records that another store would hold of the same spans. Spans of other
-tracers become records too: their tags stand where our own tags stand. Jaeger holds finished spans only.
+tracers become records too: their tags stand where our own tags stand.
 
 What Jaeger does not keep: the order of references. The parent is the first CHILD_OF of the same trace, else the first
 FOLLOWS_FROM, as in Jaeger's own UI.
@@ -15,7 +15,7 @@ from typing import Any
 
 from osprofiler.opentracing_compat import ids
 from osprofiler.opentracing_compat.reporting import semconv
-from osprofiler.records import RESERVED, timestamp, unflatten
+from osprofiler.records import RESERVED, START_LOST, UNFINISHED, timestamp, unflatten
 
 _NAME, _BASE_ID, _POINT_ID, _PARENT_ID = (
     "osprofiler.name",
@@ -23,16 +23,18 @@ _NAME, _BASE_ID, _POINT_ID, _PARENT_ID = (
     "osprofiler.trace_id",
     "osprofiler.parent_id",
 )
-_OURS = frozenset((_NAME, _BASE_ID, _POINT_ID, _PARENT_ID))
+#: A tag of every process of ours: if that has a service, it is a tag as well.
+_VERSION = "osprofiler.version"
+_OURS = frozenset((_NAME, _BASE_ID, _POINT_ID, _PARENT_ID, UNFINISHED, START_LOST))
 #: What Jaeger or an OpenTelemetry Collector adds by itself.
-_THEIRS = ("otel.", "internal.span.format", "w3c.tracestate")
+_THEIRS = ("@jaeger@", "otel.", "internal.span.format", "w3c.tracestate")
 
 _KINDS = {"CHILD_OF": "child_of", "FOLLOWS_FROM": "follows_from"}
 _NUMBERS: dict[str, type] = {"int64": int, "float64": float}
 
 
 def records(trace: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The records of *trace*, an item of the answer's ``data``: two for each span.
+    """The records of *trace*, an item of the answer's ``data``: two for each span, or the one there was of it.
 
     A span that makes no sense is passed over. Raises ValueError if *trace* is no such item.
     """
@@ -72,7 +74,7 @@ class _Span:
         self.point_id = str(self.tags.get(_POINT_ID) or _point_id(self.trace, self.number))
 
     def records(self, base_id: str | None, points: Mapping[tuple[int, int], str]) -> Iterator[dict[str, Any]]:
-        """The start record and the stop record; *points* are the ids of the trace's spans by their integers."""
+        """Its start and stop record, as far as it had them; *points*: the ids of its trace's spans by integers."""
         base_id = base_id or ids.uuid_text(self.trace)
         parent, links = self._parent()
         parent_id = base_id
@@ -84,14 +86,12 @@ class _Span:
         for info in start, stop:
             if host is not None:
                 info.setdefault("host", host)
-        if RESERVED not in start:  # a span that was made of records brings it along
-            start[RESERVED] = {"operation": self.operation}
-            pid = self.process.get("pid", self.process.get("process.pid"))
-            if isinstance(pid, int):
-                start[RESERVED]["pid"] = pid
-            if parent is not None:
-                start[RESERVED]["parent"] = parent[0]
-        if RESERVED not in stop:
+        is_plain = start.get(RESERVED) == {}  # it was made of records that said no more than 4.4.0's
+        if is_plain:
+            del start[RESERVED]
+        elif RESERVED not in start:
+            start[RESERVED] = self._said(parent)
+        if not is_plain and RESERVED not in stop:
             said = {
                 "tags": own,
                 "logs": self.logs,
@@ -108,11 +108,23 @@ class _Span:
             "trace_id": self.point_id,
             "parent_id": parent_id,
             "project": self.process.get("project"),
-            "service": self.process.get("service") or self.service,
+            "service": self.process.get("service") or (None if _VERSION in self.process else self.service),
         }
-        yield {**common, "name": f"{name}-start", "timestamp": timestamp(self.start_us), "info": start}
-        end_us = self.start_us + self.duration_us
-        yield {**common, "name": f"{name}-stop", "timestamp": timestamp(end_us), "info": stop}
+        if START_LOST not in self.tags:
+            yield {**common, "name": f"{name}-start", "timestamp": timestamp(self.start_us), "info": start}
+        if UNFINISHED not in self.tags:
+            end_us = self.start_us + self.duration_us
+            yield {**common, "name": f"{name}-stop", "timestamp": timestamp(end_us), "info": stop}
+
+    def _said(self, parent: tuple[str, int, int] | None) -> dict[str, Any]:
+        """What a start record says beyond 4.4.0's."""
+        said: dict[str, Any] = {"operation": self.operation}
+        pid = self.process.get("pid", self.process.get("process.pid"))
+        if isinstance(pid, int):
+            said["pid"] = pid
+        if parent is not None:
+            said["parent"] = parent[0]
+        return said
 
     def _parent(self) -> tuple[tuple[str, int, int] | None, list[tuple[str, int, int]]]:
         """The reference to the parent, and the others."""

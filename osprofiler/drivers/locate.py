@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from osprofiler import exc
+
 if TYPE_CHECKING:
     from osprofiler.drivers.base import Driver
 
@@ -44,14 +46,19 @@ _SECRET_OPTION = re.compile(r"([?&][^=&]*(?:pass|pwd|secret|token|key)[^=&]*=)[^
 def default_connection_string() -> str:
     """The embedded store: a SQLite file, ``$XDG_STATE_HOME/osprofiler/traces.db``, in a folder only its owner reads.
 
-    Creates the folder. Raises OSError where that is not possible.
+    Creates the folder. Raises CommandError where that is not possible.
     """
     named = os.environ.get("XDG_STATE_HOME", "")
     # The XDG specification: a relative path is to be ignored.
     home = Path(named) if os.path.isabs(named) else Path.home() / ".local" / "state"
-    home.mkdir(parents=True, exist_ok=True)
     folder = home / "osprofiler"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as fault:
+        raise exc.CommandError(
+            f"the embedded store cannot be used, name another one with --connection-string: {fault}"
+        ) from fault
     return f"sqlite:///{folder / 'traces.db'}"
 
 
@@ -61,6 +68,15 @@ def masked(connection_string: str) -> str:
         scheme, colon, _ = connection_string.partition(":")
         return f"{scheme}:***" if colon else scheme
     return _SECRET_OPTION.sub(r"\1***", _USER_AND_PASSWORD.sub(r"\1***@", connection_string, count=1))
+
+
+def settled(connection_string: str) -> str:
+    """The string in which an SQLite file's relative path is made absolute, since a daemon changes its folder."""
+    head, slashes, rest = connection_string.partition(":///")
+    path, mark, options = rest.partition("?")
+    if not head.startswith("sqlite") or not path or path.startswith((":", "file:")):
+        return connection_string
+    return f"{head}{slashes}{os.path.abspath(path)}{mark}{options}"
 
 
 def driver_class(connection_string: str) -> type[Driver]:

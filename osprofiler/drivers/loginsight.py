@@ -26,8 +26,6 @@ _TEXT = "OSProfiler trace"
 _MOST_EVENTS = 500
 _MOST_BYTES = 3_000_000
 
-_OPTIONS = ("verify", "ca_certs")
-
 
 class LogInsightDriver(base.Driver):
     """``loginsight://user:password@host``; ``:`` and ``@`` in user and password are written as ``%3A`` and ``%40``.
@@ -106,8 +104,8 @@ class LogInsightDriver(base.Driver):
 
 def _parts(connection_string: str) -> tuple[str, str, str, bool | str]:
     """Host, user, password, and how to check the certificate. Raises ValueError, one line without password."""
-    url, options = network.take_options(connection_string, _OPTIONS)
-    account, at, host = urlsplit(url).netloc.rpartition("@")
+    options = network.options(connection_string, "verify", "ca_certs")
+    account, at, host = urlsplit(connection_string).netloc.rpartition("@")
     user, colon, password = account.partition(":")
     if not at or not colon or not host or ":" in password or "@" in account:
         raise ValueError(

@@ -162,9 +162,10 @@ def _fault(answer: requests.Response) -> exc.LogInsightAPIError:
 
 
 def _session() -> requests.Session:
-    import requests
     import urllib3
+
+    from osprofiler import _http
 
     # Said once in the documentation, and not by a warning with each request.
     urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    return requests.Session()
+    return _http.session()

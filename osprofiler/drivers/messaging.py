@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Traces as notifications of oslo.messaging, which wait in the queue of the topic ``profiler``.
 
-Reading takes nothing away: all that waits in the queue is received, held without being acknowledged, and given back
-when the reader is done or its connection ends, however it ends. The limits of this: at most 64,000 notifications are
-looked at, the oldest; a second reader at the same time sees only what the first has not got; and the queue grows until
-somebody empties it (``delete``, a policy of the broker such as RabbitMQ's ``message-ttl`` or ``max-length``, or an
-osprofiler 4.4.0, whose reading empties it). A queue that is not durable is gone when the broker restarts.
+Reading takes nothing away: all that waits in the queue is got, held without being acknowledged, and given back when
+the reader is done or its connection ends, however it ends. The limits of this: it works on RabbitMQ only; at most
+64,000 notifications are looked at, the oldest; a second reader at the same time sees only what the first has not got;
+and the queue grows until somebody empties it (``delete``, a policy of the broker such as RabbitMQ's ``message-ttl`` or
+``max-length``, or an osprofiler 4.4.0, whose reading empties it). A queue that is not durable is gone when the broker
+restarts.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import socket
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from osprofiler import exc
@@ -23,13 +24,16 @@ from osprofiler.reports.model import error_kind
 #: RabbitMQ's, where the transport's URL has none.
 _PORT = 5672
 
+#: How often a reader looks whether more of its trace has come in.
+_POLL_S = 0.05
+
 
 class Messaging(base.Driver):
     """``messaging://``; *transport_url* (``rabbit://user:password@host:5672/``), or what *conf* says.
 
     A batch is one notification, which osprofiler 4.4.0 and other listeners on the topic do not understand;
     ``messaging://?plain=yes`` sends one for each record, as they expect. ``notify`` does so in any case.
-    *idle_timeout*: how many seconds reading goes on after the last record of the trace has come in.
+    *idle_timeout*: how many seconds a reader of a trace goes on, after all that there is, to look for more of it.
     """
 
     max_span_chars: ClassVar[int | None] = notifications.MOST_CHARS
@@ -115,41 +119,42 @@ class Messaging(base.Driver):
     # Reading
 
     def read(self, base_id: str) -> list[dict[str, Any]]:
-        def is_wanted(record: dict[str, Any]) -> bool:
-            return record.get("base_id") == base_id
-
-        with self._held(is_wanted) as held:
-            return [record for record in held.records() if is_wanted(record)]
+        records: list[dict[str, Any]] = []
+        last: float | None = None
+        with notifications.Held(self) as held:
+            while last is None or time.monotonic() - last < self.idle_timeout:
+                if last is not None:
+                    time.sleep(_POLL_S)
+                found = [record for record in held.records() if record.get("base_id") == base_id]
+                records += found
+                if found or last is None:
+                    last = time.monotonic()
+        return records
 
     def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
-        with self._held() as held:
+        with notifications.Held(self) as held:
             return network.listed(held.records(), fields or self.default_trace_fields)
 
     def list_error_traces(self) -> list[dict[str, Any]]:
-        with self._held() as held:
+        with notifications.Held(self) as held:
             failed = (record for record in held.records() if error_kind(record.get("info")))
             return network.listed(failed, self.default_trace_fields)
 
     def delete(self, base_id: str) -> int:
-        """As in the base class. What stood in one notification, or was received, with the trace's records is sent
-        again before those are taken out of the queue."""
-        with self._held() as held:
-            gone = 0
-            for batch in held.batches:
-                rest, found = [], 0
-                for payload in batch.payloads:
-                    records = list(notifications.records_of(payload))
-                    kept = [record for record in records if record.get("base_id") != base_id]
-                    found += len(records) - len(kept)
-                    if kept == records:
-                        rest.append(payload)
-                    elif kept:
-                        rest.append({**payload, notifications.RECORDS: kept})
-                if found:
-                    for payload in rest:
-                        self._send(payload)
-                    batch.is_done = True
-                    gone += found
+        """As in the base class. What stood in one notification with the trace's records is sent again before those are
+        taken out of the queue."""
+        gone = 0
+        with notifications.Held(self) as held:
+            # All first: what is sent again would come again.
+            for notification in list(held.notifications()):
+                records = list(notification.records())
+                kept = [record for record in records if record.get("base_id") != base_id]
+                if len(kept) == len(records):
+                    continue
+                if kept:
+                    self._send({**notification.payload, notifications.RECORDS: kept})
+                notification.take()
+                gone += len(records) - len(kept)
         return gone
 
     def look_for_broker(self) -> None:
@@ -167,9 +172,6 @@ class Messaging(base.Driver):
                 said = f"{host.hostname}:{host.port or _PORT}: {fault.strerror or fault}"
         if said:
             raise exc.CommandError(f"cannot read {self.connection_str}: no broker at {said}")
-
-    def _held(self, is_wanted: Callable[[dict[str, Any]], bool] = lambda record: True) -> notifications.Held:
-        return notifications.Held(self, is_wanted)
 
     def close(self) -> None:
         transport = self._transport.take()
@@ -218,7 +220,7 @@ def _is_of_the_broker(fault: Exception, oslo_messaging: Any) -> bool:
 
 
 def _is_plain(connection_string: str) -> bool:
-    return network.switch(network.take_options(connection_string, ("plain",))[1], "plain")
+    return network.switch(network.options(connection_string, "plain"), "plain")
 
 
 def _library() -> Any:

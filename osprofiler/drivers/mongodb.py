@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote, unquote
@@ -167,7 +168,7 @@ class MongoDB(base.Driver):
             client.close()
 
     def _reading(self) -> Any:
-        return network.reading(self.connection_str, _library().errors.PyMongoError)
+        return network.reading(self.connection_str, _library().errors.PyMongoError, said=_gist)
 
 
 def _library() -> Any:
@@ -177,6 +178,11 @@ def _library() -> Any:
     except ImportError as fault:
         raise network.missing("MongoDB", "pymongo", "mongo") from fault
     return pymongo
+
+
+def _gist(fault: Exception) -> str:
+    """What *fault* says, without pymongo's accounts of its settings, of the topology and of the server's answer."""
+    return re.split(r" \(configured timeouts|, full error:|, Timeout:", network.first_line(fault))[0]
 
 
 def _without(url: str, fault: Exception) -> str:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 from urllib.parse import SplitResult, unquote_plus, urlsplit
 
-from osprofiler import exc
+from osprofiler import _inherited, exc
 from osprofiler.drivers.locate import masked
 
 T = TypeVar("T")
@@ -28,12 +28,13 @@ _UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _YES_NO = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
-def split(connection_string: str, default_port: int) -> tuple[SplitResult, str, int]:
-    """The parts, the host and the port. Raises ValueError, one line without password, for what has no host."""
+def split(connection_string: str, default_port: int, default_host: str = "") -> tuple[SplitResult, str, int]:
+    """The parts, the host and the port. Raises ValueError, one line without password, for what has no host if there is
+    no *default_host*."""
     shown = masked(connection_string)
     try:
         parts = urlsplit(connection_string)
-        host, port = parts.hostname, parts.port
+        host, port = parts.hostname or default_host, parts.port
     except ValueError as fault:  # a port that is no number, or brackets that do not match
         raise ValueError(f"malformed connection string {shown!r}: {fault}") from None
     if not host or port == 0:
@@ -54,6 +55,18 @@ def take_options(connection_string: str, names: Iterable[str]) -> tuple[str, dic
         else:
             kept.append(pair)
     return f"{head}?{'&'.join(kept)}" if kept else head, taken
+
+
+def options(connection_string: str, *names: str) -> dict[str, str]:
+    """What the string says of the options of these *names*, where a store has no others.
+
+    Raises ValueError, one line without password, for an option that it does not have.
+    """
+    rest, taken = take_options(connection_string, names)
+    if "?" in rest:
+        unknown = rest.partition("?")[2].partition("=")[0].partition("&")[0]
+        raise ValueError(f"no option {unknown!r} in {masked(connection_string)!r}; known are {', '.join(names)}")
+    return taken
 
 
 def seconds(options: Mapping[str, str], name: str) -> int | None:
@@ -93,9 +106,6 @@ def setting(conf: Any, name: str, default: T) -> T:
 class PerProcess(Generic[T]):
     """A store's client, made when it is first needed and anew after a fork: sockets are the parent's."""
 
-    # Clients of the parent's, in a forked child. Collecting them might say goodbye on connections that the parent uses.
-    _inherited: list[Any] = []  # noqa: RUF012
-
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
         self._made: tuple[int, T] | None = None
@@ -105,7 +115,7 @@ class PerProcess(Generic[T]):
         made = self._made
         if made is None or made[0] != os.getpid():
             if made is not None:
-                self._inherited.append(made[1])
+                _inherited.keep(made[1])
             self._made = made = (os.getpid(), self._make())
         return made[1]
 
@@ -116,12 +126,15 @@ class PerProcess(Generic[T]):
 
 
 @contextmanager
-def reading(connection_string: str, *faults: Any) -> Iterator[None]:
-    """Turn *faults* of a store's client, and of the network, into a CommandError of one line without password."""
+def reading(connection_string: str, *faults: Any, said: Callable[[Exception], str] | None = None) -> Iterator[None]:
+    """Turn *faults* of a store's client, and of the network, into a CommandError of one line without password.
+
+    *said*: what to tell of a fault, its first line if None.
+    """
     try:
         yield
     except (OSError, *faults) as fault:  # what requests raises is one
-        raise exc.CommandError(f"cannot read {masked(connection_string)}: {first_line(fault)}") from fault
+        raise exc.CommandError(f"cannot read {masked(connection_string)}: {(said or first_line)(fault)}") from fault
 
 
 def first_line(fault: BaseException) -> str:

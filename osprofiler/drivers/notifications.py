@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What waits in the queue of notifications, looked at without being taken: received, held unacknowledged, given back.
+"""What waits in RabbitMQ's queue of notifications, looked at without being taken: got, not acknowledged, given back.
 
-A listener of oslo.messaging receives it in batches, each in a thread that waits until the reader is done; what the
-listener then learns has the broker take the batch back. If the reader dies the broker does so by itself.
+A reader gets one notification after the other until the broker says that there is none. What it has not acknowledged
+when its channel ends, however that ends, the broker puts back where it was.
 """
 
 from __future__ import annotations
 
 import json
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from osprofiler import exc
@@ -19,15 +18,15 @@ from osprofiler.drivers import network
 if TYPE_CHECKING:
     from osprofiler.drivers.messaging import Messaging
 
+LOG = logging.getLogger(__name__)
+
 TOPIC = "profiler"
 
-#: How many notifications one reader holds at most, and how many it takes at a time.
-MOST_HELD = 64_000
-_AT_A_TIME = 1_000
-_POLL_S = 0.05
+#: The queue of a topic's notifications of one priority, as oslo.messaging names it.
+_QUEUE = f"{TOPIC}.info"
 
-#: Longest that a reader waits for a queue to fall silent into which others keep writing.
-_LONGEST_S = 60.0
+#: How many notifications one reader holds at most.
+MOST_HELD = 64_000
 
 #: What one notification holds at most.
 MOST_RECORDS = 200
@@ -37,106 +36,91 @@ MOST_CHARS = 1_000_000
 RECORDS = "records"
 
 
-class Batch:
-    """What was received at once. It is given back to the queue, unless it is done with."""
+class Notification:
+    """One that is held; given back to the queue unless it is taken."""
 
-    def __init__(self, payloads: list[Any]) -> None:
-        self.payloads = payloads
-        self.is_done = False
+    def __init__(self, message: Any, payload: Any) -> None:
+        self._message = message
+        self.payload = payload
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """The records of traces in it."""
+        if isinstance(self.payload, dict):
+            many = self.payload.get(RECORDS)
+            for record in many if isinstance(many, list) else [self.payload]:
+                if isinstance(record, dict) and "base_id" in record:
+                    yield record
+
+    def take(self) -> None:
+        """Take it out of the queue, for good."""
+        self._message.ack()
 
 
 class Held:
-    """``with`` it: all that waits in the queue, held; a listener's endpoint, too.
+    """``with`` it: a reader of the queue, which holds what it has got until the end.
 
-    The listener calls ``info`` in a thread for each batch, and learns from what it returns whether to give the batch
-    back. So it does not return before the end.
+    Raises CommandError where there is no RabbitMQ, or it does not let us in.
     """
 
-    def __init__(self, driver: Messaging, is_wanted: Callable[[dict[str, Any]], bool]) -> None:
-        self.batches: list[Batch] = []
+    def __init__(self, driver: Messaging) -> None:
         self._driver = driver
-        self._is_wanted = is_wanted
-        self._over = threading.Event()
-        self._result = driver.oslo_messaging.NotificationResult
-        now = time.monotonic()
-        self._last, self._last_wanted = now, now
-        self._server: Any = None
-
-    def info(self, messages: list[dict[str, Any]]) -> Any:
-        if self._over.is_set():
-            return self._result.REQUEUE
-        batch = Batch([message["payload"] for message in messages])
-        self._last = time.monotonic()
-        if any(self._is_wanted(record) for payload in batch.payloads for record in records_of(payload)):
-            self._last_wanted = self._last
-        self.batches.append(batch)
-        self._over.wait()
-        return self._result.HANDLED if batch.is_done else self._result.REQUEUE
-
-    def records(self) -> Iterator[dict[str, Any]]:
-        """The records of all notifications."""
-        for batch in self.batches:
-            for payload in batch.payloads:
-                yield from records_of(payload)
+        self._connection: Any = None
+        self._channel: Any = None
+        self._count = 0
 
     def __enter__(self) -> Held:
         self._driver.look_for_broker()
-        faults: list[BaseException] = []
-
-        def listen() -> None:
-            try:
-                self._server = self._listener()
-                # Each batch has a thread that waits.
-                self._server.start(override_pool_size=MOST_HELD // _AT_A_TIME)
-            except BaseException as fault:
-                faults.append(fault)
-
-        # oslo.messaging tries to connect without end: also with a wrong password.
-        starter = threading.Thread(target=listen, daemon=True)
-        starter.start()
-        starter.join(2 * network.CONNECT_TIMEOUT_S)
-        if faults or starter.is_alive():
-            fault = faults[0] if faults else None
-            said = network.first_line(fault) if fault else "no connection; are the account and the host right?"
-            raise exc.CommandError(f"cannot read {self._driver.connection_str}: {said}") from fault
-        self._wait()
+        try:
+            self._connection = _connect(self._driver.transport)
+        except exc.CommandError:
+            raise
+        except Exception as fault:
+            raise exc.CommandError(f"cannot read {self._driver.connection_str}: {network.first_line(fault)}") from fault
+        self._channel = self._connection.channel
         return self
 
-    def _listener(self) -> Any:
-        oslo_messaging = self._driver.oslo_messaging
-        return oslo_messaging.get_batch_notification_listener(
-            self._driver.transport,
-            [oslo_messaging.Target(topic=TOPIC)],
-            [self],
-            executor="threading",
-            allow_requeue=True,
-            batch_size=_AT_A_TIME,
-            batch_timeout=4 * _POLL_S,
-        )
+    def notifications(self) -> Iterator[Notification]:
+        """What waits in the queue now, and this reader does not hold yet."""
+        from oslo_messaging._drivers.common import deserialize_msg
 
-    def _wait(self) -> None:
-        begin = self._last = self._last_wanted = time.monotonic()
-        idle_s = self._driver.idle_timeout
-        while not self._over.wait(_POLL_S):
-            now = time.monotonic()
-            is_full = len(self.batches) >= MOST_HELD // _AT_A_TIME or now - begin > _LONGEST_S
-            if now - self._last_wanted > idle_s and (now - self._last > idle_s or is_full):
+        while self._count < MOST_HELD:
+            try:
+                raw = self._channel.basic_get(_QUEUE)
+            except self._connection.connection.channel_errors:  # There is no such queue; the broker has closed ours.
+                self._channel = self._connection.connection.channel()
                 return
+            if raw is None:
+                return
+            self._count += 1
+            message = self._channel.message_to_python(raw)
+            yield Notification(message, deserialize_msg(message.payload).get("payload"))
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """The records of :meth:`notifications`."""
+        for notification in self.notifications():
+            yield from notification.records()
 
     def __exit__(self, *_: object) -> None:
-        # First nothing more is to come: what is given back would come again.
-        self._server.stop()
-        self._over.set()
-        self._server.wait()
+        self._connection.close()
+        if self._count >= MOST_HELD:
+            LOG.warning(
+                "%d notifications were looked at, the most that one reader holds; more may wait in the queue, so that "
+                "traces may be incomplete or missing. `osprofiler trace export --to STORE` and `delete` empty it; a "
+                "policy such as RabbitMQ's message-ttl keeps it short.",
+                MOST_HELD,
+            )
 
 
-def records_of(payload: Any) -> Iterator[dict[str, Any]]:
-    """The records of one notification's payload."""
-    if isinstance(payload, dict):
-        many = payload.get(RECORDS)
-        for record in many if isinstance(many, list) else [payload]:
-            if isinstance(record, dict) and "base_id" in record:
-                yield record
+def _connect(transport: Any) -> Any:
+    """A connection of oslo.messaging's own to what *transport* says, with all that the configuration asks of one."""
+    from oslo_messaging._drivers import common, impl_rabbit
+
+    driver = transport._driver
+    if not isinstance(driver, impl_rabbit.RabbitDriver):
+        raise exc.CommandError("messaging:// can be read from RabbitMQ only: no other broker gives back what it gave")
+    # Not one of the pool's, which have a thread for their heartbeats. One attempt more: kombu takes "none" for
+    # "without end".
+    return driver._connection_pool.create(common.PURPOSE_LISTEN, retry=1)
 
 
 def batches(records: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

@@ -26,7 +26,7 @@ _CHUNK = 500  # keys asked for in one round trip
 
 
 class Redis(base.Driver):
-    """``redis://[[user]:password@]host[:6379][/db]``, ``rediss://`` with TLS. A batch is one transaction.
+    """``redis://[[user]:password@][localhost][:6379][/db]``, ``rediss://`` with TLS. A batch is one transaction.
 
     Options after ``?``: ``ttl`` (a trace is forgotten this long after its last record: ``7d``), and those of redis-py,
     such as ``ssl_ca_certs``. Errors leave ``write`` as redis-py raises them.
@@ -59,7 +59,7 @@ class Redis(base.Driver):
     @classmethod
     def check(cls, connection_string: str) -> None:
         url, options = network.take_options(connection_string, ("ttl",))
-        network.split(url, 6379)
+        network.split(url, 6379, "localhost")
         network.seconds(options, "ttl")
         try:
             _library().ConnectionPool.from_url(url)  # connects nowhere

@@ -15,11 +15,10 @@ class Sentinels:
 
     def __init__(self, connection_string: str) -> None:
         shown = masked(connection_string)
-        url, options = network.take_options(
-            connection_string, ("ttl", "service_name", "ssl", "sentinel_username", "sentinel_password")
+        options = network.options(
+            connection_string, "ttl", "service_name", "ssl", "sentinel_username", "sentinel_password"
         )
-        if "?" in url:
-            raise ValueError(f"unknown option in {shown!r}; known are ttl, service_name, ssl, sentinel_*")
+        url = connection_string.partition("?")[0]
         network.seconds(options, "ttl")
         account, _, rest = url.partition("://")[2].rpartition("@")
         places, _, number = rest.partition("/")

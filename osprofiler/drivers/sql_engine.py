@@ -8,6 +8,8 @@ load.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from osprofiler import exc
+from osprofiler import _inherited, exc
+from osprofiler.drivers import sqlite_forks
 from osprofiler.drivers.locate import masked
 
 #: How long a writer waits for another writer of the same SQLite file.
@@ -64,10 +67,6 @@ DATA = Table(
     mariadb_collate="utf8mb4_bin",
 )
 
-# Engines made before a fork. Their sockets are the parent's: letting them be collected in the child would say goodbye
-# to the server on the parent's behalf.
-_inherited: list[Engine] = []
-
 
 def checked_url(connection_string: str) -> URL:
     """The string as a URL that this process can use. Raises ValueError or CommandError, one line without password."""
@@ -77,6 +76,8 @@ def checked_url(connection_string: str) -> URL:
         dialect = url.get_dialect()
     except (ArgumentError, NoSuchModuleError, ValueError) as fault:
         raise ValueError(f"not a database URL that SQLAlchemy understands: {shown!r}") from fault
+    if "ttl" in url.query:
+        raise ValueError(f"an SQL database has no ttl, as in {shown!r}: run `osprofiler trace purge --older-than 7d`")
     if dialect.is_async:
         raise ValueError(f"{shown!r} names an asynchronous database library; name a blocking one")
     try:
@@ -101,7 +102,7 @@ def _with_file(url: URL, shown: str) -> URL:
 
 
 class Database:
-    """One database; ``begin()`` and ``connect()`` open connections that belong to the current process."""
+    """One database; the connections are those of the current process."""
 
     def __init__(self, connection_string: str) -> None:
         self.url = checked_url(connection_string)
@@ -119,7 +120,7 @@ class Database:
         """This process's engine."""
         if self._owner != os.getpid():
             if self._engine is not None:
-                _inherited.append(self._engine)
+                _inherited.keep(self._engine)
             self._engine = None
         if self._engine is None:
             self._engine = self._make()
@@ -131,6 +132,7 @@ class Database:
         if self.file is not None:
             engine = create_engine(self.url, connect_args={"timeout": BUSY_TIMEOUT_S})
             event.listen(engine, "connect", _tune_sqlite)
+            sqlite_forks.databases.add(self)
             return engine
         arguments: dict[str, Any] = {}
         driver = self.url.get_driver_name()
@@ -142,6 +144,14 @@ class Database:
     def has_table(self) -> bool:
         """Whether anything has been stored here yet."""
         return inspect(self.engine()).has_table(DATA.name)
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction that writes to the table, which is made first where it is missing."""
+        with nullcontext() if self.file is None else sqlite_forks.undivided():
+            self.make_ready()
+            with self.engine().begin() as connection:
+                yield connection
 
     def make_ready(self) -> None:
         """See to it that rows can be written: the table and its index are there; the SQLite file has its log.

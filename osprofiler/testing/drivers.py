@@ -1,87 +1,118 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The conformance kit for drivers: what every store must do, as tests to inherit.
+"""The conformance kits for drivers: what every store must do, as tests to inherit.
 
 ::
 
     class TestMyDriver(DriverKit):
+        title = "My store"
+
         @pytest.fixture
         def connect(self):
             return lambda **options: MyDriver("mystore://localhost", **options)
 
 ``connect()`` gives a driver on a store that was empty when the test began; called again, another driver on the same
-store. A driver that cannot do something says so in the class attributes below. Nothing is skipped for it: the kit then
-wants NotImplementedError, since an empty answer would read as "there is nothing".
+store. A store behind a network inherits from ``ServerKit``, and gives some fixtures more. A driver that cannot do
+something says so in the class attributes below. Nothing is skipped for it: the kit then wants it refused, since an
+empty answer would read as "there is nothing".
 """
 
 from __future__ import annotations
 
+import json
 import os
 import threading
+import time
 from collections.abc import Callable
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
 
 import pytest
 
+from osprofiler import exc
 from osprofiler.drivers.base import Driver
 from osprofiler.records import timestamp
-from osprofiler.reports import model
+from osprofiler.reports import model, search
+from osprofiler.testing.records import HOSTILE, OTHER, T0_US, TRACE, point, record, span, two_spans
 
 Connect = Callable[..., Driver]
+F = TypeVar("F", bound=Callable[..., None])
 
-#: When the records of the kit begin, in microseconds since the epoch.
-T0_US = 1_795_000_000_000_000
+#: What the kits look at, in the order of a table; every test is of one of them.
+GUARANTEES = (
+    "write",
+    "read",
+    "read again, read another",
+    "list",
+    "errors",
+    "filters",
+    "delete",
+    "expiry",
+    "unicode",
+    "1 MB info",
+    "10,000 spans",
+    "writers at once",
+    "fork",
+    "restart of the server",
+    "wrong password",
+    "no server",
+)
 
-TRACE, OTHER = "6b1f7f9e-4a36-4a53-9c0f-1f6a2f6f0c11", "0e0c1c9a-7d0e-4b7e-8e57-3f4f0c6c2a22"
+#: The password that is wrong everywhere, and that no message may tell.
+WRONG_PASSWORD = "my-secret"
 
-# What has broken a store before: NUL, four-byte characters, quotes, the store's own notations, depth.
-HOSTILE: dict[str, Any] = {
-    "text": "NUL \0, emoji \U0001f600, \u65e5\u672c, 'quote' \"double\" \\ back, %s {} $where, line\nbreak",
-    "dotted.key": 1,
-    "$key": {"": {"a": [1, 2.5, None, True, {"b": []}]}},
-    "large": 2**62,
-    "negative": -1.25,
-    "empty": {},
-}
-
-
-def record(number: int, phase: str, at_us: int, base_id: str = TRACE, parent: int = 0, **info: Any) -> dict[str, Any]:
-    """A record of span *number*; parent 0 is the trace's virtual root."""
-    return {
-        "name": f"neutron-api-{phase}",
-        "base_id": base_id,
-        "trace_id": point(number),
-        "parent_id": point(parent) if parent else base_id,
-        "timestamp": timestamp(T0_US + at_us),
-        "info": {"host": "kit", **info},
-    }
-
-
-def point(number: int) -> str:
-    """The id of span *number*."""
-    return f"6b1f7f9e-4a36-4a53-0000-{number:012x}"
+#: How long things are waited for that a server does in its own time, in seconds.
+_PATIENCE_S = 90.0
 
 
-def two_spans(base_id: str = TRACE) -> list[dict[str, Any]]:
-    """A parent of 1,000 us, and a child of 400 that failed."""
-    return [
-        record(1, "start", 0, base_id),
-        record(2, "start", 100, base_id, parent=1),
-        record(2, "stop", 500, base_id, parent=1, etype="ValueError", message="no"),
-        record(1, "stop", 1_000, base_id),
-    ]
+def guarantee(name: str) -> Callable[[F], F]:
+    """Decorate a test of the kits: it is of the guarantee *name*."""
+    assert name in GUARANTEES, name
+
+    def decorate(test: F) -> F:
+        vars(test)["guarantee"] = name
+        return test
+
+    return decorate
+
+
+@dataclass
+class OwnServer:
+    """A server that may be stopped: how to reach it, to stop it, and to start it once more in the same place."""
+
+    connect: Connect
+    stop: Callable[[], None]
+    start: Callable[[], None]
 
 
 def _essence(records: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     """What must survive a store, without order and without what drivers may add."""
     keys = ("timestamp", "trace_id", "name", "base_id", "parent_id")
-    return sorted((*(record[key] for key in keys), repr(record["info"])) for record in records)
+    return sorted((*(record[key] for key in keys), json.dumps(record["info"], sort_keys=True)) for record in records)
+
+
+_WANTED: tuple[tuple[search.Wanted, set[str]], ...] = (
+    (search.Wanted(service="glance-api", operation="neutron-???"), {OTHER}),
+    (search.Wanted(service="keystone-*"), set()),
+    (search.Wanted(service="*-api", min_duration_us=400), {TRACE}),
+    (search.Wanted(service="*-api", since_us=T0_US + 1), {OTHER}),
+    (search.Wanted(service="nova-api", error=True), {TRACE}),
+    (search.Wanted(service="glance-api", error=True), set()),
+    (search.Wanted(error=True), {TRACE}),
+    (search.Wanted(since_us=T0_US + 1), {OTHER}),
+    (search.Wanted(until_us=T0_US + 1), {TRACE}),
+    (search.Wanted(limit=1), {OTHER}),
+)
 
 
 class DriverKit:
-    """Inherit, and give the fixture ``connect``."""
+    """Inherit, and give the fixtures ``connect`` and, if the store can forget, ``forgetful``."""
 
+    #: What a table calls the store.
+    title: ClassVar[str] = ""
     lists_errors: ClassVar[bool] = True
     deletes: ClassVar[bool] = True
+    #: The store forgets traces by itself. What does not must refuse the option ``ttl``.
+    expires: ClassVar[bool] = False
     #: The longest text that the store must keep, in characters.
     long_text: ClassVar[int] = 1_000_000
 
@@ -90,83 +121,97 @@ class DriverKit:
         raise NotImplementedError("give a fixture 'connect'")
 
     @pytest.fixture
+    def forgetful(self) -> Connect:
+        """Gives a driver of which the store forgets what is two seconds old."""
+        raise NotImplementedError("give a fixture 'forgetful'")
+
+    @pytest.fixture
     def driver(self, connect: Connect) -> Driver:
         return connect()
 
+    @classmethod
+    def cell(cls, name: str) -> str:
+        """What a table says of the guarantee *name*, if all tests of it pass: ``yes``, ``no``, or how far."""
+        if not any(getattr(getattr(cls, each), "guarantee", "") == name for each in dir(cls)):
+            return "n/a"
+        able = {"errors": cls.lists_errors, "delete": cls.deletes, "expiry": cls.expires}
+        if name == "1 MB info" and cls.long_text < 1_000_000:
+            return f"{cls.long_text:,} characters"
+        return "yes" if able.get(name, True) else "no"
+
+    @guarantee("write")
     def test_what_is_written_is_read(self, driver: Driver) -> None:
         written = two_spans()
         driver.write(written)
         assert _essence(driver.read(TRACE)) == _essence(written)
 
-    def test_another_process_reads_it(self, driver: Driver, connect: Connect) -> None:
-        driver.write(two_spans())
-        assert _essence(connect().read(TRACE)) == _essence(two_spans())
-
+    @guarantee("write")
     def test_notify_writes_one_record(self, driver: Driver) -> None:
         for each in two_spans():
             driver.notify(each)
         assert _essence(driver.read(TRACE)) == _essence(two_spans())
 
+    @guarantee("write")
     def test_the_records_stay_the_callers(self, driver: Driver) -> None:
         written = two_spans()
         driver.write(written)
         assert written == two_spans()
 
+    @guarantee("write")
     def test_nothing_written_is_nothing_stored(self, driver: Driver) -> None:
         driver.write(two_spans())
         driver.write([])
         assert len(driver.read(TRACE)) == 4
 
-    def test_hostile_values_come_back_as_they_were(self, driver: Driver) -> None:
-        written = [record(1, "start", 0, **HOSTILE)]
-        driver.write(written)
-        assert [each["info"] for each in driver.read(TRACE)] == [written[0]["info"]]
+    @guarantee("write")
+    def test_a_batch_stored_twice_reads_as_once(self, driver: Driver) -> None:
+        driver.write(two_spans())
+        once = driver.get_report(TRACE)
+        driver.write(two_spans())
+        assert driver.get_report(TRACE) == once
 
-    @pytest.mark.parametrize(
-        "name",
-        ["caf\u00e9 \U0001f600-start", "x" * 1_000 + "-start", "nul\0-start", "-start", "a-start-stop-start", "'; --"],
-    )
-    def test_hostile_names_come_back_as_they_were(self, driver: Driver, name: str) -> None:
-        driver.write([{**record(1, "start", 0), "name": name}])
-        assert [each["name"] for each in driver.read(TRACE)] == [name]
+    @guarantee("write")
+    def test_records_say_whose_they_are(self, connect: Connect) -> None:
+        connect(project="nova", service="nova-api").write(span(1, 0))
+        own = [{**each, "project": "neutron", "service": "neutron-server"} for each in span(2, 1)]
+        connect(project="nova", service="nova-api").write(own)
+        whose = {each["trace_id"]: (each["project"], each["service"]) for each in connect().read(TRACE)}
+        assert whose == {point(1): ("nova", "nova-api"), point(2): ("neutron", "neutron-server")}
 
+    @guarantee("write")
+    def test_a_closed_driver_connects_again(self, driver: Driver) -> None:
+        driver.write(span(1, 0))
+        driver.close()
+        driver.write(span(2, 1))
+        assert len(driver.read(TRACE)) == 4
+
+    @guarantee("read")
+    def test_another_driver_reads_it(self, driver: Driver, connect: Connect) -> None:
+        driver.write(two_spans())
+        assert _essence(connect().read(TRACE)) == _essence(two_spans())
+
+    @guarantee("read")
     @pytest.mark.parametrize("base_id", ["not a uuid", "caf\u00e9 \U0001f600", "a" * 1_000, "%_*?[x]:{}", "b\0c"])
     def test_any_text_may_be_a_base_id(self, driver: Driver, base_id: str) -> None:
         driver.write(two_spans(base_id))
         assert _essence(driver.read(base_id)) == _essence(two_spans(base_id))
 
+    @guarantee("read")
     def test_ids_that_look_alike_are_different_traces(self, driver: Driver) -> None:
         alike = ["trace", "Trace", "trace ", "trac", "trace*", "a" * 1_000, "a" * 1_001]
         for i, base_id in enumerate(alike, 1):
-            driver.write([record(i, "start", i, base_id)])
-        found = [[each["trace_id"] for each in driver.read(base_id)] for base_id in alike]
-        assert found == [[point(i)] for i, _ in enumerate(alike, 1)]
+            driver.write(span(i, i, base_id))
+        found = [{each["trace_id"] for each in driver.read(base_id)} for base_id in alike]
+        assert found == [{point(i)} for i, _ in enumerate(alike, 1)]
 
-    def test_a_long_text_comes_back_whole(self, driver: Driver) -> None:
-        text = "\u65e5x" * (self.long_text // 2)
-        driver.write([record(1, "start", 0, text=text)])
-        assert driver.read(TRACE)[0]["info"]["text"] == text
-
-    def test_records_say_whose_they_are(self, connect: Connect) -> None:
-        connect(project="nova", service="nova-api").write([record(1, "start", 0)])
-        own = {**record(2, "start", 1), "project": "neutron", "service": "neutron-server"}
-        connect(project="nova", service="nova-api").write([own])
-        whose = {each["trace_id"]: (each["project"], each["service"]) for each in connect().read(TRACE)}
-        assert whose == {point(1): ("nova", "nova-api"), point(2): ("neutron", "neutron-server")}
-
+    @guarantee("read")
     def test_an_unknown_trace_has_no_records(self, driver: Driver) -> None:
         assert driver.read(TRACE) == []
         driver.write(two_spans())
         assert driver.read(OTHER) == []
         assert driver.get_report(OTHER)["children"] == []
 
-    def test_reading_again_changes_nothing(self, driver: Driver) -> None:
-        driver.write(two_spans())
-        driver.write([record(7, "start", 5, OTHER)])
-        first = driver.get_report(TRACE)
-        assert [child["trace_id"] for child in driver.get_report(OTHER)["children"]] == [point(7)]
-        assert driver.get_report(TRACE) == first
-
+    @guarantee("read")
     def test_the_report_is_a_tree(self, driver: Driver) -> None:
         driver.write(two_spans())
         report = driver.get_report(TRACE)
@@ -177,30 +222,44 @@ class DriverKit:
         assert child["info"]["exception"] == "ValueError"
         assert report["stats"]["neutron-api"]["count"] == 2
 
+    @guarantee("read")
     def test_a_span_that_did_not_end_is_unfinished(self, driver: Driver) -> None:
         driver.write([*two_spans(), record(3, "start", 600, parent=1)])
-        trace = model.from_records(driver.read(TRACE))
-        assert {span.trace_id for span in trace.spans.values() if not span.finished} == {point(3)}
+        driver.close()  # a store of whole spans learns here that nothing more comes
 
-    def test_a_batch_stored_twice_reads_as_once(self, driver: Driver) -> None:
-        driver.write(two_spans())
-        once = driver.get_report(TRACE)
-        driver.write(two_spans())
-        assert driver.get_report(TRACE) == once
+        def unfinished() -> set[str]:
+            trace = model.from_records(driver.read(TRACE))
+            return {each.trace_id for each in trace.spans.values() if not each.finished}
 
+        wait_for(lambda: unfinished() == {point(3)}, "the unfinished span")
+
+    @guarantee("read again, read another")
+    def test_reading_again_changes_nothing(self, driver: Driver) -> None:
+        driver.write(two_spans())
+        driver.write(span(7, 5, OTHER))
+        first = driver.get_report(TRACE)
+        assert [child["trace_id"] for child in driver.get_report(OTHER)["children"]] == [point(7)]
+        assert driver.get_report(TRACE) == first
+
+    @guarantee("list")
     def test_every_trace_is_listed_once_with_its_first_time(self, driver: Driver) -> None:
         assert list(driver.list_traces()) == []
         driver.write(list(reversed(two_spans())))
-        driver.write([record(7, "start", 5_000_000, OTHER)])
+        driver.write(span(7, 5_000_000, OTHER))
         found = {trace["base_id"]: trace["timestamp"] for trace in driver.list_traces()}
         assert found == {TRACE: timestamp(T0_US), OTHER: timestamp(T0_US + 5_000_000)}
         assert len(driver.list_traces()) == 2
 
+    @guarantee("list")
     def test_a_list_has_the_fields_asked_for(self, driver: Driver) -> None:
         driver.write(two_spans())
         assert driver.list_traces({"base_id", "name"}) == [{"base_id": TRACE, "name": "neutron-api-start"}]
 
-    def test_errors_are_listed_or_listing_is_refused(self, driver: Driver) -> None:
+    @guarantee("errors")
+    @pytest.mark.parametrize("filter_error_trace", [False, True])
+    def test_errors_are_listed_or_listing_is_refused(self, driver: Driver, filter_error_trace: bool) -> None:
+        """With 4.4.0's option, which has a store keep a list of its own of them, and without."""
+        driver.filter_error_trace = filter_error_trace
         driver.write(two_spans())
         driver.write([record(7, "start", 5, OTHER, said="no error here, only the word etype")])
         if not self.lists_errors:
@@ -211,6 +270,15 @@ class DriverKit:
         driver.write([record(7, "stop", 9, OTHER, osprofiler={"tags": {"error": True}})])
         assert sorted(trace["base_id"] for trace in driver.list_error_traces()) == sorted([TRACE, OTHER])
 
+    @guarantee("filters")
+    def test_traces_are_found_by_what_is_in_them(self, connect: Connect) -> None:
+        connect(project="nova", service="nova-api").write(two_spans())
+        connect(project="glance", service="glance-api").write(span(7, 5_000_000, OTHER))
+        reader = connect()
+        for wanted, found in _WANTED:
+            assert {trace.base_id for trace in search.traces(reader, wanted)} == found, wanted
+
+    @guarantee("delete")
     def test_a_trace_is_deleted_or_deleting_is_refused(self, driver: Driver) -> None:
         driver.write(two_spans())
         driver.write(two_spans(OTHER))
@@ -223,9 +291,10 @@ class DriverKit:
         assert len(driver.read(OTHER)) == 4
         assert driver.delete(TRACE) == 0
 
+    @guarantee("delete")
     def test_old_traces_are_purged_or_purging_is_refused(self, driver: Driver) -> None:
         driver.write(two_spans())
-        driver.write([record(1, "start", 5_000_000, OTHER), record(1, "stop", 5_000_009, OTHER)])
+        driver.write(span(1, 5_000_000, OTHER))
         if not self.deletes:
             with pytest.raises(NotImplementedError):
                 driver.purge(T0_US + 1)
@@ -235,14 +304,47 @@ class DriverKit:
         assert driver.read(TRACE) == []
         assert len(driver.read(OTHER)) == 2
 
-    def test_ten_thousand_spans(self, driver: Driver) -> None:
-        for begin in range(1, 10_001, 500):
-            batch = [record(i, phase, i + late) for i in range(begin, begin + 500) for phase, late in _PHASES]
-            driver.write(batch)
-        trace = model.from_records(driver.read(TRACE))
-        assert [span.trace_id for span in trace.spans.values()] == [point(i) for i in range(1, 10_001)]
-        assert all(span.duration_us == 50 for span in trace.spans.values())
+    @guarantee("expiry")
+    def test_old_traces_are_forgotten_or_that_is_refused(self, forgetful: Connect) -> None:
+        if not self.expires:
+            with pytest.raises(ValueError, match="ttl"):
+                forgetful()
+            return
+        driver = forgetful()
+        driver.write(two_spans())
+        wait_for(lambda: not driver.read(TRACE), "the store to forget")
+        assert list(driver.list_traces()) == []
+        assert list(driver.list_error_traces()) == []
 
+    @guarantee("unicode")
+    def test_hostile_values_come_back_as_they_were(self, driver: Driver) -> None:
+        written = span(1, 0, **HOSTILE)
+        driver.write(written)
+        assert _essence(driver.read(TRACE)) == _essence(written)
+
+    @guarantee("unicode")
+    @pytest.mark.parametrize(
+        "name", ["caf\u00e9 \U0001f600", "x" * 1_000, "nul\0", "", "a-start-stop", "'; --", "line\nbreak \u202e"]
+    )
+    def test_hostile_names_come_back_as_they_were(self, driver: Driver, name: str) -> None:
+        driver.write([{**each, "name": each["name"].replace("neutron-api", name)} for each in span(1, 0)])
+        assert {each["name"] for each in driver.read(TRACE)} == {f"{name}-start", f"{name}-stop"}
+
+    @guarantee("1 MB info")
+    def test_a_long_text_comes_back_whole(self, driver: Driver) -> None:
+        written = span(1, 0, text="\u65e5x" * (self.long_text // 2))
+        driver.write(written)
+        assert _essence(driver.read(TRACE)) == _essence(written)
+
+    @guarantee("10,000 spans")
+    def test_ten_thousand_spans(self, driver: Driver) -> None:
+        for begin in range(1, 10_001, 2_500):
+            driver.write([each for i in range(begin, begin + 2_500) for each in span(i, i)])
+        trace = model.from_records(driver.read(TRACE))
+        assert [each.trace_id for each in trace.spans.values()] == [point(i) for i in range(1, 10_001)]
+        assert all(each.duration_us == 50 for each in trace.spans.values())
+
+    @guarantee("writers at once")
     def test_writers_at_the_same_time(self, connect: Connect) -> None:
         """Each on a store that nobody has used yet, so that all of them want to set it up."""
         faults: list[BaseException] = []
@@ -253,7 +355,7 @@ class DriverKit:
                 driver = connect()
                 gate.wait()
                 for i in range(20):
-                    driver.write([record(100 * writer + i, "start", i)])
+                    driver.write(span(100 * writer + i, i))
             except BaseException as fault:
                 faults.append(fault)
 
@@ -263,27 +365,95 @@ class DriverKit:
         for thread in threads:
             thread.join()
         assert not faults
-        assert len(connect().read(TRACE)) == 80
+        assert len(connect().read(TRACE)) == 160
 
+    @guarantee("fork")
     def test_a_driver_lives_on_in_a_forked_child(self, driver: Driver) -> None:
-        driver.write([record(1, "start", 0)])
+        driver.write(span(1, 0))
         child = os.fork()
         if not child:
             status = 1
             try:
-                driver.write([record(2, "start", 1)])
+                driver.write(span(2, 1))
                 status = 0
             finally:
                 os._exit(status)
         assert os.waitpid(child, 0)[1] == 0
-        driver.write([record(3, "start", 2)])
-        assert len(driver.read(TRACE)) == 3
-
-    def test_a_closed_driver_connects_again(self, driver: Driver) -> None:
-        driver.write([record(1, "start", 0)])
-        driver.close()
-        driver.write([record(2, "start", 1)])
-        assert len(driver.read(TRACE)) == 2
+        driver.write(span(3, 2))
+        assert len(driver.read(TRACE)) == 6
 
 
-_PHASES = (("start", 0), ("stop", 50))
+class ServerKit(DriverKit):
+    """For a store behind a network: give the fixtures ``own_server``, ``denied`` and ``absent`` as well."""
+
+    #: What was written before the server stopped is there when it has started again.
+    survives: ClassVar[bool] = True
+
+    @pytest.fixture
+    def own_server(self) -> OwnServer:
+        """A server that this test may stop."""
+        raise NotImplementedError("give a fixture 'own_server'")
+
+    @pytest.fixture
+    def denied(self) -> Driver:
+        """A driver whose connection string has ``WRONG_PASSWORD`` for a password."""
+        raise NotImplementedError("give a fixture 'denied'")
+
+    @pytest.fixture
+    def absent(self) -> Driver:
+        """A driver whose connection string names a port at which nothing listens, and ``WRONG_PASSWORD``."""
+        raise NotImplementedError("give a fixture 'absent'")
+
+    @classmethod
+    def cell(cls, name: str) -> str:
+        said = super().cell(name)
+        return "yes; what it had is lost" if name == "restart of the server" and not cls.survives else said
+
+    @guarantee("restart of the server")
+    def test_a_server_that_stops_and_starts_again(self, own_server: OwnServer) -> None:
+        """A batch that could not be stored raises, and can be stored by the same driver once the server is back."""
+        driver = own_server.connect()
+        driver.write(two_spans())
+        own_server.stop()
+        _is_refused(driver)
+        own_server.start()
+        wait_for(lambda: _is_written(driver, span(3, 9)), "the driver to write again")
+        expected = {point(1), point(2), point(3)} if self.survives else {point(3)}
+        wait_for(lambda: {each["trace_id"] for each in driver.read(TRACE)} == expected, "all to be read")
+        assert {each["trace_id"] for each in own_server.connect().read(TRACE)} == expected
+
+    @guarantee("wrong password")
+    def test_a_wrong_password_is_one_line_that_does_not_tell_it(self, denied: Driver) -> None:
+        _is_refused(denied)
+
+    @guarantee("no server")
+    def test_a_server_that_is_not_there_is_one_line(self, absent: Driver) -> None:
+        _is_refused(absent)
+
+
+def _is_refused(driver: Driver) -> None:
+    """Writing raises, and reading says in one line why; neither tells the password."""
+    with pytest.raises(Exception, match=r".") as written:
+        driver.write(two_spans())
+    assert WRONG_PASSWORD not in str(written.value)
+    with pytest.raises(exc.CommandError) as read:
+        driver.read(TRACE)
+    assert WRONG_PASSWORD not in str(read.value)
+    assert len(str(read.value).splitlines()) == 1
+
+
+def _is_written(driver: Driver, records: list[dict[str, Any]]) -> bool:
+    try:
+        driver.write(records)
+    except Exception:
+        return False
+    return True
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    """Return when *condition* holds. Raises TimeoutError, which says *what* was waited for, if it never does."""
+    end = time.monotonic() + _PATIENCE_S
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {_PATIENCE_S:.0f} s for {what}")
+        time.sleep(0.05)

@@ -1,21 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
 """The shipped kit on mongo-java-server; run by ``test_drivers_mongodb`` with an interpreter that has an old pymongo."""
 
+import datetime
 import functools
 import os
 import uuid
+from typing import ClassVar
 
 import pymongo
 import pytest
 
 from osprofiler.drivers.mongodb import MongoDB
-from osprofiler.testing.drivers import Connect, DriverKit
+from osprofiler.testing.drivers import Connect, DriverKit, guarantee
+from osprofiler.testing.records import two_spans
 
 
 class TestMongoJavaServer(DriverKit):
+    title: ClassVar[str] = "MongoDB (mongo-java-server)"
+
     @pytest.fixture
     def connect(self) -> Connect:
         return functools.partial(MongoDB, os.environ["MONGO_URL"], db_name=f"osp-{uuid.uuid4().hex}")
+
+    @classmethod
+    def cell(cls, name: str) -> str:
+        return "by MongoDB's index" if name == "expiry" else super().cell(name)
+
+    @guarantee("expiry")
+    def test_old_traces_are_forgotten_or_that_is_refused(self) -> None:  # type: ignore[override]
+        """The server is told what to forget and when. MongoDB itself looks once a minute; this one never does."""
+        driver = MongoDB(f"{os.environ['MONGO_URL']}/?ttl=2", db_name=f"osp-{uuid.uuid4().hex}")
+        driver.write(two_spans())
+        expiries = [
+            (index["key"], index["expireAfterSeconds"])
+            for index in driver.db.profiler.index_information().values()
+            if "expireAfterSeconds" in index
+        ]
+        assert expiries == [([("stored_at", 1)], 2)]
+        assert all(isinstance(each["stored_at"], datetime.datetime) for each in driver.db.profiler.find())
 
 
 def test_the_client_is_an_old_one() -> None:

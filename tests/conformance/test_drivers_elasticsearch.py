@@ -1,22 +1,88 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shipped kit on Elasticsearch 7 and OpenSearch 2."""
+"""The shipped kit on Elasticsearch 7 and 8 in clear, and on OpenSearch 2 behind a gate that has TLS and an account."""
 
 import functools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
+from osprofiler.drivers.base import Driver
 from osprofiler.drivers.elasticsearch_driver import ElasticsearchDriver
-from osprofiler.testing.drivers import Connect, DriverKit
+from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, OwnServer, ServerKit
 from tests import servers
+from tests.servers.gate import ACCOUNT, gate
+
+_WRONG_ACCOUNT = f"osp:{WRONG_PASSWORD}"
 
 
-class TestElasticsearch(DriverKit):
+@pytest.fixture
+def certificate(redis: servers.Redis) -> Path:
+    """Of 127.0.0.1; its key stands beside it."""
+    return redis.certificate
+
+
+class TestElasticsearch(ServerKit):
+    title: ClassVar[str] = "Elasticsearch 7"
+
     @pytest.fixture
     def connect(self, elasticsearch: servers.Elasticsearch) -> Connect:
         return functools.partial(ElasticsearchDriver, elasticsearch.url, index_name=elasticsearch.fresh_name())
 
-
-class TestOpenSearch(DriverKit):
     @pytest.fixture
-    def connect(self, opensearch: servers.OpenSearch) -> Connect:
-        return functools.partial(ElasticsearchDriver, opensearch.url, index_name=opensearch.fresh_name())
+    def forgetful(self, elasticsearch: servers.Elasticsearch) -> Connect:
+        return functools.partial(ElasticsearchDriver, f"{elasticsearch.url}?ttl=2")
+
+    @pytest.fixture
+    def own_server(self, elasticsearch: servers.Elasticsearch, connect: Connect) -> OwnServer:
+        return OwnServer(connect, elasticsearch.stop, elasticsearch.start)
+
+    @pytest.fixture
+    def denied(self, elasticsearch: servers.Elasticsearch, certificate: Path) -> Iterator[Driver]:
+        with gate(elasticsearch.port, certificate, certificate.with_name("key.pem")) as port:
+            place = f"elasticsearch+https://{_WRONG_ACCOUNT}@127.0.0.1:{port}"
+            yield ElasticsearchDriver(f"{place}?ca_certs={certificate}")
+
+    @pytest.fixture
+    def absent(self) -> Driver:
+        return ElasticsearchDriver(f"elasticsearch://{_WRONG_ACCOUNT}@127.0.0.1:{servers.free_port()}")
+
+
+class TestElasticsearch8(TestElasticsearch):
+    title: ClassVar[str] = "Elasticsearch 8"
+
+    @pytest.fixture
+    def elasticsearch(self, elasticsearch8: servers.Elasticsearch8) -> servers.Elasticsearch8:
+        return elasticsearch8
+
+
+class TestOpenSearchOverTLS(ServerKit):
+    title: ClassVar[str] = "OpenSearch 2 over TLS"
+
+    @pytest.fixture
+    def port(self, opensearch: servers.OpenSearch, certificate: Path) -> Iterator[int]:
+        """Where the gate is."""
+        with gate(opensearch.port, certificate, certificate.with_name("key.pem")) as port:
+            yield port
+
+    @pytest.fixture
+    def connect(self, opensearch: servers.OpenSearch, certificate: Path, port: int) -> Connect:
+        url = f"opensearch+https://{ACCOUNT}@127.0.0.1:{port}?ca_certs={certificate}"
+        return functools.partial(ElasticsearchDriver, url, index_name=opensearch.fresh_name())
+
+    @pytest.fixture
+    def forgetful(self) -> Connect:
+        return functools.partial(ElasticsearchDriver, "opensearch+https://127.0.0.1?ttl=2")
+
+    @pytest.fixture
+    def own_server(self, opensearch: servers.OpenSearch, connect: Connect) -> OwnServer:
+        return OwnServer(connect, opensearch.stop, opensearch.start)
+
+    @pytest.fixture
+    def denied(self, certificate: Path, port: int) -> Driver:
+        return ElasticsearchDriver(f"opensearch+https://{_WRONG_ACCOUNT}@127.0.0.1:{port}?ca_certs={certificate}")
+
+    @pytest.fixture
+    def absent(self) -> Driver:
+        return ElasticsearchDriver(f"opensearch+https://{_WRONG_ACCOUNT}@127.0.0.1:{servers.free_port()}")

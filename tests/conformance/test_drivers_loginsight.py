@@ -8,8 +8,11 @@ from urllib.parse import quote
 
 import pytest
 
+from osprofiler import exc
+from osprofiler.drivers.base import Driver
 from osprofiler.drivers.loginsight import LogInsightClient, LogInsightDriver
-from osprofiler.testing.drivers import Connect, DriverKit
+from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, OwnServer, ServerKit, guarantee
+from osprofiler.testing.records import TRACE, two_spans
 from tests.servers import Redis
 from tests.servers.loginsight import ACCOUNT, LogInsight
 
@@ -25,13 +28,41 @@ def loginsight(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> Iterator[LogIns
         yield server
 
 
-URL = f"loginsight://{quote(ACCOUNT['username'], safe='')}:{quote(ACCOUNT['password'], safe='')}@127.0.0.1"
+_USER, _PASSWORD = (quote(ACCOUNT[name], safe="") for name in ("username", "password"))
+URL = f"loginsight://{_USER}:{_PASSWORD}@127.0.0.1"
+_WRONG_URL = f"loginsight://{_USER}:{WRONG_PASSWORD}@127.0.0.1"
 
 
-class TestLogInsight(DriverKit):
+class TestLogInsight(ServerKit):
+    title: ClassVar[str] = "Log Insight (a stand-in)"
     deletes: ClassVar[bool] = False
     long_text: ClassVar[int] = 6_000
 
     @pytest.fixture
     def connect(self, loginsight: LogInsight) -> Connect:
         return functools.partial(LogInsightDriver, URL)
+
+    @pytest.fixture
+    def forgetful(self) -> Connect:
+        return functools.partial(LogInsightDriver, f"{URL}?ttl=2")
+
+    @pytest.fixture
+    def own_server(self, loginsight: LogInsight, connect: Connect) -> OwnServer:
+        return OwnServer(connect, loginsight.stop, loginsight.start)
+
+    @pytest.fixture
+    def denied(self, loginsight: LogInsight) -> Driver:
+        return LogInsightDriver(_WRONG_URL)
+
+    @pytest.fixture
+    def absent(self, loginsight: LogInsight) -> Driver:
+        loginsight.stop()
+        return LogInsightDriver(_WRONG_URL)
+
+    @guarantee("wrong password")
+    def test_a_wrong_password_is_one_line_that_does_not_tell_it(self, denied: Driver) -> None:
+        """It takes events from anybody, and shows them to those it knows."""
+        denied.write(two_spans())
+        with pytest.raises(exc.CommandError) as told:
+            denied.read(TRACE)
+        assert WRONG_PASSWORD not in str(told.value)

@@ -2,27 +2,65 @@
 """The shipped kit on oslo.messaging's notifications, through RabbitMQ."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar
 
 import kombu
 import pytest
 
+from osprofiler.drivers.base import Driver
 from osprofiler.drivers.messaging import Messaging
-from osprofiler.testing.drivers import Connect, DriverKit
-from tests.servers import Rabbit
+from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, OwnServer, ServerKit
+from tests.conftest import own
+from tests.servers import Rabbit, free_port
 
 
-class TestMessaging(DriverKit):
+@contextmanager
+def connecting(transport_url: str) -> Iterator[Connect]:
+    """What makes drivers, which are closed in the end."""
+    made: list[Messaging] = []
+
+    def connect(**options: object) -> Messaging:
+        driver = Messaging("messaging://", transport_url=transport_url, idle_timeout=0, **options)  # type: ignore[arg-type]
+        made.append(driver)
+        return driver
+
+    yield connect
+    for driver in made:
+        driver.close()
+
+
+class TestMessaging(ServerKit):
+    title: ClassVar[str] = "messaging (RabbitMQ)"
+    expires: ClassVar[bool] = True
+    survives: ClassVar[bool] = False  # as the queue is not durable
+
     @pytest.fixture
     def connect(self, rabbit: Rabbit) -> Iterator[Connect]:
         with kombu.Connection(rabbit.url.replace("rabbit:", "amqp:")) as connection:
             connection.channel().queue_delete("profiler.info")
-        made: list[Messaging] = []
+        with connecting(rabbit.url) as connect:
+            yield connect
 
-        def connect(**options: object) -> Messaging:
-            driver = Messaging("messaging://", transport_url=rabbit.url, idle_timeout=0.3, **options)  # type: ignore[arg-type]
-            made.append(driver)
-            return driver
-
+    @pytest.fixture
+    def forgetful(self, rabbit: Rabbit, connect: Connect) -> Iterator[Connect]:
+        """It is the broker that forgets, by a policy."""
+        rabbit.ctl("set_policy", "--apply-to", "queues", "forget", r"^profiler\.", '{"message-ttl": 2000}')
         yield connect
-        for driver in made:
-            driver.close()
+        rabbit.ctl("clear_policy", "forget")
+
+    @pytest.fixture
+    def own_server(self) -> Iterator[OwnServer]:
+        with own(Rabbit) as server, connecting(server.url) as connect:
+            yield OwnServer(connect, server.stop, server.start)
+
+    @pytest.fixture
+    def denied(self, rabbit: Rabbit, monkeypatch: pytest.MonkeyPatch) -> Iterator[Driver]:
+        monkeypatch.setattr("osprofiler.drivers.network.CONNECT_TIMEOUT_S", 0.5)
+        with connecting(rabbit.url.replace("guest:guest", f"guest:{WRONG_PASSWORD}")) as connect:
+            yield connect()
+
+    @pytest.fixture
+    def absent(self) -> Iterator[Driver]:
+        with connecting(f"rabbit://osp:{WRONG_PASSWORD}@127.0.0.1:{free_port()}/") as connect:
+            yield connect()

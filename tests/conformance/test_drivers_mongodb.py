@@ -4,26 +4,59 @@
 import functools
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
+from pymongo.errors import OperationFailure
 
+from osprofiler.drivers.base import Driver
 from osprofiler.drivers.mongodb import MongoDB
-from osprofiler.testing.drivers import Connect, DriverKit
+from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, OwnServer, ServerKit, guarantee
+from osprofiler.testing.records import two_spans
 from tests import servers
+from tests.conftest import own
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-class TestFerretDB(DriverKit):
+class TestFerretDB(ServerKit):
+    title: ClassVar[str] = "MongoDB (FerretDB)"
+
     @pytest.fixture
     def connect(self, ferretdb: servers.FerretDB) -> Connect:
         return functools.partial(MongoDB, ferretdb.url, db_name=ferretdb.fresh_name())
 
+    @guarantee("expiry")
+    def test_old_traces_are_forgotten_or_that_is_refused(self, ferretdb: servers.FerretDB) -> None:  # type: ignore[override]
+        """MongoDB forgets, as its other stand-in shows; this one does not, and says so."""
+        with pytest.raises(OperationFailure, match="expireAfterSeconds"):
+            MongoDB(f"{ferretdb.url}?ttl=2", db_name=ferretdb.fresh_name()).write(two_spans())
+
+    @pytest.fixture
+    def own_server(self) -> Iterator[OwnServer]:
+        with own(servers.FerretDB) as server:
+            url = f"{server.url}?serverSelectionTimeoutMS=500"
+            yield OwnServer(functools.partial(MongoDB, url), server.stop, server.start)
+
+    @pytest.fixture
+    def denied(self, ferretdb: servers.FerretDB) -> Driver:
+        return MongoDB(ferretdb.url.replace(":of-mongo@", f":{WRONG_PASSWORD}@"))
+
+    @pytest.fixture
+    def absent(self) -> Driver:
+        place = f"mongodb://osp:{WRONG_PASSWORD}@127.0.0.1:{servers.free_port()}/"
+        return MongoDB(f"{place}?serverSelectionTimeoutMS=200")
+
 
 def test_the_kit_with_an_old_client(mongo_java: servers.MongoJava, stock_python: Path) -> None:
-    """In the environment that has pymongo 4.6; today's refuses this server."""
-    command = [str(stock_python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/conformance/old_mongo_kit.py"]
+    """In the environment that has pymongo 4.6; today's refuses this server.
+
+    It has what the kit needs, not all that this suite's conftest does.
+    """
+    command = [str(stock_python), "-m", "pytest", "-q", "--noconftest", "-p", "no:cacheprovider"]
+    command.append("tests/conformance/old_mongo_kit.py")
     clean = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
     done = subprocess.run(
         command,

@@ -2,29 +2,106 @@
 """The shipped kit on Redis: in clear, over TLS, and through a Sentinel."""
 
 import functools
+import re
+from collections.abc import Iterator
+from typing import ClassVar
 
 import pytest
 
+from osprofiler.drivers.base import Driver
 from osprofiler.drivers.redis_driver import Redis, RedisSentinel
-from osprofiler.testing.drivers import Connect, DriverKit
+from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, OwnServer, ServerKit
 from tests import servers
+from tests.conftest import own
+
+_RIGHT = ":of-redis@"
+_WRONG = f":{WRONG_PASSWORD}@"
 
 
-class TestRedis(DriverKit):
+class RedisKit(ServerKit):
+    """What both ports of one Redis have in common."""
+
+    expires: ClassVar[bool] = True
+
+    @classmethod
+    def url(cls, server: servers.Redis) -> str:
+        """The connection string."""
+        raise NotImplementedError
+
     @pytest.fixture
-    def connect(self, redis: servers.Redis) -> Connect:
-        return functools.partial(Redis, redis.fresh_url())
-
-
-class TestRedisOverTLS(DriverKit):
-    @pytest.fixture
-    def connect(self, redis: servers.Redis) -> Connect:
+    def empty(self, redis: servers.Redis) -> servers.Redis:
         redis.ask("FLUSHDB")
-        return functools.partial(Redis, redis.tls_url)
+        return redis
+
+    @pytest.fixture
+    def connect(self, empty: servers.Redis) -> Connect:
+        return functools.partial(Redis, self.url(empty))
+
+    @pytest.fixture
+    def forgetful(self, empty: servers.Redis) -> Connect:
+        url = self.url(empty)
+        return functools.partial(Redis, f"{url}{'&' if '?' in url else '?'}ttl=2")
+
+    @pytest.fixture
+    def own_server(self) -> Iterator[OwnServer]:
+        with own(servers.Redis) as server:
+            yield OwnServer(functools.partial(Redis, self.url(server)), server.stop, server.start)
+
+    @pytest.fixture
+    def denied(self, redis: servers.Redis) -> Driver:
+        return Redis(self.url(redis).replace(_RIGHT, _WRONG))
+
+    @pytest.fixture
+    def absent(self, redis: servers.Redis) -> Driver:
+        wrong = self.url(redis).replace(_RIGHT, _WRONG)
+        return Redis(re.sub(r":\d+/", f":{servers.free_port()}/", wrong))
 
 
-class TestRedisSentinel(DriverKit):
+class TestRedis(RedisKit):
+    title: ClassVar[str] = "Redis"
+
+    @classmethod
+    def url(cls, server: servers.Redis) -> str:
+        return server.url
+
+
+class TestRedisOverTLS(RedisKit):
+    title: ClassVar[str] = "Redis over TLS"
+
+    @classmethod
+    def url(cls, server: servers.Redis) -> str:
+        return server.tls_url
+
+
+class TestRedisSentinel(ServerKit):
+    title: ClassVar[str] = "Redis behind Sentinel"
+    expires: ClassVar[bool] = True
+
     @pytest.fixture
     def connect(self, redis_sentinel: servers.RedisSentinel) -> Connect:
         redis_sentinel.master.ask("FLUSHDB")
         return functools.partial(RedisSentinel, redis_sentinel.url)
+
+    @pytest.fixture
+    def forgetful(self, redis_sentinel: servers.RedisSentinel) -> Connect:
+        redis_sentinel.master.ask("FLUSHDB")
+        return functools.partial(RedisSentinel, f"{redis_sentinel.url}?ttl=2")
+
+    @pytest.fixture
+    def own_server(self) -> Iterator[OwnServer]:
+        """Both databases and the Sentinel stop: with one of them it would go on."""
+        with own(servers.RedisSentinel) as server:
+
+            def stop() -> None:
+                for each in server, server.replica, server.master:
+                    servers.Server.stop(each)
+
+            yield OwnServer(functools.partial(RedisSentinel, server.url), stop, server.start)
+
+    @pytest.fixture
+    def denied(self, redis_sentinel: servers.RedisSentinel) -> Driver:
+        return RedisSentinel(redis_sentinel.url.replace(_RIGHT, _WRONG))
+
+    @pytest.fixture
+    def absent(self) -> Driver:
+        return RedisSentinel(f"redissentinel://{_WRONG}127.0.0.1:{servers.free_port()}/0")

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 from osprofiler import exc
 from osprofiler.drivers import base
 from osprofiler.reports import model
-from osprofiler.testing.drivers import TRACE, point, record, two_spans
+from osprofiler.testing.records import TRACE, point, record, two_spans
 from tests.conftest import missing
 from tests.servers import MariaDB, Missing, Postgres, Server
 
@@ -144,6 +145,39 @@ def test_a_batch_is_stored_whole_or_not_at_all(url: str) -> None:
     with pytest.raises(RuntimeError):
         driver.write([record(3, "start", 5), record(4, "start", 5, bad=Unwritable())])
     assert len(driver.read(TRACE)) == 4
+
+
+def test_a_child_forked_in_the_middle_of_a_transaction_can_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite's note of the locks that a process holds is inherited, and nobody in the child could take it back."""
+    from osprofiler.drivers import sql_engine
+
+    monkeypatch.setattr(sql_engine, "BUSY_TIMEOUT_S", 1)
+    url = f"sqlite:///{tmp_path / 'traces.db'}"
+    database, inside, forked = sql_engine.Database(url), threading.Event(), threading.Event()
+
+    def write_slowly() -> None:
+        with database.begin() as connection:
+            connection.exec_driver_sql("INSERT INTO data (base_id) VALUES ('slow')")
+            inside.set()
+            forked.wait(0.2)  # where the fork does not wait for us, it is over by then
+
+    thread = threading.Thread(target=write_slowly)
+    thread.start()
+    inside.wait()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            base.get_driver(url).write(two_spans())
+            status = 0
+        finally:
+            os._exit(status)
+    forked.set()
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0
+    assert len(base.get_driver(url).read(TRACE)) == 4
 
 
 def test_sqlite_writes_ahead_and_reading_creates_nothing(tmp_path: Path) -> None:

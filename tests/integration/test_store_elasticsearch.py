@@ -14,7 +14,7 @@ import requests
 from osprofiler import exc
 from osprofiler.drivers.elasticsearch_driver import ElasticsearchDriver
 from osprofiler.drivers.elasticsearch_http import Refused, Unavailable
-from osprofiler.testing.drivers import TRACE, record, two_spans
+from osprofiler.testing.records import TRACE, record, two_spans
 from tests import servers
 
 

@@ -18,7 +18,7 @@ from osprofiler.drivers.elasticsearch_driver import ElasticsearchDriver
 from osprofiler.drivers.messaging import Messaging
 from osprofiler.drivers.mongodb import MongoDB
 from osprofiler.drivers.redis_driver import Redis
-from osprofiler.testing.drivers import two_spans
+from osprofiler.testing.records import two_spans
 
 PROGRAM = Path(__file__).parent / "programs" / "stock_store.py"
 #: Not Sentinel: 4.4.0 hands redis-py its URL, which has been refused since redis-py 4.

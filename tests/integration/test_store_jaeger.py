@@ -2,6 +2,8 @@
 """Traces read back from a real Jaeger, sent by thrift and by OTLP: the same as from a store of records."""
 
 import itertools
+import json
+import os
 import time
 import uuid
 from collections.abc import Iterator
@@ -23,7 +25,7 @@ from osprofiler.opentracing_compat.scope import Origin, Point
 from osprofiler.opentracing_compat.tracer import Tracer
 from osprofiler.records import timestamp
 from osprofiler.reports import model
-from osprofiler.testing.drivers import two_spans
+from osprofiler.testing.records import record, two_spans
 from tests import servers
 from tests.waiting import wait_until
 
@@ -38,7 +40,8 @@ class Both(base.Reporter):
 
     def report_start(self, span: Any) -> None:
         for reporter in self.reporters:
-            reporter.report_start(span)
+            if reporter.wants_starts:
+                reporter.report_start(span)
 
     def report_span(self, span: Any) -> None:
         for reporter in self.reporters:
@@ -83,13 +86,13 @@ def work(tracer: Tracer, origin: Origin) -> int:
     said = {"span.kind": "server", "component": "wsgi", "http.method": "GET", "http.url": "http://nova/servers"}
     root = opened("wsgi", request, said)
     statement = {"db": {"statement": "SELECT 1", "params": {"a.b": None, "t~": [1, 2.5, True], "\\": {}}}}
-    tracer.close_point(opened("db", statement), {"db": {"result": "1"}})
+    opened("db", statement).end({"db": {"result": "1"}})
     try:
         raise ValueError("caf\u00e9")
     except ValueError as fault:
-        tracer.close_point(opened("neutron-api", {}), {"etype": "ValueError", "message": "caf\u00e9"}, fault)
+        opened("neutron-api", {}).end({"etype": "ValueError", "message": "caf\u00e9"}, fault)
     cast = opened("cast", {"n": 1}, {"weight": 2.0, "large": 2**62, "yes": True, "text": ""}, follows=True)
-    tracer.close_point(cast, {})
+    cast.end({})
     assert cast.span
     plain = tracer.start_span("plain", tags={"http.method": "PUT", "db.statement": "mine"})
     plain.log_kv({"event": "retry", "attempt": 2, "why": "slow"})
@@ -97,7 +100,7 @@ def work(tracer: Tracer, origin: Origin) -> int:
     plain.finish()
     both = [opentracing.child_of(plain.context), opentracing.follows_from(cast.span.context)]
     tracer.start_span("join", references=both).finish()
-    tracer.close_point(root, {"etype": "X", "message": "no"})
+    root.end({"etype": "X", "message": "no"})
     return 6
 
 
@@ -132,25 +135,78 @@ def test_a_report_is_the_same_from_jaeger_and_from_redis(
         assert found == expected
 
 
-def test_what_one_store_holds_another_takes(url: str, redis: servers.Redis, service: str) -> None:
-    """Records written through the driver, as an import does, read as the same trace."""
+@pytest.mark.usefixtures("at_rest")
+@pytest.mark.parametrize("base_id", ["a uuid", "no uuid"])
+def test_a_trace_goes_from_one_store_to_jaeger_and_on_to_another(
+    url: str, redis: servers.Redis, jaeger: servers.Jaeger, service: str, base_id: str
+) -> None:
+    base_id = str(uuid.uuid4()) if base_id == "a uuid" else f"req-{uuid.uuid4()}"
+    tracer = Tracer("unused", connect.reporter_for(redis.url, project="nova", service=service, host="h"))
+    spans = work(tracer, Origin.from_osprofiler("key", base_id, "6b1f7f9e-4a36-4a53-9c0f-1f6a2f6f0c11"))
+    assert tracer.flush(30)
+    first, last = Redis(redis.url), Redis(redis.fresh_url())
+    reader(url).write(first.read(base_id))  # the newest first, as Redis has them
+    told = jaeger.wait_for_trace(f"{ids.trace_id_of(base_id):032x}", spans)
+    last.write(reader(url).read(base_id))
+    here, there = (model.from_records(store.read(base_id)) for store in (first, last))
+    assert comparable(there) == comparable(here)
+
+    # What Jaeger's own UI has to go by.
+    shown = {span["operationName"]: span for span in told["spans"]}
+    assert set(shown) == {"wsgi GET", "db SELECT", "neutron-api", "cast", "plain", "join"}
+    kinds = {name: sorted(each["refType"] for each in span["references"]) for name, span in shown.items()}
+    assert kinds["cast"] == ["FOLLOWS_FROM"]
+    assert kinds["db SELECT"] == ["CHILD_OF"]
+    assert len(kinds["join"]) == 2
+    assert [len(shown[name]["logs"]) for name in ("plain", "neutron-api", "cast")] == [2, 1, 0]
+    keys = {tag["key"] for span in told["spans"] for tag in span["tags"]}
+    assert not {key for key in keys if key.startswith(("start.osprofiler", "stop.osprofiler"))}
+    (process,) = {json.dumps(each, sort_keys=True) for each in told["processes"].values()}
+    named = json.loads(process)
+    assert named["serviceName"] == f"nova-{service}"
+    assert os.getpid() in {tag["value"] for tag in named["tags"]}
+
+
+def test_plain_records_come_back_as_they_were(url: str) -> None:
+    """As 4.4.0 writes them: two that are whole, a start whose stop never came, and a stop whose start was lost."""
     base_id = str(uuid.uuid4())
-    written = [{**each, "project": "nova", "service": service} for each in two_spans(base_id)]
-    written[0]["info"]["osprofiler"] = {"operation": "neutron GET", "pid": 7, "parent": "follows_from"}
-    written[-1]["info"]["osprofiler"] = {
-        "tags": {"http.method": "GET"},
-        "logs": [[1_795_000_000_000_500, {"event": "e"}]],
-        "links": [["follows_from", base_id, "6b1f7f9e-4a36-4a53-0000-000000000002"]],
-    }
+    request = {"request": {"method": "GET", "path": "/"}}
+    written = [*two_spans(base_id), record(3, "start", 7, base_id, 1, **request), record(4, "stop", 9, base_id, 3)]
     driver = reader(url)
-    driver.write(written)
+    driver.write([written[4], written[1]])
+    driver.write([written[3], written[2], written[0], written[5]])
+    driver.close()
     wait_until(lambda: len(driver.read(base_id)) == len(written), what="the trace in Jaeger")
-    assert comparable(model.from_records(driver.read(base_id))) == comparable(model.from_records(written))
+    found = [{key: value for key, value in each.items() if value is not None} for each in driver.read(base_id)]
+    in_order = [sorted(each, key=lambda one: (one["timestamp"], one["trace_id"])) for each in (found, written)]
+    assert in_order[0] == in_order[1]
 
 
-def test_every_trace_is_listed_in_windows_of_time(jaeger: servers.Jaeger, service: str, monkeypatch: Any) -> None:
+def test_each_process_of_a_trace_has_its_spans(jaeger: servers.Jaeger, service: str) -> None:
+    base_id = str(uuid.uuid4())
+    written = [{**each, "service": service} for each in two_spans(base_id)]
+    written[0]["info"] |= {"host": "one", "osprofiler": {"pid": 7}}
+    written[1]["info"] |= {"host": "two", "osprofiler": {"pid": 8}}
+    Jaeger(jaeger.url, project="nova").write(written)
+    told = jaeger.wait_for_trace(base_id.replace("-", ""), 2)
+    assert len(told["processes"]) == 2
+    spans = model.from_records(Jaeger(jaeger.url).read(base_id)).spans.values()
+    assert [(span.host, span.pid) for span in spans] == [("one", 7), ("two", 8)]
+
+
+@pytest.fixture
+def empty_jaeger() -> Iterator[servers.Jaeger]:
+    """One without what other tests left: a listing with few traces at once would go through all of it."""
+    with servers.Jaeger() as started:
+        yield started
+
+
+def test_every_trace_is_listed_in_windows_of_time(
+    empty_jaeger: servers.Jaeger, service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """However many there are, and however many Jaeger gives at once."""
     monkeypatch.setattr(jaeger_driver, "_LIMIT", 7)
+    jaeger = empty_jaeger
     driver = Jaeger(jaeger.url, project="p", service=service)
     now_us = time.time_ns() // 1000
     base_ids = [str(uuid.uuid4()) for _ in range(40)]

@@ -8,7 +8,7 @@ import pytest
 
 from osprofiler import exc
 from osprofiler.drivers.loginsight import LogInsightClient, LogInsightDriver
-from osprofiler.testing.drivers import TRACE, record, two_spans
+from osprofiler.testing.records import TRACE, record, two_spans
 from tests import servers
 from tests.servers.loginsight import ACCOUNT, LogInsight
 

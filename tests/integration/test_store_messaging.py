@@ -2,6 +2,7 @@
 """Notifications: reading takes nothing away, whoever reads and however that ends; and what plain listeners get."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -16,9 +17,9 @@ import oslo_messaging
 import pytest
 from oslo_config import cfg
 
-from osprofiler import exc
+from osprofiler.drivers import notifications
 from osprofiler.drivers.messaging import Messaging
-from osprofiler.testing.drivers import record, two_spans
+from osprofiler.testing.records import record, two_spans
 from tests import servers
 from tests.waiting import wait_until
 
@@ -27,12 +28,9 @@ QUEUE = "profiler.info"
 READER = """
 import sys
 from osprofiler.drivers import messaging, notifications
-driver = messaging.Messaging("messaging://", transport_url=sys.argv[1], idle_timeout=60)
-held = driver._held()
-held._wait = lambda: None
-with held:
-    while not held.batches:
-        held._over.wait(0.02)
+driver = messaging.Messaging("messaging://", transport_url=sys.argv[1], idle_timeout=0)
+with notifications.Held(driver) as held:
+    list(held.records())
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -58,7 +56,7 @@ def waiting(url: str) -> int:
 
 
 def open_driver(url: str, connection_string: str = "messaging://", **options: Any) -> Messaging:
-    return Messaging(connection_string, transport_url=url, idle_timeout=0.3, **options)
+    return Messaging(connection_string, transport_url=url, idle_timeout=0, **options)
 
 
 def test_a_batch_is_one_notification_and_plain_is_one_for_each_record(url: str) -> None:
@@ -151,14 +149,34 @@ def test_a_plain_listener_understands_what_it_always_got(url: str) -> None:
     ]
 
 
-def test_a_wrong_password_ends_in_one_line_that_does_not_tell_it(
-    rabbit: servers.Rabbit, monkeypatch: pytest.MonkeyPatch
+def test_a_queue_too_long_to_be_looked_at_is_said(
+    url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("osprofiler.drivers.network.CONNECT_TIMEOUT_S", 0.5)
-    wrong = open_driver(rabbit.url.replace("guest:guest", "guest:my-secret"))
-    with pytest.raises(exc.CommandError) as caught:
-        wrong.read("x")
-    assert "my-secret" not in str(caught.value)
-    with pytest.raises(OSError, match=r".") as refused:
-        wrong.write(two_spans())
-    assert "my-secret" not in str(refused.value)
+    """In one line, with what can be done; and all stays in the queue."""
+    monkeypatch.setattr(notifications, "MOST_HELD", 4)
+    driver = open_driver(url)
+    driver.write(two_spans("short enough"))
+    driver.list_traces()
+    said = lambda: [each.getMessage() for each in caplog.records if each.name == notifications.LOG.name]  # noqa: E731
+    assert not said()
+    for number in range(9):
+        driver.write(two_spans(f"trace {number}"))
+    assert len(driver.list_traces()) == 4
+    (line,) = said()
+    assert line.startswith("4 notifications were looked at")
+    assert len(line.splitlines()) == 1
+    wait_until(lambda: waiting(url) == 10, what="all to be back")
+
+
+def test_the_command_line_says_what_it_was_asked_and_nothing_else(url: str) -> None:
+    """Not what the libraries under oslo.messaging have to tell their programmers; and of no broker, one line."""
+    open_driver(url).write(two_spans("asked for"))
+    command = [sys.executable, "-m", "osprofiler.cmd.shell", "trace", "list", "--json"]
+    store = ["--connection-string", "messaging://", "--transport-url"]
+    listed = subprocess.run([*command, *store, url], capture_output=True, text=True, timeout=120, check=False)
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert [trace["base_id"] for trace in json.loads(listed.stdout)] == ["asked for"]
+    away = f"rabbit://guest:my-secret@127.0.0.1:{servers.free_port()}/"
+    failed = subprocess.run([*command, *store, away], capture_output=True, text=True, timeout=120, check=False)
+    assert (failed.returncode, failed.stdout, len(failed.stderr.splitlines())) == (1, "", 1)
+    assert "my-secret" not in failed.stderr

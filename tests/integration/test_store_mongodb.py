@@ -7,10 +7,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from pymongo.errors import ServerSelectionTimeoutError
 
 from osprofiler.drivers.mongodb import MongoDB
-from osprofiler.testing.drivers import TRACE, record, two_spans
+from osprofiler.testing.records import TRACE, record, two_spans
 from tests import servers
+from tests.waiting import wait_until
 
 PROGRAM = Path(__file__).parent / "programs" / "old_mongo.py"
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -40,6 +42,17 @@ def test_an_old_client_and_expiry(mongo_java: servers.MongoJava, stock_python: P
     }
 
 
+def test_what_has_expired_is_gone(nx27017: servers.NX27017) -> None:
+    """The index and the dates are such that a server which forgets does forget, when it is time and not before."""
+    lasting = MongoDB(f"{nx27017.url}/?ttl=7d", db_name=nx27017.fresh_name())
+    passing = MongoDB(f"{nx27017.url}/?ttl=1", db_name=nx27017.fresh_name())
+    for driver in lasting, passing:
+        driver.write(two_spans())
+    wait_until(lambda: passing.read(TRACE) == [])
+    assert passing.list_traces() == passing.list_error_traces() == []
+    assert len(lasting.read(TRACE)) == 4
+
+
 def test_what_bson_does_not_hold_is_stored_as_text(ferretdb: servers.FerretDB) -> None:
     """Records that service code makes by hand may hold anything; no batch is lost for it."""
     driver = MongoDB(ferretdb.url, db_name=ferretdb.fresh_name())
@@ -58,6 +71,25 @@ def test_what_is_plain_is_stored_as_it_is(ferretdb: servers.FerretDB) -> None:
     driver.write(two_spans())
     stored = driver.db.profiler.find_one({"info.etype": "ValueError"}, {"_id": 0})
     assert stored == {**two_spans()[2], "project": "p", "service": "s", "error": True}
+
+
+def test_over_tls(ferretdb: servers.FerretDB) -> None:
+    name = ferretdb.fresh_name()
+    MongoDB(ferretdb.tls_url, db_name=name).write(two_spans())
+    assert len(MongoDB(ferretdb.tls_url, db_name=name).read(TRACE)) == 4
+    assert len(MongoDB(ferretdb.url, db_name=name).read(TRACE)) == 4  # it is the same server
+
+
+@pytest.mark.parametrize("unsure", ["", "&tlsCAFile={other}"])
+def test_a_server_that_is_not_known_gets_no_record(
+    ferretdb: servers.FerretDB, redis: servers.Redis, unsure: str
+) -> None:
+    """The account goes to no server whose certificate nobody vouches for."""
+    place = ferretdb.tls_url.partition("&tlsCAFile")[0] + unsure.format(other=redis.certificate)
+    name = ferretdb.fresh_name()
+    with pytest.raises(ServerSelectionTimeoutError, match=r"(?i)certificate"):
+        MongoDB(f"{place}&serverSelectionTimeoutMS=500", db_name=name).write(two_spans())
+    assert MongoDB(ferretdb.url, db_name=name).read(TRACE) == []
 
 
 @pytest.mark.parametrize(

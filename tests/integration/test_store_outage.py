@@ -17,8 +17,9 @@ from osprofiler.drivers.mongodb import MongoDB
 from osprofiler.drivers.redis_driver import Redis, RedisSentinel
 from osprofiler.opentracing_compat.reporting import connect
 from osprofiler.opentracing_compat.reporting.exporter import Transient
+from osprofiler.opentracing_compat.reporting.queue import Recorded
 from osprofiler.opentracing_compat.reporting.store import StoreExporter
-from osprofiler.testing.drivers import record, two_spans
+from osprofiler.testing.records import record, two_spans
 from tests import servers
 from tests.conftest import missing
 from tests.waiting import wait_until
@@ -112,7 +113,7 @@ def test_a_server_that_is_not_there(driver: Callable[[int], Driver]) -> None:
     made = driver(servers.free_port())
     exporter = StoreExporter(lambda: made, "the test")
     with pytest.raises(Transient) as kept:
-        exporter.export([("record", each, 0) for each in two_spans()], 0.0)
+        exporter.export([Recorded(each, 0) for each in two_spans()], 0.0)
     assert kept.value.unreachable
     assert "my-secret" not in str(kept.value)
     with pytest.raises(exc.CommandError) as told:

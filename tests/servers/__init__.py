@@ -6,10 +6,10 @@ standard library is used. ``python3 -m tests.servers jaeger rabbit`` runs some u
 """
 
 from tests.servers.base import Missing, Server, StartFailed, free_port
-from tests.servers.elastic import Elasticsearch, OpenSearch
+from tests.servers.elastic import Elasticsearch, Elasticsearch8, OpenSearch
 from tests.servers.jaeger import Jaeger
 from tests.servers.mariadb import MariaDB
-from tests.servers.mongo import FerretDB, MongoJava
+from tests.servers.mongo import NX27017, FerretDB, MongoJava
 from tests.servers.postgres import Postgres
 from tests.servers.rabbit import Rabbit
 from tests.servers.redis import Redis, RedisSentinel
@@ -26,7 +26,9 @@ SERVERS: dict[str, type[Server]] = {
         RedisSentinel,
         FerretDB,
         MongoJava,
+        NX27017,
         Elasticsearch,
+        Elasticsearch8,
         OpenSearch,
     )
 }
@@ -34,6 +36,8 @@ SERVERS: dict[str, type[Server]] = {
 __all__ = [
     "SERVERS",
     "Elasticsearch",
+    "Elasticsearch8",
+    "NX27017",
     "FerretDB",
     "Jaeger",
     "MariaDB",

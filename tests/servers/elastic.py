@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One node of Elasticsearch 7, and one of OpenSearch 2."""
+"""One node of Elasticsearch 7, of Elasticsearch 8, and of OpenSearch 2."""
 
 import itertools
 import json
@@ -21,6 +21,7 @@ class Elasticsearch(Server):
     name: ClassVar[str] = "elasticsearch"
     stop_signal: ClassVar[signal.Signals] = signal.SIGKILL  # what was acknowledged is in its log; an end costs seconds
     artifact: ClassVar[str] = "elasticsearch"
+    module: ClassVar[str] = ""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,13 +49,21 @@ class Elasticsearch(Server):
 
     def _command(self) -> list[str]:
         ports = [str(self.port), str(self._transport_port)]
-        return java.command(self.artifact, str(self.data / "node"), *ports, megabytes=512)
+        return java.command(self.artifact, str(self.data / "node"), *ports, megabytes=512, module=self.module)
 
     def _answers(self) -> bool:
         try:
             return self.get("_cluster/health")["status"] in {"green", "yellow"}
         except (urllib.error.HTTPError, ValueError):
             return False
+
+
+class Elasticsearch8(Elasticsearch):
+    """Elasticsearch 8.15 without security."""
+
+    name: ClassVar[str] = "elasticsearch8"
+    artifact: ClassVar[str] = "elasticsearch8"
+    module: ClassVar[str] = "org.elasticsearch.server"
 
 
 class OpenSearch(Elasticsearch):

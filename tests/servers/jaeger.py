@@ -66,6 +66,12 @@ class Jaeger(Server):
         return f"http://127.0.0.1:{self.query_port}"
 
     @property
+    def has_ui(self) -> bool:
+        """Return whether the UI is there: what is built from the Go module has a placeholder in its place."""
+        with _opener.open(self.query_url, timeout=30) as page:
+            return b"not the Jaeger UI" not in page.read()
+
+    @property
     def sampling_url(self) -> str:
         """Return the address of the remote sampling service; it takes ``?service=``."""
         return f"http://127.0.0.1:{self.sampling_port}/sampling"

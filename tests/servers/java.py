@@ -16,10 +16,15 @@ def folder(name: str) -> Path:
     return made
 
 
-def command(name: str, *arguments: str, megabytes: int) -> list[str]:
-    """Return the command that runs the server *name* in a heap of so many *megabytes*."""
+def command(name: str, *arguments: str, megabytes: int, module: str = "") -> list[str]:
+    """Return the command that runs the server *name* in a heap of so many *megabytes*; as Java's *module*, if it has to
+    be one."""
     made = folder(name)
     heap = [f"-Xms{megabytes}m", f"-Xmx{megabytes}m"]
+    if module:
+        classes = ["-p", f"{made}/lib", "--add-modules", module, "-cp", f"{made}/classes"]
+    else:
+        classes = ["-cp", f"{made}/classes:{made}/lib/*"]
     # The quick compiler only: these servers live for seconds, on machines with two cores.
-    classes = ["-XX:TieredStopAtLevel=1", "-cp", f"{made}/classes:{made}/lib/*"]
-    return [program("java", install="default-jdk-headless"), *heap, *classes, "Main", *arguments]
+    quick = "-XX:TieredStopAtLevel=1"
+    return [program("java", install="default-jdk-headless"), *heap, quick, *classes, "Main", *arguments]

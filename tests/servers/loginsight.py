@@ -5,8 +5,10 @@ Source: VMware's REST API reference, version 1: sessions, events/ingest (without
 text), events (constraints in the path, newest first, ``limit``). A session may be made to expire.
 """
 
+import contextlib
 import json
 import re
+import socket
 import ssl
 import threading
 import time
@@ -29,12 +31,21 @@ class LogInsight:
         self.events: list[dict[str, Any]] = []
         self.sessions: set[str] = set()
         self.requests: list[str] = []
+        self.connections: set[socket.socket] = set()
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certificate, key)
         self._servers: list[ThreadingHTTPServer] = []
         self._lock = threading.Lock()
 
     def __enter__(self) -> "LogInsight":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Serve, on the same ports and with the same events each time."""
         handler = type("Handler", (_Handler,), {"store": self})
         for port in self.http_port, self.https_port:
             server = ThreadingHTTPServer(("127.0.0.1", port), handler)
@@ -42,12 +53,16 @@ class LogInsight:
                 server.socket = self._context.wrap_socket(server.socket, server_side=True)
             threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
             self._servers.append(server)
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        for server in self._servers:
+    def stop(self) -> None:
+        """Serve no more."""
+        while self._servers:
+            server = self._servers.pop()
             server.shutdown()
             server.server_close()
+        while self.connections:
+            with contextlib.suppress(OSError):
+                self.connections.pop().shutdown(socket.SHUT_RDWR)
 
     def expire(self) -> None:
         """End all sessions, as time does."""
@@ -117,6 +132,14 @@ def _has_words(text: str, words: list[str]) -> bool:
 class _Handler(BaseHTTPRequestHandler):
     store: LogInsight
     protocol_version = "HTTP/1.1"
+
+    def setup(self) -> None:
+        super().setup()
+        self.store.connections.add(self.connection)
+
+    def finish(self) -> None:
+        super().finish()
+        self.store.connections.discard(self.connection)
 
     def _serve(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)

@@ -12,7 +12,7 @@ from tests.servers.base import Missing, Server, free_port
 
 
 class Postgres(Server):
-    """PostgreSQL with the superuser osp, who needs no password."""
+    """PostgreSQL with the superuser osp, who needs a password unless he comes through the socket."""
 
     name: ClassVar[str] = "postgres"
     user: ClassVar[str] = "postgres"
@@ -38,15 +38,19 @@ class Postgres(Server):
     def fresh_url(self) -> str:
         """Return the SQLAlchemy URL of a new, empty database."""
         name = f"osp{next(self._numbers)}"
-        self._run([str(_programs() / "createdb"), "-h", "127.0.0.1", "-p", str(self.port), "-U", "osp", name])
+        self._run([str(_programs() / "createdb"), "-h", str(self.data), "-p", str(self.port), "-U", "osp", name])
         return self._url(name)
 
     def _url(self, database: str) -> str:
-        return f"postgresql+psycopg://osp@127.0.0.1:{self.port}/{database}"
+        return f"postgresql+psycopg://osp:osp@127.0.0.1:{self.port}/{database}"
 
     def _prepare(self) -> None:
-        how = ["-U", "osp", "-A", "trust", "-N", "-E", "UTF8", "--locale=C.UTF-8"]
-        self._run([str(_programs() / "initdb"), "-D", str(self.data / "cluster"), *how])
+        password = self.directory / "password"
+        password.write_text("osp")
+        password.chmod(0o644)
+        who = ["-U", "osp", "-A", "trust", "--auth-host=scram-sha-256", f"--pwfile={password}"]
+        how = ["-N", "-E", "UTF8", "--locale=C.UTF-8"]
+        self._run([str(_programs() / "initdb"), "-D", str(self.data / "cluster"), *who, *how])
 
     def _command(self) -> list[str]:
         settings = {

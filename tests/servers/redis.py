@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import ClassVar
 
-from tests.servers.base import Server, StartFailed, free_port, program
+from tests.servers.base import Server, free_port, program
+from tests.servers.certificate import make_certificate
 from tests.waiting import wait_until
 
 _PASSWORD = "of-redis"
@@ -151,13 +152,3 @@ def ask(port: int, *words: str, password: str = "") -> str:
     if done.returncode:
         raise OSError(done.stdout.strip())
     return done.stdout
-
-
-def make_certificate(server: Server, certificate: Path, key: Path) -> None:
-    """Make a certificate for 127.0.0.1, signed by itself, with the server's account as its owner."""
-    openssl = program("openssl", install="openssl")
-    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30"]
-    whose = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    server._run([openssl, "req", "-x509", *kind, *whose, "-keyout", str(key), "-out", str(certificate)])
-    if not certificate.exists():
-        raise StartFailed(f"openssl made no {certificate}")

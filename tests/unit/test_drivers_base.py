@@ -13,7 +13,7 @@ import pytest
 from osprofiler import exc
 from osprofiler.drivers import base, locate
 from osprofiler.drivers.sqlalchemy_driver import SQLAlchemyDriver
-from osprofiler.testing.drivers import OTHER, TRACE, point, record, two_spans
+from osprofiler.testing.records import OTHER, TRACE, point, record, two_spans
 
 SECRET = "s3cr:t/@"
 

@@ -4,12 +4,15 @@
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
-from osprofiler import exc
-from osprofiler.drivers import network
-from osprofiler.testing.drivers import two_spans
+from osprofiler import _inherited, exc
+from osprofiler.drivers import locate, network
+from osprofiler.drivers.mongodb import MongoDB
+from osprofiler.drivers.redis_driver import Redis
+from osprofiler.testing.records import two_spans
 
 
 def test_options_of_ours_are_taken_out_and_others_stay_as_written() -> None:
@@ -59,6 +62,52 @@ def test_what_names_no_host(text: str) -> None:
     assert "my-secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("redis://", ("localhost", 6379, 0, None)),
+        ("rediss://", ("localhost", 6379, 0, None)),
+        ("redis:///3", ("localhost", 6379, 3, None)),
+        ("redis://:pw@", ("localhost", 6379, 0, "pw")),
+        ("redis://:6380", ("localhost", 6380, 0, None)),
+        ("redis://:pw@:6380/2?ttl=7d", ("localhost", 6380, 2, "pw")),
+        ("redis://h", ("h", 6379, 0, None)),
+    ],
+)
+def test_redis_without_a_host_is_this_one_as_in_4_4_0(text: str, place: tuple[Any, ...]) -> None:
+    connection = Redis(text).db.connection_pool.make_connection()
+    assert (connection.host, connection.port, connection.db, connection.password) == place
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("mongodb://h", {("h", 27017)}),
+        ("mongodb://h:27018/", {("h", 27018)}),
+        ("mongodb://h,[::1]:27018/db?ttl=7d", {("h", 27017), ("::1", 27018)}),
+        ("mongodb://osp:pw@h/db", {("h", 27017)}),
+    ],
+)
+def test_mongodb_is_where_it_is_in_4_4_0(text: str, places: set[tuple[str, int]]) -> None:
+    assert MongoDB(text).db.client._topology_settings.seeds == places
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mongodb://",
+        "mongodb:///",
+        "mongodb://osp:pw@",
+        "elasticsearch://",
+        "elasticsearch:///x",
+        "elasticsearch://:9201",
+    ],
+)
+def test_what_4_4_0_refuses_for_want_of_a_host(text: str) -> None:
+    with pytest.raises(ValueError, match=r"(?i)host"):
+        locate.driver_class(text).check(text)
+
+
 def test_each_process_has_a_client_of_its_own_and_keeps_its_parents() -> None:
     made: list[object] = []
 
@@ -76,7 +125,7 @@ def test_each_process_has_a_client_of_its_own_and_keeps_its_parents() -> None:
         try:
             theirs = clients.get()
             # The parent's is not collected, which might close its connection; and closing ours leaves it alone.
-            good = theirs is not mine and mine in clients._inherited and clients.take() is theirs
+            good = theirs is not mine and mine in _inherited.kept and clients.take() is theirs
             os.write(writer, b"y" if good else b"n")
             status = 0
         finally:

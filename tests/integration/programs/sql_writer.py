@@ -4,7 +4,7 @@
 import sys
 
 from osprofiler.drivers import base
-from osprofiler.testing.drivers import record
+from osprofiler.testing.records import record
 
 url, number, batches = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 driver = base.get_driver(url, service=f"writer-{number}")

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records as the driver kits write them, for tests of what reads records too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from osprofiler.records import timestamp
+
+#: When the records of the kit begin, in microseconds since the epoch.
+T0_US = 1_795_000_000_000_000
+
+TRACE, OTHER = "6b1f7f9e-4a36-4a53-9c0f-1f6a2f6f0c11", "0e0c1c9a-7d0e-4b7e-8e57-3f4f0c6c2a22"
+
+# What has broken a store before: NUL, four-byte characters, quotes, the store's own notations, depth.
+HOSTILE: dict[str, Any] = {
+    "text": "NUL \0, emoji \U0001f600, \u65e5\u672c, 'quote' \"double\" \\ back, %s {} $where, line\nbreak",
+    "dotted.key": 1,
+    "$key": {"": {"a": [1, 2.5, None, True, {"b": []}]}},
+    "large": 2**62,
+    "negative": -1.25,
+    "empty": {},
+}
+
+
+def record(number: int, phase: str, at_us: int, base_id: str = TRACE, parent: int = 0, **info: Any) -> dict[str, Any]:
+    """A record of span *number*; parent 0 is the trace's virtual root."""
+    return {
+        "name": f"neutron-api-{phase}",
+        "base_id": base_id,
+        "trace_id": point(number),
+        "parent_id": point(parent) if parent else base_id,
+        "timestamp": timestamp(T0_US + at_us),
+        "info": {"host": "kit", **info},
+    }
+
+
+def span(number: int, at_us: int, base_id: str = TRACE, **info: Any) -> list[dict[str, Any]]:
+    """The two records of a span of 50 us; *info* is its start's."""
+    return [record(number, "start", at_us, base_id, **info), record(number, "stop", at_us + 50, base_id)]
+
+
+def point(number: int) -> str:
+    """The id of span *number*."""
+    return f"6b1f7f9e-4a36-4a53-0000-{number:012x}"
+
+
+def two_spans(base_id: str = TRACE) -> list[dict[str, Any]]:
+    """A parent of 1,000 us, and a child of 400 that failed."""
+    return [
+        record(1, "start", 0, base_id),
+        record(2, "start", 100, base_id, parent=1),
+        record(2, "stop", 500, base_id, parent=1, etype="ValueError", message="no"),
+        record(1, "stop", 1_000, base_id),
+    ]
