@@ -13,7 +13,7 @@ from typing import Any
 from osprofiler import exc
 from osprofiler.cmd import cliutils, output, quantities, sources
 from osprofiler.cmd.progress import Progress
-from osprofiler.drivers import locate
+from osprofiler.drivers import base, locate
 from osprofiler.records import timestamp
 from osprofiler.reports import search, wording
 
@@ -93,6 +93,8 @@ class ListingCommands:
         where = f"that began before {timestamp(before_us).replace('T', ' ')[:19]} UTC"
         with Progress("removing old traces"), _able(driver.connection_str, "delete"):
             if args.dry_run:
+                if type(driver).delete is base.Driver.delete and type(driver).purge is base.Driver.purge:
+                    raise NotImplementedError
                 count = len(search.identified(driver, search.Wanted(until_us=before_us)))
             else:
                 count = driver.purge(before_us)

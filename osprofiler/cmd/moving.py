@@ -89,12 +89,17 @@ def _exported(args: argparse.Namespace, driver: base.Driver) -> Iterator[Records
         ids = found[-wanted.limit :] if wanted.limit else found
     for base_id in ids:
         if type(driver).read is not base.Driver.read:
-            records = driver.read(base_id)
+            records = sorted(driver.read(base_id), key=_by_time)
         else:
             records = list(to_records.records(search.read(driver, base_id)))
         if not records and args.traces:
             raise exc.CommandError(f"no trace {base_id} in {locate.masked(driver.connection_str)}")
         yield records
+
+
+def _by_time(record: dict[str, Any]) -> tuple[str, str]:
+    """By time, and a start before its stop."""
+    return str(record.get("timestamp")), str(record.get("name"))
 
 
 def _write(traces: Iterable[Records], target: base.Driver) -> None:
@@ -103,13 +108,12 @@ def _write(traces: Iterable[Records], target: base.Driver) -> None:
         for records in counted:
             for at in range(0, len(records), _BATCH):
                 target.write(records[at : at + _BATCH])
+        target.close()  # may still have something to write
     except exc.CommandError:
         raise
     except Exception as fault:
         store = locate.masked(target.connection_str)
         raise exc.CommandError(f"cannot write into {store}: {output.first_line(fault)}") from fault
-    finally:
-        target.close()
     _say(counted.count, locate.masked(target.connection_str))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from osprofiler.cmd import cliutils, output
 from osprofiler.cmd.commands import BadInput, BaseCommand
 from osprofiler.patching import catalog, installed
-from osprofiler.patching.errors import PatchError, UnknownProject
+from osprofiler.patching.errors import NotInstalled, PatchError, UnknownProject
 from osprofiler.patching.patcher import Patcher, Verdict
 
 _project = cliutils.arg("project", metavar="PROJECT", help="nova or python-novaclient; `list` shows all")
@@ -32,14 +32,14 @@ class PatchCommands(BaseCommand):
     @_path
     def list(self, args: argparse.Namespace) -> None:
         """List the patches there are, and what of it is installed."""
-        rows = []
-        for project in [_named(args.project)] if args.project else catalog.projects():
-            try:
-                patcher = Patcher(project, installed.find(project, args.path))
-                here = f"{patcher.release}: {_verdict(patcher)}"
-            except PatchError:
-                here = "not found"
-            rows.append({"project": project.name, "releases": ", ".join(project.releases), "installed": here})
+        rows = [
+            {
+                "project": project.name,
+                "releases": ", ".join(project.releases),
+                "installed": _installed(project, args.path),
+            }
+            for project in ([_named(args.project)] if args.project else catalog.projects())
+        ]
         output.write(output.table(("project", "releases", "installed"), rows))
 
     @cliutils.examples(
@@ -108,8 +108,14 @@ def _named(name: str) -> catalog.Project:
         raise BadInput(str(fault)) from fault
 
 
-def _verdict(patcher: Patcher) -> str:
+def _installed(project: catalog.Project, path: str | None) -> str:
+    """What `list` says of the package that is there."""
     try:
-        return patcher.verdict().value
-    except PatchError:
-        return "no patch for this release"
+        found = installed.find(project, path)
+        if found.release not in project.releases:
+            return f"{found.release}: no patch for this release"
+        return f"{found.release}: {Patcher(project, found).verdict().value}"
+    except NotInstalled:
+        return "not found"
+    except PatchError as fault:
+        return str(fault)

@@ -116,12 +116,7 @@ def wanted(args: argparse.Namespace) -> search.Wanted:
 
 def driver(args: argparse.Namespace, given: str | None = None) -> base.Driver:
     """The driver of the store that the arguments, or *given*, name."""
-    given = given or args.conn_str or cliutils.env(CONNECTION_STRING)
-    if not given:
-        try:
-            given = base.default_connection_string()
-        except OSError as fault:
-            raise exc.CommandError(f"the embedded store cannot be used, name another one: {fault}") from fault
+    given = given or args.conn_str or cliutils.env(CONNECTION_STRING) or base.default_connection_string()
     options = {key: value for key, value in vars(args).items() if key != "func"}
     try:
         _register_options()
@@ -144,8 +139,9 @@ def _register_options() -> None:
 
 
 def name_default(args: argparse.Namespace, used: base.Driver) -> None:
-    """Say which store it was, unless the user did."""
-    if not (args.conn_str or cliutils.env(CONNECTION_STRING)):
+    """Say which store it was, once, unless the user did."""
+    if not (args.conn_str or cliutils.env(CONNECTION_STRING) or "default_named" in args):
+        args.default_named = True
         print(f"osprofiler: from {used.connection_str}", file=sys.stderr)
 
 

@@ -86,7 +86,7 @@ class _Walk:
 
     def end(self, span: SpanNode) -> int:
         """When *span* ended; one that has not goes on to the end of all that is known."""
-        return span.end_us if span.finished else self._trace.end_us
+        return self._trace.end_us if span.duration_us is None else span.start_us + span.duration_us
 
     def back(self, last: SpanNode, top: SpanNode, from_us: int) -> CriticalPath:
         """The path that ends with *last* and begins at *from_us*; what leads out of the tree goes on in *top*."""

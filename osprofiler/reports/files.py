@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from osprofiler.reports import deep_json, jaeger_json, json_report, model, to_records
+from osprofiler.reports import deep_json, json_report, model, to_records
 from osprofiler.reports.model import Trace
 
 
@@ -47,7 +47,8 @@ def _lines(text: str, fault: ValueError) -> list[Any]:
             try:
                 found.append(json.loads(line))
             except ValueError as wrong:
-                raise (ValueError(f"line {number}: {wrong}") if found else fault) from None
+                said = f"line {number} is no JSON: {wrong}" if found else f"it is no JSON: {fault}"
+                raise ValueError(said) from None
     return found
 
 
@@ -70,13 +71,7 @@ def _of_jaeger(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if not isinstance(traces, list) or not all(isinstance(each, dict) for each in traces):
         raise ValueError("not a trace of Jaeger's: 'data' is no list of traces")
     for trace in traces:
-        records = reading.records(trace)
-        for start, stop in zip(records[::2], records[1::2], strict=True):
-            tags = (stop["info"].get("osprofiler") or {}).get("tags") or {}
-            if not tags.pop(jaeger_json.START_LOST, False):
-                yield start
-            if not tags.pop(jaeger_json.UNFINISHED, False):
-                yield stop
+        yield from reading.records(trace)
 
 
 def _by_trace(records: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

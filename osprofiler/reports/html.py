@@ -29,7 +29,7 @@ UNFINISHED, DETACHED, PARENT_MISSING, START_LOST = 1, 2, 4, 8
 # In JSON's escapes: a backslash, a pair, and half a pair, which is no character and can end a browser.
 _SURROGATES = re.compile(r"\\\\|\\ud[89ab]..\\ud[c-f]..|\\ud[89a-f]..")
 
-_ESCAPES = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"})
+_ESCAPES = [(char, f"\\u{ord(char):04x}") for char in "<>&"]
 
 
 def page(trace: Trace) -> str:
@@ -119,12 +119,18 @@ def _flags(span: SpanNode) -> int:
 def _details(span: SpanNode, position: dict[str, int]) -> dict[str, Any]:
     """What is shown when a span is chosen; empty parts are left out."""
     links = [[link.kind, position.get(link.trace_id, -1), link.base_id, link.trace_id] for link in span.links]
-    ids = {"trace_id": span.trace_id, "parent_id": span.parent_id, "name": span.name}
-    where = {"project": span.project, "service": span.service, "host": span.host, "pid": span.pid}
-    if span.skew_us:
-        where["clock corrected by"] = wording.signed(span.skew_us)
+    about = {
+        "trace_id": span.trace_id,
+        "parent_id": span.parent_id,
+        "name": span.name,
+        "project": span.project,
+        "service": span.service,
+        "host": span.host,
+        "pid": span.pid,
+        "clock corrected by": wording.signed(span.skew_us) if span.skew_us else None,
+    }
     parts = {
-        "span": {**ids, **{key: value for key, value in where.items() if value is not None}},
+        "span": {key: value for key, value in about.items() if value is not None},
         "reference": span.reference,
         "links": links,
         "fates": [f"{count} {fate.replace('_', ' ')}" for fate, count in span.fates.items()],
@@ -144,7 +150,10 @@ def _json(value: Any) -> str:
         text = _encode(json.loads(json.dumps(value, default=str, skipkeys=True), parse_constant=str))
     if "\\ud" in text:
         text = _SURROGATES.sub(lambda found: "\\ufffd" if len(found[0]) == 6 else found[0], text)
-    return text.translate(_ESCAPES)
+    for char, escape in _ESCAPES:  # all else that is not ASCII is escaped by now
+        if char in text:
+            text = text.replace(char, escape)
+    return text
 
 
 _encode = json.JSONEncoder(default=str, separators=(",", ":"), allow_nan=False, skipkeys=True).encode

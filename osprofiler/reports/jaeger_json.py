@@ -13,16 +13,14 @@ from typing import Any
 
 from osprofiler.opentracing_compat import ids
 from osprofiler.opentracing_compat.reporting import semconv
-from osprofiler.records import flatten
+from osprofiler.records import START_LOST, UNFINISHED, flatten
 from osprofiler.reports import wording
 from osprofiler.reports.model import CHILD_OF, FOLLOWS_FROM, SpanNode, Trace
-
-#: Tags of spans of which only one record was stored. Jaeger itself has only whole spans.
-UNFINISHED, START_LOST = "osprofiler.unfinished", "osprofiler.start_lost"
 
 _TYPES = {bool: "bool", int: "int64", float: "float64"}
 _KINDS = {CHILD_OF: "CHILD_OF", FOLLOWS_FROM: "FOLLOWS_FROM"}
 _NO_SERVICE = "unknown"
+_MOST_EXACT = (1 << 53) - 1
 
 
 def text(trace: Trace) -> Iterator[str]:
@@ -82,7 +80,7 @@ def _tags(trace: Trace, span: SpanNode) -> Iterator[tuple[str, Any]]:
     for key, point in ("osprofiler.trace_id", span.trace_id), ("osprofiler.parent_id", span.parent_id):
         if point not in (ids.point_uuid(prefix, ids.span_id_of(point)), trace.base_id, ""):
             yield key, point
-    for key, value in semconv.tags(span.start_info):
+    for key, value in dict(semconv.tags(span.start_info)).items():
         if key not in own:
             yield key, value
     yield from flatten(span.start_info, "start")
@@ -90,9 +88,12 @@ def _tags(trace: Trace, span: SpanNode) -> Iterator[tuple[str, Any]]:
 
 
 def _tag(key: str, value: Any) -> dict[str, Any]:
+    kind = _TYPES.get(type(value), "string")
     if not isinstance(value, (str, bool, int, float)):
         value = json.dumps(value, default=str)
-    return {"key": key, "type": _TYPES.get(type(value), "string"), "value": value}
+    elif type(value) is int and abs(value) > _MOST_EXACT:
+        value = str(value)  # as Jaeger does: JavaScript would round it
+    return {"key": key, "type": kind, "value": value}
 
 
 def _process(span: SpanNode) -> tuple[Any, ...]:

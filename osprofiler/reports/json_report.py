@@ -81,8 +81,7 @@ def text(tree: Mapping[str, Any]) -> Iterator[str]:
             comma = True
             continue
         children = node.get("children") or []
-        rest = {key: value for key, value in node.items() if key != "children"}
-        head = json.dumps(rest, default=_plain, separators=(", ", ": "))
+        head = _encode({key: value for key, value in node.items() if key != "children"})
         lead = ",\n" if comma else "\n" if node is not tree else ""
         yield f'{lead}{head[:-1]}, "children": ['
         waiting.append("]}")
@@ -94,6 +93,9 @@ def text(tree: Mapping[str, Any]) -> Iterator[str]:
 
 def _plain(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+_encode = json.JSONEncoder(default=_plain).encode
 
 
 def from_report(report: Mapping[str, Any]) -> Trace:

@@ -95,14 +95,7 @@ def identified(driver: Driver, wanted: Wanted) -> list[dict[str, Any]]:
     Those are all wanted ones unless ``wanted.needs_reading``, or the store cannot list errors. The limit is not looked
     at.
     """
-    found = None
-    if wanted.error:
-        try:
-            found = driver.list_error_traces()
-        except NotImplementedError:
-            found = None
-    if found is None:
-        found = driver.list_traces({"base_id", "timestamp"})
+    found = driver.candidates(error=wanted.error, service=wanted.service, since_us=wanted.since_us)
     timed = sorted(((_time_us(each), i, each) for i, each in enumerate(found)), key=lambda row: row[:2])
     since_us, until_us = wanted.since_us, wanted.until_us
     return [

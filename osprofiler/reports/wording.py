@@ -6,6 +6,7 @@ Text from traces is untrusted: what leaves here for a terminal or a graph has no
 
 from __future__ import annotations
 
+import functools
 import unicodedata
 from collections.abc import Mapping
 from typing import Any
@@ -42,7 +43,7 @@ def detail(span: SpanNode) -> str:
     """What this span is about, beyond its operation: a path, a statement, a topic; "" if nothing is known."""
     for key, parts in _GIST:
         found = span.start_info.get(key)
-        if isinstance(found, Mapping):
+        if found is not None and isinstance(found, Mapping):
             text = "".join(str(found[part]) for part in parts if isinstance(found.get(part), (str, int)))
             if text and text != span.operation:
                 return one_line(text[:_DETAIL_CHARS])
@@ -94,7 +95,11 @@ def clocks(trace: Trace) -> str:
 
 def place(span: SpanNode) -> str:
     """Whose span it is: the service, prefixed with the project where that says more."""
-    service, project = span.service or "", span.project or ""
+    return _place(span.service or "", span.project or "")
+
+
+@functools.lru_cache(1024)
+def _place(service: str, project: str) -> str:
     if project and project not in service:
         return one_line(f"{project}-{service}" if service else project)
     return one_line(service)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from osprofiler.reports import html, model, skew
-from osprofiler.testing.drivers import record
+from osprofiler.testing.records import record
 from tests.conftest import missing
 from tests.unit.reports_kit import Made, made, records
 from tests.unit.test_reports_views import HOSTILE_NAMES, hostile, troubled
@@ -409,6 +409,23 @@ def pictured() -> model.Trace:
         if operation == "db UPDATE" and each["name"].endswith("-stop"):
             each["info"]["etype"] = "DBDeadlock"
     return model.from_records(found)
+
+
+def test_the_end_of_a_long_name_is_in_sight(opened: Opened) -> None:
+    """Names that begin alike differ at their end."""
+    names = [f"nova.compute.{'manager.' * 20}ComputeManager.{method}" for method in ("attach_volume", "detach_volume")]
+    spans = [Made("wsgi GET", None, 0, 9), *(Made(name, "wsgi GET", 1, 5) for name in names)]
+    page = opened(model.from_records(records(*spans)))
+    assert [row["name"] for row in rows(page)] == ["wsgi GET", *names]
+    for row, name in zip(page.locator(".row").all()[1:], names, strict=True):
+        label, end = row.locator(".name").bounding_box(), row.locator(".op > :last-child").bounding_box()
+        assert label["x"] < end["x"]
+        assert end["x"] + end["width"] <= label["x"] + label["width"]
+        assert name.endswith(row.locator(".op > :last-child").text_content())
+        row.click()
+        assert name in page.locator("#details h2").text_content()
+    if folder := os.environ.get("OSPROFILER_SCREENSHOTS"):
+        page.screenshot(path=f"{folder}/report-long-names.png")
 
 
 def test_the_pictures_of_the_documentation(opened: Opened, tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ import requests
 
 from osprofiler.cmd import shell
 from osprofiler.drivers import base
+from osprofiler.drivers.jaeger import Query
 from osprofiler.records import timestamp
 from osprofiler.reports import model
-from osprofiler.testing.drivers import T0_US, TRACE, point, record
+from osprofiler.testing.records import T0_US, TRACE, point, record
 from tests.servers import Jaeger
 from tests.unit.reports_kit import Made, records
 from tests.waiting import wait_until
@@ -121,7 +122,13 @@ def shape(trace: model.Trace) -> list[Any]:
     ]
 
 
-def test_jaeger_is_searched(jaeger: Jaeger, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_jaeger_is_searched(
+    jaeger: Jaeger, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By asking it for what may be wanted: it sends all spans of each trace, and others' may be many and large."""
+    asked: list[str] = []
+    get = Query._get
+    monkeypatch.setattr(Query, "_get", lambda self, path, **more: asked.append(path) or get(self, path, **more))
     base_id, service = str(uuid.uuid4()), f"search-{uuid.uuid4()}"
     base.get_driver(jaeger.url).write([{**each, "service": service} for each in recorded(base_id)])
     jaeger.wait_for_trace(base_id.replace("-", ""), 5)
@@ -133,6 +140,19 @@ def test_jaeger_is_searched(jaeger: Jaeger, tmp_path: Path, capsys: pytest.Captu
     wait_until(lambda: found() == [base_id])
     assert found("--operation", "ask*", "--min-duration", "500us") == [base_id]
     assert found("--operation", "ask", "--min-duration", "500us") == []
+    of_one = {"services", f"traces/{base_id.replace('-', '')}", f"traces?service={service}"}
+    assert {path.partition("&")[0] for path in asked} == of_one
+    asked.clear()
+    assert found("--since", "30m") == []
+    assert len(asked) == 2, "the services, and what this one did since then"
+
+
+@pytest.mark.parametrize(
+    "how", [["delete", TRACE], ["purge", "--older-than", "1d"], ["purge", "--older-than", "1d", "--dry-run"]]
+)
+def test_what_jaeger_cannot_is_not_promised(jaeger: Jaeger, how: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert shell.main(["trace", *how, "--connection-string", jaeger.url]) == 1
+    assert "cannot delete traces" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("server", ["mariadb", "postgres"])

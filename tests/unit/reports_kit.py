@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from osprofiler.reports import model
-from osprofiler.testing.drivers import TRACE, point, record
+from osprofiler.testing.records import TRACE, point, record
 
 
 @dataclass

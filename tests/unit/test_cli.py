@@ -15,7 +15,7 @@ import osprofiler
 from osprofiler.cmd import cliutils, commands, shell
 from osprofiler.drivers import base
 from osprofiler.reports import json_report, model
-from osprofiler.testing.drivers import OTHER, TRACE, point, record, two_spans
+from osprofiler.testing.records import OTHER, TRACE, point, record, two_spans
 from tests.unit.test_reports_model import chain
 
 OSPROFILER = [sys.executable, "-m", "osprofiler.cmd.shell"]
@@ -103,6 +103,14 @@ def test_options_of_4_4_0_are_accepted(store: str) -> None:
     done = run("trace", "show", TRACE, *options, "--connection-string", store)
     assert done.returncode == 0
     assert done.stdout.startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize("command", [["trace", "list"], ["demo"]])
+def test_a_default_store_that_cannot_be_used_is_one_line(command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "osprofiler").write_text("in its place")
+    done = run(*command, XDG_STATE_HOME=str(tmp_path))
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
+    assert "name another one with --connection-string" in done.stderr
 
 
 def test_the_default_store_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

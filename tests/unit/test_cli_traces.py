@@ -16,7 +16,7 @@ from osprofiler.cmd import progress, quantities, shell
 from osprofiler.drivers import base
 from osprofiler.records import timestamp
 from osprofiler.reports import json_report, model
-from osprofiler.testing.drivers import OTHER, T0_US, TRACE, point, record, two_spans
+from osprofiler.testing.records import OTHER, T0_US, TRACE, point, record, two_spans
 from tests.unit.reports_kit import Made, records
 from tests.unit.test_cli import OSPROFILER, OldDriver, run
 from tests.unit.test_reports_model import chain
@@ -321,8 +321,8 @@ def test_every_command_has_help_with_examples(command: str, capsys: pytest.Captu
 
 @pytest.mark.parametrize(
     ("text", "us"),
-    [("5us", 5), ("250ms", 250_000), ("1.5s", 1_500_000), ("2 min", 120_000_000), ("2h", 2 * HOUR_US),
-     ("7d", 168 * HOUR_US), ("1W", 168 * HOUR_US), ("0s", 0)],
+    [("5us", 5), ("250ms", 250_000), ("1.5s", 1_500_000), ("2 min", 120_000_000), ("30m", 1_800_000_000),
+     ("2h", 2 * HOUR_US), ("7d", 168 * HOUR_US), ("1W", 168 * HOUR_US), ("0s", 0)],
 )  # fmt: skip
 def test_lengths_of_time(text: str, us: int) -> None:
     assert quantities.length_us(text) == us
@@ -382,3 +382,17 @@ def test_progress_says_nothing_in_a_pipe(monkeypatch: pytest.MonkeyPatch, capsys
 def test_the_module_runs_as_a_command(store: str) -> None:
     done = subprocess.run([*OSPROFILER, "trace", "critical-path", TRACE], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("Critical path of boot")
+
+
+def test_the_embedded_store_is_named_once(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("OSPROFILER_CONNECTION_STRING")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    (tmp_path / "osprofiler").mkdir()
+    (tmp_path / "traces.db").rename(tmp_path / "osprofiler" / "traces.db")
+    for more in "-wal", "-shm":
+        if (tmp_path / f"traces.db{more}").exists():
+            (tmp_path / f"traces.db{more}").rename(tmp_path / "osprofiler" / f"traces.db{more}")
+    assert shell.main(["trace", "diff", TRACE, THIRD]) == 0
+    assert len(capsys.readouterr().err.splitlines()) == 1

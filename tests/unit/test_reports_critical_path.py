@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osprofiler.reports import critical_path, model
-from osprofiler.testing.drivers import T0_US, point
+from osprofiler.testing.records import T0_US, point
 from tests.unit.reports_kit import Made, made, traces
 
 
@@ -212,7 +212,7 @@ def slow(trace: model.Trace, whole: bool) -> list[tuple[Any, ...]]:
 
 
 @given(traces(), st.booleans())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_any_trace_against_the_slow_version(trace: model.Trace, whole: bool) -> None:
     path = critical_path.find(trace, whole=whole)
     assert [(part.span.trace_id, *part[1:]) for part in path.sections] == slow(trace, whole)

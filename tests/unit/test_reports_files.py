@@ -2,14 +2,16 @@
 """Traces in files and on their way between stores: whatever form they went through, the trace is the same."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from osprofiler import reports
+from osprofiler.opentracing_compat import ids
 from osprofiler.reports import files, jaeger_json, json_report, model, to_records
-from osprofiler.testing.drivers import HOSTILE, OTHER, T0_US, TRACE, point, record, two_spans
+from osprofiler.testing.records import HOSTILE, OTHER, T0_US, TRACE, point, record, two_spans
 from tests.unit.test_reports_views import HOSTILE_NAMES, hostile, troubled
 
 
@@ -128,6 +130,70 @@ def test_the_file_for_jaegers_ui() -> None:
     assert rpc["logs"][0]["timestamp"] == T0_US + 5
     assert {span["processID"] for span in trace["spans"]} == set(trace["processes"])
     assert all(process["serviceName"] for process in trace["processes"].values())
+
+
+def _in_the_ui(trace: dict[str, Any]) -> tuple[dict[str, str | None], int]:
+    """What Jaeger's UI makes of a trace: each span's parent, and how many parents it misses.
+
+    It takes what it is given: a span without process ends it, one that begins at 0 or has another's id is not shown as
+    it is, and tags said twice are warned of. Written after its transformation of traces, in both its forms: of 1.x,
+    where the first reference is the parent, and of 2.x, where it is the first CHILD_OF of the trace, else its first
+    FOLLOWS_FROM.
+    """
+    parents: dict[str, str | None] = {}
+    assert isinstance(trace["traceID"], str)
+    assert trace["traceID"] == trace["traceID"].lower()
+    for span in trace["spans"]:
+        assert trace["processes"][span["processID"]]["serviceName"]
+        assert span["startTime"] > 0
+        assert span["duration"] >= 0
+        assert span["spanID"] not in parents
+        assert all(isinstance(each, str) for each in span["warnings"] or [])
+        tags = [(tag["key"], json.dumps(tag["value"])) for tag in span["tags"]]
+        assert len(tags) == len(set(tags))
+        fields = [field for log in span["logs"] for field in log["fields"]]
+        for tag in [*span["tags"], *fields, *trace["processes"][span["processID"]]["tags"]]:
+            assert set(tag) == {"key", "type", "value"}
+            assert tag["type"] in ("string", "bool", "int64", "float64")
+            assert not isinstance(tag["value"], int) or abs(tag["value"]) < 1 << 53
+        within = [each for each in span["references"] if each["traceID"] == trace["traceID"]]
+        assert all(each["refType"] in ("CHILD_OF", "FOLLOWS_FROM") for each in span["references"])
+        ordered = sorted(within, key=lambda each: each["refType"] == "FOLLOWS_FROM")
+        parents[span["spanID"]] = ordered[0]["spanID"] if ordered else None
+        if ordered and span["references"][0]["refType"] == "CHILD_OF":
+            assert ordered[0] == span["references"][0]  # the same span, to either form
+    for span_id in parents:
+        seen: set[str] = set()
+        at: str | None = span_id
+        while at is not None and at in parents:
+            assert at not in seen, "what is in a loop is not shown"
+            seen.add(at)
+            at = parents[at]
+    return parents, sum(parent is not None and parent not in parents for parent in parents.values())
+
+
+@pytest.mark.parametrize("made", [rich, hostile, troubled, lambda: model.from_records(two_spans("no uuid"))])
+def test_jaegers_ui_shows_every_span_of_the_file(made: Callable[[], model.Trace]) -> None:
+    given = made()
+    (trace,) = json.loads("".join(jaeger_json.text(given)))["data"]
+    parents, missing = _in_the_ui(trace)
+    number = {span.trace_id: f"{ids.span_id_of(span.trace_id):016x}" for span in given.spans.values()}
+    assert parents.keys() == set(number.values())
+    assert missing == sum(span.parent_missing for span in given.spans.values())
+    for span in given.spans.values():
+        if span.reference is not None:
+            assert parents[number[span.trace_id]] == f"{ids.span_id_of(span.parent_id):016x}"
+
+
+def test_an_integer_that_javascript_would_round_is_text_and_comes_back(tmp_path: Path) -> None:
+    given = model.from_records([record(1, "start", 0, large=2**62, small=7), record(1, "stop", 9)])
+    file = tmp_path / "trace.json"
+    file.write_text("".join(jaeger_json.text(given)))
+    (trace,) = json.loads(file.read_text())["data"]
+    values = {tag["key"]: tag["value"] for tag in trace["spans"][0]["tags"]}
+    assert (values["start.large"], values["start.small"]) == (str(2**62), 7)
+    (span,) = files.load(file)[0].spans.values()
+    assert (span.start_info["large"], span.start_info["small"]) == (2**62, 7)
 
 
 def test_numbers_that_a_browser_cannot_read() -> None:

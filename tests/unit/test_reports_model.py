@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from osprofiler.records import timestamp
 from osprofiler.reports import deep_json, json_report, model
-from osprofiler.testing.drivers import T0_US, TRACE, point, record, two_spans
+from osprofiler.testing.records import T0_US, TRACE, point, record, two_spans
 
 
 def test_spans_have_their_times_and_places() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from osprofiler import reports
 from osprofiler.reports import deep_json
-from osprofiler.testing.drivers import TRACE, point, record
+from osprofiler.testing.records import TRACE, point, record
 
 
 def wide(count: int) -> list[tuple[int, int, int]]:

@@ -4,11 +4,11 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from osprofiler.reports import json_report, model, skew, tree
-from osprofiler.testing.drivers import T0_US
+from osprofiler.testing.records import T0_US
 from tests.unit.reports_kit import Made, made
 
 
@@ -104,7 +104,6 @@ def test_the_tree_says_so_and_what_is_kept_does_not_change() -> None:
 
 
 @given(st.integers(-(10**7), 10**7), st.integers(0, 300), st.integers(0, 300), st.integers(1, 400))
-@settings(deadline=None)
 def test_any_shift_is_undone_as_far_as_it_can_be_known(shift_us: int, out_us: int, back_us: int, took_us: int) -> None:
     end = out_us + took_us + back_us
     trace = made(

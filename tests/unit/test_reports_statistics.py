@@ -28,7 +28,7 @@ def test_self_time_is_what_no_awaited_child_covers() -> None:
 
 
 @given(traces())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_self_time_against_counting_every_microsecond(trace: model.Trace) -> None:
     for span in trace.spans.values():
         awaited = [child for child in span.children if child.finished and not child.detached]
@@ -154,7 +154,7 @@ def by_path(trace: model.Trace) -> dict[tuple[str, ...], Counter[str]]:
 
 
 @given(traces().map(renamed), traces().map(renamed))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_two_traces_against_the_slow_version(before: model.Trace, after: model.Trace) -> None:
     steps = comparison.compare(before, after)
     for side, trace in ("before", before), ("after", after):
@@ -171,6 +171,5 @@ def test_any_two_traces_against_the_slow_version(before: model.Trace, after: mod
 
 
 @given(traces())
-@settings(deadline=None)
 def test_a_trace_is_the_same_as_itself(trace: model.Trace) -> None:
     assert {step.kind for step in comparison.compare(trace, trace)} == {"same"}

@@ -12,7 +12,7 @@ import pytest
 
 from osprofiler import exc
 from osprofiler.reports import dot, html, model, tree, wording
-from osprofiler.testing.drivers import TRACE, point, record, two_spans
+from osprofiler.testing.records import TRACE, point, record, two_spans
 from tests.conftest import missing
 
 HOSTILE_NAMES = [

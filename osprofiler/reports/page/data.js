@@ -40,9 +40,14 @@ function* marks(row) {
   for (const fate of row[DETAILS].fates || []) yield ["open", fate];
 }
 
+const parents = [], open_ = [];  // of each row; the row that is open at each depth
+for (const [i, row] of rows.entries()) {
+  open_[row[DEPTH]] = i;
+  parents.push(row[DEPTH] ? open_[row[DEPTH] - 1] : -1);
+}
+
 function parent(i) {
-  for (let up = i - 1; up >= 0; up--) if (rows[up][DEPTH] < rows[i][DEPTH]) return up;
-  return -1;
+  return parents[i];
 }
 
 function heading() {

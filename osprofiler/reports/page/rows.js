@@ -1,5 +1,5 @@
 // The rows of the waterfall. Only those in sight are in the page.
-const ROW_PX = 26, SPARE_ROWS = 4, DRAWN_LEVELS = 24, LEVEL_PX = 14, PRINTED_ROWS = 2000;
+const ROW_PX = 26, SPARE_ROWS = 4, DRAWN_LEVELS = 24, LEVEL_PX = 14, PRINTED_ROWS = 2000, END_LETTERS = 20;
 
 function arrange() {
   shown = [];
@@ -20,6 +20,13 @@ function draw() {
   if (place.has(chosen)) scroll.setAttribute("aria-activedescendant", `row${chosen}`);
 }
 
+// Its end stays in sight where there is no room for all of a name: that is where long names differ.
+function operation(text) {
+  const op = make("span", "op"), letters = Array.from(text), end = Math.max(letters.length - END_LETTERS, 0);
+  op.append(make("span", "head", letters.slice(0, end).join("")), make("span", "", letters.slice(end).join("")));
+  return op;
+}
+
 function drawRow(i, line, laneWidth) {
   const row = rows[i];
   const element = make("div", "row" + (hitSet.has(i) ? " hit" : "") + (i === chosen ? " chosen" : ""));
@@ -38,7 +45,10 @@ function drawRow(i, line, laneWidth) {
   const twist = make("span", "twist", row[SIZE] === 1 ? "" : folded.has(i) ? "▸" : "▾");
   const service = make("span", "service");
   service.style.background = "var(--tone)";
-  name.append(twist, service, make("span", "op", row[OP]));
+  name.append(twist, service);
+  const above = parent(i);  // a service is named where a request enters it
+  if (above < 0 || rows[above][PLACE] !== row[PLACE]) name.append(make("span", "place", trace.services[row[PLACE]]));
+  name.append(operation(row[OP]));
   if (row[DEPTH] > DRAWN_LEVELS) twist.before(make("span", "about", `${row[DEPTH]} `));
   if (folded.has(i)) name.append(make("span", "about", `+${row[SIZE] - 1}`));
   for (const [kind, text] of marks(row)) name.append(make("span", `mark ${kind}`, text));
