@@ -1,40 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """OpenStack projects as they were released: their wheels unpacked, and an environment that can run them."""
 
-import fcntl
-import hashlib
-import os
 import shutil
-import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
-from tests.stock import NotMade
+from tests import environments
 
-REPOSITORY = Path(__file__).parents[1]
-
-#: The tested set of libraries, which is also the cloud's.
-CONSTRAINTS = REPOSITORY / "tools" / "cloud" / "constraints.txt"
-
-# What runs the projects, stock's osprofiler (which is this repository's where PYTHONPATH has that first), and what
-# this one needs. The projects' own tests need the last line.
-_REQUIREMENTS = (
-    *("nova==34.0.0", "python-novaclient==18.13.1", "cinder==29.0.0", "neutron==29.0.0", "osprofiler[redis]==4.4.0"),
+# Stock's osprofiler, which is this repository's where PYTHONPATH has that first, and what this one needs.
+_OSPROFILER = (
+    "osprofiler[redis]==4.4.0",
     *("jaeger-client", "opentracing", "six", "threadloop", "thrift", "tornado", "wrapt", "PyMySQL"),
-    *(
-        "ddt",
-        "fixtures",
-        "oslotest",
-        "requests-mock",
-        "stestr",
-        "testresources",
-        "testscenarios",
-        "testtools",
-        "wsgi-intercept",
-    ),
 )
+_RPC = ("nova==34.0.0", "python-novaclient==18.13.1", "cinder==29.0.0", "neutron==29.0.0")
+_THEIR_TESTS = (
+    "ddt",
+    "fixtures",
+    "oslotest",
+    "requests-mock",
+    "stestr",
+    "testresources",
+    "testscenarios",
+    "testtools",
+    "wsgi-intercept",
+)
+_APIS = ("keystone==30.0.0", "glance==33.0.0", "openstack-placement==16.0.0", "zaqar[redis]==23.0.1")
 
 
 def wheel(project: str, release: str) -> Path:
@@ -42,11 +33,11 @@ def wheel(project: str, release: str) -> Path:
 
     def make(folder: Path) -> None:
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-        _run([*pip, "--dest", str(folder), f"{project}=={release}"])
+        environments.run([*pip, "--dest", str(folder), f"{project}=={release}"])
         (packed,) = folder.glob("*.whl")
         zipfile.ZipFile(packed).extractall(folder / "unpacked")
 
-    return _once(f"wheel-{project}-{release}", make) / "unpacked"
+    return environments.once(f"wheel-{project}-{release}", make) / "unpacked"
 
 
 def copy(project: str, release: str, folder: Path) -> Path:
@@ -56,47 +47,11 @@ def copy(project: str, release: str, folder: Path) -> Path:
 
 
 def python() -> Path:
-    """The interpreter of an environment with the newest release of each project. Raises NotMade."""
-    key = [sys.version, sys.base_prefix, *_REQUIREMENTS, CONSTRAINTS.read_text()]
-    digest = hashlib.sha256("\n".join(key).encode()).hexdigest()[:12]
-
-    def make(folder: Path) -> None:
-        _run([sys.executable, "-m", "venv", str(folder)])
-        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-        _run([*pip, "-c", str(CONSTRAINTS), *_REQUIREMENTS])
-
-    return _once(f"openstack-{digest}", make) / "bin" / "python"
+    """The interpreter of an environment with nova, cinder, neutron, and what nova's own tests need. Raises NotMade."""
+    wanted = (*_RPC, *_OSPROFILER, *_THEIR_TESTS)
+    return environments.python("openstack", *wanted, constraints=environments.CONSTRAINTS)
 
 
-def environment(*path: Path, **more: str) -> dict[str, str]:
-    """The environment of a process that imports from *path* before anything else."""
-    clean = {key: value for key, value in os.environ.items() if key not in {"PYTHONPATH", "PYTHONHOME"}}
-    return {**clean, "PYTHONPATH": os.pathsep.join(map(str, path)), **more}
-
-
-def _once(name: str, make: Callable[[Path], None]) -> Path:
-    folder = _cache() / name
-    done = folder / "done"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two runs at once: the second finds the first one's
-        if not done.exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            make(folder)
-            done.touch()
-    return folder
-
-
-def _cache() -> Path:
-    if work := os.environ.get("TOX_WORK_DIR"):
-        return Path(work)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "osprofiler"
-
-
-def _run(command: list[str]) -> None:
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, env=environment()
-    )
-    if done.returncode:
-        raise NotMade(f"{' '.join(command)}:\n{done.stdout[-2000:]}")
+def apis() -> Path:
+    """The interpreter of an environment with keystone, glance, placement and zaqar. Raises NotMade."""
+    return environments.python("openstack-apis", *_APIS, *_OSPROFILER, constraints=environments.CONSTRAINTS)

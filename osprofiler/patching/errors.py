@@ -8,5 +8,9 @@ class PatchError(exc.CommandError):
     """Nothing was changed, or all that was changed has been put back."""
 
 
+class NotInstalled(PatchError):
+    """The package is not there."""
+
+
 class UnknownProject(PatchError):
     """There are no patches for a project of this name."""

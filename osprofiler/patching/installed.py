@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from osprofiler.patching.catalog import Project
-from osprofiler.patching.errors import PatchError
+from osprofiler.patching.errors import NotInstalled, PatchError
 
 
 class Installed(NamedTuple):
@@ -22,21 +22,21 @@ class Installed(NamedTuple):
 def find(project: Project, path: str | None = None) -> Installed:
     """Where *project* is installed: in the folder *path*, else where this Python would import it from.
 
-    Raises PatchError where it is not installed, or nothing says which release it is.
+    Raises NotInstalled where it is not, PatchError where there is no such folder or nothing says which release it is.
     """
     if path is not None:
         root = Path(path)
         if not root.is_dir():
             raise PatchError(f"there is no folder {path}")
         if not (root / project.package / "__init__.py").is_file():
-            raise PatchError(f"{path} does not hold a package {project.package}")
+            raise NotInstalled(f"{path} does not hold a package {project.package}")
         return Installed(root, _release(project, list(metadata.distributions(path=[str(root)])), str(root)))
     try:
         spec = importlib.util.find_spec(project.package)
     except (ImportError, ValueError) as fault:
         raise PatchError(f"the installed {project.name} cannot be found: {fault}") from fault
     if spec is None or not spec.submodule_search_locations:
-        raise PatchError(
+        raise NotInstalled(
             f"{project.name} is not installed for this Python; say where it is with --path, the folder that holds "
             f"{project.package}/"
         )

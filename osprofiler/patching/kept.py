@@ -54,7 +54,10 @@ class Kept:
         except FileNotFoundError:
             return
         except (OSError, ValueError, KeyError, TypeError) as fault:
-            raise PatchError(f"{self._folder / _JOURNAL} cannot be read: {fault}") from fault
+            raise PatchError(
+                f"{self._folder / _JOURNAL} cannot be read ({fault}); remove {self._folder}: the patch itself tells "
+                "what the originals were"
+            ) from fault
 
     def original(self, path: str) -> bytes:
         """The original of the file at *path*. Raises PatchError where it is damaged."""

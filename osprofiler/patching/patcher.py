@@ -169,14 +169,15 @@ class Patcher:
         return now, originals
 
     def _original(self, path: str, patched: bytes) -> bytes:
-        if self._kept.state is not None and self._kept.after.get(path) == sha256(patched):
-            return self._kept.original(path)
-        return self._needed().revert(path, patched)  # patched by hand
+        if self._patch is not None and self._patch.after.get(path) == sha256(patched):
+            return self._patch.revert(path, patched)  # also of what was patched by hand
+        return self._kept.original(path)
 
     def _status(self, path: str, now: bytes) -> os.stat_result:
-        """Mode, owner and times that the original has, or had."""
+        """Mode, owner and times that the original has, or had; where what was kept of it is gone, the file's own."""
         if self._kept.state is not None and sha256(now) != self._kept.before.get(path):
-            return self._kept.status(path)
+            with contextlib.suppress(OSError):
+                return self._kept.status(path)
         return (self.root / path).stat()
 
     def _write(

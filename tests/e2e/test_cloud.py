@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real cloud: keystone, placement, glance, neutron and nova boot servers, and each boot is one whole trace."""
 
+import faulthandler
 from collections import Counter
 from typing import Any, NamedTuple
 
 import pytest
 
-from tests import conftest
+from tests import conftest, environments
 from tests.servers import Jaeger, Missing
 from tests.waiting import wait_until
 from tools.cloud import environment
@@ -93,6 +94,7 @@ def patched(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture(scope="module", params=["threading", "eventlet"])
 def boots(request: pytest.FixtureRequest, patched: bool, jaeger: Jaeger) -> list[Boot]:
     """Three boots through each client in turn, one after the other in one cloud, with untraced requests between."""
+    faulthandler.cancel_dump_traceback_later()  # all of it takes longer than a test may; each wait has its deadline
     found = []
     once = ONCE_PATCHED if patched else ONCE_PLAIN
     try:
@@ -106,7 +108,7 @@ def boots(request: pytest.FixtureRequest, patched: bool, jaeger: Jaeger) -> list
                     cloud.delete(f"{cli}-{number}")
             logs = {name: server.log_tail(100_000) for name, server in cloud.services.items()}
             again = [jaeger.trace(each.base_id.replace("-", "")) for each in found]
-    except (Missing, environment.NotMade) as lacking:
+    except (Missing, environments.NotMade) as lacking:
         conftest.missing(str(lacking))
     for name, log in logs.items():
         assert "tracing fault" not in log, f"{name}:\n{log[-3000:]}"

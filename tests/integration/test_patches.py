@@ -5,7 +5,9 @@ tests of the patched files pass as before, and nova's scatter over cells and nov
 import http.server
 import json
 import shutil
+import signal
 import subprocess
+import sys
 import threading
 import uuid
 from collections import Counter
@@ -15,15 +17,16 @@ from typing import Any
 
 import pytest
 
-from osprofiler import _utils
+from osprofiler import _utils, nova
 from osprofiler.cmd import shell
 from osprofiler.patching import catalog
 from osprofiler.patching.unified import parse
-from tests import conftest, released
+from tests import conftest, environments, released
 from tests.servers import Jaeger
 from tests.waiting import wait_until
 
 PROGRAMS = Path(__file__).parent / "programs"
+KILLED = Path(__file__).parents[1] / "unit" / "programs" / "patch_killed.py"
 KEY = "a key of this test"
 NEWEST = {"nova": "34.0.0", "python-novaclient": "18.13.1"}
 
@@ -42,10 +45,7 @@ def releases(project: str | None = None) -> list[Any]:
 @pytest.fixture(scope="module")
 def python() -> Path:
     """The interpreter of an environment in which the released projects run."""
-    try:
-        return released.python()
-    except released.NotMade as why:
-        conftest.missing(str(why))
+    return conftest.made(released.python)
 
 
 @pytest.fixture
@@ -103,6 +103,31 @@ def test_applied_and_reverted(
 
 
 @pytest.mark.parametrize(("project", "release"), releases())
+def test_killed_between_files(
+    copy: Callable[[str, str], Path], project: str, release: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With one file of the package in its place, on the way there and on the way back."""
+    folder = copy(project, release)
+    before = content(folder)
+    where = ["--path", str(folder)]
+    paths = catalog.project(project).patch(release).paths
+    patches = str(environments.REPOSITORY / "patches")
+    # Written before that one: all kept originals and the journal, and on the way back the journal.
+    for command, written in (("apply", len(paths) + 1), ("revert", 1)):
+        killed = subprocess.run(
+            [sys.executable, str(KILLED), patches, str(written + 1), "patch", command, project, *where], check=False
+        )
+        assert killed.returncode == -signal.SIGKILL
+        assert shell.main(["patch", "check", project, *where]) == 1
+        said = capsys.readouterr().out
+        assert "the patch is partly applied" in said
+        assert "a run of `osprofiler patch` was cut short" in said
+        assert said.count(": patched") == (1 if command == "apply" else len(paths) - 1)
+        assert shell.main(["patch", command, project, *where]) == 0
+    assert content(folder) == before
+
+
+@pytest.mark.parametrize(("project", "release"), releases())
 def test_patch_itself_applies_them_clean(copy: Callable[[str, str], Path], project: str, release: str) -> None:
     if shutil.which("patch") is None:
         conftest.missing("patch is not installed: install Debian's package of this name")
@@ -124,7 +149,7 @@ def test_patch_itself_applies_them_clean(copy: Callable[[str, str], Path], proje
 
 
 def patch_files(project: str, release: str) -> list[Path]:
-    home = released.REPOSITORY / "patches" / project
+    home = environments.REPOSITORY / "patches" / project
     index = json.loads((home / "index.json").read_text())
     return sorted((home / index["releases"][release]).glob("*.patch"))
 
@@ -136,6 +161,17 @@ def test_no_patch_lets_a_key_out_or_is_large() -> None:
             added = [line for diff in diffs for hunk in diff.hunks for line in hunk.after if line not in hunk.before]
             assert not any(b"hmac_key" in line for line in added)
             assert len(added) < 50, f"{project.name} {release}: logic belongs into osprofiler"
+
+
+@pytest.mark.parametrize(("project", "release"), releases("nova"))
+def test_what_is_known_by_name_has_that_name(project: str, release: str) -> None:
+    """A step of ComputeManager or a work that nobody waits for, renamed, would go untraced or wait without a word."""
+    package = released.wheel(project, release) / "nova"
+    manager = (package / "compute" / "manager.py").read_text()
+    assert [name for name in nova._STEPS if f"    def {name}(" not in manager] == []
+    source = "".join(file.read_text() for part in ("compute", "scheduler") for file in (package / part).glob("*.py"))
+    later = {"do_snapshot_instance"} if release in ("32.2.1", "31.3.1") else set()
+    assert {name for name in nova._NOBODY_WAITS_FOR if f"def {name}(" not in source} == later
 
 
 # The projects' own tests
@@ -163,7 +199,7 @@ def outcomes(python: Path, folder: Path, modules: list[str], log: Path) -> "subp
     with log.open("w") as errors:
         return subprocess.Popen(
             [str(python), str(PROGRAMS / "nova_unit_tests.py"), *modules],
-            env=released.environment(folder, released.REPOSITORY),
+            env=environments.variables(folder, environments.REPOSITORY),
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -207,8 +243,8 @@ MODES = [
 def test_a_scatter_over_cells_is_joined_and_names_who_did_not_answer(
     python: Path, copy: Callable[[str, str], Path], tmp_path: Path, jaeger: Jaeger, release: str, mode: str
 ) -> None:
-    nova = copy("nova", release)
-    assert shell.main(["patch", "apply", "nova", "--path", str(nova)]) == 0
+    folder = copy("nova", release)
+    assert shell.main(["patch", "apply", "nova", "--path", str(folder)]) == 0
     config = tmp_path / "nova.conf"
     options = {"enabled": "true", "hmac_keys": KEY, "connection_string": jaeger.url}
     lines = ["[DEFAULT]", f"state_path = {tmp_path}", "transport_url = fake://", "[profiler]"]
@@ -218,7 +254,7 @@ def test_a_scatter_over_cells_is_joined_and_names_who_did_not_answer(
     done = subprocess.run(
         [str(python), str(PROGRAMS / "nova_cells.py"), json.dumps(
             {"mode": mode, "config": str(config), "base": base, "key": KEY})],
-        env=released.environment(nova, released.REPOSITORY),
+        env=environments.variables(folder, environments.REPOSITORY),
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -345,7 +381,7 @@ def test_each_request_of_novaclient_is_a_client_span(
     options = {"url": nova_api.url, "server": SERVER, "base": base, "key": KEY, "store": jaeger.url}
     done = subprocess.run(
         [str(python), str(PROGRAMS / "novaclient_requests.py"), json.dumps(options)],
-        env=released.environment(folder, released.REPOSITORY),
+        env=environments.variables(folder, environments.REPOSITORY),
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -398,17 +434,17 @@ def test_nova_profile_says_how_to_look_at_its_trace(
     if store:
         variables["OSPROFILER_CONNECTION_STRING"] = jaeger.url
 
-    def nova(*words: str) -> "subprocess.CompletedProcess[str]":
+    def run_nova(*words: str) -> "subprocess.CompletedProcess[str]":
         account = {"OS_AUTH_TYPE": "admin_token", "OS_TOKEN": "t", "OS_PROJECT_ID": "p"}
         account |= {"OS_ENDPOINT": f"{nova_api.url}/v2.1", "OS_AUTH_URL": nova_api.url}
         return subprocess.run(
             [str(python), "-m", "novaclient.shell", "--os-compute-api-version", "2.90", "--profile", KEY, *words],
-            env=released.environment(folder, released.REPOSITORY, **account, **variables),
+            env=environments.variables(folder, environments.REPOSITORY, **account, **variables),
             cwd=folder,
             capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
 
-    done = nova("list")
+    done = run_nova("list")
     assert done.returncode == 0, done.stderr
     base = done.stdout.partition("Trace ID:")[2].split()[0]
     assert f"osprofiler trace show --html {base}" in done.stdout
@@ -424,7 +460,7 @@ def test_nova_profile_says_how_to_look_at_its_trace(
     assert tags(command)["stop.command"] == "list"
     assert {span["operationName"] for span in trace["spans"]} >= {"nova", "nova GET /servers/detail"}
 
-    failed = nova("show", "missing")
+    failed = run_nova("show", "missing")
     assert failed.returncode != 0
     assert "osprofiler trace show --html" in failed.stderr
     base = failed.stderr.partition("Trace ID:")[2].split()[0]

@@ -326,6 +326,37 @@ def test_a_package_that_was_upgraded_under_its_patch(root: Path) -> None:
     assert leftovers(root) == []
 
 
+@pytest.mark.parametrize("damage", ["changed", "gone"])
+def test_reverted_without_what_was_kept(root: Path, damage: str) -> None:
+    """The patch itself says what the originals were, to the byte."""
+    assert patch("apply", root) == 0
+    kept = root / ".osprofiler-patches" / "pears" / "originals" / "pears" / "one.py"
+    assert kept.read_text() == ORIGINALS["pears/one.py"]
+    if damage == "gone":
+        kept.unlink()
+    else:
+        kept.write_text("something else")
+    assert patch("revert", root) == 0
+    assert content(root) == ORIGINALS
+    assert leftovers(root) == []
+
+
+def test_a_journal_that_cannot_be_read_says_what_to_do(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert patch("apply", root) == 0
+    folder = root / ".osprofiler-patches" / "pears"
+    (folder / "journal.json").write_text("{")
+    before = content(root)
+    for command in ("check", "apply", "revert"):
+        assert patch(command, root) == 1
+        assert f"remove {folder}" in said(capsys)
+    assert patch("list", root) == 0
+    assert "cannot be read" in said(capsys)
+    assert content(root) == before
+    shutil.rmtree(folder)
+    assert patch("revert", root) == 0
+    assert content(root) == ORIGINALS
+
+
 def test_revert_of_a_release_that_this_osprofiler_has_no_patch_for(root: Path, patches: Path) -> None:
     assert patch("apply", root) == 0
     index = json.loads((patches / "python-pears" / "index.json").read_text())

@@ -221,7 +221,7 @@ def test_a_compute_managers_steps_and_its_drivers_calls_are_points(recorder: Rec
     assert [span.operation_name.rpartition(".")[2] for span in recorder.started[1:]] == [
         "instance_claim", "capabilities", "spawn",
     ]  # fmt: skip
-    assert "the admin's password" not in str([span.info for span in recorder.started])
+    assert "the admin's password" not in str([span.start_info for span in recorder.started])
 
 
 def test_a_manager_without_a_driver_is_left_alone() -> None:

@@ -4,14 +4,18 @@
 import argparse
 import contextlib
 import signal
-import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from tests import environments
 from tests.servers import Jaeger, Missing, StartFailed
 from tools.cloud import environment
 from tools.cloud.cloud import Cloud, Failed
+
+Say = Callable[[str], None]
 
 
 def main() -> int:
@@ -20,47 +24,90 @@ def main() -> int:
     parser.add_argument("--mode", choices=("threading", "eventlet"), default="threading", help="nova's concurrency")
     parser.add_argument("--plain", action="store_true", help="leave nova and novaclient unpatched")
     parser.add_argument("--cli", choices=("nova", "openstack"), default="nova", help="the client that boots")
-    parser.add_argument("--boots", type=int, default=1, metavar="N", help="how many servers to boot")
+    parser.add_argument("--boots", type=_count, default=1, metavar="N", help="how many servers to boot")
     parser.add_argument("--sql", action="store_true", help="trace each SQL statement too")
-    parser.add_argument("--store", metavar="STORE", help="connection string for the traces (default: a Jaeger)")
-    parser.add_argument("--out", default=".", metavar="DIR", help="where to write the traces' HTML pages")
-    parser.add_argument("--once", action="store_true", help="do not wait for Ctrl-C at the end")
+    parser.add_argument(
+        "--store", type=_store, metavar="STORE", help="connection string for the traces (default: a Jaeger)"
+    )
+    parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="where to write the traces' HTML pages")
+    parser.add_argument("--once", action="store_true", help="do not wait for Ctrl-C at the end, but stop")
     args = parser.parse_args()
+    if not args.out.is_dir():
+        parser.error(f"there is no folder {args.out}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with contextlib.ExitStack() as running:
-            return _run(args, running)
-    except (Missing, StartFailed, Failed, environment.NotMade) as fault:
-        print(fault, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 0
-
-
-def _run(args: argparse.Namespace, running: contextlib.ExitStack) -> int:
     started = time.monotonic()
 
     def say(text: str) -> None:
         print(f"[{time.monotonic() - started:5.0f} s] {text}", flush=True)
 
+    try:
+        with contextlib.ExitStack() as running:
+            _run(args, running, say)
+    except (Missing, StartFailed, Failed, environments.NotMade, TimeoutError) as fault:
+        print(fault, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    return 0
+
+
+def _run(args: argparse.Namespace, running: contextlib.ExitStack, say: Say) -> None:
     programs = running.enter_context(environment.environment(patched=not args.plain))
+    if args.store and not _is_file(args.store):
+        environment.look_into(programs, args.store)  # before all the rest is started
     jaeger = None if args.store else running.enter_context(Jaeger())
     store = args.store or jaeger.url
+    running.callback(say, "stopped")
     cloud = running.enter_context(Cloud(programs, store, args.mode, say, trace_sqlalchemy=str(args.sql).lower()))
     for number in range(1, args.boots + 1):
         say(f"booting server {number} by `{args.cli}`, traced")
         base_id = cloud.boot(f"server-{number}", args.cli)
-        page = Path(args.out) / f"trace-{base_id}.html"
-        time.sleep(2)  # what follows the answer takes a moment, and a flush interval
-        show = [str(programs / "osprofiler"), "trace", "show", base_id, "--connection-string", store]
-        subprocess.run([*show, "--html", "--out", str(page.resolve())], check=True)
+        page = args.out.resolve() / f"trace-{base_id}.html"
+        _wait_until_whole(cloud, base_id, store)
+        cloud.run("osprofiler", "trace", "show", base_id, "--connection-string", store, "--html", "--out", page)
         say(f"active. Trace {base_id}: {page}")
-        if jaeger is not None:
-            say(f"in Jaeger: {jaeger.query_url}/trace/{base_id.replace('-', '')}")
+        if jaeger is not None and not args.once:
+            say(f"in Jaeger: {_address(jaeger, base_id.replace('-', ''))}")
     if not args.once:
         say("the cloud is up; Ctrl-C stops it")
-        signal.pause()
-    return 0
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.pause()
+
+
+def _address(jaeger: Jaeger, trace_id: str) -> str:
+    """Where the trace is in *jaeger*, for as long as that runs."""
+    if jaeger.has_ui:
+        return f"{jaeger.query_url}/trace/{trace_id}"
+    return f"{jaeger.query_url}/api/traces/{trace_id} (this Jaeger has no UI; set JAEGER_BIN to one that has)"
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of servers")
+    return int(text)
+
+
+def _is_file(store: str) -> bool:
+    return store.startswith("sqlite:")  # which the first service that has a span makes
+
+
+def _store(text: str) -> str:
+    if _is_file(text):
+        file = Path(urlsplit(text).path.removeprefix("/"))
+        if not file.is_absolute() or not file.parent.is_dir():
+            raise argparse.ArgumentTypeError(f"{text!r} has no whole path of a file in a folder that is there")
+    return text
+
+
+def _wait_until_whole(cloud: Cloud, base_id: str, store: str) -> None:
+    """Wait until two looks at the trace see the same: what follows the answer takes a moment, and a flush interval."""
+
+    def look() -> str:
+        return cloud.run("osprofiler", "trace", "show", base_id, "--connection-string", store, "--json")
+
+    seen = look()
+    while (now := look()) != seen:
+        seen = now
 
 
 if __name__ == "__main__":

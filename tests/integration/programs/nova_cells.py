@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import threading
+import time
 import warnings
 
 warnings.simplefilter("ignore")
@@ -27,7 +28,6 @@ service.setup_profiler("nova-api", "here")
 objects.register_all()
 
 go = threading.Event()
-ended = threading.Event()
 
 
 def look(ctxt, thing):
@@ -37,7 +37,6 @@ def look(ctxt, thing):
             raise exception.InstanceNotFound(instance_id="the one")
         if name == "three":
             go.wait(60)
-            ended.set()
         return f"{thing} of {name}"
 
 
@@ -52,9 +51,10 @@ with profiler.Trace("request"):
         context.get_admin_context(), [cell(name) for name in ("one", "two", "three")], 2, look, "a thing"
     )
 go.set()
-if options["mode"] == "threading":
-    assert ended.wait(60)
 profiler.clean()
 print(json.dumps({name: repr(result) for name, result in gathered.items()}), flush=True)
+# The cell that did not answer in time does so after all: the request, the join and two spans for each cell.
+while opentracing_compat.flush(30) and options["base"] and opentracing_compat.counters().get("delivered", 0) < 8:
+    time.sleep(0.01)
 assert opentracing_compat.flush(30)
 os._exit(0)

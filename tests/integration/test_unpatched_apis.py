@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: Apache-2.0
+"""keystone, placement, glance and zaqar as they were released, with this osprofiler in the place of stock's: each
+request that asks for a trace gets a whole one, and nothing of another is in it, on native threads that are reused.
+
+They set tracing up in four ways of their own: keystone in code, as a stevedore middleware; placement in code with the
+whole configuration as keywords of the factory; glance by Paste; zaqar by the middleware's older arguments and by
+``trace_cls`` on its drivers' objects.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import urllib.request
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from osprofiler import _utils
+from tests import conftest, environments, released
+from tests.servers import Jaeger, MariaDB, Redis
+
+pytestmark = pytest.mark.slow
+
+PROGRAM = Path(__file__).parent / "programs" / "unpatched_api.py"
+KEY = "a key of this test"
+PASSWORD = "a password"
+
+
+@pytest.fixture(scope="module")
+def programs() -> Path:
+    """The folder of programs of an environment in which the released services run."""
+    return conftest.made(released.apis).parent
+
+
+class Place(NamedTuple):
+    """Where a service is set up."""
+
+    programs: Path
+    folder: Path
+    database: str
+    redis: str
+
+
+class Request(NamedTuple):
+    """One request, and what its trace then has in it beside the request's own point."""
+
+    method: str
+    path: str
+    body: Any
+    status: int
+    operations: set[str]
+
+
+class Api(NamedTuple):
+    """How a service is set up, and what is asked of it."""
+
+    name: str  # as Jaeger knows it
+    module: str
+    variables: dict[str, str]  # that say where its configuration is: the folder it runs in
+    file: str
+    options: dict[str, dict[str, str]]
+    commands: list[list[str]]  # that make its database
+    headers: dict[str, str]
+    requests: list[Request]
+
+
+def keystone(at: Place) -> Api:
+    user = {"name": "admin", "domain": {"id": "default"}, "password": PASSWORD}
+    login = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}}}
+    manage = ["keystone-manage", "--config-file", "keystone.conf"]
+    account = ["--keystone-user", str(os.getuid()), "--keystone-group", str(os.getgid())]
+    return Api(
+        name="keystone-public",
+        module="keystone.wsgi.api",
+        variables={"OS_KEYSTONE_CONFIG_DIR": "."},
+        file="keystone.conf",
+        options={
+            "database": {"connection": at.database},
+            "fernet_tokens": {"key_repository": str(at.folder / "fernet")},
+            "credential": {"key_repository": str(at.folder / "credential")},
+        },
+        commands=[
+            [*manage, "db_sync"],
+            [*manage, "fernet_setup", *account],
+            [*manage, "credential_setup", *account],
+            [*manage, "bootstrap", "--bootstrap-password", PASSWORD],
+        ],
+        headers={},
+        requests=[
+            Request("GET", "/v3", None, 200, set()),
+            Request("POST", "/v3/auth/tokens", login, 201, {"db SELECT"}),
+        ],
+    )
+
+
+def placement(at: Place) -> Api:
+    """Its database is not traced: the released placement does not ask for that."""
+    return Api(
+        name="placement-placement",
+        module="placement.wsgi.api",
+        variables={"OS_PLACEMENT_CONFIG_DIR": "."},
+        file="placement.conf",
+        options={"placement_database": {"connection": at.database}, "api": {"auth_strategy": "noauth2"}},
+        commands=[["placement-manage", "--config-file", "placement.conf", "db", "sync"]],
+        headers={"X-Auth-Token": "admin", "OpenStack-API-Version": "placement 1.9"},
+        requests=[
+            Request("GET", "/resource_providers", None, 200, set()),
+            Request("GET", "/usages?project_id=p", None, 200, set()),
+        ],
+    )
+
+
+def glance(at: Place) -> Api:
+    def files(name: str) -> dict[str, str]:
+        (at.folder / name).mkdir()
+        return {"filesystem_store_datadir": str(at.folder / name)}
+
+    (at.folder / "policy.yaml").write_text('{"get_images": "@", "get_image": "@", "add_image": "@"}')
+    image = {"name": "tiny", "owner": "p", "container_format": "bare", "disk_format": "raw"}
+    return Api(
+        name="glance-api",
+        module="glance.wsgi.api",
+        variables={"OS_GLANCE_CONFIG_DIR": "."},
+        file="glance-api.conf",
+        options={
+            "DEFAULT": {"enabled_backends": "here:file", "node_staging_uri": f"file://{at.folder}/staging"},
+            "glance_store": {"default_backend": "here"},
+            "here": files("images"),
+            "os_glance_staging_store": files("staging"),
+            "os_glance_tasks_store": files("tasks"),
+            "database": {"connection": at.database},
+            "oslo_policy": {"policy_file": str(at.folder / "policy.yaml")},
+            "paste_deploy": {"config_file": str(at.programs.parent / "etc/glance/glance-api-paste.ini")},
+        },
+        commands=[["glance-manage", "--config-file", "glance-api.conf", "db_sync"]],
+        headers={},
+        requests=[
+            Request("GET", "/v2/images?limit=1", None, 200, {"db SELECT"}),
+            Request("POST", "/v2/images", image, 201, {"db INSERT", "db SELECT"}),
+        ],
+    )
+
+
+def zaqar(at: Place) -> Api:
+    queues, messages, driver = (
+        f"zaqar.storage.{part}"
+        for part in ("sqlalchemy.queues.QueueController", "redis.messages.MessageController",
+                     "sqlalchemy.driver.ControlDriver")
+    )  # fmt: skip
+    message = {"messages": [{"body": "hello", "ttl": 300}]}
+    asked_first = {f"{queues}.get_metadata", f"{driver}.fetch_one", "db SELECT"}
+    return Api(
+        name="Zaqar-Zaqar-server",
+        module="zaqar.transport.wsgi.app",
+        variables={"HOME": "."},
+        file=".zaqar/zaqar.conf",
+        options={
+            "drivers": {"transport": "wsgi", "message_store": "redis", "management_store": "sqlalchemy"},
+            "drivers:management_store:sqlalchemy": {"uri": at.database},
+            "drivers:message_store:redis": {"uri": at.redis},
+            "profiler": {f"trace_{what}": "true" for what in ("wsgi_transport", "message_store", "management_store")},
+        },
+        commands=[["zaqar-sql-db-manage", "--config-file", ".zaqar/zaqar.conf", "upgrade", "head"]],
+        headers={"Client-ID": str(uuid.uuid4()), "X-Project-ID": "p"},
+        requests=[
+            Request("PUT", "/v2/queues/one", None, 204, {f"{queues}.create", f"{driver}.run", "db INSERT"}),
+            Request("POST", "/v2/queues/one/messages", message, 201, {f"{messages}.post", *asked_first}),
+            Request("GET", "/v2/queues/one/messages?limit=1", None, 200,
+                    {f"{queues}.exists", f"{messages}.list", *asked_first}),
+        ],
+    )  # fmt: skip
+
+
+def prepare(at: Place, api: Api, store: str) -> None:
+    """Write its configuration and make its database."""
+    profiler = {"enabled": "true", "hmac_keys": KEY, "connection_string": store, "trace_sqlalchemy": "true"}
+    sections = {**api.options, "profiler": {**profiler, **api.options.get("profiler", {})}}
+    sections["DEFAULT"] = {"use_stderr": "true", **api.options.get("DEFAULT", {})}
+    lines = [
+        line
+        for section, options in sections.items()
+        for line in (f"[{section}]", *(f"{name} = {value}" for name, value in options.items()))
+    ]
+    file = at.folder / api.file
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("\n".join(lines))
+    for program, *words in api.commands:
+        done = subprocess.run(
+            [str(at.programs / program), *words],
+            env=environments.variables(environments.REPOSITORY),
+            cwd=at.folder, capture_output=True, text=True, check=False, timeout=300,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-3000:]
+
+
+@contextlib.contextmanager
+def serving(at: Place, api: Api) -> Iterator[tuple[str, list[bool]]]:
+    """The service's address while the block runs; afterwards which of its threads had a trace left over."""
+    left_over: list[bool] = []
+    log_file = at.folder / "log"
+    with log_file.open("w") as log, subprocess.Popen(
+        [str(at.programs / "python"), str(PROGRAM), api.module],
+        env=environments.variables(environments.REPOSITORY, **api.variables),
+        cwd=at.folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdout is not None
+            port = process.stdout.readline().strip()
+            assert port, log_file.read_text()[-3000:]
+            yield f"http://127.0.0.1:{port}", left_over
+            out, _ = process.communicate(timeout=120)
+            assert out, log_file.read_text()[-3000:]
+            left_over += json.loads(out)
+        finally:
+            process.kill()
+
+
+def ask(address: str, api: Api, request: Request, base: str | None = None) -> None:
+    """Send one request, in the trace *base* if there is one."""
+    headers = {**api.headers, "Content-Type": "application/json", "Accept": "application/json"}
+    if base is not None:
+        info, signature = _utils.signed_pack({"base_id": base, "parent_id": base}, KEY)
+        headers |= {"X-Trace-Info": info, "X-Trace-HMAC": signature}
+    data = None if request.body is None else json.dumps(request.body).encode()
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    made = urllib.request.Request(address + request.path, data, headers, method=request.method)
+    with opener.open(made, timeout=60) as answer:
+        assert answer.status in (request.status, 201), answer.read()
+
+
+@pytest.mark.parametrize("service", [keystone, placement, glance, zaqar], ids=lambda service: service.__name__)
+def test_each_request_has_a_whole_trace_of_its_own(
+    programs: Path,
+    tmp_path: Path,
+    mariadb: MariaDB,
+    redis: Redis,
+    jaeger: Jaeger,
+    service: Callable[[Place], Api],
+) -> None:
+    at = Place(programs, tmp_path, mariadb.fresh_url(), redis.fresh_url())
+    api = service(at)
+    prepare(at, api, jaeger.url)
+    bases = {str(uuid.uuid4()): request for _ in range(10) for request in api.requests}
+    with serving(at, api) as (address, left_over):
+        for request in api.requests:  # the first of a kind does more than those after it
+            ask(address, api, request)
+
+        def traced_and_untraced(base: str) -> None:
+            ask(address, api, bases[base], base)
+            ask(address, api, bases[base])
+
+        with ThreadPoolExecutor(4) as clients:
+            list(clients.map(traced_and_untraced, bases))
+    assert left_over == [False, False]
+    assert "tracing fault" not in (tmp_path / "log").read_text()
+
+    seen: dict[str, Counter[str]] = {}
+    for base, request in bases.items():
+        spans = jaeger.wait_for_trace(base.replace("-", ""), 1 + len(request.operations))["spans"]
+        ids = {span["spanID"] for span in spans}
+        assert [span["operationName"] for span in spans if not span["references"]] == [f"wsgi {request.method}"]
+        assert all(reference["spanID"] in ids for span in spans for reference in span["references"])
+        operations = Counter(span["operationName"] for span in spans)
+        assert operations.keys() == {f"wsgi {request.method}", *request.operations}
+        assert seen.setdefault(request.path, operations) == operations
+    of_the_service = jaeger.traces(api.name)
+    assert {trace["traceID"] for trace in of_the_service} == {base.replace("-", "") for base in bases}
