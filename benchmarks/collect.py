@@ -29,19 +29,45 @@ _TIMEOUT_S = 300
 class Size:
     """How much of everything: of a full run, or of a quick one."""
 
-    bursts: int
-    calls: int  # of one burst
-    repetitions: int  # of the rows with goals
+    bursts: int  # of the rows with goals, in one process
+    repetitions: int  # of these rows, each in a process of its own
+    other_bursts: int  # of the rest
     others: int  # repetitions of the rest
+    calls: int  # of one burst
     sustained: int  # spans in one go
     burst: int  # spans of the burst that must not lose any
     requests: int  # of a latency run
     rate: int  # requests a second
     stored: int  # spans of the trace that `trace show` shows
+    loops: int  # of a single call, timed at once; 0: as many as pyperf finds fit, in one more process for each
 
 
-FULL = Size(5, 1000, 5, 3, 20_000, 100_000, 3000, 200, 100_000)
-QUICK = Size(2, 1000, 3, 1, 5_000, 20_000, 100, 100, 5_000)
+FULL = Size(
+    bursts=5,
+    repetitions=5,
+    other_bursts=5,
+    others=3,
+    calls=1000,
+    sustained=20_000,
+    burst=100_000,
+    requests=3000,
+    rate=200,
+    stored=100_000,
+    loops=0,
+)
+QUICK = Size(
+    bursts=2,
+    repetitions=3,
+    other_bursts=1,
+    others=1,
+    calls=1000,
+    sustained=4_000,
+    burst=10_000,
+    requests=50,
+    rate=100,
+    stored=5_000,
+    loops=2_000,
+)
 
 _GOALS = [("two_tags", "loop", 1)]
 _OTHERS = [
@@ -100,13 +126,13 @@ def spans(contenders: Iterable[Contender], size: Size, figures: Figures) -> None
         if repetition < size.repetitions:
             works += [_work(size.bursts, size.calls, *one) for one in _GOALS]
         if repetition < size.others:
-            works += [_work(size.bursts, _calls(one, size), *one) for one in _OTHERS]
+            works += [_work(size.other_bursts, _calls(one, size), *one) for one in _OTHERS]
             works.append({**_work(1, size.sustained, *_GOALS[0]), "name": "two_tags, sustained"})
         for contender in contenders:
             say(f"spans, repetition {repetition + 1}: {contender.title}")
             deliver(contender, works, figures)
             if repetition < size.others:
-                green = _work(size.bursts, size.calls, "two_tags", "green", 8)
+                green = _work(size.other_bursts, size.calls, "two_tags", "green", 8)
                 deliver(contender, [green], figures, eventlet=True)
 
 
@@ -114,7 +140,7 @@ def _calls(work: tuple[str, str, int], size: Size) -> int:
     operation, flow, _ = work
     if flow == "threads":
         return size.sustained // 2  # or what is measured is how long 64 threads take to wake up
-    return size.calls // {"nested": 10, "rpc": 50}.get(operation, 1)
+    return size.calls // {"nested": 10, "rpc": 100}.get(operation, 1)
 
 
 def _work(bursts: int, calls: int, operation: str, flow: str, flows: int) -> dict[str, Any]:
@@ -157,7 +183,7 @@ def _wrong(contender: Contender, jaeger: Jaeger, sink: Sink, made: dict[str, int
         # Its names are cut and its info is left out: only their number can be checked.
         spans = sum(len(trace["spans"]) for trace in jaeger.traces(service))
         return [] if spans >= sum(made.values()) else [f"{spans} of {sum(made.values())} spans arrived"]
-    timeout_s = 60 if contender.of_this_tree else 5
+    timeout_s = 60 if contender.of_this_tree else 3
     return arrived.from_jaeger(jaeger, service, made, timeout_s) if contender.target else []
 
 
@@ -170,7 +196,7 @@ def micro(contenders: Iterable[Contender], size: Size, figures: Figures) -> None
             say(f"calls, repetition {repetition + 1}: {contender.title}")
             with tempfile.TemporaryDirectory() as folder:
                 out = Path(folder) / "out.json"
-                effort = ["--processes=1", "--values=3", "--warmups=1", "--min-time=0.01"]
+                effort = ["--processes=1", "--values=3", "--warmups=1", "--min-time=0.01", f"--loops={size.loops}"]
                 command = [str(contender.python()), str(CHILD / "micro.py"), "--quiet", *effort, "-o", str(out)]
                 subprocess.run(
                     [*command, "--inherit-environ=BENCH_MODULE,PYTHONPATH"],

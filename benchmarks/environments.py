@@ -8,27 +8,20 @@ libraries, once imported, change what the next one is measured with.
 from __future__ import annotations
 
 import dataclasses
-import fcntl
-import hashlib
-import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
+
+from tests import environments
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = environments.REPOSITORY
 
 _OTLP = ("opentelemetry-sdk>=1.45", "opentelemetry-exporter-otlp-proto-http>=1.45")
 _COMMON = ("pyperf>=2.10", "eventlet>=0.36")
-
-
-class NotMade(Exception):
-    """An environment could not be made; the text holds the end of what pip said."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,16 +38,13 @@ class Contender:
 
     def python(self) -> Path:
         """The interpreter of its environment, making it if it is not there yet. Raises NotMade."""
-        return environment(self.name.partition("-")[0], self.requirements)
+        return environments.python(f"bench-{self.name.partition('-')[0]}", *self.requirements)
 
     def environ(self) -> dict[str, str]:
         """The environment variables of its processes."""
-        kept = {key: value for key, value in os.environ.items() if key not in {"PYTHONPATH", "PYTHONHOME"}}
         # No spans are to be lost for want of room, or the figures would compare different work.
-        kept.update(OTEL_BSP_MAX_QUEUE_SIZE="200000", OTEL_SDK_DISABLED="false", PYTHONHASHSEED="0")
-        if self.of_this_tree:
-            kept["PYTHONPATH"] = str(ROOT)
-        return kept
+        more = {"OTEL_BSP_MAX_QUEUE_SIZE": "200000", "OTEL_SDK_DISABLED": "false", "PYTHONHASHSEED": "0"}
+        return environments.variables(*([ROOT] if self.of_this_tree else []), **more)
 
 
 def _of_this_tree() -> tuple[str, ...]:
@@ -85,28 +75,3 @@ def contenders() -> dict[str, Contender]:
         Contender("bare", "bare", ("oslo.messaging>=18.3", *_COMMON), "", "no tracing at all", only=("wsgi", "rpc")),
     )
     return {one.name: one for one in made}
-
-
-def environment(name: str, requirements: tuple[str, ...]) -> Path:
-    """The interpreter of the environment *name* with *requirements*. Raises NotMade."""
-    key = hashlib.sha256("\n".join([sys.version, sys.base_prefix, *requirements]).encode()).hexdigest()[:12]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "osprofiler"
-    folder = cache / f"bench-{name}-{key}"
-    found, done = folder / "bin" / "python", folder / "done"
-    cache.mkdir(parents=True, exist_ok=True)
-    with folder.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not done.exists():
-            print(f"making an environment for {name}", file=sys.stderr, flush=True)
-            shutil.rmtree(folder, ignore_errors=True)
-            _run([sys.executable, "-m", "venv", str(folder)])
-            _run([str(found), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements])
-            done.touch()
-    return found
-
-
-def _run(command: list[str]) -> None:
-    clean = {key: value for key, value in os.environ.items() if key not in {"PYTHONPATH", "PYTHONHOME"}}
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, env=clean)
-    if done.returncode:
-        raise NotMade(f"{' '.join(command)}:\n{done.stdout[-2000:]}")

@@ -42,8 +42,7 @@ def caller(spans: int) -> None:
 
 def reporter(exporter: Any, queue: Any) -> None:
     while queue:
-        batch, _ = queue.take(BATCH_ENTRIES, BATCH_BYTES)
-        exporter.export(batch, time.monotonic() + 10)
+        exporter.export(queue.take(BATCH_ENTRIES, BATCH_BYTES), time.monotonic() + 10)
 
 
 def main(order: dict[str, Any]) -> None:

@@ -14,10 +14,9 @@ from tests.unit.test_bench_rows import child
 
 from benchmarks.sink import Sink  # isort: skip
 
-#: Of a start with two values in info and its stop, with a queue behind them; 2026-11: 57 on CPython 3.11, 65 where
-#: eventlet is imported.
-CALLS = 70
-#: Bytes; 2026-11: 804 and 892 on CPython 3.11.
+#: Of a start with two values in info and its stop, with a queue behind them; 2026-11: 35 on CPython 3.11.
+CALLS = 38
+#: Bytes; 2026-11: 608 and 760 on CPython 3.11.
 QUEUED_BYTES, OPEN_BYTES = 1024, 1024
 
 
