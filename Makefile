@@ -27,13 +27,13 @@ cloud: $(STAMPS)/cloud jaeger ## a real OpenStack that boots a traced server; CL
 test: $(STAMPS)/debian $(STAMPS)/tox jaeger stores ## every guarantee once, against real servers; TOX_ARGS="-- tests/unit" for a part
 	.venv-tox/bin/tox -e lint,py3 $(TOX_ARGS)
 
-test-all: $(STAMPS)/debian $(STAMPS)/tox jaeger stores ## also the long stress, and every Python there is
-	.venv-tox/bin/tox -e lint,all,py310,py311,py312,py313 --skip-missing-interpreters=true $(TOX_ARGS)
+test-all: $(STAMPS)/debian $(STAMPS)/cloud $(STAMPS)/tox jaeger stores ## also the long stress, every Python there is, and the oldest libraries
+	.venv-tox/bin/tox -e lint,all,oldest,py310,py311,py312,py313 --skip-missing-interpreters=true $(TOX_ARGS)
 
 lint: $(STAMPS)/tox ## style and types only
 	.venv-tox/bin/tox -e lint
 
-bench: $(STAMPS)/bench jaeger ## beside every other tracer, about 15 minutes; BENCH_ARGS="--help" shows what it can do
+bench: $(STAMPS)/bench jaeger ## beside every other tracer, about 20 minutes; BENCH_ARGS="--help" shows what it can do
 	.venv-bench/bin/python -m benchmarks $(BENCH_ARGS)
 
 bench-quick: $(STAMPS)/bench jaeger ## the same with less of everything, two minutes
@@ -42,9 +42,9 @@ bench-quick: $(STAMPS)/bench jaeger ## the same with less of everything, two min
 jaeger: ## Jaeger's binary: JAEGER_BIN, PATH, or built once
 	@tools/jaeger-build
 
-stores: $(STAMPS)/debian ## FerretDB, Elasticsearch, OpenSearch, mongo-java-server: built or fetched once
+stores: $(STAMPS)/debian ## FerretDB, Elasticsearch 7 and 8, OpenSearch, mongo-java-server: built or fetched once
 	@tools/ferretdb-build
-	@for server in elasticsearch opensearch mongo-java-server; do tools/java-server-build $$server || exit 1; done
+	@for server in elasticsearch elasticsearch8 opensearch mongo-java-server; do tools/java-server-build $$server || exit 1; done
 
 servers: $(STAMPS)/debian jaeger stores ## run real servers until Ctrl-C; SERVERS="jaeger rabbit mariadb postgres"
 	@$(PYTHON) -m tests.servers $(SERVERS)
@@ -57,7 +57,7 @@ $(STAMPS)/debian: tools/setup-debian
 	tools/setup-debian
 	@mkdir -p $(STAMPS) && touch $@
 
-# uWSGI comes as source.
+# uWSGI comes as source, and so do some of the oldest libraries.
 $(STAMPS)/cloud: tools/setup-debian
 	tools/setup-debian build-essential python3-dev python3-venv rabbitmq-server mariadb-server
 	@mkdir -p $(STAMPS) && touch $@

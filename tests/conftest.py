@@ -6,18 +6,22 @@ server of its own (``with Jaeger() as own:``). What is missing on the machine fa
 elsewhere, saying what to install.
 """
 
+import faulthandler
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
+import hypothesis
 import pytest
 
-from tests import stock
+from tests import environments, stock
 from tests.servers import (
+    NX27017,
     SERVERS,
     Elasticsearch,
+    Elasticsearch8,
     FerretDB,
     Jaeger,
     MariaDB,
@@ -32,6 +36,15 @@ from tests.servers import (
 )
 
 S = TypeVar("S", bound=Server)
+
+# A slow machine is no fault of the code, nor are draws that came out large. All else is as hypothesis has it.
+hypothesis.settings.register_profile(
+    "steady",
+    parent=hypothesis.settings(),
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.data_too_large],
+)
+hypothesis.settings.load_profile("steady")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -48,6 +61,15 @@ def missing(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
+def made(make: Callable[[], Path]) -> Path:
+    """What *make* gives, an environment of :mod:`tests.environments`, however long the network takes for it."""
+    faulthandler.cancel_dump_traceback_later()
+    try:
+        return make()
+    except environments.NotMade as why:
+        missing(str(why))
+
+
 def _served(server: type[S], running: ExitStack) -> S:
     try:
         made = server()
@@ -55,6 +77,13 @@ def _served(server: type[S], running: ExitStack) -> S:
         missing(str(lacking))
     running.enter_context(made)
     return made
+
+
+@contextmanager
+def own(server: type[S]) -> Iterator[S]:
+    """A server of the test's own, that it may stop."""
+    with ExitStack() as running:
+        yield _served(server, running)
 
 
 @pytest.fixture(scope="session")
@@ -113,6 +142,13 @@ def mongo_java() -> Iterator[MongoJava]:
         yield _served(MongoJava, running)
 
 
+@pytest.fixture(scope="session")
+def nx27017() -> Iterator[NX27017]:
+    """An NX-27017 that all tests share: take ``fresh_name()`` for a database."""
+    with ExitStack() as running:
+        yield _served(NX27017, running)
+
+
 # The search engines are large: each runs only as long as one module of tests.
 
 
@@ -121,6 +157,13 @@ def elasticsearch() -> Iterator[Elasticsearch]:
     """An Elasticsearch that a module's tests share: take ``fresh_name()`` for an index."""
     with ExitStack() as running:
         yield _served(Elasticsearch, running)
+
+
+@pytest.fixture(scope="module")
+def elasticsearch8() -> Iterator[Elasticsearch8]:
+    """An Elasticsearch 8 that a module's tests share: take ``fresh_name()`` for an index."""
+    with ExitStack() as running:
+        yield _served(Elasticsearch8, running)
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +176,4 @@ def opensearch() -> Iterator[OpenSearch]:
 @pytest.fixture(scope="session")
 def stock_python() -> Path:
     """The Python of a virtual environment with stock osprofiler 4.4.0 and its drivers' libraries, made once."""
-    try:
-        return stock.python()
-    except stock.NotMade as why:
-        missing(str(why))
+    return made(stock.python)

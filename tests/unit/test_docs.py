@@ -72,6 +72,8 @@ def _prepare(page: Path, folder: Path) -> None:
     for text in _texts(page, "ini"):
         if "connection_string" in text:
             (folder / "shop.conf").write_text(text)
+    for text in _texts(page, "yaml"):
+        (folder / "policy.yaml").write_text(text)
 
 
 @pytest.mark.parametrize("page", _with("python"))
