@@ -62,6 +62,8 @@ def swallow(where: str, fault: BaseException) -> None:
     try:
         kind = type(fault).__name__
         count(f"fault.{where}")
+        if _native.foreign():  # as in warn_once; asking for the level takes logging's lock too
+            return
         warn_once(f"{where}:{kind}", "tracing fault in %s: %s (the service is not affected)", where, kind)
         if LOG.isEnabledFor(logging.DEBUG):
             LOG.debug("tracing fault in %s: %s\n%s", where, kind, "".join(traceback.format_tb(fault.__traceback__)))

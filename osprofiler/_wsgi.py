@@ -12,7 +12,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from osprofiler import _guard
+from osprofiler import _guard, _native
 from osprofiler.opentracing_compat.scope import Pieces, Point
 
 if TYPE_CHECKING:
@@ -104,10 +104,10 @@ class Call:
 
     def __del__(self) -> None:
         # A server that forgot to close. The application's own body is then collected too.
-        self._end()
+        self._end(deliver=False)
 
-    def _end(self, fault: BaseException | None = None) -> None:
-        """Close the trace point, once."""
+    def _end(self, fault: BaseException | None = None, deliver: bool = True) -> None:
+        """Close the trace point, once. *deliver*: where nobody else can, which takes a moment."""
         if self._ended:
             return
         self._ended = True
@@ -126,6 +126,10 @@ class Call:
                 self._point.end(fault=fault)
             # What the body's close() still does stays below this request.
             self._pieces = Pieces(self._point)
+            if deliver and _native.foreign():
+                from osprofiler.opentracing_compat.reporting import beside
+
+                beside.after_request()
         except Exception as own:
             _guard.swallow("web.end", own)
 

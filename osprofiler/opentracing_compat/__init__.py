@@ -6,7 +6,7 @@ Importing this package loads neither jaeger-client nor what that loads (tornado,
 
 from __future__ import annotations
 
-import threading
+import _thread
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from osprofiler.opentracing_compat.tracer import Tracer
 
 _tracer: Tracer | None = None
-_lock = threading.RLock()  # re-entrant: a finalizer or a signal handler may be traced first, while it is held
+# Re-entrant: a finalizer or a signal handler may be traced first, while it is held. Native, also where eventlet has
+# patched threading: a native thread that waits for a green one is never woken.
+_lock = _thread.RLock()
 _service_name = "osprofiler"
 _make_reporter: Callable[[], Reporter] | None = None
 
@@ -32,7 +34,7 @@ def get_tracer() -> Tracer:
 @_forks.anew
 def _lock_anew() -> None:
     global _lock
-    _lock = threading.RLock()  # the parent may have held the old one
+    _lock = _thread.RLock()  # the parent may have held the old one
 
 
 def _make() -> Tracer:

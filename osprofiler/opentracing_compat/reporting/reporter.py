@@ -198,6 +198,14 @@ class QueueReporter(Reporter):
             worker.wake()
         return whole
 
+    def deliver_here(self, timeout_s: float) -> bool:
+        """Deliver in the calling flow what was queued before, *timeout_s* seconds at most; whether it is out."""
+        if self.pending():
+            mark = self._marks.set(self._queue.accepted, self._lost)
+            self._work_here(mark, time.monotonic() + timeout_s)
+            return mark.passed
+        return True
+
     def _work_here(self, mark: Mark, deadline: float) -> None:
         """Deliver in the calling flow, where no worker can be had (the interpreter is ending)."""
         worker = workers.fitting()
@@ -296,7 +304,8 @@ class QueueReporter(Reporter):
             self._failures = 0
             if self._failing:
                 self._failing = False
-                _guard.LOG.info("traces are delivered to %s again", exporter.target)
+                if not _native.foreign():
+                    _guard.LOG.info("traces are delivered to %s again", exporter.target)
             self._count_out(outcome.delivered)
             if outcome.merged:
                 self._handled += outcome.merged
