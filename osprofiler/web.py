@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -95,13 +97,21 @@ class WsgiMiddleware:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse | None = None) -> Iterable[bytes]:
         if start_response is None:
-            # Not a WSGI call: stock's middleware answers requests of webob too.
-            response: Iterable[bytes] = environ.get_response(self)  # type: ignore[attr-defined]
+            # Not a WSGI call: stock's middleware answers requests of webob too. A subclass may have called us so from
+            # a __call__ of its own, which is not to be called again.
+            plain = functools.partial(WsgiMiddleware.__call__, self)
+            response: Iterable[bytes] = environ.get_response(plain)  # type: ignore[attr-defined]
             return response
         call = self._call(environ, start_response)
-        if call is None:
-            return self.application(environ, start_response)
-        return call.run(self.application, environ)
+        try:
+            if call is None:
+                return self.application(environ, start_response)
+            return call.run(self.application, environ)
+        except Exception as fault:
+            if not _is_answer(fault):
+                raise
+            answer: WSGIApplication = fault  # type: ignore[assignment]
+            return answer(environ, start_response)
 
     def _trace_is_valid(self, trace_info: Any) -> bool:
         return osprofiler.is_trace_info(trace_info)
@@ -167,6 +177,12 @@ class WsgiMiddleware:
         # Of methods made up by a client there is no end.
         method = environ["REQUEST_METHOD"]
         return f"{self.name} {method if method in _METHODS else 'other'}"
+
+
+def _is_answer(fault: Exception) -> bool:
+    """Whether it is one of webob's exceptions that are answers, such as 404: stock's middleware gives these."""
+    webob = sys.modules.get("webob.exc")
+    return webob is not None and isinstance(fault, webob.HTTPException)
 
 
 def _is_same(one: Origin, other: Origin) -> bool:

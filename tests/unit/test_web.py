@@ -17,6 +17,7 @@ from wsgiref.validate import validator
 import pytest
 import webob
 import webob.dec
+import webob.exc
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jaeger_client.sampler import ConstSampler
@@ -635,3 +636,40 @@ def test_headers_that_cannot_be_made_are_none(spans: Recorder) -> None:  # noqa:
     profiler.init("\ud800")  # no bytes for this key
     assert web.get_trace_id_headers() == {}
     profiler.clean()
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_subclass_may_answer_webob_s_requests_through_us(enabled: bool) -> None:
+    class Own(web.WsgiMiddleware):
+        @webob.dec.wsgify
+        def __call__(self, request: webob.Request) -> webob.Response:
+            request.environ["own"] = "yes"
+            return super().__call__(request)
+
+    def application(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [environ["own"].encode()]
+
+    assert webob.Request.blank("/").get_response(Own(application, hmac_keys=KEY, enabled=enabled)).text == "yes"
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_an_answer_of_webob_that_is_raised_is_given_as_stock_gives_it(enabled: bool) -> None:
+    def application(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        raise webob.exc.HTTPForbidden("no")
+
+    middleware = web.WsgiMiddleware(application, hmac_keys=KEY, enabled=enabled)
+    packed, signature = signed_pack({"base_id": BASE, "parent_id": PARENT}, KEY)
+    headers = {"X-Trace-Info": packed.decode(), "X-Trace-HMAC": signature or ""}
+    for each in ({}, headers):
+        assert webob.Request.blank("/", headers=each).get_response(middleware).status_int == 403
+
+
+def test_a_header_under_a_name_that_no_server_should_give_it_changes_nothing(spans: Recorder) -> None:  # noqa: F811
+    packed, signature = signed_pack({"base_id": BASE, "parent_id": PARENT}, KEY)
+    environ: Environ = {"HTTP_X_TRACE_INFO": packed.decode(), "HTTP_X_TRACE_HMAC": signature}
+    environ["HTTP_UBERCTX_\xe9"] = "1"  # uWSGI's upper case is that of ASCII
+    setup_testing_defaults(environ)
+    middleware = web.WsgiMiddleware(lambda _, start: (start("200 OK", []), [b""])[1], hmac_keys=KEY, enabled=True)
+    list(middleware(environ, lambda *_: None))  # type: ignore[arg-type, return-value]
+    assert spans.names() == ["wsgi"]

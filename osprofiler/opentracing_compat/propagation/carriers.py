@@ -31,7 +31,9 @@ class Environ(Mapping[str, str]):
     def __iter__(self) -> Iterator[str]:
         for key, value in self._environ.items():
             if key.startswith(_HTTP) and isinstance(value, str):
-                yield key[len(_HTTP) :].replace("_", "-").lower()
+                name = key[len(_HTTP) :].replace("_", "-").lower()
+                if environ_key(name) == key:  # else no header that PEP 3333 knows, and not to be found by its name
+                    yield name
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
