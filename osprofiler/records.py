@@ -28,8 +28,15 @@ _MICROSECOND = datetime.timedelta(microseconds=1)
 
 
 def timestamp(us: int) -> str:
-    """Microseconds since the epoch as records have it: ``2026-11-20T21:46:23.000123``, UTC."""
-    return (_EPOCH + datetime.timedelta(microseconds=us)).isoformat(timespec="microseconds")
+    """Microseconds since the epoch as records have it: ``2026-11-20T21:46:23.000123``, UTC.
+
+    What no calendar shows (a start that was given in milliseconds, say) is its first or last moment.
+    """
+    try:
+        at = _EPOCH + datetime.timedelta(microseconds=us)
+    except OverflowError:
+        at = datetime.datetime.max if us > 0 else datetime.datetime.min
+    return at.isoformat(timespec="microseconds")
 
 
 def microseconds(stamp: str) -> int:

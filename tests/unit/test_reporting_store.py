@@ -144,3 +144,18 @@ def test_faults_of_a_value_divide_the_batch(fault: Exception) -> None:
     with pytest.raises(Rejected) as caught:
         StoreExporter(lambda: Batching(fault), "t").export(spans(2), 0)
     assert caught.value.divisible
+
+
+def test_a_span_outside_of_the_calendar_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = Batching()
+    reporter = QueueReporter(StoreExporter(lambda: driver, "kept://"), interval_s=0.01)
+    traced = Traced(reporter)
+    traced.point("before")
+    in_milliseconds = traced.tracer.start_span("strange", start_time=1.8e12)
+    in_milliseconds.set_tag("sampling.priority", 1)
+    in_milliseconds.finish()
+    traced.point("after")
+    assert reporter.flush(5)
+    names = [record["name"] for batch in driver.batches for record in batch]
+    assert {"before-stop", "after-stop", "strange-stop"} <= set(names)
+    assert reporter.close()
