@@ -55,7 +55,10 @@ def at_exit() -> None:
         with _guard.Harmless("exit"):
             each.flush(max(_deadline - time.monotonic(), 0.0))
             left += each.pending()
-    if left:
+    if not left:
+        # Nobody waited in vain: a service may go on after this (a reload), or stop for longer than one deadline takes.
+        _deadline = 0.0
+    else:
         _guard.warn_once("exit", "the process ends before %d spans were delivered", left)
 
 
