@@ -30,6 +30,9 @@ DEBUG = 0x02
 #: The ``end_tick`` of what a forked child has of its parent's spans; no clock shows it.
 LEFT = 0
 
+#: The ``finish_on_close`` of a scope that has been closed.
+CLOSED = None
+
 _NO_BAGGAGE: Mapping[str, str] = {}
 
 _get_ident = threading.get_ident
@@ -143,7 +146,9 @@ class Point(opentracing.Scope):
 
     __slots__ = ("finish_on_close", "origin", "parent", "span")
 
-    def __init__(self, span: Span | None, parent: Point | None, origin: Origin, finish_on_close: bool = True) -> None:
+    def __init__(
+        self, span: Span | None, parent: Point | None, origin: Origin, finish_on_close: bool | None = True
+    ) -> None:
         self.span = span
         self.parent = parent
         self.origin = origin
@@ -167,6 +172,7 @@ class Point(opentracing.Scope):
             current.set(self.parent)
         if self.finish_on_close and self.span is not None and not getattr(self.span, "finished", False):
             self.span.finish()
+        self.finish_on_close = CLOSED
 
     def end(self, info: Mapping[str, Any] | None = None, fault: BaseException | None = None) -> None:
         """Close this trace point, and any point that was left open inside it, and restore what was current before it.
@@ -177,7 +183,7 @@ class Point(opentracing.Scope):
         if at is self:
             current.set(self.parent)
         elif at is not None and at.inside(self):
-            finish_unclosed(at, self, lambda inner: inner.finish_on_close)
+            finish_unclosed(at, self, lambda inner: bool(inner.finish_on_close))
             current.set(self.parent)
         span = self.span
         if span is None or span.end_tick is not None:
@@ -200,6 +206,14 @@ class Point(opentracing.Scope):
     def is_foreign(self) -> bool:
         """Whether it is no trace point but the scope of some other OpenTracing instrumentation."""
         return self.span is not None and getattr(self.span, "name", None) is None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended and its own flow has left it: then only flows that have inherited it still know it."""
+        span = self.span
+        if span is None or not getattr(span, "end_tick", None):
+            return False
+        return not self.is_foreign or self.finish_on_close is CLOSED
 
     def inside(self, other: Point) -> bool:
         """Whether *other* is this point or one above it."""
@@ -312,8 +326,10 @@ def take_up(origin: Origin) -> Point:
 
     An open point stays above the new root, which so ends with it; an earlier root is replaced.
     """
-    here = current.get()
-    root = Point(None, here if here is None or here.span is not None else here.parent, origin)
+    above = current.get()
+    while above is not None and (above.span is None or above.is_over):
+        above = above.parent
+    root = Point(None, above, origin)
     current.set(root)
     return root
 
@@ -367,7 +383,12 @@ class ScopeManager(opentracing.ScopeManager):
 
     def activate(self, span: Span, finish_on_close: bool) -> Point:
         """Make *span* active and return its scope. Inside a span of another tracer nothing is recorded."""
-        point = Point(span, current.get(), getattr(span, "origin", SUPPRESSED.origin), finish_on_close)
+        above = current.get()
+        if above is not None and above.is_over:
+            from osprofiler.opentracing_compat.concurrency.lineage import shortened
+
+            above = shortened(above)
+        point = Point(span, above, getattr(span, "origin", SUPPRESSED.origin), finish_on_close)
         current.set(point)
         return point
 

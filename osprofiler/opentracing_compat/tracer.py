@@ -18,6 +18,7 @@ from opentracing.ext import tags as ext_tags
 
 from osprofiler import _guard
 from osprofiler.opentracing_compat import ids, scope
+from osprofiler.opentracing_compat.concurrency.lineage import shortened
 from osprofiler.opentracing_compat.propagation import codecs
 from osprofiler.opentracing_compat.reporting.base import NullReporter, Reporter
 from osprofiler.opentracing_compat.scope import DEBUG, SAMPLED, Origin, Point
@@ -108,7 +109,11 @@ class Tracer(jaeger_client.Tracer):
         span = begin(self, origin, above_span, known, operation, info, span_id, follows)
         if tags or (above_span is None and origin.foreign):
             span.set_first_tags(tags)
-        point = kind(span, parent if above is ... else above, origin)
+        if above is ...:
+            above = parent if above_span is None or not above_span.end_tick else shortened(parent)
+        elif above is not None:
+            above = shortened(above)
+        point = kind(span, above, origin)
         if self._wants_starts:
             self._report_start(span)
         scope.current.set(point)

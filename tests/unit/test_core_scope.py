@@ -4,6 +4,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import opentracing
 import pytest
@@ -238,4 +239,45 @@ def test_a_long_chain_is_freed_without_recursion() -> None:
     profiler.init("key")
     for _ in range(50_000):
         profiler.start("a")
+    profiler.clean()
+
+
+def _depth() -> int:
+    point, depth = scope.current.get(), 0
+    while point is not None:
+        point, depth = point.parent, depth + 1
+    return depth
+
+
+def _opened(by_opentracing: bool) -> Any:
+    if by_opentracing:
+        return opentracing_compat.get_tracer().start_active_span("tick")
+    return profiler.Trace("tick")
+
+
+@pytest.mark.parametrize("by_opentracing", [False, True])
+@pytest.mark.parametrize("begins", [False, True])
+def test_a_task_that_goes_on_making_the_next_one_keeps_none_of_those_before(begins: bool, by_opentracing: bool) -> None:
+    running: list[asyncio.Task[None]] = []
+
+    async def main() -> list[int]:
+        depths: list[int] = []
+        profiler.init("key")
+        with profiler.Trace("request"):
+            running.append(asyncio.create_task(later(40, depths)))
+        while running:
+            await running.pop(0)
+        return depths
+
+    async def later(number: int, depths: list[int]) -> None:
+        """What a timer does: its call, and all that it makes, has a copy of the maker's context."""
+        if begins:
+            profiler.init("key", base_id=f"5b0d2c6a-0b2f-4d7c-9e61-{number:012x}")
+        await asyncio.sleep(0)  # the maker's point ends meanwhile
+        with _opened(by_opentracing):
+            depths.append(_depth())
+            if number:
+                running.append(asyncio.create_task(later(number - 1, depths)))
+
+    assert max(asyncio.run(main())) <= 4
     profiler.clean()

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from osprofiler.opentracing_compat.scope import Point
+from osprofiler.opentracing_compat.scope import CLOSED, Point
 
 if TYPE_CHECKING:
     from osprofiler.opentracing_compat.span import Span
@@ -23,6 +23,22 @@ class BranchPoint(Point):
     __slots__ = ("root",)
 
     root: Span | None
+
+
+def shortened(at: Point) -> Point:
+    """*at*, without those above it that are over, if it is over itself.
+
+    A task inherits its maker's point, and a task or a timer that goes on making the next one would keep all those
+    before it for ever.
+    """
+    above = at.parent
+    if above is None or not (at.is_over and above.is_over):
+        return at
+    while above is not None and above.is_over:
+        above = above.parent
+    alone = BranchPoint(at.span, above, at.origin, finish_on_close=CLOSED)
+    alone.root = root_of(at)
+    return alone
 
 
 def root_of(at: Point) -> Span | None:
