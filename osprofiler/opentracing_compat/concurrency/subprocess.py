@@ -43,7 +43,13 @@ def _with_trace(rest: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[An
     return rest, {**kwargs, "env": env}
 
 
-_wrapping = Wrapping(Target("subprocess", "Popen", "__init__", _popen))
+_wrapping = Wrapping(
+    Target("subprocess", "Popen", "__init__", _popen),
+    # In a process that eventlet has patched, ``subprocess.Popen`` and oslo.concurrency's are the first of these;
+    # ``check_output`` uses the second.
+    Target("eventlet.green.subprocess", "Popen", "__init__", _popen),
+    Target("__patched_module_subprocess", "Popen", "__init__", _popen),
+)
 
 instrument = _wrapping.install
 uninstrument = _wrapping.uninstall
