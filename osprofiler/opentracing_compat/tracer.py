@@ -4,22 +4,25 @@
 from __future__ import annotations
 
 import concurrent.futures
+import random
 from collections.abc import Callable, Mapping, Sequence
 from types import EllipsisType
 from typing import Any, TypeAlias
 
 import jaeger_client
 import opentracing
+from jaeger_client import constants
 from jaeger_client.metrics import LegacyMetricsFactory, Metrics, MetricsFactory
 from jaeger_client.sampler import ConstSampler, Sampler
 from jaeger_client.throttler import Throttler
 from jaeger_client.tracer import TracerMetrics
 from opentracing.ext import tags as ext_tags
 
-from osprofiler import _guard
+from osprofiler import _guard, _settings
 from osprofiler.opentracing_compat import ids, scope
 from osprofiler.opentracing_compat.concurrency.lineage import shortened
 from osprofiler.opentracing_compat.propagation import codecs
+from osprofiler.opentracing_compat.propagation.jaeger import DEBUG_ID
 from osprofiler.opentracing_compat.reporting.base import NullReporter, Reporter
 from osprofiler.opentracing_compat.scope import DEBUG, SAMPLED, Origin, Point
 from osprofiler.opentracing_compat.span import Span, begin
@@ -57,6 +60,13 @@ class Tracer(jaeger_client.Tracer):
         self.keeps_metrics = metrics_factory is not None  # the default ones go nowhere
         self.metrics = TracerMetrics(self.metrics_factory)
         self.codecs = dict(codecs())
+        # What code written for jaeger-client may read, as its constructor has it.
+        self.random = random.Random()
+        self.one_span_per_rpc = False
+        self.debug_id_header = DEBUG_ID
+        self.max_tag_value_length = constants.MAX_TAG_VALUE_LENGTH
+        self.max_traceback_length = constants.MAX_TRACEBACK_LENGTH
+        self.max_trace_id_bits = constants._max_trace_id_bits
         self.tags: dict[str, Any] = dict(tags or {})
         self.max_span_chars = MAX_SPAN_CHARS
         self.reporter: Reporter = NullReporter()
@@ -188,7 +198,9 @@ class Tracer(jaeger_client.Tracer):
         elif not debug_id:
             sampled, foreign = self.sampler.is_sampled(trace_id, operation)
             flags = SAMPLED if sampled else 0
-        return Origin(ids.uuid_text(trace_id), trace_id, flags=flags, baggage=baggage, foreign=foreign)
+        return Origin(
+            ids.uuid_text(trace_id), trace_id, hmac_key=_first_key(), flags=flags, baggage=baggage, foreign=foreign
+        )
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until what was queued before is delivered, *timeout* seconds at most; whether it was."""
@@ -200,6 +212,12 @@ class Tracer(jaeger_client.Tracer):
         done: concurrent.futures.Future[bool] = concurrent.futures.Future()
         done.set_result(self.reporter.close())
         return done
+
+
+def _first_key() -> str | None:
+    """What signs a trace that begins here: the services behind, which trust nobody else, continue it."""
+    keys = _settings.current().hmac_keys
+    return keys[0] if keys else None
 
 
 def _origin_of(context: jaeger_client.SpanContext) -> Origin:

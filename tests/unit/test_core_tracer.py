@@ -3,6 +3,8 @@
 
 import concurrent.futures
 import dataclasses
+import http.client
+import io
 import logging
 import os
 import signal
@@ -15,8 +17,9 @@ import opentracing
 import pytest
 from jaeger_client.sampler import ConstSampler
 
-from osprofiler import _guard, _settings, opentracing_compat, profiler
-from osprofiler.opentracing_compat import ids, naming, scope
+from osprofiler import _guard, _settings, opentracing_compat, profiler, web
+from osprofiler._utils import signed_unpack
+from osprofiler.opentracing_compat import ids, naming, propagation, scope
 from osprofiler.opentracing_compat.reporting import records
 from osprofiler.opentracing_compat.reporting.base import Reporter
 from osprofiler.opentracing_compat.scope import Origin, Point
@@ -474,3 +477,44 @@ def test_settings_are_replaced_as_a_whole() -> None:
         _settings.publish(no_such_switch=1)
     _settings.reset()
     assert _settings.current() == _settings.Settings()
+
+
+# What code written for jaeger-client and OpenTracing does
+
+
+def test_headers_that_are_no_mapping_are_read(tracer: Tracer) -> None:
+    headers = http.client.parse_headers(io.BytesIO(b"uber-trace-id: 1:2:0:1\r\n\r\n"))  # as http.server has them
+    context = tracer.extract(opentracing.Format.HTTP_HEADERS, headers)
+    assert (context.trace_id, context.span_id) == (1, 2)
+    with pytest.raises(opentracing.InvalidCarrierException):
+        tracer.extract(opentracing.Format.HTTP_HEADERS, [("uber-trace-id", "1:2:0:1")])
+
+
+def test_a_trace_that_opentracing_began_is_signed_like_any_that_a_sampler_did(tracer: Tracer) -> None:
+    _settings.publish(hmac_keys=("first", "second"))
+    with tracer.start_active_span("job"), tracer.start_active_span("part"):
+        headers = web.get_trace_id_headers()
+    assert signed_unpack(headers["X-Trace-Info"], headers["X-Trace-HMAC"], ["first"])
+
+
+def test_a_foreign_trace_that_opentracing_continues_is_not_vouched_for(tracer: Tracer) -> None:
+    _settings.publish(hmac_keys=("first",))
+    foreign = tracer.extract(opentracing.Format.HTTP_HEADERS, {"uber-trace-id": "1:2:0:1"})
+    with tracer.start_active_span("job", child_of=foreign):
+        headers = web.get_trace_id_headers()
+    assert "X-Trace-Info" not in headers
+    assert headers["uber-trace-id"].startswith("1:")
+
+
+def test_what_jaeger_client_s_tracer_has_is_there(tracer: Tracer) -> None:
+    stock = jaeger_client.Tracer("stock", jaeger_client.reporter.NullReporter(), ConstSampler(True))
+    missing = {name for name in vars(stock) if not name.startswith("_") and not hasattr(tracer, name)}
+    assert not missing
+    assert 0 <= tracer.random_id() < 1 << 64
+
+
+def test_a_key_may_be_bytes_as_with_stock() -> None:
+    profiler.init(b"key")  # type: ignore[arg-type]
+    headers = web.get_trace_id_headers()
+    assert signed_unpack(headers["X-Trace-Info"], headers["X-Trace-HMAC"], ["key"])
+    assert propagation.read({name.lower(): value for name, value in headers.items()}, ["key"]) is not None

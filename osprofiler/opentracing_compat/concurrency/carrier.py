@@ -16,7 +16,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from osprofiler import _guard
+from osprofiler import _guard, _utils
 from osprofiler.opentracing_compat import propagation
 from osprofiler.opentracing_compat.concurrency.branch import Branch
 from osprofiler.opentracing_compat.propagation import carriers, signed
@@ -142,4 +142,4 @@ def _is_new(trace_id: int, span_id: int) -> bool:
 
 def _signature(context: str, body: str, key: str | None) -> str:
     """Without a key, of a context that was taken on trust, no more than a checksum."""
-    return hmac.new((key or "").encode(), f"branch {context} {body}".encode(), hashlib.sha256).hexdigest()
+    return hmac.new(_utils.binary_encode(key or ""), f"branch {context} {body}".encode(), hashlib.sha256).hexdigest()

@@ -48,8 +48,11 @@ class TextCodec:
         )
 
     def extract(self, carrier: Mapping[str, str]) -> SpanContext | None:
-        """The context in *carrier*, or None. Raises InvalidCarrierException where *carrier* is no dictionary."""
-        if not isinstance(carrier, Mapping):
+        """The context in *carrier*, or None. Raises InvalidCarrierException where *carrier* has no ``items``.
+
+        Headers need not be a ``Mapping``: those of ``http.server`` and of werkzeug before 3.1 are none.
+        """
+        if not hasattr(carrier, "items"):
             raise opentracing.InvalidCarrierException("a dictionary is wanted")
         fields = carriers.fields(carrier)
         found = propagation.read_signed(fields, _settings.current().hmac_keys) or propagation.read_foreign(fields)

@@ -19,6 +19,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from osprofiler import _utils
 from osprofiler.opentracing_compat import ids
 from osprofiler.opentracing_compat.propagation.formats import Malformed, bounded
 from osprofiler.opentracing_compat.scope import SAMPLED, Origin, Point
@@ -43,9 +44,9 @@ class Signed(NamedTuple):
 
 
 @functools.lru_cache(maxsize=64)
-def key_id(key: str) -> str:
+def key_id(key: str | bytes) -> str:
     """Eight digits that say which key was used and nothing about it."""
-    return hmac.new(key.encode(), b"osprofiler key id", hashlib.sha256).hexdigest()[:8]
+    return hmac.new(_utils.binary_encode(key), b"osprofiler key id", hashlib.sha256).hexdigest()[:8]
 
 
 def encode(point: Point, *, follows: bool = False) -> str:
@@ -110,5 +111,5 @@ def _read(fields: dict[str, Any], key: str) -> Signed:
     return Signed(origin, fields.get("r") == FOLLOWS, at_s)
 
 
-def _signature(body: bytes, key: str) -> str:
-    return hmac.new(key.encode(), body, hashlib.sha256).hexdigest()
+def _signature(body: bytes, key: str | bytes) -> str:
+    return hmac.new(_utils.binary_encode(key), body, hashlib.sha256).hexdigest()
