@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib.util
 import os
 import shutil
@@ -56,7 +57,13 @@ def remove_folder(folder: Path) -> None:
     away = folder.with_name(f"{folder.name}.removed")  # also there if this was cut short before
     shutil.rmtree(away, ignore_errors=True)
     if folder.exists():
-        os.replace(folder, away)
+        try:
+            os.replace(folder, away)
+        except OSError as fault:
+            # A container's file system cannot rename a folder of one of its lower layers, an image's.
+            if fault.errno != errno.EXDEV:
+                raise
+            away = folder
         sync(folder.parent)
         shutil.rmtree(away)
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The patch tool on a small package made for it: all files or none, and back byte for byte, whatever happens."""
 
+import errno
 import fcntl
 import json
 import os
@@ -312,6 +313,28 @@ def test_a_newer_osprofiler_brings_its_patch_in_the_place_of_an_older_one(
     assert content(root) == newer
     assert patch("revert", root) == 0
     assert content(root) == ORIGINALS
+
+
+def test_kept_in_a_lower_layer_of_a_container(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image whose packages were patched when it was built: overlayfs renames no folder of a layer below."""
+    rename = os.replace
+
+    def overlay(source: str | Path, target: str | Path) -> None:
+        if os.path.isdir(source):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        rename(source, target)
+
+    assert patch("apply", root) == 0
+    monkeypatch.setattr(os, "replace", overlay)
+    assert patch("revert", root) == 0
+    assert content(root) == ORIGINALS
+    assert leftovers(root) == []
+    assert patch("apply", root) == 0
+
+    write(root, ORIGINALS)
+    install(root, "1.0.9")
+    assert patch("apply", root) == 0
+    assert content(root) == PATCHED
 
 
 def test_a_package_that_was_upgraded_under_its_patch(root: Path) -> None:
