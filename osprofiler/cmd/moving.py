@@ -88,7 +88,7 @@ def _exported(args: argparse.Namespace, driver: base.Driver) -> Iterator[Records
         found = [str(trace["base_id"]) for trace in search.identified(driver, wanted)]
         ids = found[-wanted.limit :] if wanted.limit else found
     for base_id in ids:
-        if type(driver).read is not base.Driver.read:
+        if base.overrides(type(driver), "read", "get_report"):
             records = sorted(driver.read(base_id), key=_by_time)
         else:
             records = list(to_records.records(search.read(driver, base_id)))

@@ -32,6 +32,19 @@ def get_driver(connection_string: str, *args: Any, **kwargs: Any) -> Driver:
     return found(connection_string, *args, **kwargs)
 
 
+def overrides(driver: type, method: str, older: str) -> bool:
+    """Whether *driver* has its own *method*, and no class below the one that gave it has only the *older* method.
+
+    A driver of another package may be a subclass of one of ours, written when there was only the older way.
+    """
+    for kind in driver.__mro__:
+        if kind is Driver:
+            break
+        if method in vars(kind) or older in vars(kind):
+            return method in vars(kind)
+    return False
+
+
 class Driver:
     """Base of all drivers; a subclass is found by its ``get_name()`` or by an entry point of ``osprofiler.drivers``."""
 

@@ -54,6 +54,7 @@ class MongoDB(base.Driver):
         self._url, options = network.take_options(connection_str, _OPTIONS)
         self._ttl_s = network.seconds(options, "ttl")
         self._client: network.PerProcess[Any] = network.PerProcess(self._connect)
+        self._given: Any = None  # a subclass's database
         self._indexed: Any = None  # the client that has seen to the indexes
 
     @classmethod
@@ -74,8 +75,12 @@ class MongoDB(base.Driver):
 
     @property
     def db(self) -> Any:
-        """This process's ``pymongo.database.Database``."""
-        return self._client.get()[self._db_name]
+        """This process's ``pymongo.database.Database``; a subclass may set another."""
+        return self._client.get()[self._db_name] if self._given is None else self._given
+
+    @db.setter
+    def db(self, database: Any) -> None:
+        self._given = database
 
     def _connect(self) -> Any:
         waits_ms = {

@@ -68,8 +68,12 @@ class Redis(base.Driver):
 
     @property
     def db(self) -> Any:
-        """This process's client, a ``redis.Redis``."""
+        """This process's client, a ``redis.Redis``; a subclass may set another."""
         return self._client.get()
+
+    @db.setter
+    def db(self, client: Any) -> None:
+        self._client = network.PerProcess(lambda: client)
 
     def _connect(self) -> Any:
         return _library().Redis.from_url(

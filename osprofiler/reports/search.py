@@ -78,9 +78,9 @@ def summary(trace: Trace) -> Summary:
 
 def read(driver: Driver, base_id: str) -> Trace:
     """The trace *base_id* of *driver*'s store, also of one in the manner of 4.4.0; without spans if it is not there."""
-    from osprofiler.drivers.base import Driver
+    from osprofiler.drivers.base import overrides
 
-    if type(driver).read is not Driver.read:
+    if overrides(type(driver), "read", "get_report"):
         trace = model.from_records(driver.read(base_id))
     else:
         report = driver.get_report(base_id)

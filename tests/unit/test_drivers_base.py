@@ -2,6 +2,7 @@
 """Finding a driver by its connection string, and drivers written for 4.4.0."""
 
 import functools
+import json
 import os
 import subprocess
 import sys
@@ -11,8 +12,10 @@ from typing import Any
 import pytest
 
 from osprofiler import exc
-from osprofiler.drivers import base, locate
+from osprofiler.cmd import shell
+from osprofiler.drivers import base, locate, mongodb, redis_driver
 from osprofiler.drivers.sqlalchemy_driver import SQLAlchemyDriver
+from osprofiler.opentracing_compat.reporting import connect
 from osprofiler.testing.records import OTHER, TRACE, point, record, two_spans
 
 SECRET = "s3cr:t/@"
@@ -174,6 +177,50 @@ def test_an_old_driver_with_a_constructor_of_its_own() -> None:
             self.kept = [{**each, "project": None, "service": None} for each in self.kept]
 
     assert len(Bare().get_report(TRACE)["children"]) == 1
+
+
+class Scrubbing(SQLAlchemyDriver):
+    """A site's subclass of a driver of 4.4.0: a scheme, a ``notify`` and a ``get_report`` of its own."""
+
+    def __init__(self, connection_str: str, **kwargs: Any) -> None:
+        super().__init__(connection_str.replace("scrubbing:", "sqlite:"), **kwargs)
+
+    @classmethod
+    def get_name(cls) -> str:
+        return "scrubbing"
+
+    def notify(self, info: dict[str, Any], context: Any = None, **kwargs: Any) -> None:
+        super().notify({**info, "info": {**info["info"], "password": "***"}}, context, **kwargs)
+
+    def get_report(self, base_id: str) -> dict[str, Any]:
+        return {**super().get_report(base_id), "site": "ours"}
+
+
+def test_a_subclass_of_one_of_our_drivers_is_asked_as_4_4_0_did(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"scrubbing:///{tmp_path / 'traces.db'}"
+    reporter = connect.reporter_for(url, project="nova", service="api")
+    reporter.report_record(record(1, "start", 0, password="hunter2"))
+    assert reporter.flush(30)
+    assert [each["info"]["password"] for each in Scrubbing(url).read(TRACE)] == ["***"]
+    assert shell.main(["trace", "show", TRACE, "--json", "--connection-string", url]) == 0
+    assert json.loads(capsys.readouterr().out)["site"] == "ours"
+
+
+def test_a_subclass_may_bring_a_client_of_its_own() -> None:
+    class Cluster(redis_driver.Redis):
+        """As RedisSentinel was in 4.4.0."""
+
+        def __init__(self, connection_str: str, **kwargs: Any) -> None:
+            super().__init__(connection_str, **kwargs)
+            self.db = self
+
+    assert isinstance(Cluster("redis://localhost").db, Cluster)
+    database = object()
+    mongo = mongodb.MongoDB("mongodb://localhost")
+    mongo.db = database
+    assert mongo.db is database
 
 
 def test_the_tree_of_4_4_0_for_nodes() -> None:

@@ -143,7 +143,11 @@ def _store(connection_string: str, named: Mapping[str, Any]) -> Exporter:
     # It also imports the store's client: a process forked while the reporter's thread does waits for it for ever.
     check: Callable[[str], None] | None = getattr(driver, "check", None)
     if check is not None:
-        check(notation)
+        try:
+            check(notation)
+        except ValueError:
+            if not _has_a_scheme_of_its_own(driver):
+                raise
     return StoreExporter(
         functools.partial(base.get_driver, locate.settled(connection_string), **named),
         masked(connection_string),
@@ -151,6 +155,16 @@ def _store(connection_string: str, named: Mapping[str, Any]) -> Exporter:
         blocking=getattr(driver, "blocking", _blocks(notation)),
         max_span_chars=getattr(driver, "max_span_chars", None),
     )
+
+
+def _has_a_scheme_of_its_own(driver: type) -> bool:
+    """Whether *driver* is another package's subclass of one of ours, whose ``check`` knows other strings."""
+    for kind in driver.__mro__:
+        if "check" in vars(kind) or kind.__module__.startswith("osprofiler.drivers."):
+            return False
+        if "get_name" in vars(kind):
+            return True
+    return False
 
 
 def _blocks(connection_string: str) -> bool:

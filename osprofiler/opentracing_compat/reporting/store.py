@@ -95,10 +95,9 @@ class StoreExporter:
 
 
 def _writes_batches(driver: Driver) -> bool:
-    from osprofiler.drivers.base import Driver
+    from osprofiler.drivers.base import overrides
 
-    write = getattr(type(driver), "write", None)
-    return write is not None and write is not Driver.write
+    return overrides(type(driver), "write", "notify")
 
 
 def _failure(fault: Exception, done: int = 0) -> Transient | Rejected:
