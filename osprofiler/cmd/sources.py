@@ -117,7 +117,8 @@ def wanted(args: argparse.Namespace) -> search.Wanted:
 def driver(args: argparse.Namespace, given: str | None = None) -> base.Driver:
     """The driver of the store that the arguments, or *given*, name."""
     given = given or args.conn_str or cliutils.env(CONNECTION_STRING) or base.default_connection_string()
-    options = {key: value for key, value in vars(args).items() if key != "func"}
+    # Which service's traces to look for is not whose records are written.
+    options = {key: value for key, value in vars(args).items() if key not in ("func", "service")}
     try:
         _register_options()
         return base.get_driver(given, **options)

@@ -396,3 +396,15 @@ def test_the_embedded_store_is_named_once(
             (tmp_path / f"traces.db{more}").rename(tmp_path / "osprofiler" / f"traces.db{more}")
     assert shell.main(["trace", "diff", TRACE, THIRD]) == 0
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_what_is_looked_for_does_not_label_what_is_exported(tmp_path: Path) -> None:
+    source, target = (f"sqlite:///{tmp_path / name}.db" for name in ("from", "to"))
+    named, nameless = two_spans()[::3], two_spans()[1:3]
+    base.get_driver(source).write([*({**each, "service": "nova-api"} for each in named), *nameless])
+
+    args = ["trace", "export", "--service", "nova-*", "--connection-string", source, "--to", target]
+    assert shell.main(args) == 0
+
+    found = base.get_driver(target).read(TRACE)
+    assert sorted(str(each.get("service")) for each in found) == ["None", "None", "nova-api", "nova-api"]
