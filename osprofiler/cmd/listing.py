@@ -39,7 +39,7 @@ class ListingCommands:
         """List the traces in a store, oldest first."""
         driver = sources.driver(args)
         wanted = sources.wanted(args)
-        if args.use_long or wanted.needs_reading:
+        if args.use_long or search.must_read(driver, wanted):
             with Progress("reading traces") as progress:
                 found = [search.summary(trace) for trace in progress.over(search.traces(driver, wanted))]
             found.reverse()

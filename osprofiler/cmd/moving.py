@@ -82,7 +82,7 @@ def _exported(args: argparse.Namespace, driver: base.Driver) -> Iterator[Records
     """The records of each trace; as stored, where the driver gives records."""
     ids: Iterable[str] = args.traces
     wanted = sources.wanted(args)
-    if not args.traces and wanted.needs_reading:
+    if not args.traces and search.must_read(driver, wanted):
         ids = [trace.base_id for trace in search.traces(driver, wanted)]
     elif not args.traces:
         found = [str(trace["base_id"]) for trace in search.identified(driver, wanted)]

@@ -89,11 +89,19 @@ def read(driver: Driver, base_id: str) -> Trace:
     return trace
 
 
+def must_read(driver: Driver, wanted: Wanted) -> bool:
+    """Whether *driver*'s traces themselves must be read to tell which are wanted."""
+    from osprofiler.drivers.base import Driver
+
+    kind = type(driver)
+    lists_errors = kind.candidates is not Driver.candidates or kind.list_error_traces is not Driver.list_error_traces
+    return wanted.needs_reading or (wanted.error and not lists_errors)
+
+
 def identified(driver: Driver, wanted: Wanted) -> list[dict[str, Any]]:
     """``base_id`` and ``timestamp`` of the traces that may be wanted, oldest first: no trace is read for it.
 
-    Those are all wanted ones unless ``wanted.needs_reading``, or the store cannot list errors. The limit is not looked
-    at.
+    Those are the wanted ones, unless :func:`must_read` says that more must be known. The limit is not looked at.
     """
     found = driver.candidates(error=wanted.error, service=wanted.service, since_us=wanted.since_us)
     timed = sorted(((_time_us(each), i, each) for i, each in enumerate(found)), key=lambda row: row[:2])

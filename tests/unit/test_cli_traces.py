@@ -135,7 +135,10 @@ def test_filters_on_a_driver_that_knows_none(capsys: pytest.CaptureFixture[str])
 
 
 def test_errors_of_a_driver_that_cannot_list_them(capsys: pytest.CaptureFixture[str]) -> None:
-    assert listed(capsys, "--error-trace", "--long", "--connection-string", "listingdriver://") == [TRACE]
+    store = ["--connection-string", "listingdriver://"]
+    assert listed(capsys, "--error-trace", "--long", *store) == [TRACE]
+    assert listed(capsys, "--error-trace", *store) == [TRACE]
+    assert OTHER not in said(capsys, "export", "--error-trace", *store)
 
 
 def test_the_critical_path(store: str, capsys: pytest.CaptureFixture[str]) -> None:
