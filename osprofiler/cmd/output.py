@@ -25,8 +25,11 @@ def write(pieces: Iterable[str], file_name: str | None = None) -> None:
         stream.writelines(pieces)
         stream.flush()
         return
+    pieces = iter(pieces)
+    first = next(pieces, "")  # what cannot be had must not cost the file that is there
     try:
         with open(file_name, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(first)
             file.writelines(pieces)
     except OSError as fault:
         raise exc.CommandError(f"cannot write {file_name}: {fault.strerror}") from fault

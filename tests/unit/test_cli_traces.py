@@ -411,3 +411,11 @@ def test_what_is_looked_for_does_not_label_what_is_exported(tmp_path: Path) -> N
 
     found = base.get_driver(target).read(TRACE)
     assert sorted(str(each.get("service")) for each in found) == ["None", "None", "nova-api", "nova-api"]
+
+
+def test_a_file_survives_an_export_that_finds_nothing(store: str, tmp_path: Path) -> None:
+    kept = tmp_path / "kept.jsonl"
+    assert shell.main(["trace", "export", TRACE, "--out", str(kept)]) == 0
+    before = kept.read_text()
+    assert shell.main(["trace", "export", TRACE.replace("6", "7"), "--out", str(kept)]) == 1
+    assert kept.read_text() == before
