@@ -114,7 +114,7 @@ def from_report(report: Mapping[str, Any]) -> Trace:
         node, parent_id = waiting.pop()
         try:
             span = _span(node, parent_id, len(trace.spans), zero_us)
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except model.UNREADABLE:
             trace.unreadable += 1
             continue
         trace.spans[span.trace_id] = span
@@ -134,9 +134,9 @@ def _span(node: Mapping[str, Any], parent_id: str, position: int, zero_us: int) 
     known = {
         "trace_id": trace_id,
         "parent_id": node.get("parent_id") or parent_id,
-        "project": info.get("project"),
-        "service": info.get("service"),
-        "host": info.get("host"),
+        "project": model.text(info.get("project")),
+        "service": model.text(info.get("service")),
+        "host": model.text(info.get("host")),
     }
     scratch = Trace("")
     for key, payload in info.items():
@@ -155,5 +155,5 @@ def _span(node: Mapping[str, Any], parent_id: str, position: int, zero_us: int) 
         span.error = str(info["exception"])
     if "started_us" in info:
         span.start_us = zero_us + int(info["started_us"])
-        span.duration_us = info.get("duration_us")
+        span.duration_us = None if info.get("duration_us") is None else max(int(info["duration_us"]), 0)
     return span

@@ -19,6 +19,9 @@ FOLLOWS_FROM = "follows_from"
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
+#: What comes of something that is no record.
+UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
+
 # Tags of branches and joins, as forks write them.
 FORK_TAG, JOIN_TAG = "osprofiler.fork", "osprofiler.join"
 #: What a join says of branches that have not simply ended, as the last part of its tags' names.
@@ -143,6 +146,11 @@ def _mapping(value: object) -> Mapping[str, Any]:
     return value if value is not None and isinstance(value, Mapping) else _NOTHING
 
 
+def text(value: object) -> str | None:
+    """*value* as a record's name of something; None where it names nothing."""
+    return str(value) if value else None
+
+
 def time_us(stamp: object) -> int:
     """A record's time stamp in microseconds since the epoch. Raises ValueError."""
     return microseconds(str(stamp))
@@ -154,13 +162,13 @@ def from_records(records: Iterable[dict[str, Any]], payloads: Sequence[Any] | No
     for position, record in enumerate(records):
         try:
             take(trace, record, record if payloads is None else payloads[position])
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except UNREADABLE:
             trace.unreadable += 1
     return linked(trace)
 
 
 def take(trace: Trace, record: dict[str, Any], payload: Any) -> None:
-    """Add one record to its span in *trace*. Raises KeyError, TypeError, ValueError or AttributeError if it is none."""
+    """Add one record to its span in *trace*. Raises one of ``UNREADABLE`` if it is none."""
     at_us = time_us(record["timestamp"])
     full_name, trace_id = str(record["name"]), str(record["trace_id"])
     name, phase = split_name(full_name)
@@ -171,9 +179,9 @@ def take(trace: Trace, record: dict[str, Any], payload: Any) -> None:
         span = trace.spans[trace_id] = SpanNode(trace_id, str(record.get("parent_id") or ""), name, start_us=at_us)
     trace.base_id = trace.base_id or str(record.get("base_id") or "")
     span.payloads[full_name] = payload
-    span.project = span.project or record.get("project")
-    span.service = span.service or record.get("service")
-    span.host = span.host or record.get("host") or info.get("host")
+    span.project = span.project or text(record.get("project"))
+    span.service = span.service or text(record.get("service"))
+    span.host = span.host or text(record.get("host")) or text(info.get("host"))
     extra = _mapping(info.pop(RESERVED, None))
     if phase == "start":
         # The stop record may have come first, and then stood in for this one.

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from osprofiler.records import timestamp
-from osprofiler.reports import deep_json, json_report, model
+from osprofiler.reports import deep_json, jaeger_json, json_report, model, skew, statistics, tree
 from osprofiler.testing.records import T0_US, TRACE, point, record, two_spans
 
 
@@ -190,3 +190,30 @@ def test_the_json_is_in_the_shape_of_4_4_0() -> None:
 def test_an_empty_report_is_4_4_0s() -> None:
     top = {"name": "total", "started": 0, "finished": None, "last_trace_started": None}
     assert json_report.report(model.from_records([])) == {"info": top, "children": [], "stats": {}}
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        {"service": {"a": 1}},
+        {"project": 7, "service": "api"},
+        {"host": [1]},
+        {"info": {"osprofiler": {"logs": [[float("inf"), {}]]}}},
+    ],
+)
+def test_one_record_of_nonsense_costs_no_report(nonsense: dict[str, object]) -> None:
+    spans = two_spans()
+    spans[0] = {**spans[0], "host": "another"}
+    spans[1:3] = ({**each, **nonsense} for each in spans[1:3])
+    trace = skew.correct(model.from_records(spans))
+    assert len(trace.spans) == 2
+    assert list(tree.lines(trace, tree.Style()))
+    assert statistics.of([trace])
+    assert json.loads("".join(jaeger_json.text(trace)))
+
+
+def test_a_report_with_durations_of_nonsense() -> None:
+    report = json_report.report(model.from_records(two_spans()))
+    for wrong in "x", [1], -5, 1e999:
+        report["children"][0]["info"]["duration_us"] = wrong
+        assert list(tree.lines(json_report.from_report(report), tree.Style()))
