@@ -150,7 +150,7 @@ def _span(node: Mapping[str, Any], parent_id: str, position: int, zero_us: int) 
         span = SpanNode(trace_id, str(known["parent_id"]), "", start_us=started_us, has_start=True)
         span.duration_us = max(finished_us - started_us, 0)
         span.project, span.service, span.host = known["project"], known["service"], known["host"]
-    span.name = str(info.get("name") or span.name)
+    span.name = span.name or str(info.get("name") or "")  # 4.4.0 cuts it at its first dash
     if info.get("exception", "None") != "None":
         span.error = str(info["exception"])
     if "started_us" in info:

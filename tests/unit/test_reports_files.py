@@ -270,3 +270,11 @@ def test_the_documentation_names_everything_public() -> None:
     types = {"Log", "Link", "CriticalPath", "Section", "Share", "OperationStats", "Sums", "Style", "render_dot"}
     assert [name for name in reports.__all__ if name not in types and name not in text] == []
     assert all(hasattr(reports, name) for name in reports.__all__)
+
+
+def test_a_report_of_4_4_0_cuts_names_that_its_records_have_whole() -> None:
+    report = json_report.report(model.from_records(two_spans()))
+    report["children"][0]["info"]["name"] = "neutron"
+    for own in "operation", "started_us", "duration_us", "reference", "parent_missing":
+        del report["children"][0]["info"][own]
+    assert json_report.from_report(report).roots[0].operation == "neutron-api"
