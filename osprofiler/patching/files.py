@@ -52,6 +52,14 @@ def remove_leftovers(file: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
+def make_folder(folder: Path) -> None:
+    """Make *folder* and those above it that are missing, each as open as the one it is in, whatever the umask."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        folder.chmod(stat.S_IMODE(folder.parent.stat().st_mode))
+
+
 def remove_folder(folder: Path) -> None:
     """Remove *folder* and all that is in it, at once for whoever looks at its name."""
     away = folder.with_name(f"{folder.name}.removed")  # also there if this was cut short before

@@ -82,7 +82,7 @@ class Kept:
         """Keep *originals*, and note that a patch is being applied."""
         for path, content in originals.items():
             file = self._folder / "originals" / path
-            file.parent.mkdir(parents=True, exist_ok=True)
+            files.make_folder(file.parent)
             files.replace(file, content, like[path], same_time=True)
         self.before = {path: sha256(content) for path, content in originals.items()}
         self.after = dict(after)

@@ -150,6 +150,18 @@ def test_a_second_apply_and_a_second_revert_do_nothing(root: Path, capsys: pytes
     assert content(root) == ORIGINALS
 
 
+def test_what_is_kept_is_as_open_as_the_package(root: Path) -> None:
+    """Root patches with a tight umask; `check` is for everybody who can read the package."""
+    mask = os.umask(0o077)
+    try:
+        assert patch("apply", root) == 0
+    finally:
+        os.umask(mask)
+    kept = root / ".osprofiler-patches"
+    mode = root.stat().st_mode
+    assert {each.stat().st_mode for each in (kept, *kept.rglob("*")) if each.is_dir()} == {mode}
+
+
 def test_the_release_that_shares_a_patch(root: Path) -> None:
     install(root, "1.0.9")
     assert patch("apply", root) == 0
