@@ -103,6 +103,8 @@ def _help_of(parser: argparse.ArgumentParser) -> Any:
 
 def main(args: list[str] | None = None) -> int:
     """Run the command line *args* (``sys.argv`` if None); the exit status."""
+    if sys.stderr is None:  # closed by who started us; print() would then say on standard output what is meant for it
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - until the process ends
     # A command builds one large trace and ends. To look through that for cycles, again and again, is half the time.
     collects = gc.isenabled()
     gc.disable()

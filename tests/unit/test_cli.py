@@ -201,6 +201,16 @@ def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
         assert process.wait() == 0
 
 
+def test_standard_error_may_be_closed(tmp_path: Path) -> None:
+    (tmp_path / "osprofiler").mkdir()
+    base.get_driver(f"sqlite:///{tmp_path}/osprofiler/traces.db").write(two_spans())
+    command = ["sh", "-c", '"$@" 2>&-', "sh", *OSPROFILER, "trace", "show", TRACE, "--json"]
+    done = subprocess.run(
+        command, env={**os.environ, "XDG_STATE_HOME": str(tmp_path)}, stdout=subprocess.PIPE, check=True
+    )
+    assert json.loads(done.stdout)["info"]["base_id"] == TRACE
+
+
 class OldDriver(base.Driver):
     """As written for 4.4.0: it has no ``read``."""
 
