@@ -137,9 +137,7 @@ class _Pen:
         kept: list[tuple[str, str]] = []
         for colour, text in parts:
             if _width(text) > room:
-                while _width(text) > room:
-                    text = text[:-1]
-                return [*kept, (colour, text + cut)]
+                return [*kept, (colour, _head(text, room) + cut)]
             room -= _width(text)
             kept.append((colour, text))
         return kept
@@ -158,6 +156,15 @@ class _Pen:
 
     def _paint(self, colour: str, text: str) -> str:
         return f"{colour}{text}{_RESET}" if self._style.colour and colour and text else text
+
+
+def _head(text: str, room: int) -> str:
+    """As much of *text* as fits into *room* columns."""
+    for i, char in enumerate(text):
+        room -= _width(char)
+        if room < 0:
+            return text[:i]
+    return text
 
 
 def _width(text: str) -> int:

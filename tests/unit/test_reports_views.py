@@ -218,3 +218,20 @@ def test_drawing_without_graphviz_says_what_to_do(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(exc.CommandError, match="install graphviz"):
         dot.render(troubled(), tmp_path / "graph")
+
+
+def test_a_long_name_in_another_script_is_cut_in_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = 0
+    width = tree._width
+
+    def counting(text: str) -> int:
+        nonlocal seen
+        seen += len(text)
+        return width(text)
+
+    monkeypatch.setattr(tree, "_width", counting)
+    name = "\u670d" * 3_000
+    spans = [{**each, "name": f"{name}-{each['name'].rpartition('-')[2]}"} for each in two_spans()]
+    found = list(tree.lines(model.from_records(spans), tree.Style(80)))
+    assert found[-1].startswith("\u2514\u2500 " + "\u670d" * 5)
+    assert seen < 20 * len(name)
