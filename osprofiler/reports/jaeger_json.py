@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import osprofiler
 from osprofiler.opentracing_compat import ids
 from osprofiler.opentracing_compat.reporting import semconv
 from osprofiler.records import START_LOST, UNFINISHED, flatten
@@ -101,7 +102,9 @@ def _process(span: SpanNode) -> tuple[Any, ...]:
 
 
 def _described(place: str, *values: Any) -> dict[str, Any]:
-    tags = zip(("project", "service", "hostname", "pid"), values, strict=True)
+    # With the version among the tags its reader knows that a service which is no tag is none.
+    names = ("project", "service", "hostname", "pid", "osprofiler.version")
+    tags = zip(names, (*values, osprofiler.__version__), strict=True)
     return {
         "serviceName": place or _NO_SERVICE,
         "tags": [_tag(key, value) for key, value in tags if value is not None],

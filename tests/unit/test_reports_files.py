@@ -278,3 +278,13 @@ def test_a_report_of_4_4_0_cuts_names_that_its_records_have_whole() -> None:
     for own in "operation", "started_us", "duration_us", "reference", "parent_missing":
         del report["children"][0]["info"][own]
     assert json_report.from_report(report).roots[0].operation == "neutron-api"
+
+
+@pytest.mark.parametrize("place", [{}, {"project": "nova"}])
+def test_a_service_that_no_record_names_is_not_made_up_on_the_way_through_jaegers_form(
+    place: dict[str, str], tmp_path: Path
+) -> None:
+    trace = model.from_records([{**each, **place} for each in two_spans()])
+    (tmp_path / "jaeger.json").write_text("".join(jaeger_json.text(trace)))
+    (found,) = files.load(tmp_path / "jaeger.json")
+    assert {(span.project, span.service) for span in found.spans.values()} == {(place.get("project"), None)}
