@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import (
     JSON,
@@ -130,7 +131,7 @@ class Database:
 
     def _make(self) -> Engine:
         if self.file is not None:
-            engine = create_engine(self.url, connect_args={"timeout": BUSY_TIMEOUT_S})
+            engine = create_engine(_fit_for_reading(self.url), connect_args={"timeout": BUSY_TIMEOUT_S})
             event.listen(engine, "connect", _tune_sqlite)
             sqlite_forks.databases.add(self)
             return engine
@@ -175,14 +176,28 @@ class Database:
         self._ready = True
 
     def look_again(self) -> None:
-        """Make ready once more before the next write: somebody may have dropped the table, or restored a backup."""
+        """Make ready once more before the next write: somebody may have dropped the table, or restored a backup, or
+        let this process write."""
         self._ready = False
+        if self.file is not None:
+            self.close()
 
     def close(self) -> None:
         """Close the connections of this process."""
         if self._engine is not None and self._owner == os.getpid():
             self._engine.dispose()
             self._engine = None
+
+
+def _fit_for_reading(url: URL) -> URL:
+    """*url*; where nobody has its file open and we may write nothing beside it, as a file that does not change.
+
+    Who opens a file with a write-ahead log makes that log and an index of it, a mere reader too.
+    """
+    file = Path(str(url.database))
+    if os.access(file.parent, os.W_OK) or not file.exists() or file.with_name(f"{file.name}-wal").exists():
+        return url
+    return url.set(database=f"file:{quote(str(file))}").update_query_dict({"immutable": "1", "uri": "true"})
 
 
 def _begin_writing(connection: Connection) -> None:

@@ -4,12 +4,14 @@
 import functools
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from osprofiler import exc
 from osprofiler.cmd import shell
@@ -239,6 +241,33 @@ def test_what_a_driver_cannot_do_it_says(method: str) -> None:
     calls = {"notify": [{}], "read": ["x"], "delete": ["x"]}
     with pytest.raises(NotImplementedError, match="Driver"):
         getattr(base.Driver("x://"), method)(*calls.get(method, []))
+
+
+def test_a_sqlite_file_is_read_where_nothing_may_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root's store looked at by another user, or on a read-only file system: a log would have to be made beside it."""
+    url = f"sqlite:///{tmp_path / 'a#b.db'}"
+    writer = base.get_driver(url)
+    writer.write(two_spans())
+    writer.close()
+    allowed = [False]
+    monkeypatch.setattr(os, "access", lambda *_: allowed[0])
+    connected: list[str] = []
+    connect_to = sqlite3.connect
+
+    def connect_and_tell(name: str, **options: Any) -> sqlite3.Connection:
+        connected.append(name)
+        return connect_to(name, **options)
+
+    monkeypatch.setattr(sqlite3.dbapi2, "connect", connect_and_tell)
+
+    reader = base.get_driver(url)
+    assert len(reader.read(TRACE)) == 4
+    assert connected[0].endswith("/a%23b.db?immutable=1")
+    with pytest.raises(OperationalError):
+        reader.write(two_spans(OTHER))
+    allowed[0] = True
+    reader.write(two_spans(OTHER))
+    assert len(reader.read(OTHER)) == 4
 
 
 def test_a_relative_file_stays_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
