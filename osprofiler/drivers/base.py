@@ -148,11 +148,8 @@ class Driver:
         """
         if type(self).delete is Driver.delete:
             self._unsupported()
-        old = [
-            trace["base_id"]
-            for trace in self.list_traces({"base_id", "timestamp"})
-            if model.time_us(trace["timestamp"]) < before_us
-        ]
+        listed = self.list_traces({"base_id", "timestamp"})
+        old = [str(trace["base_id"]) for trace in listed if model.began_us(trace) < before_us]
         for base_id in old:
             self.delete(base_id)
         return len(old)

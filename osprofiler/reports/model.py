@@ -156,6 +156,14 @@ def time_us(stamp: object) -> int:
     return microseconds(str(stamp))
 
 
+def began_us(trace: Mapping[str, Any]) -> int:
+    """When a listed trace began; 0, which is before any, where its time stamp cannot be read."""
+    try:
+        return time_us(trace.get("timestamp"))
+    except ValueError:
+        return 0
+
+
 def from_records(records: Iterable[dict[str, Any]], payloads: Sequence[Any] | None = None) -> Trace:
     """The trace that *records* tell of, in any order. *payloads*: what to show of each, if not the record itself."""
     trace = Trace("")

@@ -104,7 +104,7 @@ def identified(driver: Driver, wanted: Wanted) -> list[dict[str, Any]]:
     Those are the wanted ones, unless :func:`must_read` says that more must be known. The limit is not looked at.
     """
     found = driver.candidates(error=wanted.error, service=wanted.service, since_us=wanted.since_us)
-    timed = sorted(((_time_us(each), i, each) for i, each in enumerate(found)), key=lambda row: row[:2])
+    timed = sorted(((model.began_us(each), i, each) for i, each in enumerate(found)), key=lambda row: row[:2])
     since_us, until_us = wanted.since_us, wanted.until_us
     return [
         each
@@ -127,11 +127,3 @@ def traces(driver: Driver, wanted: Wanted) -> Iterator[Trace]:
 
 def _is_one(pattern: str | None, *names: str | None) -> bool:
     return pattern is None or any(name is not None and fnmatchcase(name, pattern) for name in names)
-
-
-def _time_us(trace: dict[str, Any]) -> int:
-    """When a listed trace began; 0, which is before any, where its time stamp cannot be read."""
-    try:
-        return model.time_us(trace.get("timestamp"))
-    except ValueError:
-        return 0

@@ -18,6 +18,7 @@ from osprofiler.cmd import shell
 from osprofiler.drivers import base, locate, mongodb, redis_driver
 from osprofiler.drivers.sqlalchemy_driver import SQLAlchemyDriver
 from osprofiler.opentracing_compat.reporting import connect
+from osprofiler.reports import model
 from osprofiler.testing.records import OTHER, TRACE, point, record, two_spans
 
 SECRET = "s3cr:t/@"
@@ -179,6 +180,23 @@ def test_an_old_driver_with_a_constructor_of_its_own() -> None:
             self.kept = [{**each, "project": None, "service": None} for each in self.kept]
 
     assert len(Bare().get_report(TRACE)["children"]) == 1
+
+
+def test_a_time_that_cannot_be_read_keeps_nothing_from_being_purged() -> None:
+    class Kept(base.Driver):
+        def __init__(self) -> None:
+            super().__init__("kept://")
+            self.traces = {"nameless": None, "old": "2020-01-01T00:00:00.000000", "new": "2026-11-20T00:00:00.000000"}
+
+        def list_traces(self, fields: Any = None) -> list[dict[str, Any]]:
+            return [{"base_id": each, **({"timestamp": at} if at else {})} for each, at in self.traces.items()]
+
+        def delete(self, base_id: str) -> int:
+            return int(self.traces.pop(base_id, self) is not self)
+
+    driver = Kept()
+    assert driver.purge(model.time_us("2025-01-01T00:00:00.000000")) == 2
+    assert list(driver.traces) == ["new"]
 
 
 class Scrubbing(SQLAlchemyDriver):
