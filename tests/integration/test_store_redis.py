@@ -49,6 +49,22 @@ def test_a_batch_is_one_transaction_with_a_command_for_each_trace(redis: servers
     assert [now - then for now, then in zip(calls(), before, strict=True)] == [2, 1]
 
 
+def test_a_purge_looks_at_every_key_a_few_times_only(redis: servers.Redis) -> None:
+    driver = Redis(redis.fresh_url())
+    old = trace_id()
+    for each in two_spans(old):
+        driver.db.set(f"osprofiler:{old}_{each['trace_id']}_{each['timestamp']}", json.dumps(each))
+    driver.write([each for _ in range(20) for each in two_spans(trace_id())])
+
+    def scans() -> int:
+        return int(driver.db.info("commandstats").get("cmdstat_scan", {"calls": 0})["calls"])
+
+    before = scans()
+    assert driver.purge(2 * 10**15) == 21
+    assert scans() - before < 20
+    assert driver.db.dbsize() == 0
+
+
 def test_records_of_versions_before_2_3_are_read(redis: servers.Redis) -> None:
     driver = Redis(redis.fresh_url())
     base_id, alike = "a*[b", "a*[bc"
