@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from osprofiler.reports import model
 from osprofiler.reports.model import SpanNode, Trace
 
+#: Of more hosts only neighbours are compared: it takes the cube of their number.
+_MOST_HOSTS = 100
+
 
 @dataclass(slots=True)
 class _Bounds:
@@ -25,11 +28,16 @@ class _Bounds:
     wanted_at_least: float = float("-inf")  # and none ends after a parent that waited; a parent may have given up
     wanted_at_most: float = float("inf")
 
-    def shift(self) -> int:
+    def range(self) -> tuple[float, float]:
+        """From where to where it may be; anywhere where they contradict one another."""
         low, high = max(self.at_least, self.wanted_at_least), min(self.at_most, self.wanted_at_most)
         if low > high:
             low, high = self.at_least, self.at_most
-        if low <= 0 <= high or low > high:
+        return (low, high) if low <= high else (float("-inf"), float("inf"))
+
+    def shift(self) -> int:
+        low, high = self.range()
+        if low <= 0 <= high:
             return 0
         if low == float("-inf") or high == float("inf"):
             return int(low if low > 0 else high)
@@ -58,7 +66,9 @@ def correct(trace: Trace) -> Trace:
 def _shifts(trace: Trace) -> dict[str, int]:
     """For each host what must be added to its clock; outwards from the first root's, by the fewest hosts between."""
     neighbours: dict[str, dict[str, int]] = {}
-    for (first, second), bounds in _bounds(trace).items():
+    found = _bounds(trace)
+    most = _most(found)
+    for (first, second), bounds in found.items():
         shift = bounds.shift()
         neighbours.setdefault(first, {})[second] = shift
         neighbours.setdefault(second, {})[first] = -shift
@@ -72,9 +82,41 @@ def _shifts(trace: Trace) -> dict[str, int]:
             host = waiting.popleft()
             for other, shift in neighbours.get(host, {}).items():
                 if other not in shifts:
-                    shifts[other] = shifts[host] + shift
+                    shifts[other] = _within(most, shifts, other, shifts[host] + shift)
                     waiting.append(other)
     return shifts
+
+
+def _most(found: dict[tuple[str, str], _Bounds]) -> dict[str, dict[str, float]]:
+    """By how much the second host's correction may exceed the first's, whichever hosts are between them.
+
+    Empty where no corrections satisfy all bounds, and where there are too many hosts to look at them by threes.
+    """
+    hosts = sorted({host for pair in found for host in pair})
+    if len(hosts) > _MOST_HOSTS:
+        return {}
+    most = {host: dict.fromkeys(hosts, float("inf")) | {host: 0.0} for host in hosts}
+    for (first, second), bounds in found.items():
+        low, high = bounds.range()
+        most[first][second], most[second][first] = high, -low
+    for between in hosts:
+        onwards = most[between]
+        for row in most.values():
+            so_far = row[between]
+            if so_far < float("inf"):
+                for host, length in onwards.items():
+                    row[host] = min(row[host], so_far + length)
+    return most if all(most[host][host] >= 0 for host in hosts) else {}
+
+
+def _within(most: dict[str, dict[str, float]], shifts: dict[str, int], host: str, wanted: int) -> int:
+    """The correction of *host* nearest to the *wanted* one that contradicts none of those made before."""
+    if host not in most:
+        return wanted
+    placed = [(other, shift) for other, shift in shifts.items() if other in most]
+    low = max((shift - most[host][other] for other, shift in placed), default=wanted)
+    high = min((shift + most[other][host] for other, shift in placed), default=wanted)
+    return int(min(max(wanted, low), high))
 
 
 def _bounds(trace: Trace) -> dict[tuple[str, str], _Bounds]:

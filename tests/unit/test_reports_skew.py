@@ -115,3 +115,19 @@ def test_any_shift_is_undone_as_far_as_it_can_be_known(shift_us: int, out_us: in
     assert child.start_us >= T0_US
     assert child.end_us <= T0_US + end
     assert abs(trace.skews.get("compute", 0) + shift_us) <= max(out_us, back_us)
+
+
+def test_hosts_that_are_each_other_s_callers_agree_with_one_another_too() -> None:
+    """All of it is possible, so nothing of it may be outside of what it was called by."""
+    by_5_s, by_3_s = 5_000_000, -3_000_000
+    trace = skew.correct(
+        made(
+            Made("boot", None, 0, 1_000, host="api"),
+            Made("ports", "boot", 100 + by_3_s, 890 + by_3_s, host="network"),
+            Made("build", "boot", 600 + by_5_s, 900 + by_5_s, host="compute"),
+            Made("plug", "build", 700 + by_3_s, 710 + by_3_s, host="network"),
+        )
+    )
+    for span in trace.spans.values():
+        for child in span.children:
+            assert span.start_us <= child.start_us <= child.end_us <= span.end_us, child.operation
