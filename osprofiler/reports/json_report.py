@@ -113,21 +113,21 @@ def from_report(report: Mapping[str, Any]) -> Trace:
     while waiting:
         node, parent_id = waiting.pop()
         try:
-            span = _span(node, parent_id, len(trace.spans), zero_us)
+            span = _span(trace, node, parent_id, zero_us)
         except model.UNREADABLE:
             trace.unreadable += 1
             continue
         trace.spans[span.trace_id] = span
         waiting.extend((child, span.trace_id) for child in reversed(node.get("children") or []))
-    # 4.4.0's does not name the trace; its roots do, as their parent.
+    # 4.4.0's does not name the trace; the records in it do, or else its roots, as their parent.
     outside = (span.parent_id for span in trace.spans.values() if span.parent_id not in trace.spans)
     trace.base_id = trace.base_id or next(outside, "")
     return model.linked(trace)
 
 
-def _span(node: Mapping[str, Any], parent_id: str, position: int, zero_us: int) -> SpanNode:
+def _span(trace: Trace, node: Mapping[str, Any], parent_id: str, zero_us: int) -> SpanNode:
     info = node["info"]
-    trace_id = str(node.get("trace_id") or f"#{position}")
+    trace_id = str(node.get("trace_id") or f"#{len(trace.spans)}")
     started_us = zero_us + int(info.get("started") or 0) * 1000
     finished_us = zero_us + int(info.get("finished") or 0) * 1000
     # Some stores keep less than the record. What the report says itself, in milliseconds, stands in for the rest.
@@ -145,6 +145,7 @@ def _span(node: Mapping[str, Any], parent_id: str, position: int, zero_us: int) 
             at_us = finished_us if split_name(name)[1] == "stop" else started_us
             record = {"timestamp": timestamp(at_us), **(payload if isinstance(payload, Mapping) else {})}
             model.take(scratch, {**record, **known, "name": name}, payload)
+    trace.base_id = trace.base_id or scratch.base_id
     span = scratch.spans.get(trace_id)
     if span is None:
         span = SpanNode(trace_id, str(known["parent_id"]), "", start_us=started_us, has_start=True)

@@ -288,3 +288,11 @@ def test_a_service_that_no_record_names_is_not_made_up_on_the_way_through_jaeger
     (tmp_path / "jaeger.json").write_text("".join(jaeger_json.text(trace)))
     (found,) = files.load(tmp_path / "jaeger.json")
     assert {(span.project, span.service) for span in found.spans.values()} == {(place.get("project"), None)}
+
+
+def test_a_report_of_4_4_0_without_its_first_span_is_of_the_trace_that_its_records_name() -> None:
+    report = json_report.report(model.from_records(two_spans()[1:3]))
+    del report["info"]["base_id"]
+    trace = json_report.from_report(report)
+    assert trace.base_id == TRACE
+    assert [span.parent_missing for span in trace.roots] == [True]
