@@ -30,7 +30,7 @@ def find(project: Project, path: str | None = None) -> Installed:
             raise PatchError(f"there is no folder {path}")
         if not (root / project.package / "__init__.py").is_file():
             raise NotInstalled(f"{path} does not hold a package {project.package}")
-        return Installed(root, _release(project, list(metadata.distributions(path=[str(root)])), str(root)))
+        return Installed(root, _release(project, _beside(project, root), str(root)))
     try:
         spec = importlib.util.find_spec(project.package)
     except (ImportError, ValueError) as fault:
@@ -41,8 +41,13 @@ def find(project: Project, path: str | None = None) -> Installed:
             f"{project.package}/"
         )
     root = Path(next(iter(spec.submodule_search_locations))).parent
-    beside = list(metadata.distributions(path=[str(root)]))
-    return Installed(root, _release(project, beside + list(metadata.distributions()), str(root)))
+    known = _beside(project, root) + list(metadata.distributions(name=project.name))
+    return Installed(root, _release(project, known, str(root)))
+
+
+def _beside(project: Project, root: Path) -> list[metadata.Distribution]:
+    # By name: what an interrupted pip has left (~ova-33.0.2.dist-info) says that it is nova too.
+    return list(metadata.distributions(name=project.name, path=[str(root)]))
 
 
 def _release(project: Project, known: list[metadata.Distribution], where: str) -> str:

@@ -162,6 +162,14 @@ def test_what_is_kept_is_as_open_as_the_package(root: Path) -> None:
     assert {each.stat().st_mode for each in (kept, *kept.rglob("*")) if each.is_dir()} == {mode}
 
 
+def test_what_an_interrupted_pip_has_left_is_not_installed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "Metadata-Version: 2.1\nName: python-pears\nVersion: 1.0.0\n"
+    for i in range(8):  # a folder lists them in any order
+        write(root, {f"~{'python_pears'[i + 1 :]}-1.0.0.dist-info/METADATA": text})
+    assert patch("check", root) == 0
+    assert "1.0.0" not in said(capsys)
+
+
 def test_the_release_that_shares_a_patch(root: Path) -> None:
     install(root, "1.0.9")
     assert patch("apply", root) == 0
