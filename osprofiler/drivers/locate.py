@@ -50,12 +50,12 @@ def default_connection_string() -> str:
     """
     named = os.environ.get("XDG_STATE_HOME", "")
     # The XDG specification: a relative path is to be ignored.
-    home = Path(named) if os.path.isabs(named) else Path.home() / ".local" / "state"
-    folder = home / "osprofiler"
     try:
+        home = Path(named) if os.path.isabs(named) else Path.home() / ".local" / "state"
+        folder = home / "osprofiler"
         home.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
-    except OSError as fault:
+    except (OSError, RuntimeError) as fault:  # the latter where this user has no home
         raise exc.CommandError(
             f"the embedded store cannot be used, name another one with --connection-string: {fault}"
         ) from fault

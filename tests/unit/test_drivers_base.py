@@ -147,6 +147,17 @@ def test_the_embedded_store_is_private(absolute: bool, tmp_path: Path, monkeypat
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
+def test_the_embedded_store_of_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(exc.CommandError, match="--connection-string"):
+        base.default_connection_string()
+
+
 def test_an_old_driver_reads_as_it_always_did() -> None:
     driver = Old("old://", project="nova", service="api")
     for each in [*two_spans(), record(9, "start", 5, OTHER)]:
