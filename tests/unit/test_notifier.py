@@ -92,6 +92,11 @@ def test_one_notifier_for_each_store_and_service(tmp_path: Path) -> None:
     assert notifier.create(url, project="nova", service="api", host="h") is not first
 
 
+def test_what_older_services_pass_in_the_place_of_names_may_be_anything(tmp_path: Path) -> None:
+    made = notifier.create(f"sqlite:///{tmp_path}/traces.db", "messaging", {"user": "x"}, "host")
+    assert isinstance(made, notifier.StoreNotifier)
+
+
 @pytest.mark.parametrize("url", ["", "nonsense", "nosuchstore://x", "jaeger://", None, 5])
 def test_a_bad_connection_string_keeps_nothing(url: Any, caplog: pytest.LogCaptureFixture) -> None:
     made = notifier.create(url)

@@ -64,7 +64,7 @@ def service_name(
     """The name in Jaeger, or over OTLP: ``<prefix->project-service``, of what is known."""
     group = "profiler_otlp" if _scheme(connection_string) in _OTLP else "profiler_jaeger"
     prefix = getattr(_options(conf, group), "service_name_prefix", None)
-    return "-".join(part for part in (prefix, project, service) if part) or "osprofiler"
+    return "-".join(str(part) for part in (prefix, project, service) if part) or "osprofiler"
 
 
 def _scheme(connection_string: str) -> str:
