@@ -109,9 +109,7 @@ def _settings(node: yaml.Node, service: str, mistakes: list[str]) -> dict[str, A
     return found
 
 
-def _pairs(
-    node: yaml.Node | None, where: str, mistakes: list[str]
-) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
+def _pairs(node: yaml.Node | None, where: str, mistakes: list[str]) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
     """The keys and values of a mapping; an empty one is written as nothing at all."""
     import yaml
 

@@ -172,9 +172,7 @@ def test_the_policy_goes_before_the_options_as_long_as_it_says_so(configured: Wr
 
     configured(policy_file=other, sampler="ratelimiting:3", **fixed)
     assert (web._ENABLED, requests._on, sqlalchemy._DISABLED) == (True, False, False)
-    assert _settings.current() == _settings.Settings(
-        hmac_keys=("one",), sampler="ratelimiting:3", propagation=("b3",)
-    )
+    assert _settings.current() == _settings.Settings(hmac_keys=("one",), sampler="ratelimiting:3", propagation=("b3",))
     assert isinstance(opentracing_compat.get_tracer().sampler, RateLimitingSampler)
 
     configured(**fixed)

@@ -69,9 +69,7 @@ def _start(start: Method) -> Method:
 
 
 def _run_loop(run_loop: Method) -> Method:
-    def run(
-        self: Any, idle_for_func: Any, initial_delay: Any = None, stop_on_exception: Any = True
-    ) -> Any:
+    def run(self: Any, idle_for_func: Any, initial_delay: Any = None, stop_on_exception: Any = True) -> Any:
         branch = vars(self).pop(_BRANCH, None)
         if branch is None:
             return run_loop(self, idle_for_func, initial_delay, stop_on_exception)
