@@ -277,6 +277,17 @@ def test_a_context_given_by_hand_is_entered_outside_the_branch(traced: Recorder)
     assert sum(own_name(span) == "inside" for span in traced.finished) == 2
 
 
+def test_arguments_may_be_given_by_name(traced: Recorder) -> None:
+    opentracing_compat.instrument("subprocess", "futures")
+    called: list[Any] = []
+    for traced_or_not in (lambda: profiler.init(KEY), profiler.clean):
+        traced_or_not()
+        assert subprocess.run(args=["true"], check=True).returncode == 0
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            pool.submit(work).add_done_callback(fn=called.append)
+    assert len(called) == 2
+
+
 def test_a_cancelled_future_or_task_makes_no_span(traced: Recorder) -> None:
     opentracing_compat.instrument("futures", "asyncio")
     started = []

@@ -47,7 +47,7 @@ def _map(map_: Method) -> Method:
 
 
 def _add_done_callback(add: Method) -> Method:
-    def run(self: Any, fn: Any, /) -> Any:
+    def run(self: Any, fn: Any) -> Any:
         return add(self, carry(MODEL, fn, detached=True))
 
     return run
