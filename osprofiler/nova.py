@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from osprofiler import _guard, initializer, messaging, profiler
+from osprofiler import _guard, initializer, messaging, opentracing_compat, profiler
 from osprofiler.opentracing_compat.concurrency.carried import Carried, carry
 from osprofiler.opentracing_compat.concurrency.fork import Fork
 
@@ -99,13 +99,16 @@ def instrument(conf: Any) -> None:
 def init_from_conf(conf: Any, manager: Any = None, **kwargs: Any) -> None:
     """Turn tracing on for a nova service, as ``initializer.init_from_conf`` does; only with profiling enabled.
 
-    Outgoing REST requests are trace points unless the configuration says otherwise. Of a compute *manager* the steps
-    of its work and its driver's calls become trace points.
+    Outgoing REST requests are trace points unless the configuration says otherwise. Looping calls, in which nova
+    retries and polls, stay in the request that starts them. Of a compute *manager* the steps of its work and its
+    driver's calls become trace points.
     """
     with _guard.Harmless("nova.init_from_conf"):
         conf.set_default("trace_requests", True, group="profiler")
     initializer.init_from_conf(conf=conf, **kwargs)
     instrument(conf)
+    with _guard.Harmless("nova.looping_calls"):
+        opentracing_compat.instrument("oslo_service")
     with _guard.Harmless("nova.trace_manager"):
         _trace_manager(manager)
 

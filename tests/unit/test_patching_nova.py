@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the patches of nova and novaclient call, by itself: nothing of either project is needed."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
@@ -227,6 +229,37 @@ def test_a_compute_managers_steps_and_its_drivers_calls_are_points(recorder: Rec
 def test_a_manager_without_a_driver_is_left_alone() -> None:
     nova._trace_manager(None)
     nova._trace_manager(SimpleNamespace())
+
+
+def test_what_nova_retries_stays_in_its_request() -> None:
+    """As ``ComputeManager`` frees a server's network; in a process of its own, since oslo.service's backend stays."""
+    program = """
+from oslo_config import cfg
+from oslo_service import backend
+backend.init_backend(backend.BackendType.THREADING)
+from oslo_service import loopingcall
+from osprofiler import nova, opts, profiler
+conf = cfg.ConfigOpts()
+opts.set_defaults(conf, enabled=True, hmac_keys="a key", connection_string="sqlite://")
+conf([])
+nova.init_from_conf(conf, context={}, project="nova", service="nova-compute", host="here")
+tried = []
+@loopingcall.RetryDecorator(max_retry_count=3, inc_sleep_time=0, max_sleep_time=0, exceptions=(ConnectionError,))
+def deallocate():
+    here = profiler.get()
+    tried.append(here and here.get_base_id())
+    if len(tried) == 1:
+        raise ConnectionError
+    return "deallocated"
+base_id = profiler.init("a key").get_base_id()
+with profiler.Trace("terminate"):
+    assert deallocate() == "deallocated"
+profiler.clean()
+assert deallocate() == "deallocated"
+print(tried == [base_id, base_id, None])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout.strip() == "True", done.stderr
 
 
 # novaclient
