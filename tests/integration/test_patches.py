@@ -177,9 +177,10 @@ def test_what_is_known_by_name_has_that_name(project: str, release: str) -> None
 # The projects' own tests
 
 NOVA_TESTS = {
-    "34.0.0": ("test_rpc", "test_profiler", "test_thread_pool_factory", "test_context", "test_service"),
+    "34.0.0": ("test_rpc", "test_profiler", "test_thread_pool_factory", "test_context", "test_service",
+               "image.test_glance"),
     **dict.fromkeys(("33.0.2", "32.2.1", "31.3.1"), ("test_rpc", "test_profiler", "test_utils", "test_context",
-                                                     "test_service")),
+                                                     "test_service", "image.test_glance")),
 }  # fmt: skip
 
 #: Tests that assert what the patch is there to change, with what that is.
@@ -243,22 +244,8 @@ MODES = [
 def test_a_scatter_over_cells_is_joined_and_names_who_did_not_answer(
     python: Path, copy: Callable[[str, str], Path], tmp_path: Path, jaeger: Jaeger, release: str, mode: str
 ) -> None:
-    folder = copy("nova", release)
-    assert shell.main(["patch", "apply", "nova", "--path", str(folder)]) == 0
-    config = tmp_path / "nova.conf"
-    options = {"enabled": "true", "hmac_keys": KEY, "connection_string": jaeger.url}
-    lines = ["[DEFAULT]", f"state_path = {tmp_path}", "transport_url = fake://", "[profiler]"]
-    config.write_text("\n".join([*lines, *(f"{name} = {value}" for name, value in options.items())]))
     base = str(uuid.uuid4())
-
-    done = subprocess.run(
-        [str(python), str(PROGRAMS / "nova_cells.py"), json.dumps(
-            {"mode": mode, "config": str(config), "base": base, "key": KEY})],
-        env=environments.variables(folder, environments.REPOSITORY),
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    gathered = json.loads(done.stdout.splitlines()[-1])
+    gathered = patched_nova("nova_cells.py", python, copy("nova", release), tmp_path, jaeger, mode=mode, base=base)
     assert gathered["one"] == "'a thing of one'"
     assert "InstanceNotFound" in gathered["two"]
     assert "object" in gathered["three"]
@@ -276,6 +263,45 @@ def test_a_scatter_over_cells_is_joined_and_names_who_did_not_answer(
     assert parents == {cell["spanID"] for cell in cells.values()}
     if release != "31.3.1":  # its gathering does not return what the cell raised; the point inside has the error
         assert tags(cells["two"])["error"] is True
+
+
+@pytest.mark.parametrize(("release", "mode"), MODES)
+def test_an_upload_to_glance_is_in_the_trace_whichever_thread_does_it(
+    python: Path, copy: Callable[[str, str], Path], tmp_path: Path, jaeger: Jaeger, release: str, mode: str
+) -> None:
+    base = str(uuid.uuid4())
+    sent = patched_nova("nova_upload.py", python, copy("nova", release), tmp_path, jaeger, mode=mode, base=base)
+
+    trace = whole(jaeger, base, 4 if mode == "eventlet" else 3)
+    (snapshot,) = named(trace, "snapshot")
+    (upload,) = named(trace, "upload")
+    above = snapshot
+    if mode == "eventlet":
+        (above,) = (span for span in trace["spans"] if tags(span).get("osprofiler.fork") == "nova")
+        assert references(above) == {("CHILD_OF", snapshot["spanID"])}
+    assert references(upload) == {("CHILD_OF", above["spanID"])}
+    assert {method: ids.split(":")[1].zfill(16) for method, ids in sent.items()} == {
+        method: one(trace, method)["spanID"] for method in ("upload", "get")
+    }
+
+
+def patched_nova(program: str, python: Path, folder: Path, home: Path, jaeger: Jaeger, **options: str) -> Any:
+    """What *program* prints, which is run with the nova in *folder*, patched, and files of its own in *home*."""
+    assert shell.main(["patch", "apply", "nova", "--path", str(folder)]) == 0
+    config = home / "nova.conf"
+    said = {"enabled": "true", "hmac_keys": KEY, "connection_string": jaeger.url}
+    lines = ["[DEFAULT]", f"state_path = {home}", "transport_url = fake://", "[profiler]"]
+    config.write_text("\n".join([*lines, *(f"{name} = {value}" for name, value in said.items())]))
+    done = subprocess.run(
+        [str(python), str(PROGRAMS / program), json.dumps({"config": str(config), "key": KEY, **options})],
+        env=environments.variables(folder, environments.REPOSITORY),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def whole(jaeger: Jaeger, base: str, spans: int) -> dict[str, Any]:
