@@ -195,6 +195,17 @@ def test_a_pool_made_in_a_request_outlives_it(traced: Recorder) -> None:
     pool.shutdown()
 
 
+def test_a_thread_that_a_library_keeps_its_connection_in_is_no_branch(traced: Recorder) -> None:
+    pymongo = pytest.importorskip("pymongo")
+    opentracing_compat.instrument("threading")
+    with profiler.Trace("request"):
+        client = pymongo.MongoClient("mongodb://127.0.0.1:1", serverSelectionTimeoutMS=1)
+        with pytest.raises(pymongo.errors.ServerSelectionTimeoutError):
+            client.admin.command("ping")
+    assert [span.name for span in traced.started] == ["request"]
+    client.close()
+
+
 def test_a_timer_that_goes_on_setting_itself_leaves_the_trace(traced: Recorder) -> None:
     opentracing_compat.instrument("threading")
     rounds = []

@@ -17,8 +17,8 @@ from osprofiler.opentracing_compat import scope
 from osprofiler.opentracing_compat.concurrency.branch import Branch
 from osprofiler.opentracing_compat.concurrency.lineage import has_ended, root_of
 
-#: Modules, and packages, whose own callables move other people's work about: workers, feeders, wake-ups. Such a
-#: callable may live longer than the request that happened to start it.
+#: Modules, and packages, whose own callables move other people's work about (workers, feeders, wake-ups) or keep a
+#: connection (readers, heartbeats). Such a callable may live longer than the request that happened to start it.
 MACHINERY = (
     "_asyncio",
     "asyncio",
@@ -27,8 +27,11 @@ MACHINERY = (
     "eventlet",
     "futurist",
     "multiprocessing",
-    "osprofiler.opentracing_compat",
+    "oslo_messaging",
+    "oslo_privsep",
     "oslo_service",
+    "osprofiler.opentracing_compat",
+    "pymongo",
 )
 
 
