@@ -162,8 +162,6 @@ def receive(context: Any) -> Any:
 
 def handed_over(work: Callable[..., Any]) -> Callable[..., Any]:
     """*work* as a branch of the current trace, for the executor that will run it; *work* itself where none is on."""
-    if isinstance(getattr(work, "__wrapped__", None), Carried):
-        return work  # a cell's, which is a branch already
     return carry("nova", work, detached=getattr(work, "__name__", "") in _NOBODY_WAITS_FOR)
 
 

@@ -13,7 +13,7 @@ import pytest
 from opentracing import ReferenceType
 from oslo_config import cfg
 
-from osprofiler import _settings, messaging, nova, novaclient, opts, profiler
+from osprofiler import _settings, messaging, nova, novaclient, opentracing_compat, opts, profiler
 from osprofiler.opentracing_compat import scope
 from osprofiler.opentracing_compat.propagation import signed
 from tests.unit.span_kit import Recorder, spans  # noqa: F401
@@ -32,8 +32,9 @@ def conf() -> Iterator[cfg.ConfigOpts]:
 
 
 @pytest.fixture
-def recorder(spans: Recorder) -> Recorder:  # noqa: F811
-    return spans
+def recorder(spans: Recorder) -> Iterator[Recorder]:  # noqa: F811
+    yield spans
+    opentracing_compat.uninstrument()
 
 
 @pytest.mark.parametrize("enabled", [True, False])
@@ -127,7 +128,11 @@ def test_work_in_a_pool_is_a_branch_of_the_right_kind(
     assert recorder.by_name(name).follows is (reference == ReferenceType.FOLLOWS_FROM)
 
 
-def test_cells_join_and_name_who_failed_and_who_did_not_answer(recorder: Recorder) -> None:
+@pytest.mark.parametrize("instrumented", [(), ("futures", "threading")], ids=["patches alone", "futures too"])
+def test_cells_join_and_name_who_failed_and_who_did_not_answer(
+    recorder: Recorder, instrumented: tuple[str, ...]
+) -> None:
+    opentracing_compat.instrument(*instrumented)
     fault = ValueError("of the second cell")
 
     def gather(name: str) -> Any:
@@ -149,7 +154,7 @@ def test_cells_join_and_name_who_failed_and_who_did_not_answer(recorder: Recorde
     tags = dict(join.raw_tags)
     assert tags["osprofiler.join.failed.names"] == "cell the two"
     assert tags["osprofiler.join.never_entered.names"] == "cell three"
-    # One branch a cell, though nova's pool would make one of each work too.
+    # One branch a cell, though nova's pool would make one of each work too, and so would the pool's instrumentation.
     assert sorted(filter(None, recorder.names())) == ["cell the one", "cell the two", "join", "request"]
 
 

@@ -77,9 +77,11 @@ def carry(
     *function* itself where no trace is on, where it is a branch already, and where it is machinery. *many*: it will be
     called any number of times, each a branch. Never raises.
     """
-    if scope.current.get() is None or isinstance(function, Carried):
+    if scope.current.get() is None:
         return function
     with _guard.Harmless(model):
+        if is_branch(function):
+            return function
         if isinstance(function, functools.partial) and is_context_run(function.func):
             # The context would bring its own point back over the branch's: the branch is entered inside it.
             work, *rest = function.args
@@ -114,6 +116,11 @@ def branch_for(model: str, name: str, *, detached: bool = False, many: bool = Fa
     if ended and detached:
         return None
     return Branch(here, name, model, detached=detached, many=many, only_if_awaited=ended)
+
+
+def is_branch(function: Any) -> bool:
+    """Whether *function* is a branch already, or the service's own wrapper around one."""
+    return isinstance(function, Carried) or isinstance(getattr(function, "__wrapped__", None), Carried)
 
 
 def is_machinery(function: Any) -> bool:

@@ -18,6 +18,7 @@ from osprofiler.opentracing_compat.concurrency.carried import (
     branch_for,
     carry,
     carry_call,
+    is_branch,
     is_context_run,
     is_machinery,
     name_of,
@@ -48,7 +49,7 @@ def _main(main: Method) -> Method:
         if branch is not None:
             inside = is_context_run(function) and bool(args)
             work = args[0] if inside else function
-            if not isinstance(work, Carried) and not is_machinery(work):
+            if not is_branch(work) and not is_machinery(work):
                 branch.name = name_of(work)
                 work = Carried(work, branch)
                 function, args = (function, (work, *args[1:])) if inside else (work, args)

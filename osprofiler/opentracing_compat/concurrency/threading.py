@@ -14,7 +14,14 @@ from typing import Any
 from osprofiler import _guard
 from osprofiler._wrapping import Method, Target, Wrapping
 from osprofiler.opentracing_compat import scope
-from osprofiler.opentracing_compat.concurrency.carried import Carried, branch_for, carry, is_machinery, name_of
+from osprofiler.opentracing_compat.concurrency.carried import (
+    Carried,
+    branch_for,
+    carry,
+    is_branch,
+    is_machinery,
+    name_of,
+)
 
 MODEL = "threading"
 
@@ -47,7 +54,7 @@ def _follow(thread: threading.Thread) -> None:
         return
     plain = type(thread).run is threading.Thread.run
     work = getattr(thread, "_target", None) if plain else thread.run
-    if work is None or isinstance(work, Carried) or is_machinery(work):
+    if work is None or is_branch(work) or is_machinery(work):
         return
     branch = branch_for(MODEL, name_of(work))
     if branch is not None:
