@@ -8,7 +8,7 @@ ours runs in a service.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, cast
 
 from osprofiler import _guard, initializer, messaging, opentracing_compat, profiler
@@ -142,9 +142,9 @@ def _trace_methods(cls: type, name: str, wanted: Callable[[str, str], bool]) -> 
 # RPC
 
 
-def inject(context: Mapping[str, Any]) -> dict[str, Any]:
+def inject(context: Any) -> Any:
     """A copy of an RPC context that carries the current trace on."""
-    return messaging.inject(context)
+    return _serializer.serialize_context(context)
 
 
 def receive(context: Any) -> Any:

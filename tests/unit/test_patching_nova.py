@@ -82,8 +82,11 @@ def test_a_plain_peers_request_is_read_if_its_key_is_ours(recorder: Recorder) ->
     profiler.clean()
 
 
-def test_a_context_of_another_kind_is_handed_on() -> None:
+def test_a_context_of_another_kind_is_handed_on(recorder: Recorder) -> None:
+    profiler.init(KEY)
+    assert nova.inject("no dictionary") == "no dictionary"
     assert nova.receive("no dictionary") == "no dictionary"
+    profiler.clean()
 
 
 def spawn(pool: ThreadPoolExecutor, work: Any, *args: Any) -> Any:
