@@ -9,9 +9,11 @@ from redis.exceptions import RedisError
 
 from osprofiler import exc
 from osprofiler.drivers.redis_driver import Redis, RedisSentinel
-from osprofiler.testing.records import record, two_spans
+from osprofiler.opentracing_compat.reporting import connect
+from osprofiler.testing.records import TRACE, point, record, two_spans
 from tests import servers
 from tests.conftest import missing
+from tests.servers.door import door
 from tests.waiting import wait_until
 
 
@@ -137,3 +139,21 @@ def test_the_replica_takes_over() -> None:
         assert server.master_port() == server.replica.port
         assert len(driver.read("before")) == 4
         assert len(driver.read("after")) >= 4
+
+
+def test_a_master_that_has_become_a_replica_is_left() -> None:
+    """Without a Sentinel, an address leads to the master of the moment; connections outlive that."""
+    try:
+        old = servers.Redis()
+    except servers.Missing as lacking:
+        missing(str(lacking))
+    with old, servers.Redis() as new, door(old.port) as place:
+        reporter = connect.reporter_for(old.url.replace(str(old.port), str(place.port)), project="nova", service="api")
+        reporter.report_record(record(1, "start", 0))
+        assert reporter.flush(60)
+        old.ask("REPLICAOF", "127.0.0.1", str(new.port))
+        place.target = new.port
+        reporter.report_record(record(2, "start", 0))
+        assert reporter.flush(60)
+        assert [each["trace_id"] for each in Redis(new.url).read(TRACE)] == [point(2)]
+        reporter.close()

@@ -129,6 +129,21 @@ def _sql_faults() -> list[Any]:
     ]
 
 
+class Moved(Batching):
+    """Its connection leads to a server that takes nothing any more; a new one leads to another server."""
+
+    def close(self) -> None:
+        self.fault = None
+
+
+def test_after_a_fault_the_store_is_connected_to_anew() -> None:
+    driver = Moved(exc.InternalError("INSERT", {}, Exception("read-only")))
+    reporter = QueueReporter(StoreExporter(lambda: driver, "t"))
+    reporter.report_record({"name": "p-start"})
+    assert reporter.flush(30)
+    assert len(driver.batches) == 1
+
+
 @pytest.mark.parametrize(
     ("fault", "away"),
     [(ConnectionRefusedError(), True), (TimeoutError(), True), (RuntimeError(), False), *_sql_faults()],

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -53,13 +54,16 @@ class StoreExporter:
     def export(self, batch: Sequence[Entry], deadline: float) -> Outcome:
         driver = self._open()
         rendered = [self._record(entry) for entry in in_turns(batch)]
-        if _writes_batches(driver):
-            try:
-                driver.write(rendered)
-            except Exception as fault:
-                raise _failure(fault) from fault
-        else:
-            self._one_by_one(driver, rendered)
+        try:
+            if _writes_batches(driver):
+                _in_one(driver, rendered)
+            else:
+                _one_by_one(driver, rendered)
+        except Transient:
+            # Whom the connections lead to may have become read-only, and the store's address another server's.
+            with contextlib.suppress(Exception):
+                driver.close()
+            raise
         return Outcome(len(rendered))
 
     def after_fork(self) -> None:
@@ -84,14 +88,21 @@ class StoreExporter:
             record = records.stop(entry)
         return {**self._labels, **record}
 
-    @staticmethod
-    def _one_by_one(driver: Driver, rendered: Sequence[dict[str, Any]]) -> None:
-        """For a driver that knows no batches: what it has taken is not given to it again."""
-        for done, record in enumerate(rendered):
-            try:
-                driver.notify(record)
-            except Exception as fault:
-                raise _failure(fault, done) from fault
+
+def _in_one(driver: Driver, rendered: Sequence[dict[str, Any]]) -> None:
+    try:
+        driver.write(rendered)
+    except Exception as fault:
+        raise _failure(fault) from fault
+
+
+def _one_by_one(driver: Driver, rendered: Sequence[dict[str, Any]]) -> None:
+    """For a driver that knows no batches: what it has taken is not given to it again."""
+    for done, record in enumerate(rendered):
+        try:
+            driver.notify(record)
+        except Exception as fault:
+            raise _failure(fault, done) from fault
 
 
 def _writes_batches(driver: Driver) -> bool:
