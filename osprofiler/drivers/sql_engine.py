@@ -111,6 +111,7 @@ class Database:
         self._engine: Engine | None = None
         self._owner = 0  # the process that made the engine
         self._ready = False  # the engine's database
+        self._opened: tuple[int, int] | None = None  # which SQLite file that was
 
     @property
     def file(self) -> Path | None:
@@ -150,6 +151,8 @@ class Database:
     def begin(self) -> Iterator[Connection]:
         """A transaction that writes to the table, which is made first where it is missing."""
         with nullcontext() if self.file is None else sqlite_forks.undivided():
+            if self._ready and self._opened != self._identity():
+                self.look_again()  # somebody has removed or replaced the file: only we would see what we write there
             self.make_ready()
             with self.engine().begin() as connection:
                 yield connection
@@ -173,7 +176,16 @@ class Database:
             except DBAPIError:
                 if not self.has_table():
                     raise
+        self._opened = self._identity()
         self._ready = True
+
+    def _identity(self) -> tuple[int, int] | None:
+        """Which SQLite file it is, whatever its name; None where there is none."""
+        try:
+            found = None if self.file is None else os.stat(self.file)
+        except FileNotFoundError:
+            return None
+        return found and (found.st_dev, found.st_ino)
 
     def look_again(self) -> None:
         """Make ready once more before the next write: somebody may have dropped the table, or restored a backup, or

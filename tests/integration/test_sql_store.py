@@ -196,6 +196,17 @@ def test_sqlite_writes_ahead_and_reading_creates_nothing(tmp_path: Path) -> None
     engine.dispose()
 
 
+def test_a_sqlite_file_that_was_removed_is_made_again(tmp_path: Path) -> None:
+    """An open file outlives its name: what is written there nobody reads."""
+    file = tmp_path / "traces.db"
+    driver = base.get_driver(f"sqlite:///{file}")
+    driver.write([record(1, "start", 0)])
+    for each in tmp_path.iterdir():
+        each.unlink()
+    driver.write([record(2, "start", 0)])
+    assert [each["trace_id"] for each in base.get_driver(f"sqlite:///{file}").read(TRACE)] == [point(2)]
+
+
 @pytest.fixture(scope="session")
 def stock_environment(stock_python: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What stock's SQL driver needs: SQLAlchemy before 2, on which alone it commits and reads."""
