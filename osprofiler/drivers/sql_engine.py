@@ -41,7 +41,18 @@ from osprofiler.drivers.locate import masked
 BUSY_TIMEOUT_S = 30
 
 CONNECT_TIMEOUT_S = 10
-_TAKES_CONNECT_TIMEOUT = frozenset(("psycopg", "psycopg2", "pymysql", "mysqldb"))
+#: How long to wait for a server that may have vanished without a word, as one does whose address another has taken.
+#: MySQL's libraries wait no longer for any answer; PostgreSQL's can tell whether the server is still there.
+ANSWER_TIMEOUT_S = 60
+_MYSQL = {"connect_timeout": CONNECT_TIMEOUT_S, "read_timeout": ANSWER_TIMEOUT_S, "write_timeout": ANSWER_TIMEOUT_S}
+_POSTGRESQL = {
+    "connect_timeout": CONNECT_TIMEOUT_S,
+    "keepalives_idle": ANSWER_TIMEOUT_S // 2,
+    "keepalives_interval": ANSWER_TIMEOUT_S // 6,
+    "keepalives_count": 3,
+    "tcp_user_timeout": ANSWER_TIMEOUT_S * 1000,
+}
+_WAITS = {"pymysql": _MYSQL, "mysqldb": _MYSQL, "psycopg": _POSTGRESQL, "psycopg2": _POSTGRESQL}
 
 _WIDTH = 255
 
@@ -136,10 +147,8 @@ class Database:
             event.listen(engine, "connect", _tune_sqlite)
             sqlite_forks.databases.add(self)
             return engine
-        arguments: dict[str, Any] = {}
-        driver = self.url.get_driver_name()
-        if driver in _TAKES_CONNECT_TIMEOUT and "connect_timeout" not in self.url.query:
-            arguments["connect_timeout"] = CONNECT_TIMEOUT_S
+        waits = _WAITS.get(self.url.get_driver_name(), {})
+        arguments = {name: value for name, value in waits.items() if name not in self.url.query}
         # The ping notices a server that was restarted meanwhile before a batch is lost to it.
         return create_engine(self.url, connect_args=arguments, pool_pre_ping=True)
 

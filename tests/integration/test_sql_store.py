@@ -17,11 +17,13 @@ import sqlalchemy
 from sqlalchemy.exc import OperationalError
 
 from osprofiler import exc
-from osprofiler.drivers import base
+from osprofiler.drivers import base, sql_engine
 from osprofiler.reports import model
 from osprofiler.testing.records import TRACE, point, record, two_spans
 from tests.conftest import missing
 from tests.servers import MariaDB, Missing, Postgres, Server
+from tests.servers.door import door
+from tests.waiting import wait_until
 
 PROGRAMS = Path(__file__).parent / "programs"
 BATCHES = 25
@@ -109,6 +111,23 @@ def test_a_server_that_goes_away_and_comes_back(own_server: Server) -> None:
     own_server.restart()
     driver.write([record(4, "start", 5)])
     assert len(driver.read(TRACE)) == 6
+
+
+def test_a_server_that_has_vanished_without_a_word(monkeypatch: pytest.MonkeyPatch, own_server: Server) -> None:
+    """Another may answer at its address already: the connection to the one that was is given up."""
+    for client, wait in ("pymysql", {"read_timeout": 1}), ("psycopg", {"tcp_user_timeout": 1000}):
+        monkeypatch.setitem(sql_engine._WAITS, client, {**sql_engine._WAITS[client], **wait})
+    url = sqlalchemy.make_url(own_server.url)
+    assert url.port
+    with door(url.port) as before:
+        driver = base.get_driver(url.set(port=before.port).render_as_string(hide_password=False))
+        driver.write([record(1, "start", 0)])
+        before.fall_silent()
+        thread = threading.Thread(target=driver.write, args=([record(2, "start", 0)],), daemon=True)
+        thread.start()
+        wait_until(lambda: not thread.is_alive(), what="the batch to be stored")
+        assert len(driver.read(TRACE)) == 2
+        driver.close()
 
 
 def test_a_table_that_was_dropped_is_made_again(url: str) -> None:
