@@ -8,6 +8,7 @@ that not every server takes (with dots, dollar signs) are written with percent s
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import re
@@ -24,6 +25,9 @@ from osprofiler.reports.model import error_kind
 _ESCAPED, _ERROR, _STORED_AT = "escaped", "error", "stored_at"
 _OURS = frozenset(("_id", _ESCAPED, _ERROR, _STORED_AT))
 _OPTIONS = ("ttl",)
+
+#: What a server answers that has the index, with other options: IndexOptionsConflict, IndexKeySpecsConflict.
+_OTHERWISE = frozenset((85, 86))
 
 #: What keys have to do without on some servers or in queries.
 _UNSAFE = frozenset("%.$\0")
@@ -55,7 +59,6 @@ class MongoDB(base.Driver):
         self._ttl_s = network.seconds(options, "ttl")
         self._client: network.PerProcess[Any] = network.PerProcess(self._connect)
         self._given: Any = None  # a subclass's database
-        self._indexed: Any = None  # the client that has seen to the indexes
 
     @classmethod
     def get_name(cls) -> str:
@@ -117,13 +120,20 @@ class MongoDB(base.Driver):
         self.db.profiler_error.replace_one({"base_id": data["base_id"]}, mark, upsert=True)
 
     def _make_ready(self) -> None:
-        client = self._client.get()
-        if self._indexed is client:
+        """See to the indexes; each time, since who drops the collection drops them too."""
+        refusal = _library().errors.OperationFailure
+        # It only helps to read: it may be there by another name, or not be ours to make.
+        with contextlib.suppress(refusal):
+            self.db.profiler.create_index([("base_id", 1), ("timestamp", 1)])
+        if self._ttl_s is None:
             return
-        self.db.profiler.create_index([("base_id", 1), ("timestamp", 1)])
-        if self._ttl_s is not None:
+        try:
             self.db.profiler.create_index([(_STORED_AT, 1)], expireAfterSeconds=self._ttl_s)
-        self._indexed = client
+        except refusal as fault:
+            if fault.code not in _OTHERWISE:
+                raise
+            there = {"keyPattern": {_STORED_AT: 1}, "expireAfterSeconds": self._ttl_s}
+            self.db.command({"collMod": "profiler", "index": there})
 
     def _document(self, record: dict[str, Any]) -> dict[str, Any]:
         record = self.labelled(record)

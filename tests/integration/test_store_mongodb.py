@@ -5,9 +5,12 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pymongo.errors import ServerSelectionTimeoutError
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
 
 from osprofiler.drivers.mongodb import MongoDB
 from osprofiler.testing.records import TRACE, record, two_spans
@@ -51,6 +54,43 @@ def test_what_has_expired_is_gone(nx27017: servers.NX27017) -> None:
     wait_until(lambda: passing.read(TRACE) == [])
     assert passing.list_traces() == passing.list_error_traces() == []
     assert len(lasting.read(TRACE)) == 4
+
+
+def test_an_index_that_is_there_by_another_name_costs_no_record(ferretdb: servers.FerretDB) -> None:
+    driver = MongoDB(ferretdb.url, db_name=ferretdb.fresh_name())
+    driver.db.profiler.create_index([("base_id", 1), ("timestamp", 1)], name="ours")
+    driver.write(two_spans())
+    assert len(driver.read(TRACE)) == 4
+
+
+def test_a_collection_that_was_dropped_has_its_indexes_again(nx27017: servers.NX27017) -> None:
+    driver = MongoDB(f"{nx27017.url}/?ttl=7d", db_name=nx27017.fresh_name())
+    driver.write(two_spans())
+    there = driver.db.profiler.index_information()
+    driver.db.profiler.drop()
+    driver.write(two_spans())
+    assert driver.db.profiler.index_information() == there
+
+
+def test_another_expiry_than_the_index_has(nx27017: servers.NX27017, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NX-27017 takes the new one as it comes; MongoDB refuses it, and wants to be told to change the index."""
+    create_index, command, changed = Collection.create_index, Database.command, []
+
+    def refuse(self: Any, keys: Any, **options: Any) -> str:
+        if "expireAfterSeconds" in options:
+            raise OperationFailure("An equivalent index already exists with the same name but different options", 85)
+        return str(create_index(self, keys, **options))
+
+    def keep(self: Any, asked: Any, *args: Any, **options: Any) -> Any:
+        changed.append(asked)
+        return command(self, asked, *args, **options)
+
+    monkeypatch.setattr(Collection, "create_index", refuse)
+    monkeypatch.setattr(Database, "command", keep)
+    driver = MongoDB(f"{nx27017.url}/?ttl=3d", db_name=nx27017.fresh_name())
+    driver.write(two_spans())
+    assert {"keyPattern": {"stored_at": 1}, "expireAfterSeconds": 3 * 86400} in [each.get("index") for each in changed]
+    assert len(driver.read(TRACE)) == 4
 
 
 def test_what_bson_does_not_hold_is_stored_as_text(ferretdb: servers.FerretDB) -> None:
