@@ -63,7 +63,6 @@ class ElasticsearchDriver(base.Driver):
         self.index_name = index_name
         self.index_name_error = "osprofiler-notifications-error"
         self._http = elasticsearch_http.Http(connection_str)
-        self._ready = False  # the index is there
 
     @classmethod
     def get_name(cls) -> str:
@@ -101,9 +100,8 @@ class ElasticsearchDriver(base.Driver):
         self._http.raise_for(self._http.bulk(self.index_name_error, [mark]).values())
 
     def _make_ready(self) -> None:
-        if not self._ready:
-            self._http.make_index(self.index_name, _MAPPING, network.setting(self.conf, "es_doc_type", "notification"))
-            self._ready = True
+        """See that the index is there; each time, since the server makes one in its own way for who does not ask."""
+        self._http.make_index(self.index_name, _MAPPING, network.setting(self.conf, "es_doc_type", "notification"))
 
     def _document(self, record: dict[str, Any]) -> dict[str, Any]:
         document = self.labelled(record)

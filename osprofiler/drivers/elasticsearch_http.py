@@ -78,7 +78,8 @@ class Http:
         """Make *index* unless it is there; with a document type where the server still knows those, for readers that
         ask for it."""
         path = quote(index)
-        if self._ask("HEAD", path, expected=(200, 404)).status_code == 200:
+        # Who may only write need not be allowed to look: what is written will tell.
+        if self._ask("HEAD", path, expected=(200, 403, 404)).status_code != 404:
             return
         typed = self._ask(
             "PUT", f"{path}?include_type_name=true", {"mappings": {doc_type: mapping}}, expected=(200, 400)

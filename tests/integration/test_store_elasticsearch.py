@@ -77,6 +77,17 @@ def test_more_traces_than_one_request_lists(server: servers.Elasticsearch, monke
     assert [trace["base_id"] for trace in driver.list_traces()] == [f"trace {i}" for i in range(10)]
 
 
+def test_an_index_that_was_removed_is_made_again(server: servers.Elasticsearch) -> None:
+    """As index lifecycle management does: what the server makes by itself has a field for each key of each info."""
+    name = server.fresh_name()
+    driver = ElasticsearchDriver(server.url, index_name=name)
+    driver.write(two_spans())
+    there = server.get(f"{name}/_mapping")
+    requests.delete(f"http://127.0.0.1:{server.port}/{name}", timeout=30).raise_for_status()
+    driver.write(two_spans())
+    assert server.get(f"{name}/_mapping") == there
+
+
 def test_one_bad_record_keeps_no_other_from_being_stored(server: servers.Elasticsearch) -> None:
     driver = ElasticsearchDriver(server.url, index_name=server.fresh_name())
     bad = {**record(2, "start", 1), "timestamp": "yesterday"}
@@ -86,14 +97,14 @@ def test_one_bad_record_keeps_no_other_from_being_stored(server: servers.Elastic
 
 
 @contextmanager
-def answering(status: int, body: Any) -> Iterator[str]:
-    """A server that gives this answer to everything; its connection string."""
+def answering(status: int, body: Any, to_head: int | None = None) -> Iterator[str]:
+    """A server that gives this answer to everything, or *to_head* to a HEAD; its connection string."""
     said = json.dumps(body).encode()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            self.send_response(status)
+            self.send_response(to_head if to_head and self.command == "HEAD" else status)
             self.send_header("Content-Length", str(len(said)))
             self.end_headers()
             if self.command != "HEAD":
@@ -119,6 +130,12 @@ def test_a_server_without_time_is_asked_again_later() -> None:
     with answering(200, busy) as url, pytest.raises(Unavailable):
         ElasticsearchDriver(url).write(two_spans())
     with answering(503, {}) as url, pytest.raises(Unavailable):
+        ElasticsearchDriver(url).write(two_spans())
+
+
+def test_who_may_write_need_not_be_allowed_to_look() -> None:
+    """An account with the privilege "index" and no more, as did for 4.4.0."""
+    with answering(200, {"errors": False}, to_head=403) as url:
         ElasticsearchDriver(url).write(two_spans())
 
 
