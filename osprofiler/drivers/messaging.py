@@ -141,14 +141,18 @@ class Messaging(base.Driver):
             return network.listed(failed, self.default_trace_fields)
 
     def delete(self, base_id: str) -> int:
-        """As in the base class. What stood in one notification with the trace's records is sent again before those are
+        return self._delete_all([base_id])
+
+    def _delete_all(self, base_ids: Sequence[str]) -> int:
+        """As in the base class. What stood in one notification with the traces' records is sent again before those are
         taken out of the queue."""
+        unwanted = set(base_ids)
         gone = 0
         with notifications.Held(self) as held:
             # All first: what is sent again would come again.
             for notification in list(held.notifications()):
                 records = list(notification.records())
-                kept = [record for record in records if record.get("base_id") != base_id]
+                kept = [record for record in records if str(record.get("base_id")) not in unwanted]
                 if len(kept) == len(records):
                     continue
                 if kept:

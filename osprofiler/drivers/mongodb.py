@@ -29,6 +29,8 @@ _OPTIONS = ("ttl",)
 #: What a server answers that has the index, with other options: IndexOptionsConflict, IndexKeySpecsConflict.
 _OTHERWISE = frozenset((85, 86))
 
+_AT_ONCE = 500  # traces that one request removes
+
 #: What keys have to do without on some servers or in queries.
 _UNSAFE = frozenset("%.$\0")
 
@@ -173,9 +175,16 @@ class MongoDB(base.Driver):
         return network.listed(found, self.default_trace_fields)
 
     def delete(self, base_id: str) -> int:
+        return self._delete_all([base_id])
+
+    def _delete_all(self, base_ids: Sequence[str]) -> int:
+        gone = 0
         with self._reading():
-            self.db.profiler_error.delete_many({"base_id": base_id})
-            return int(self.db.profiler.delete_many({"base_id": base_id}).deleted_count)
+            for at in range(0, len(base_ids), _AT_ONCE):
+                those = {"base_id": {"$in": list(base_ids[at : at + _AT_ONCE])}}
+                self.db.profiler_error.delete_many(those)
+                gone += int(self.db.profiler.delete_many(those).deleted_count)
+        return gone
 
     def close(self) -> None:
         client = self._client.take()

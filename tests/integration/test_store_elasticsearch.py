@@ -14,7 +14,7 @@ import requests
 from osprofiler import exc
 from osprofiler.drivers.elasticsearch_driver import ElasticsearchDriver
 from osprofiler.drivers.elasticsearch_http import Refused, Unavailable
-from osprofiler.testing.records import TRACE, record, two_spans
+from osprofiler.testing.records import T0_US, TRACE, record, two_spans
 from tests import servers
 
 
@@ -86,6 +86,22 @@ def test_an_index_that_was_removed_is_made_again(server: servers.Elasticsearch) 
     requests.delete(f"http://127.0.0.1:{server.port}/{name}", timeout=30).raise_for_status()
     driver.write(two_spans())
     assert server.get(f"{name}/_mapping") == there
+
+
+def test_a_purge_asks_for_many_traces_at_once(server: servers.Elasticsearch, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = ElasticsearchDriver(server.url, index_name=server.fresh_name(), conf=Pages)  # type: ignore[arg-type]
+    driver.index_name_error = server.fresh_name()
+    ids = [f"trace-{number}" for number in range(60)]
+    driver.write([record(1, "start", 0, base_id) for base_id in ids])
+    driver.notify_error_trace(record(1, "stop", 0, ids[0]))
+    driver.write([record(1, "start", 1_000_000, "younger")])
+    asked = []
+    ask = driver._http._ask
+    monkeypatch.setattr(driver._http, "_ask", lambda *args, **options: asked.append(args[1]) or ask(*args, **options))
+    assert driver.purge(T0_US + 1_000) == 60
+    assert sum("_bulk" in path for path in asked) == 2  # of records, and of marks
+    assert [trace["base_id"] for trace in driver.list_traces()] == ["younger"]
+    assert driver.list_error_traces() == []
 
 
 def test_one_bad_record_keeps_no_other_from_being_stored(server: servers.Elasticsearch) -> None:

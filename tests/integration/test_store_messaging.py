@@ -19,7 +19,7 @@ from oslo_config import cfg
 
 from osprofiler.drivers import notifications
 from osprofiler.drivers.messaging import Messaging
-from osprofiler.testing.records import record, two_spans
+from osprofiler.testing.records import T0_US, record, two_spans
 from tests import servers
 from tests.waiting import wait_until
 
@@ -108,6 +108,19 @@ def test_deleting_a_trace_leaves_what_came_with_it(url: str) -> None:
     assert driver.read("gone") == []
     assert len(driver.read("kept")) == 4
     assert len(driver.read("alone")) == 1
+
+
+def test_a_purge_looks_through_the_queue_twice(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once for what there is, once to take the old away; not once a trace."""
+    driver = open_driver(url)
+    ids = [str(uuid.uuid4()) for _ in range(20)]
+    driver.write([record(1, "start", number, base_id) for number, base_id in enumerate(ids)])
+    wait_until(lambda: waiting(url) == 1, what="the notification")
+    looked = []
+    monkeypatch.setattr(driver, "look_for_broker", lambda: looked.append(1))
+    assert driver.purge(T0_US + 15) == 15
+    assert len(looked) == 2
+    wait_until(lambda: {trace["base_id"] for trace in driver.list_traces()} == set(ids[15:]), what="the rest")
 
 
 def test_a_trace_that_is_still_being_written_is_waited_for(url: str) -> None:

@@ -13,7 +13,7 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
 
 from osprofiler.drivers.mongodb import MongoDB
-from osprofiler.testing.records import TRACE, record, two_spans
+from osprofiler.testing.records import T0_US, TRACE, record, two_spans
 from tests import servers
 from tests.waiting import wait_until
 
@@ -91,6 +91,19 @@ def test_another_expiry_than_the_index_has(nx27017: servers.NX27017, monkeypatch
     driver.write(two_spans())
     assert {"keyPattern": {"stored_at": 1}, "expireAfterSeconds": 3 * 86400} in [each.get("index") for each in changed]
     assert len(driver.read(TRACE)) == 4
+
+
+def test_a_purge_asks_for_many_traces_at_once(ferretdb: servers.FerretDB, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = MongoDB(ferretdb.url, db_name=ferretdb.fresh_name())
+    driver.write([record(1, "start", number, f"trace-{number}") for number in range(60)])
+    driver.notify_error_trace(record(1, "stop", 0, "trace-0"))
+    asked: list[Any] = []
+    delete_many = Collection.delete_many
+    monkeypatch.setattr(Collection, "delete_many", lambda *args: asked.append(args) or delete_many(*args))
+    assert driver.purge(T0_US + 50) == 50
+    assert len(asked) == 2  # of records, and of marks
+    assert {trace["base_id"] for trace in driver.list_traces()} == {f"trace-{number}" for number in range(50, 60)}
+    assert driver.list_error_traces() == []
 
 
 def test_what_bson_does_not_hold_is_stored_as_text(ferretdb: servers.FerretDB) -> None:
