@@ -12,7 +12,7 @@ import contextlib
 import datetime
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote, unquote
 
@@ -159,13 +159,25 @@ class MongoDB(base.Driver):
 
     def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
         wanted = set(fields or self.default_trace_fields)
-        shown = dict.fromkeys(wanted | self.default_trace_fields, 1)
+        shown = dict.fromkeys((*wanted, *self.default_trace_fields, _ESCAPED), 1)
         with self._reading():
-            first = []
-            for base_id in self.db.profiler.distinct("base_id"):
-                found = self.db.profiler.find({"base_id": base_id}, {**shown, _ESCAPED: 1}).sort("timestamp").limit(1)
-                first += [_record(document) for document in found]
-        return network.listed(first, wanted)
+            return network.listed(map(_record, self._first_documents(shown)), wanted)
+
+    def _first_documents(self, shown: Mapping[str, int]) -> Iterable[dict[str, Any]]:
+        """The first document of every trace, at least, in one request."""
+        is_record = {"base_id": {"$gt": ""}}
+        first = [
+            {"$match": is_record},
+            {"$sort": {"base_id": 1, "timestamp": 1}},
+            {"$group": {"_id": "$base_id", "first": {"$first": "$$ROOT"}}},
+            {"$replaceRoot": {"newRoot": "$first"}},
+            {"$project": shown},
+        ]
+        try:
+            found: Iterable[dict[str, Any]] = self.db.profiler.aggregate(first, allowDiskUse=True)
+        except _library().errors.OperationFailure:  # FerretDB has no $first
+            found = self.db.profiler.find(is_record, shown)
+        return found
 
     def list_error_traces(self) -> list[dict[str, Any]]:
         wanted = {"$or": [{_ERROR: True}, {"info.etype": {"$exists": True}}]}

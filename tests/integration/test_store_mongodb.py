@@ -13,7 +13,7 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
 
 from osprofiler.drivers.mongodb import MongoDB
-from osprofiler.testing.records import T0_US, TRACE, record, two_spans
+from osprofiler.testing.records import T0_US, TRACE, record, span, two_spans
 from tests import servers
 from tests.waiting import wait_until
 
@@ -104,6 +104,21 @@ def test_a_purge_asks_for_many_traces_at_once(ferretdb: servers.FerretDB, monkey
     assert len(asked) == 2  # of records, and of marks
     assert {trace["base_id"] for trace in driver.list_traces()} == {f"trace-{number}" for number in range(50, 60)}
     assert driver.list_error_traces() == []
+
+
+@pytest.mark.parametrize("kind", ["ferretdb", "nx27017"])
+def test_a_list_is_one_request(kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many traces there are; what is no record is not listed."""
+    server: servers.FerretDB | servers.NX27017 = request.getfixturevalue(kind)
+    driver = MongoDB(server.url, db_name=server.fresh_name())
+    driver.write([each for number in range(20) for each in reversed(span(1, number, f"trace-{number:02}"))])
+    driver.db.profiler.insert_one({"somebody": "else's"})
+    asked: list[Any] = []
+    find = Collection.find
+    monkeypatch.setattr(Collection, "find", lambda *args: asked.append(args) or find(*args))
+    listed = driver.list_traces({"base_id", "name"})
+    assert listed == [{"base_id": f"trace-{number:02}", "name": "neutron-api-start"} for number in range(20)]
+    assert len(asked) <= 1
 
 
 def test_what_bson_does_not_hold_is_stored_as_text(ferretdb: servers.FerretDB) -> None:
