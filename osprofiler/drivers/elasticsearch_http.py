@@ -39,6 +39,10 @@ class Unavailable(Fault):
     """The server has no time or is not ready: try again later."""
 
 
+class Denied(Fault):
+    """The server does not let us in, or takes nothing at present: whatever it is given."""
+
+
 class Refused(Fault, ValueError):
     """The server does not take what it was given, however often."""
 
@@ -174,6 +178,8 @@ class Http:
 def _fault(status: int, said: str) -> Fault:
     if status in network.AWAY:
         return Unavailable(said)
+    if status in (401, 403):
+        return Denied(said)
     return Refused(said) if status in (400, 413) else Fault(said)
 
 

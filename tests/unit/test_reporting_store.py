@@ -4,11 +4,14 @@
 from collections.abc import Sequence
 from typing import Any
 
+import psycopg
 import pytest
+from redis.exceptions import ReadOnlyError
 from sqlalchemy import exc
 
 from osprofiler import _inherited
 from osprofiler.drivers.base import Driver
+from osprofiler.drivers.elasticsearch_http import Denied
 from osprofiler.opentracing_compat.reporting.base import NullReporter
 from osprofiler.opentracing_compat.reporting.exporter import Rejected, Transient
 from osprofiler.opentracing_compat.reporting.queue import Entry
@@ -126,6 +129,10 @@ def _sql_faults() -> list[Any]:
         (exc.OperationalError("INSERT", {}, OSError("packet too large")), False),
         (exc.InterfaceError("INSERT", {}, OSError()), True),
         (exc.ProgrammingError("INSERT", {}, OSError("no such table")), False),
+        (exc.InternalError("INSERT", {}, psycopg.errors.ReadOnlySqlTransaction()), True),
+        (exc.OperationalError("INSERT", {}, psycopg.errors.DiskFull()), True),
+        (exc.OperationalError("INSERT", {}, Exception(1290, "running with the --read-only option")), True),
+        (exc.OperationalError("INSERT", {}, Exception(1153, "packet too large")), False),
     ]
 
 
@@ -146,7 +153,15 @@ def test_after_a_fault_the_store_is_connected_to_anew() -> None:
 
 @pytest.mark.parametrize(
     ("fault", "away"),
-    [(ConnectionRefusedError(), True), (TimeoutError(), True), (RuntimeError(), False), *_sql_faults()],
+    [
+        (ConnectionRefusedError(), True),
+        (TimeoutError(), True),
+        (RuntimeError(), False),
+        (ReadOnlyError(), True),
+        (type("OutOfMemoryError", (Exception,), {})(), True),  # redis-py has it since 5.1
+        (Denied("HTTP status 401"), True),
+        *_sql_faults(),
+    ],
 )
 def test_faults_of_the_store_and_faults_that_may_be_the_batchs(fault: Exception, away: bool) -> None:
     with pytest.raises(Transient) as caught:

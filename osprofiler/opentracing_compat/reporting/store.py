@@ -22,6 +22,11 @@ _OF_THE_VALUE = frozenset(("DataError", "IntegrityError"))
 #: Parts of the names of faults that say nothing about the batch: the store was not there to look at it.
 _AWAY = ("Connection", "Connect", "Timeout", "Disconnect", "Unavailable", "AutoReconnect", "Interface", "Network")
 
+#: The same of a store that takes nothing from anybody, or from us, for now; and MySQL's numbers for that: disk
+#: full, a node that is not in the cluster, table full, not allowed, read-only.
+_CLOSED = ("ReadOnly", "OutOfMemoryError", "DiskFull", "Permission", "Privilege", "Denied")
+_CLOSED_NUMBERS = frozenset((1021, 1047, 1114, 1142, 1290, 1836))
+
 
 class StoreExporter:
     """Writes through the driver that *make* gives when it is first needed, which is in the reporter.
@@ -124,7 +129,15 @@ def _failure(fault: Exception, done: int = 0) -> Transient | Rejected:
 def _is_away(fault: Exception, names: list[str]) -> bool:
     if isinstance(fault, OSError) or getattr(fault, "connection_invalidated", False):
         return True
+    own = getattr(fault, "orig", None)  # the database library's, within SQLAlchemy's
+    kinds = [*names, *(kind.__name__ for kind in type(own).__mro__)]
+    if any(part in name for name in kinds for part in _CLOSED) or _CLOSED_NUMBERS.intersection(_numbers(own)):
+        return True
     if "OperationalError" in names:
         # SQLAlchemy knows the statement of a fault, unless there was no connection to run it on.
         return getattr(fault, "statement", "") is None
     return any(part in name for name in names for part in _AWAY)
+
+
+def _numbers(fault: BaseException | None) -> list[int]:
+    return [each for each in getattr(fault, "args", ()) if isinstance(each, int)]
