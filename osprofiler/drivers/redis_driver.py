@@ -17,7 +17,6 @@ from oslo_config import cfg
 from osprofiler.drivers import base, network
 from osprofiler.drivers.locate import masked
 from osprofiler.drivers.redis_sentinels import Sentinels
-from osprofiler.reports import model
 from osprofiler.reports.model import error_kind
 
 #: Of how many records, the first to arrive, a list shows the earliest: services deliver at intervals of their own, so
@@ -137,20 +136,15 @@ class Redis(base.Driver):
         return network.listed(marks, self.default_trace_fields)
 
     def delete(self, base_id: str) -> int:
-        with self._reading():
-            return self._remove(base_id, [key for key, _ in self._old_records(base_id)])
+        return self._delete_all([base_id])
 
-    def purge(self, before_us: int) -> int:
+    def _delete_all(self, base_ids: Sequence[str]) -> int:
         with self._reading():
             # Once for all traces: to find those of one means to look at every key there is.
             before_2_3: dict[str, list[Any]] = {}
-            for key, record in self._old_records(""):
+            for key, record in self._old_records(base_ids[0] if len(base_ids) == 1 else ""):
                 before_2_3.setdefault(str(record.get("base_id")), []).append(key)
-            began = self.list_traces({"base_id", "timestamp"})
-            old = [str(trace.get("base_id")) for trace in began if model.began_us(trace) < before_us]
-            for base_id in old:
-                self._remove(base_id, before_2_3.get(base_id, ()))
-        return len(old)
+            return sum(self._remove(base_id, before_2_3.get(base_id, ())) for base_id in base_ids)
 
     def _remove(self, base_id: str, others: Sequence[Any]) -> int:
         """Remove the trace and the keys *others*; how many records there were."""
