@@ -69,6 +69,8 @@ def names(trace: dict[str, Any]) -> list[str]:
         ("eventlet_fork_while_encoding", [*["before"] * 400, "child", "main"]),
         ("eventlet_oslo_service", ["main", "worker", "worker"]),
         ("threading_oslo_service", ["main", "worker", "worker"]),
+        ("threading_oslo_service_without_fork", ["main", "stop"]),
+        ("cotyledon", ["main", "stop"]),
     ],
 )
 def test_every_way_out_delivers(jaeger: Jaeger, how: str, expected: list[str]) -> None:

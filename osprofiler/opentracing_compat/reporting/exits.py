@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Deliver what is queued when the process ends, in the ways in which services end, each with a deadline.
 
-``atexit`` is one of them. Children of multiprocessing and workers of oslo.service leave by ``os._exit``, which runs no
-``atexit``: the former run their finalizers first, and the latter return from a wait or a stop that can be followed.
-There are no signal handlers: those are the service's.
+``atexit`` is one of them. Children of multiprocessing and workers of oslo.service and cotyledon leave by ``os._exit``,
+which runs no ``atexit``: the former run their finalizers first, and the latter return from a wait or a stop that can be
+followed. There are no signal handlers: those are the service's.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import wrapt
@@ -23,12 +25,11 @@ _installed = False
 _SERIES_S = 30.0
 _deadline = 0.0
 
-# The last call of oslo.service's own in a worker: module, class, method. The first is where the classes were before
-# oslo.service 4.0 had backends.
+# The last call of oslo.service's own in a green worker: module, class, method. The first is where the classes were
+# before oslo.service 4.0 had backends. Its native workers are cotyledon's.
 _LAST_CALLS = (
     ("oslo_service.service", "Launcher", "wait"),
     ("oslo_service.backend._eventlet.service", "Launcher", "wait"),
-    ("oslo_service.backend._threading.service", "ServiceWrapper", "terminate"),
 )
 
 
@@ -42,6 +43,8 @@ def install() -> None:
     wrapt.register_post_import_hook(_follow_multiprocessing, "multiprocessing.util")
     for module, _, _ in _LAST_CALLS:
         wrapt.register_post_import_hook(_follow_oslo_service, module)
+    wrapt.register_post_import_hook(_follow_service_without_fork, "oslo_service.backend._threading.service")
+    wrapt.register_post_import_hook(_follow_cotyledon, "cotyledon._utils")
 
 
 def at_exit() -> None:
@@ -78,8 +81,33 @@ def _follow_oslo_service(module: Any) -> None:
             wrapt.wrap_function_wrapper(held, method, _flush_after)
 
 
+def _follow_service_without_fork(module: Any) -> None:
+    # The handler of SIGTERM, if there is one, stops the service (nova-compute is such a one) and leaves.
+    if hasattr(module.ProcessLauncher, "_graceful_shutdown"):
+        wrapt.wrap_function_wrapper(module, "ProcessLauncher._graceful_shutdown", _flush_after_its_stop)
+
+
+def _follow_cotyledon(utils: Any) -> None:
+    # It stands around all that a worker does, and leaves where that ends in a stop or a fault.
+    wrapt.wrap_function_wrapper(utils, "exit_on_exception", _flush_within)
+
+
 def _flush_after(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     try:
         return wrapped(*args, **kwargs)
     finally:
         at_exit()
+
+
+def _flush_after_its_stop(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    wrapt.wrap_function_wrapper(instance.service, "stop", _flush_after)
+    return wrapped(*args, **kwargs)
+
+
+@contextlib.contextmanager
+def _flush_within(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Iterator[None]:
+    with wrapped(*args, **kwargs):
+        try:
+            yield
+        finally:
+            at_exit()

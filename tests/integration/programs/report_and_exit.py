@@ -7,6 +7,7 @@ that takes part, named after it.
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 
@@ -159,8 +160,6 @@ def _oslo_service(workers: int) -> None:
     launcher.launch_service(Service(), workers=workers)
 
     def stop_when_all_work() -> None:
-        import signal
-
         ready = 0
         while ready < workers:
             ready += len(_read(reading))
@@ -168,6 +167,44 @@ def _oslo_service(workers: int) -> None:
 
     threading.Thread(target=stop_when_all_work, daemon=True).start()
     launcher.wait()
+
+
+def threading_oslo_service_without_fork() -> None:
+    """As nova-compute runs on native threads."""
+    from oslo_config import cfg
+    from oslo_service import backend
+
+    backend.init_backend(backend.BackendType.THREADING)
+    from oslo_service import service
+
+    class Service(service.Service):  # type: ignore[misc]
+        def wait(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            threading.Event().wait()
+
+        def stop(self, graceful: bool = False) -> None:
+            report("stop")
+
+    report("main")
+    conf = cfg.ConfigOpts()
+    conf([])
+    service.launch(conf, Service(), no_fork=True).wait()
+
+
+def cotyledon() -> None:
+    from cotyledon import Service, ServiceManager
+
+    class Worker(Service):  # type: ignore[misc]
+        def run(self) -> None:
+            os.kill(os.getppid(), signal.SIGTERM)
+
+        def terminate(self) -> None:
+            report("stop")
+
+    report("main")
+    manager = ServiceManager()
+    manager.add(Worker)
+    manager.run()
 
 
 def _read(descriptor: int) -> bytes:
