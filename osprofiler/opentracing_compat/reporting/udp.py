@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,14 +42,16 @@ class UdpExporter:
         self.target = f"jaeger://{host}:{port}"
         self._address = (host, port)
         self._encoder = Encoder(jaeger_spans.process, self._encode)
-        self._socket: socket.socket | None = None
+        self._socket: Any = None
+        self._found: list[Any] = []  # what the name stands for, as getaddrinfo says it
+        self._target: Any = None  # the one of them that the socket is connected to
         self._resolve_at = 0.0
 
     def set_process(self, service: str, tags: Mapping[str, Any]) -> None:
         self._encoder.set_process(service, tags)
 
     def export(self, batch: Sequence[Entry], deadline: float) -> Outcome:
-        sender = self._open()
+        self._open()
         encoded = self._encoder.encode(batch)
         sent = unreachable = 0
         burst = 0
@@ -58,7 +60,7 @@ class UdpExporter:
                 _native.pause(PAUSE_S)
                 burst = 0
             burst += len(packet)
-            if _send(sender, packet):
+            if self._send(packet):
                 sent += number
             else:
                 unreachable += number
@@ -69,32 +71,66 @@ class UdpExporter:
         return Outcome(sent, dropped, encoded.merged)
 
     def after_fork(self) -> None:
-        self._socket = None
+        self._socket = self._target = None
         self._encoder.after_fork()
 
     def _encode(self, span: Any) -> bytes:
         return jaeger_spans.encode(span, room(self._encoder.process(), PACKET_BYTES))
 
-    def _open(self) -> socket.socket:
-        """The socket, connected so that the host's refusals are told."""
+    def _open(self) -> None:
+        """See that there is a socket, connected so that the host's refusals are told."""
         now = time.monotonic()
         if self._socket is not None and now < self._resolve_at:
-            return self._socket
+            return
         host, port = self._address
         try:
-            family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
-            fresh = socket.socket(family, kind, protocol)
-            fresh.connect(address)
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+            if self._target not in found:
+                self._connect(found)
+            self._found = found
         except OSError as fault:
             if self._socket is None:
-                raise Transient(f"{type(fault).__name__}: {os.strerror(fault.errno or 0)}") from fault
-        else:
-            if self._socket is not None:
-                self._socket.close()
-            self._socket = fresh
+                raise Transient(f"{type(fault).__name__}: {fault.strerror}") from fault
         self._resolve_at = now + RESOLVE_S
-        assert self._socket is not None
-        return self._socket
+
+    def _connect(self, targets: Sequence[Any]) -> None:
+        """Connect to the first of *targets* that this host knows a way to. Raises OSError where there is none."""
+        for last, target in enumerate(targets, 1 - len(targets)):
+            family, kind, protocol, _, address = target
+            try:
+                fresh = socket.socket(family, kind, protocol)
+                fresh.connect(address)
+            except OSError:
+                if not last:
+                    raise
+            else:
+                if self._socket is not None:
+                    self._socket.close()
+                self._socket, self._target = fresh, target
+                return
+
+    def _send(self, packet: bytes) -> bool:
+        """Send *packet* to where nobody has refused one yet; whether there is such an address."""
+        for _ in self._found:
+            if self._refused():  # an earlier packet
+                self._turn()
+            try:
+                self._socket.send(packet)
+            except OSError:
+                return False
+            if not self._refused():  # this host itself says so at once
+                return True
+            self._turn()
+        return False
+
+    def _refused(self) -> bool:
+        return bool(self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+
+    def _turn(self) -> None:
+        """To the next address of the name: "localhost" may be ::1 first, and the agent be at 127.0.0.1."""
+        turn = self._found.index(self._target) + 1
+        with contextlib.suppress(OSError):
+            self._connect([*self._found[turn:], *self._found[:turn]])
 
 
 def room(process: bytes, limit_bytes: int) -> int:
@@ -113,17 +149,3 @@ def packets(process: bytes, spans: Sequence[bytes], limit_bytes: int) -> Iterato
         size += len(span)
     if start < len(spans):
         yield thrift_compact.message(process, spans[start:]), len(spans) - start
-
-
-def _send(sender: socket.socket, packet: bytes) -> bool:
-    try:
-        sender.send(packet)
-    except ConnectionRefusedError:
-        # Told of an earlier packet; this one was not sent.
-        try:
-            sender.send(packet)
-        except OSError:
-            return False
-    except OSError:
-        return False
-    return True
