@@ -225,6 +225,26 @@ def test_a_whole_batch_rejected_is_not_tried_again() -> None:
     assert counted() == {"queued": 20, "dropped.rejected": 20}
 
 
+def test_who_rejects_everything_is_not_asked_about_each_entry() -> None:
+    """As a collector that wants TLS does, of a batch like of any part of it."""
+
+    def no(batch: Sequence[Entry]) -> None:
+        if any(name_of(entry) != "good0" for entry in batch):
+            raise Rejected("HTTP status 400", divisible=True)
+
+    exporter = Obedient(no)
+    reporter = QueueReporter(exporter)
+    traced = Traced(reporter)
+    traced.points(2000)
+    assert not reporter.flush(30)
+    assert len(exporter.tries) == 2 * module.REJECTIONS
+    assert counted() == {"queued": 2000, "dropped.rejected": 2000}
+    traced.points(1, "good")
+    traced.points(1, "bad")
+    assert not reporter.flush(30)
+    assert exporter.names() == ["good0"], "the next batch is divided again"
+
+
 def test_a_fault_in_an_exporter_costs_its_batch_and_the_worker_lives() -> None:
     first = iter([True])
 

@@ -45,6 +45,10 @@ FIRST_RETRY_S, LAST_RETRY_S, URGENT_RETRY_S = 0.1, 5.0, 0.25
 #: Answered attempts after which a batch is divided, and a single entry dropped.
 ATTEMPTS = 4
 
+#: Parts of a batch rejected in a row after which its rest is dropped too: what takes none of them takes no spans at all
+#: (an address that wants TLS answers 400), and asking about each is two requests a span.
+REJECTIONS = 100
+
 _START_AGAIN_S = 1.0
 _BUSY_S = 0.01
 _RECORD_CHARS = 4 << 20
@@ -101,6 +105,7 @@ class QueueReporter(Reporter):
         self._marks = Marks()
         self._backlog: deque[_Batch] = deque()  # taken from the queue and not out yet
         self._failures = 0  # in a row
+        self._rejections = 0  # in a row, of parts of one batch
         self._retry_at = 0.0
         self._urgent_until = 0.0
         self._handled = 0  # of the entries that the queue accepted
@@ -263,6 +268,7 @@ class QueueReporter(Reporter):
                     if not entries:
                         return
                     waiting -= len(entries)
+                    self._rejections = 0
                     self._backlog.append(_Batch(entries))
                 now = time.monotonic()
                 if now < self._retry_at or (deadline is not None and now >= deadline):
@@ -285,11 +291,14 @@ class QueueReporter(Reporter):
         try:
             outcome = worker.call(_export, exporter, batch.entries, deadline, blocking=exporter.blocking)
         except Rejected as fault:
-            backlog.popleft()
-            if fault.divisible and len(batch.entries) > 1:
+            self._rejections += 1
+            hopeless = self._rejections >= REJECTIONS
+            if fault.divisible and len(batch.entries) > 1 and not hopeless:
+                backlog.popleft()
                 backlog.extendleft(reversed(_halves(batch)))
             else:
-                self._drop(fault.reason, len(batch.entries))
+                for _ in range(len(backlog) if hopeless else 1):
+                    self._drop(fault.reason, len(backlog.popleft().entries))
                 _guard.warn_once(f"rejected:{exporter.target}", "spans were rejected by %s: %s", exporter.target, fault)
         except Transient as fault:
             self._count_out(fault.done)
@@ -301,7 +310,7 @@ class QueueReporter(Reporter):
             _guard.swallow("exporter", fault)
         else:
             backlog.popleft()
-            self._failures = 0
+            self._failures = self._rejections = 0
             if self._failing:
                 self._failing = False
                 if not _native.foreign():
