@@ -172,6 +172,15 @@ def test_one_who_takes_the_connection_and_says_nothing(batch: list[Entry]) -> No
     assert caught.value.unreachable
 
 
+def test_certificates_that_are_not_there_yet_are_waited_for_and_named(
+    batch: list[Entry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
+    with pytest.raises(Transient, match="/nowhere/ca") as caught:
+        HttpExporter("https://127.0.0.1:9", "t").export(batch, soon())
+    assert caught.value.unreachable
+
+
 @contextlib.contextmanager
 def agent() -> Iterator[tuple[UdpExporter, Callable[[], list[bytes]]]]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:

@@ -58,6 +58,8 @@ class Collector:
                 content = _read(answer)
         except requests.RequestException as fault:
             raise Transient(type(fault).__name__) from fault
+        except OSError as fault:  # no such file of certificates: requests says which
+            raise Transient(str(fault)) from fault
         status = answer.status_code
         if 200 <= status < 300:
             return content
