@@ -102,7 +102,7 @@ def test_commands_run(page: Path, tmp_path: Path) -> None:
         elif program == "osprofiler":
             _run([*shell, *(trace_id if word == "TRACE_ID" else word for word in words)], tmp_path)
         else:
-            assert line.startswith("$ pip install 'osprofiler["), line
+            assert line.startswith("$ pip install '.["), "the index has another osprofiler"
 
 
 @pytest.mark.parametrize("page", _with("ini"))
@@ -129,6 +129,14 @@ def test_every_option_is_documented_with_its_default() -> None:
             assert bool(row[1]) == option.mutable, option.name
             default = ", ".join(option.default) if isinstance(option.default, list) else option.default
             assert row[2] == (f"``{default}``" if default not in ("", None, {}) else "none"), option.name
+
+
+def test_every_option_of_the_demo_is_documented(tmp_path: Path) -> None:
+    text = (_ROOT / "doc" / "source" / "reports.rst").read_text()
+    options = set(
+        re.findall(r"--[a-z-]+", _run([sys.executable, "-m", "osprofiler.cmd.shell", "demo", "--help"], tmp_path))
+    )
+    assert {option for option in options - {"--help"} if f"``{option}" not in text} == set()
 
 
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.name)
