@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sessions of requests that a forked child can leave behind.
+"""Sessions of requests that a forked child can leave behind, and whose wait for a name server stops no greenthread.
 
 urllib3 closes what a pool holds when the interpreter ends, in a forked child too, and takes the lock of the pool's
 queue for that. A thread of the parent that held it at the time of the fork (the reporter's takes it with each request)
@@ -9,11 +9,16 @@ never gives it back in the child, which then would not end.
 from __future__ import annotations
 
 import collections
+import contextlib
 import queue
+import socket
 from typing import Any
 
 import requests
 import requests.adapters
+import urllib3.exceptions
+
+from osprofiler import _native
 
 
 class _Idle:
@@ -41,6 +46,25 @@ class _Idle:
         return len(self._connections)
 
 
+class _ByAddress:
+    """A connection whose host's name urllib3 does not look up itself, in a process that eventlet has patched."""
+
+    def _new_conn(self: Any) -> Any:
+        connect = super()._new_conn  # type: ignore[misc]
+        if not _native.patched():
+            return connect()
+        name = self._dns_host
+        *others, last = [entry[4][0] for entry in _native.addresses(name, self.port, socket.SOCK_STREAM)]
+        try:
+            for self._dns_host in others:
+                with contextlib.suppress(urllib3.exceptions.HTTPError):
+                    return connect()
+            self._dns_host = last
+            return connect()
+        finally:
+            self._dns_host = name
+
+
 class _Adapter(requests.adapters.HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
@@ -51,12 +75,17 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
 
 def _without_locks(manager: Any) -> Any:
-    """*manager* of pools, which makes such as have our queue."""
+    """*manager* of pools, which makes such as have our queue and our connections."""
     manager.pool_classes_by_scheme = {
-        scheme: kind if kind.QueueCls is _Idle else type(kind.__name__, (kind,), {"QueueCls": _Idle})
+        scheme: kind if kind.QueueCls is _Idle else _ours(kind)
         for scheme, kind in manager.pool_classes_by_scheme.items()
     }
     return manager
+
+
+def _ours(pool: Any) -> Any:
+    connection = type(pool.ConnectionCls.__name__, (_ByAddress, pool.ConnectionCls), {})
+    return type(pool.__name__, (pool,), {"QueueCls": _Idle, "ConnectionCls": connection})
 
 
 def session() -> requests.Session:

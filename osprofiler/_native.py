@@ -9,9 +9,16 @@ from __future__ import annotations
 
 import _thread
 import os
+import socket
 import sys
+from collections.abc import Callable
 from time import sleep  # a service's tests put others in the place of time.sleep
-from typing import Any
+from typing import Any, TypeVar, cast
+
+T = TypeVar("T")
+
+# A greenthread that waits for a native thread can only look again and again.
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.001, 0.05
 
 
 def patched() -> bool:
@@ -41,6 +48,48 @@ def pause(seconds: float) -> None:
     eventlet.sleep(seconds)
     if os.getpid() != pid:
         raise eventlet.greenlet.GreenletExit
+
+
+def elsewhere(function: Callable[..., T], *args: Any) -> T:
+    """Call *function*, which waits in C: where eventlet has patched, in a native thread, and greenthreads run on."""
+    if not patched():
+        return function(*args)
+    # Not eventlet's own pool: it and its sockets are shared with the parent after a fork, and each would take the
+    # other's answers.
+    answers: list[tuple[T | None, BaseException | None]] = []
+
+    def run() -> None:
+        try:
+            answers.append((function(*args), None))
+        except BaseException as fault:
+            answers.append((None, fault))
+
+    eventlet: Any = sys.modules["eventlet"]
+    eventlet.patcher.original("_thread").start_new_thread(run, ())
+    pause_s = _SHORTEST_PAUSE_S
+    while not answers:
+        pause(pause_s)
+        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+    result, fault = answers[0]
+    if fault is not None:
+        raise fault
+    return cast(T, result)
+
+
+def addresses(host: str, port: int, kind: int) -> list[Any]:
+    """What ``socket.getaddrinfo`` says of *host*, a name or an address. Raises OSError.
+
+    It waits in C for as long as a name server does not answer, and where services turn eventlet's resolver off
+    (EVENTLET_NO_GREENDNS, as nova did) all greenthreads would.
+    """
+    return elsewhere(_socket().getaddrinfo, host, port, 0, kind)
+
+
+def _socket() -> Any:
+    if not patched():
+        return socket
+    eventlet: Any = sys.modules["eventlet"]
+    return eventlet.patcher.original("socket")
 
 
 def lock() -> _thread.LockType:

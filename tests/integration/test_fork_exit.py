@@ -140,6 +140,7 @@ def test_a_daemon_writes_where_it_was_started_and_takes_nothing_away(before: str
     "how",
     [
         "hung_collector",
+        "slow_name_server",
         "unreachable_collector_and_a_handler_that_yields",
         "blocking_store",
         "native_threads_report",

@@ -84,7 +84,7 @@ class UdpExporter:
             return
         host, port = self._address
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+            found = _native.addresses(host, port, socket.SOCK_DGRAM)
             if self._target not in found:
                 self._connect(found)
             self._found = found

@@ -12,7 +12,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
 from osprofiler import _native
 from osprofiler.opentracing_compat.reporting.marks import Mark
@@ -130,27 +130,7 @@ class GreenWorker:
         _native.pause(0)
 
     def call(self, function: Callable[..., T], *args: Any, blocking: bool) -> T:
-        if not blocking:
-            return function(*args)
-        # Not eventlet's own pool: it and its sockets are shared with the parent after a fork, and each would take the
-        # other's answers.
-        answers: list[tuple[T | None, BaseException | None]] = []
-
-        def run() -> None:
-            try:
-                answers.append((function(*args), None))
-            except BaseException as fault:
-                answers.append((None, fault))
-
-        self._eventlet.patcher.original("_thread").start_new_thread(run, ())
-        pause_s = _SHORTEST_PAUSE_S
-        while not answers:
-            _native.pause(pause_s)
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-        result, fault = answers[0]
-        if fault is not None:
-            raise fault
-        return cast(T, result)
+        return _native.elsewhere(function, *args) if blocking else function(*args)
 
     def await_mark(self, mark: Mark, timeout_s: float) -> None:
         if _native.foreign():

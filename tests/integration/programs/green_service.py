@@ -79,6 +79,37 @@ def hung_collector() -> None:
     connection.close()
 
 
+def slow_name_server() -> None:
+    """Waited for in C, as services do that turn eventlet's own resolver off."""
+    import socket
+
+    native: Any = eventlet.patcher.original("socket")
+    look_up, sleep = native.getaddrinfo, eventlet.patcher.original("time").sleep
+    meanwhile = []
+
+    def slow(host: str, *rest: Any, **named: Any) -> Any:
+        if host != "collector.test":
+            return look_up(host, *rest, **named)
+        goal = BEATS + 300
+        for _ in range(10_000):
+            if goal <= BEATS:
+                break
+            sleep(0.001)
+        meanwhile.append(goal <= BEATS)
+        return look_up("127.0.0.1", *rest, **named)
+
+    native.getaddrinfo = socket.getaddrinfo = slow
+    eventlet.spawn(heartbeat)
+    beats(1)
+    named = CONNECTION_STRING.replace("127.0.0.1", "collector.test", 1)
+    for connection_string in (named, named.replace("jaeger+http", "jaeger")):
+        tracer = Tracer("unnamed", connect.reporter_for(connection_string))
+        report(tracer)
+        tracer.flush(30)
+    assert meanwhile == [True, True]
+    assert _guard.counters["delivered"] == 1
+
+
 def unreachable_collector_and_a_handler_that_yields() -> None:
     class Yielding(logging.Handler):
         lines = 0
