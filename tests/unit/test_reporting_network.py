@@ -124,6 +124,22 @@ def test_an_answer_without_end_is_not_read_to_it(collector: Collector, batch: li
     assert collector.told < TOO_LONG
 
 
+@pytest.mark.parametrize("headers", [b"Content-Encoding: gzip\r\nContent-Length: 2", b"Content-Length: 100"])
+def test_what_was_taken_is_not_sent_again_for_an_answer_that_cannot_be_read(batch: list[Entry], headers: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def take() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1 << 16)
+                connection.sendall(b"HTTP/1.1 200 OK\r\n" + headers + b"\r\n\r\nok")
+
+        thread = threading.Thread(target=take)
+        thread.start()
+        assert HttpExporter(f"http://127.0.0.1:{server.getsockname()[1]}", "t").export(batch, soon()).delivered == 3
+        thread.join()
+
+
 @pytest.mark.parametrize("status", [200, 202, 204])
 def test_taken(collector: Collector, batch: list[Entry], status: int) -> None:
     collector.status = status

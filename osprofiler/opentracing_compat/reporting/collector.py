@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -88,10 +89,16 @@ class Collector:
 
 
 def _read(answer: requests.Response) -> bytes:
-    """The beginning of an answer's body, which may have no end; a connection that is not read to it is dropped."""
+    """The beginning of an answer's body, which may have no end; a connection that is not read to it is dropped.
+
+    One that breaks off, or is not what its header says, changes nothing: the status has been said.
+    """
+    import requests
+
     content = b""
-    for chunk in answer.iter_content(_ANSWER_BYTES):
-        content += chunk
-        if len(content) >= _ANSWER_BYTES:
-            break
+    with contextlib.suppress(requests.RequestException):
+        for chunk in answer.iter_content(_ANSWER_BYTES):
+            content += chunk
+            if len(content) >= _ANSWER_BYTES:
+                break
     return content
