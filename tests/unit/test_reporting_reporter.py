@@ -261,12 +261,13 @@ def test_a_fault_in_an_exporter_costs_its_batch_and_the_worker_lives() -> None:
     assert counted() == {"queued": 5, "delivered": 3, "dropped.fault": 2, "fault.exporter": 1}
 
 
-def test_what_an_exporter_drops_and_merges_is_accounted_for() -> None:
+def test_what_an_exporter_drops_and_merges_is_accounted_for(caplog: pytest.LogCaptureFixture) -> None:
     reporter = QueueReporter(Obedient(lambda batch: Outcome(len(batch) - 3, {"too_large": 2}, merged=1)))
     Traced(reporter).points(10)
     assert not reporter.flush(30)
     assert counted() == {"queued": 10, "delivered": 7, "dropped.too_large": 2, "merged": 1}
     assert reporter.pending() == 0
+    assert caplog.messages == ["spans for the test were dropped: too_large"]
 
 
 def test_counters_add_up_under_threads_and_faults() -> None:

@@ -321,6 +321,9 @@ class QueueReporter(Reporter):
                 _guard.count("merged", outcome.merged)
             for reason, number in outcome.dropped.items():
                 self._drop(reason, number)
+                _guard.warn_once(
+                    f"{reason}:{exporter.target}", "spans for %s were dropped: %s", exporter.target, reason
+                )
 
     def _put_off(self, batch: _Batch, fault: Transient) -> None:
         if not fault.unreachable:
