@@ -116,6 +116,8 @@ class RemoteSampler(Sampler):
         parts = urllib.parse.urlsplit(url)
         query = dict(urllib.parse.parse_qsl(parts.query))
         self._interval_s = float(query.pop("interval", POLL_INTERVAL_S))
+        if not (parts.hostname and 0 <= self._interval_s < math.inf):
+            raise ValueError("a host, and an interval in seconds")
         query["service"] = service_name
         self._url = urllib.parse.urlunsplit(parts._replace(query=urllib.parse.urlencode(query)))
         self._sampler: Sampler = ProbabilisticSampler(_INITIAL_RATE)

@@ -59,7 +59,10 @@ def test_samplers_by_text(text: str, kind: type) -> None:
         "ratelimiting:x",
         "remote:ftp://x",
         "remote:",
+        "remote:http://",
         "remote:http://x/?interval=soon",
+        "remote:http://x/?interval=nan",
+        "remote:http://x/?interval=-1",
     ],
 )
 def test_other_text_is_refused_in_one_line(text: str) -> None:
