@@ -83,13 +83,15 @@ def _follow_oslo_service(module: Any) -> None:
 
 def _follow_service_without_fork(module: Any) -> None:
     # The handler of SIGTERM, if there is one, stops the service (nova-compute is such a one) and leaves.
-    if hasattr(module.ProcessLauncher, "_graceful_shutdown"):
-        wrapt.wrap_function_wrapper(module, "ProcessLauncher._graceful_shutdown", _flush_after_its_stop)
+    launcher = getattr(module, "ProcessLauncher", None)
+    if hasattr(launcher, "_graceful_shutdown"):
+        wrapt.wrap_function_wrapper(launcher, "_graceful_shutdown", _flush_after_its_stop)
 
 
 def _follow_cotyledon(utils: Any) -> None:
     # It stands around all that a worker does, and leaves where that ends in a stop or a fault.
-    wrapt.wrap_function_wrapper(utils, "exit_on_exception", _flush_within)
+    if hasattr(utils, "exit_on_exception"):
+        wrapt.wrap_function_wrapper(utils, "exit_on_exception", _flush_within)
 
 
 def _flush_after(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
