@@ -20,7 +20,7 @@ from opentracing.ext import tags as ext_tags
 from osprofiler import _guard
 from osprofiler.opentracing_compat import ids, naming
 from osprofiler.opentracing_compat.scope import DEBUG, SAMPLED, Origin
-from osprofiler.opentracing_compat.values import ITEM_CHARS, frozen, frozen_info, label, text
+from osprofiler.opentracing_compat.values import CONTAINER_CHARS, ITEM_CHARS, frozen, frozen_info, label, text
 
 if TYPE_CHECKING:
     from osprofiler.opentracing_compat.tracer import Tracer
@@ -231,7 +231,7 @@ class Span(jaeger_client.Span):
         if self.flags & SAMPLED and self.end_tick is None and self._has_room("logs"):
             at_us = (_tick_ns() + self.origin.epoch_ns) // 1000 if timestamp is None else int(timestamp * 1e6)
             fields, chars = frozen_info(key_values, self.room)
-            self.chars += chars + ITEM_CHARS
+            self.chars += chars + CONTAINER_CHARS
             if self.raw_logs is _NO_LOGS:
                 self.raw_logs = []
             self.raw_logs.append((at_us, fields))

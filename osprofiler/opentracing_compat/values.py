@@ -22,8 +22,11 @@ _CUT = "...(cut)"
 _PLAIN = frozenset((bool, type(None)))
 _SLICED = frozenset((str, bytes, bytearray, list, tuple))
 _SIZED = _SLICED | {dict, set, frozenset}
-#: What an item, a tag or a log takes for being there, beside its text, in characters.
-ITEM_CHARS = 16
+#: What an item, a tag or a log takes for being there, beside its text, in characters: its part of a dictionary, and a
+#: number or the head of a string.
+ITEM_CHARS = 64
+#: What a container inside another takes beside its items, and so does a log.
+CONTAINER_CHARS = 192
 #: Names that have been looked at and are fine as they are, with what an item of that name takes beside its value, in
 #: characters: the same few come again and again.
 usual: dict[str, int] = {}
@@ -206,6 +209,8 @@ class Budget:
 
     def _dict(self, value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
         result: dict[str, Any] = {}
+        if depth:
+            self.left -= CONTAINER_CHARS
         for key, item in value.items():
             left = self.left
             if left <= 0:
@@ -224,6 +229,7 @@ class Budget:
 
     def _list(self, value: Collection[Any], depth: int) -> list[Any]:
         result: list[Any] = []
+        self.left -= CONTAINER_CHARS
         for item in value:
             if self.left <= 0:
                 result.append(f"{_CUT} {len(value) - len(result)} items")

@@ -6,7 +6,11 @@ Who makes a span dearer on purpose raises a bound here, and says why in the chan
 
 import json
 import sys
+import tracemalloc
+from collections.abc import Callable
 from typing import Any
+
+import pytest
 
 from osprofiler import profiler
 from tests.unit.core_kit import a_clean_process, kept_spans
@@ -26,6 +30,48 @@ def test_a_span_takes_less_than_a_kilobyte_and_no_lock() -> None:
     assert 200 < figures["queued_bytes"] < QUEUED_BYTES
     assert 200 < figures["open_bytes"] < OPEN_BYTES
     assert figures["locks"] == 0
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        lambda n: {"n": n},
+        lambda n: {"text": f"{n:3000}"},
+        lambda n: {f"key {key}": n * 1000 + key for key in range(40)},
+        lambda n: {"list": list(range(n * 1000, n * 1000 + 100))},
+        lambda n: {"deep": [{"a": {"b": [n * 1000 + item]}} for item in range(30)]},
+        lambda n: {"texts": [str(n * 1000 + item) for item in range(100)]},
+    ],
+    ids=["small", "text", "keys", "list", "deep", "texts"],
+)
+@pytest.mark.parametrize("logs", [0, 20])
+def test_a_queue_takes_no_more_bytes_than_its_bound_says(info: Callable[[int], dict[str, Any]], logs: int) -> None:
+    from osprofiler.opentracing_compat import scope
+    from osprofiler.opentracing_compat.reporting.reporter import QueueReporter
+    from tests.unit.reporting_kit import Obedient, Traced
+
+    with a_clean_process(), scope.entered(None):
+        reporter = QueueReporter(Obedient(), interval_s=3600.0)
+        traced = Traced(reporter)
+
+        def spans(numbers: range) -> None:
+            for n in numbers:
+                point = traced.tracer.open_point(traced.root, "point", info(n))
+                for log in range(logs):
+                    point.span.log_kv({"event": "retry", "attempt": n * 1000 + log})
+                point.end()
+
+        spans(range(100))  # what is made once
+        before = reporter._queue.bytes
+        tracemalloc.start()
+        try:
+            spans(range(100, 500))
+            held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert 0.3 < held / (reporter._queue.bytes - before) < 1.5
+        assert reporter.flush(30)
+        reporter.close()
 
 
 def test_the_measure_of_locks_sees_a_lock() -> None:

@@ -17,7 +17,7 @@ _KEY = "bench"
 
 class Made(contenders.Contender):
     def __init__(self, target: str, service: str) -> None:
-        # A burst of 100,000 spans is to fit; the default, 64 MiB, holds 60,000.
+        # A burst of 100,000 spans is to fit; the default, 64 MiB, holds 75,000.
         _settings.publish(hmac_keys=(_KEY,), queue_bytes=256 << 20)
         if target:
             notifier.set(notifier.create(target, project="", service=service, host=""))

@@ -36,8 +36,8 @@ class Recorded(NamedTuple):
 #: have found the queue full.
 Entry: TypeAlias = "Span | Started | Recorded"
 
-#: What an entry takes in memory besides its text: the span, its origin's share, dictionaries, numbers.
-ENTRY_BYTES = 1000
+#: What an entry takes in memory besides its items: the span, its share of its origin, its dictionaries.
+ENTRY_BYTES = 700
 
 
 class SpanQueue:
