@@ -5,23 +5,15 @@ answer in time. ``nova_cells.py '<options as JSON>'``; prints what was gathered.
 
 import json
 import os
-import sys
 import threading
 import time
-import warnings
 
-warnings.simplefilter("ignore")
-options = json.loads(sys.argv[1])
-os.environ["OS_NOVA_DISABLE_EVENTLET_PATCHING"] = str(options["mode"] == "threading").lower()
+from nova_process import options
 
-from nova import monkey_patch  # noqa: E402
+# isort: split
+from nova import config, context, exception, objects, service
 
-if hasattr(monkey_patch, "patch"):
-    monkey_patch.patch()
-
-from nova import config, context, exception, objects, service  # noqa: E402
-
-from osprofiler import opentracing_compat, profiler  # noqa: E402
+from osprofiler import opentracing_compat, profiler
 
 config.parse_args(["nova"], default_config_files=[options["config"]], configure_db=False)
 service.setup_profiler("nova-api", "here")

@@ -10,18 +10,12 @@ import json
 import os
 import sys
 import threading
-import warnings
 
-warnings.simplefilter("ignore")
-options = json.loads(sys.argv[1])
+from nova_process import options
+
 if options.get("without_osprofiler"):
     sys.modules["osprofiler"] = None
-os.environ["OS_NOVA_DISABLE_EVENTLET_PATCHING"] = str(options["mode"] == "threading").lower()
 
-from nova import monkey_patch  # noqa: E402  # nova 31 patches when this is imported
-
-if hasattr(monkey_patch, "patch"):
-    monkey_patch.patch()
 green = sys.modules.get("eventlet.patcher")
 assert (green is not None and green.is_monkey_patched("thread")) == (options["mode"] == "eventlet")
 

@@ -5,22 +5,14 @@ glance is a stand-in. ``nova_upload.py '<options as JSON>'``; prints the ids tha
 
 import json
 import os
-import sys
-import warnings
 
-warnings.simplefilter("ignore")
-options = json.loads(sys.argv[1])
-os.environ["OS_NOVA_DISABLE_EVENTLET_PATCHING"] = str(options["mode"] == "threading").lower()
+from nova_process import options
 
-from nova import monkey_patch  # noqa: E402
+# isort: split
+from nova import config, context, service
+from nova.image import glance
 
-if hasattr(monkey_patch, "patch"):
-    monkey_patch.patch()
-
-from nova import config, context, service  # noqa: E402
-from nova.image import glance  # noqa: E402
-
-from osprofiler import opentracing_compat, profiler, web  # noqa: E402
+from osprofiler import opentracing_compat, profiler, web
 
 config.parse_args(["nova"], default_config_files=[options["config"]], configure_db=False)
 service.setup_profiler("nova-compute", "here")
