@@ -64,6 +64,7 @@ def add_tracing(sqlalchemy: Any, engine: Any, name: str, hide_result: bool = Tru
         listen(engine, "after_cursor_execute", _after_cursor_execute(hide_result=hide_result))
         listen(engine, "handle_error", handle_error)
         setattr(engine, _MARK, True)
+        _tell_of_errors(engine.dialect)
 
 
 @contextlib.contextmanager
@@ -114,18 +115,44 @@ def _after_cursor_execute(hide_result: bool = True) -> Callable[..., None]:
 def handle_error(exception_context: Any) -> None:
     """A listener that closes the point of a statement that failed, as an error, if it has one that is open."""
     with _guard.Harmless("sqlalchemy.error"):
-        point = _take(exception_context.connection, exception_context.execution_context)
-        if point is None:
-            return
-        fault = exception_context.original_exception
-        cause = fault.__cause__
-        info = {
-            "db": {
-                "original_exception": text(fault, STATEMENT_CHARS),
-                "chained_exception": "" if cause is None else text(cause, STATEMENT_CHARS),
-            }
+        of = exception_context
+        _fail(of.connection, of.execution_context, of.original_exception)
+
+
+class _Told:
+    """An execution context that closes its statement's point where no listener of ours is told of the database's error.
+
+    One that comes before it may have raised. And ``skip_user_error_events`` leaves out all: SQLAlchemy's own dialect
+    for MySQL sets it to find out whether there is a table.
+    """
+
+    root_connection: Any
+
+    def handle_dbapi_exception(self, e: BaseException) -> None:
+        with _guard.Harmless("sqlalchemy.error"):
+            _fail(self.root_connection, self, e)
+        super().handle_dbapi_exception(e)  # type: ignore[misc]
+
+
+def _tell_of_errors(dialect: Any) -> None:
+    kind = dialect.execution_ctx_cls
+    if not issubclass(kind, _Told):
+        dialect.execution_ctx_cls = type(kind.__name__, (_Told, kind), {})
+
+
+def _fail(conn: Any, context: Any, fault: BaseException) -> None:
+    """Close the point of the statement that is executed in *context*, as an error, if it has one that is open."""
+    point = _take(conn, context)
+    if point is None:
+        return
+    cause = fault.__cause__
+    info = {
+        "db": {
+            "original_exception": text(fault, STATEMENT_CHARS),
+            "chained_exception": "" if cause is None else text(cause, STATEMENT_CHARS),
         }
-        point.end(info, fault)
+    }
+    point.end(info, fault)
 
 
 def _take(conn: Any, context: Any) -> Point | None:

@@ -129,6 +129,32 @@ def test_a_listener_that_fails_before_the_statement_leaves_no_point_open(
     assert trace.names() == ["db", "outer"]
 
 
+def test_an_error_is_one_where_a_listener_before_ours_raises(engine: sqlalchemy.Engine, trace: Recorder) -> None:
+    @sqlalchemy.event.listens_for(engine, "handle_error")
+    def translate(context: object) -> None:
+        raise LookupError("of the application")
+
+    traced.add_tracing(sqlalchemy, engine, "db")
+    with profiler.Trace("outer"), engine.connect() as conn, pytest.raises(LookupError):
+        conn.execute(sqlalchemy.text("SELECT * FROM missing"))
+    failed, _ = trace.finished
+    assert (failed.operation_name, failed.raw_tags["error"]) == ("db SELECT", True)
+    assert failed.stop_info is not None
+    assert failed.stop_info["db"]["original_exception"] == "no such table: missing"
+
+
+def test_an_error_is_one_where_no_listener_is_told(engine: sqlalchemy.Engine, trace: Recorder) -> None:
+    traced.add_tracing(sqlalchemy, engine, "db")
+    with profiler.Trace("outer"), engine.connect() as conn:
+        quiet = conn.execution_options(skip_user_error_events=True)  # as in has_table() of MySQL's dialect
+        with pytest.raises(sqlalchemy.exc.OperationalError):
+            quiet.execute(sqlalchemy.text("SELECT * FROM missing"))
+        with profiler.Trace("later"):
+            pass
+    assert trace.tree() == [("outer", None), ("db", "outer"), ("later", "outer")]
+    assert trace.by_name("db").raw_tags["error"] is True
+
+
 def test_a_base_exception_inside_the_database_ends_the_point(engine: sqlalchemy.Engine, trace: Recorder) -> None:
     traced.add_tracing(sqlalchemy, engine, "db")
     killed = KeyboardInterrupt()
