@@ -85,7 +85,10 @@ def _before_cursor_execute(name: str) -> Callable[..., None]:
         if here is None or _DISABLED or not here.origin.sampled:
             return
         with _guard.Harmless("sqlalchemy.start"):
-            points, info, tags = vars(conn).setdefault(_OPEN, []), _info(statement, params), _tags(conn)
+            points = vars(conn).setdefault(_OPEN, [])
+            if context is not None and points and points[-1][0] is context:
+                return  # by the same listener of an engine that this one is a view of, with other options
+            info, tags = _info(statement, params), _tags(conn)
             points.append((context, opentracing_compat.get_tracer().open_point(here, name, info, tags=tags)))
 
     return handler

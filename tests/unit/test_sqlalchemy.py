@@ -184,6 +184,19 @@ def test_a_statement_inside_another_is_its_child(engine: sqlalchemy.Engine, trac
     assert inner.parent_span_id == outer.span_id
 
 
+@pytest.mark.parametrize("order", [1, -1], ids=["engine first", "view first"])
+def test_an_engine_and_a_view_of_it_with_other_options_trace_a_statement_once(
+    engine: sqlalchemy.Engine, trace: Recorder, order: int
+) -> None:
+    view = engine.execution_options(isolation_level="AUTOCOMMIT")
+    for each in (engine, view)[::order]:
+        traced.add_tracing(sqlalchemy, each, "db")
+    for each in (engine, view):
+        with each.connect() as conn:
+            conn.execute(sqlalchemy.text("SELECT 1"))
+    assert trace.tree() == [("db", None)] * 2
+
+
 def test_many_parameter_sets_are_one_bounded_point(engine: sqlalchemy.Engine, trace: Recorder) -> None:
     traced.add_tracing(sqlalchemy, engine, "db")
     rows = [{"x": i, "y": "y" * 100} for i in range(2000)]
