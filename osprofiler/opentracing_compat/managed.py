@@ -3,19 +3,22 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import opentracing
 
 from osprofiler import _guard
-from osprofiler.opentracing_compat.scope import Point
+from osprofiler.opentracing_compat.scope import Point, finish_bare
 
 
 class ManagedCurrent:
     """A foreign scope manager with the manners of our context variable.
 
     What is current is carried by a scope of the manager, on top of those that the application opened itself: these
-    are the application's to close. At most one carrier lies on each of them.
+    are the application's to close, and a carrier that lies on one, at most one does, is closed with it: managers close
+    no scope but the active one.
     """
 
     def __init__(self, manager: opentracing.ScopeManager) -> None:
@@ -41,13 +44,27 @@ class ManagedCurrent:
         if _carried(active) is not value:
             span = value.span if value is not None else None
             carrier = self._manager.activate(span if span is not None else _NO_SPAN, False)
-            setattr(carrier, _CARRIED, _Carried(value))
+            setattr(carrier, _CARRIED, _Carried(value, active))
+            if active is not None and "close" not in vars(active):
+                active.close = functools.partial(self._close, active, active.close)
+
+    def _close(self, below: Any, close: Callable[[], None]) -> None:
+        """Close the application's scope *below*, and first what lies on it in this flow of control."""
+        with _guard.Harmless("scope_manager"):
+            active = self._manager.active
+            held = getattr(active, _CARRIED, None)
+            if isinstance(held, _Carried) and held.below is below:
+                if held.point is not None:
+                    finish_bare(held.point, _carried(below))
+                active.close()
+        close()
 
 
 class _Carried(NamedTuple):
-    """What one of our own scopes stands for."""
+    """What one of our own scopes stands for, and the scope that it lies on."""
 
     point: Point | None
+    below: Any
 
 
 _CARRIED = "_osprofiler_carried"

@@ -145,6 +145,22 @@ def test_turning_tracing_off_inside_a_scope_of_the_application_leaves_that_to_it
     assert [span.operation_name for span in spans.finished] == ["inner", "other"]
 
 
+@pytest.mark.parametrize("cleaned", [True, False])
+def test_a_scope_of_the_application_ends_with_what_services_left_on_it(
+    managed: str, spans: SpanKeeper, cleaned: bool
+) -> None:
+    tracer = opentracing_compat.get_tracer()
+    with tracer.start_active_span("request") as active:
+        profiler.init("key", "8d28af1e-acc0-4b1e-a0d5-5fa3b3b7d8a1")  # of a message: nobody undoes it
+        profiler.start("left open")
+        if cleaned:
+            profiler.clean()
+    assert active.span.finished
+    assert tracer.active_span is None
+    assert profiler.get() is None
+    assert [span.operation_name for span in spans.finished] == ["left open"]
+
+
 def test_a_stop_too_many_leaves_a_scope_of_the_application_open(managed: str, spans: SpanKeeper) -> None:
     profiler.init("key")
     with opentracing_compat.get_tracer().start_active_span("other"):
