@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from osprofiler import _guard, _settings, opentracing_compat, profiler, web
 from osprofiler.opentracing_compat import propagation, scope
-from osprofiler.opentracing_compat.propagation import osprofiler, signed
+from osprofiler.opentracing_compat.propagation import envelope, osprofiler, signed
 from osprofiler.opentracing_compat.scope import Origin, Point
 from tests.unit.span_kit import Recorder, spans  # noqa: F401
 
@@ -230,6 +230,30 @@ def test_tracestate_is_carried_on_with_its_trace_only(spans: Recorder) -> None: 
     hostile = propagation.read({**W3C, "tracestate": "a=1\r\nx: 1"}, KEYS)
     assert hostile is not None
     assert "tracestate" not in propagation.write(Point(None, None, hostile.origin))
+
+
+def test_tracestate_goes_on_from_service_to_service(spans: Recorder) -> None:  # noqa: F811
+    _settings.publish(trust_incoming=True, hmac_keys=tuple(KEYS))
+    found = propagation.read({**W3C, "tracestate": "congo=t61rcWkgMzE"}, KEYS)
+    _settings.publish(trust_incoming=False)  # services behind the first need not trust anybody
+    for _ in range(2):
+        assert found is not None
+        sent = lower(propagation.write(Point(None, None, found.origin)))
+        assert sent["tracestate"] == "congo=t61rcWkgMzE"
+        found = propagation.read(sent, KEYS)
+    assert found is not None
+    context = envelope.inject({}, Point(None, None, found.origin))
+    called = envelope.extract(context, KEYS)
+    assert called is not None
+    assert called.origin.foreign == {"w3c.tracestate": "congo=t61rcWkgMzE"}
+    tracer = opentracing_compat.get_tracer()
+    injected: dict[str, str] = {}
+    with tracer.start_span("x", child_of=tracer.extract(opentracing.Format.HTTP_HEADERS, sent)) as span:
+        tracer.inject(span.context, opentracing.Format.HTTP_HEADERS, injected)
+    assert injected["tracestate"] == "congo=t61rcWkgMzE"
+    other = propagation.read({**sent, "traceparent": "00-" + "1" * 32 + "-" + "2" * 16 + "-01"}, KEYS)
+    assert other is not None
+    assert "w3c.tracestate" not in (other.origin.foreign or {})
 
 
 @pytest.mark.parametrize("trusted", [True, False])

@@ -152,14 +152,14 @@ def read_foreign(carrier: Mapping[str, str]) -> Incoming | None:
 def foreign_tags(carrier: Mapping[str, str], origin: Origin | None = None) -> dict[str, str]:
     """The ids of foreign contexts as tags, for a request that is traced for another reason.
 
-    A reference into another trace would move the span there. What says the same as *origin* is left out.
+    A reference into another trace would move the span there. What says the same as *origin* is left out, and the
+    ``tracestate`` of its trace is handed on: ours that wrote both may have it from a vendor that is called further on.
     """
     known = (origin.trace_id, origin.parent_span_id) if origin is not None else None
-    return {
-        f"foreign.{found.name}": found.text
-        for found in _foreign(carrier)
-        if (found.remote.trace_id, found.remote.span_id) != known
-    }
+    found = _foreign(carrier)
+    tags = {f"foreign.{one.name}": one.text for one in found if (one.remote.trace_id, one.remote.span_id) != known}
+    state = _tracestate(carrier, found, origin.trace_id) if origin is not None else None
+    return {**tags, **(state or {})}
 
 
 def _foreign(carrier: Mapping[str, str]) -> list[_Foreign]:

@@ -55,7 +55,11 @@ class TextCodec:
         if not hasattr(carrier, "items"):
             raise opentracing.InvalidCarrierException("a dictionary is wanted")
         fields = carriers.fields(carrier)
-        found = propagation.read_signed(fields, _settings.current().hmac_keys) or propagation.read_foreign(fields)
+        found = propagation.read_signed(fields, _settings.current().hmac_keys)
+        if found is None:
+            found = propagation.read_foreign(fields)
+        else:
+            found.origin.foreign = propagation.foreign_tags(fields, found.origin)
         baggage = jaeger.decode_baggage(fields, url_encoding=self._url_encoding)
         if found is None:
             return SpanContext(0, 0, None, 0, baggage) if baggage else None
