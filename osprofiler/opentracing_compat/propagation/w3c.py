@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from osprofiler.opentracing_compat.propagation.formats import Malformed, Remote
+from osprofiler.opentracing_compat.propagation.formats import Malformed, Remote, bounded
 from osprofiler.opentracing_compat.scope import SAMPLED
 
 TRACEPARENT = "traceparent"
@@ -17,7 +17,8 @@ TRACESTATE = "tracestate"
 # A later version may append fields after another dash; version ff is forbidden.
 _SHAPE = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.A)
 _LONGEST = 512
-_TRACESTATE = re.compile(r"[\x20-\x7e]{1,512}", re.A)
+# Tabs may stand between the entries. Of an entry 513 characters are allowed, of all 512 are the least to be handed on.
+_TRACESTATE = re.compile(r"[\t\x20-\x7e]+", re.A)
 
 
 def decode(text: str) -> Remote:
@@ -40,7 +41,7 @@ def encode(trace_id: int, span_id: int, flags: int) -> str:
 
 
 def tracestate(text: str) -> str:
-    """A ``tracestate`` that may be handed on as it came. Raises Malformed where it may not."""
-    if not (_TRACESTATE.fullmatch(text) and "=" in text):
+    """A ``tracestate`` that may be handed on, but for white space around it. Raises Malformed where it may not."""
+    if not (_TRACESTATE.fullmatch(bounded(text)) and "=" in text):
         raise Malformed("not a tracestate")
-    return text
+    return text.strip(" \t")
