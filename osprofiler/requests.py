@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -53,12 +54,15 @@ def disable() -> None:
 
 
 def send(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
-    """``HTTPAdapter.send`` with a trace point around it, whose context goes with *request*."""
+    """``HTTPAdapter.send`` with a trace point around it, whose context goes with a copy of *request*.
+
+    The request itself is its owner's, who may send it again, in another trace or in none.
+    """
     function = _FUNC or _plain_send()
     here = scope.current.get()
     if here is None or not (_on or _FUNC is None):
         return function(self, request, *args, **kwargs)
-    point = _open(here, request)
+    point, request = _open(here, request)
     try:
         response = function(self, request, *args, **kwargs)
     except BaseException as fault:
@@ -74,17 +78,21 @@ def _plain_send() -> Callable[..., Any]:
     return HTTPAdapter.send
 
 
-def _open(here: Point, request: Any) -> Point | None:
-    """Open the request's point, if its trace is sampled, and put the headers of what is current on the request."""
-    point = None
+def _open(here: Point, request: Any) -> tuple[Point | None, Any]:
+    """Open the request's point, if its trace is sampled; return it, and the request with the headers of what is
+    current.
+    """
+    point, sent = None, request
     with _guard.Harmless("requests.start"):
         if here.origin.sampled:
             url = urlsplit(request.url)
             point = opentracing_compat.get_tracer().open_point(
                 here, url.scheme, _info(request.method, url), tags=_tags(request.method, url)
             )
-        request.headers.update(web.get_trace_id_headers())
-    return point
+        sent = copy.copy(request)
+        sent.headers = request.headers.copy()
+        sent.headers.update(web.get_trace_id_headers())
+    return point, sent
 
 
 def _info(method: str, url: SplitResult) -> dict[str, Any]:

@@ -240,6 +240,18 @@ def test_headers_of_the_caller_stay(service: Service, trace: Recorder) -> None:
     assert headers["uber-trace-id"].startswith(f"{trace.by_name('http').trace_id:x}:")
 
 
+def test_a_prepared_request_sent_again_is_in_no_older_trace(service: Service, trace: Recorder) -> None:
+    with requests.Session() as session:
+        request = session.prepare_request(requests.Request("GET", f"{service.url}/302"))
+        session.send(request, timeout=30)
+        profiler.clean()
+        session.send(request, timeout=30)
+    assert len(trace.finished) == 2
+    traced_ones = [{"x-trace-info", "uber-trace-id", "traceparent"} <= headers.keys() for headers in service.headers]
+    assert traced_ones == [True, True, False, False]
+    assert not {"X-Trace-Info", "uber-trace-id", "traceparent"} & request.headers.keys()
+
+
 def test_what_is_sent_is_what_get_trace_id_headers_gives_inside(trace: Recorder) -> None:
     sent: list[dict[str, str]] = []
 
