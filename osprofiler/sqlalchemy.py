@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from osprofiler import _guard, opentracing_compat
+from osprofiler import _guard, _settings, opentracing_compat
 from osprofiler.opentracing_compat import scope
 from osprofiler.opentracing_compat.scope import Point
 from osprofiler.opentracing_compat.values import Budget, clean, text
@@ -51,9 +51,9 @@ def add_tracing(sqlalchemy: Any, engine: Any, name: str, hide_result: bool = Tru
 
     *sqlalchemy* is the module, *name* that of the trace points. Without *hide_result* a point shows the first rows
     that its statement returned; the application still gets all of them. Does nothing while tracing of statements is
-    disabled.
+    disabled, but by the configuration or the policy: these may turn it on again.
     """
-    if _DISABLED:
+    if _DISABLED and _settings.current().trace_sqlalchemy is not False:
         return
     with _guard.Harmless("sqlalchemy.add_tracing"):
         engine = getattr(engine, "sync_engine", engine)

@@ -18,7 +18,7 @@ from osprofiler import _guard, _settings, initializer, notifier, opentracing_com
 from osprofiler.opentracing_compat import scope
 from osprofiler.opentracing_compat.concurrency import isolation
 from osprofiler.opentracing_compat.sampling import sampler_for
-from tests.unit.core_kit import a_clean_process
+from tests.unit.core_kit import a_clean_process, kept_spans
 
 
 @pytest.fixture(autouse=True)
@@ -179,6 +179,30 @@ def test_the_policy_goes_before_the_options_as_long_as_it_says_so(configured: Wr
     assert _settings.current() == _settings.Settings(hmac_keys=("one",))
     assert _settings.look is None
     assert not _guard.counters
+
+
+def test_an_engine_that_is_made_while_statements_are_off_is_traced_once_they_are_on(
+    configured: Write, tmp_path: Path
+) -> None:
+    import sqlalchemy
+
+    from osprofiler import sqlalchemy as traced
+
+    off, on = tmp_path / "off.yaml", tmp_path / "on.yaml"
+    off.write_text("services: {'*': {trace_sqlalchemy: false}}")
+    on.write_text("services: {'*': {trace_sqlalchemy: true}}")
+    fixed = {"enabled": True, "trace_sqlalchemy": True, "connection_string": store(tmp_path), "hmac_keys": "one"}
+    init(configured(policy_file=off, **fixed))
+    engine = sqlalchemy.create_engine("sqlite://")
+    traced.add_tracing(sqlalchemy, engine, "db")
+    with kept_spans() as spans:
+        profiler.init("one")
+        for policy, seen in ((off, 0), (on, 1)):
+            configured(policy_file=policy, **fixed)
+            with engine.connect() as conn:
+                conn.execute(sqlalchemy.text("SELECT 1"))
+            assert len(spans.finished) == seen
+        profiler.clean()
 
 
 def test_a_mutation_of_other_options_changes_nothing(configured: Write, tmp_path: Path) -> None:
