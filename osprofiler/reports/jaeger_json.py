@@ -101,13 +101,14 @@ def _process(span: SpanNode) -> tuple[Any, ...]:
     return wording.place(span), span.project, span.service, span.host, span.pid
 
 
-def _described(place: str, *values: Any) -> dict[str, Any]:
-    # With the version among the tags its reader knows that a service which is no tag is none.
-    names = ("project", "service", "hostname", "pid", "osprofiler.version")
-    tags = zip(names, (*values, osprofiler.__version__), strict=True)
+def _described(place: str, project: Any, service: Any, host: Any, pid: Any) -> dict[str, Any]:
+    tags = {"project": project, "service": service, "hostname": host, "pid": pid}
+    if service is None:
+        # A process with our version among its tags has its service there too: its reader takes no other name for it.
+        tags["osprofiler.version"] = osprofiler.__version__
     return {
         "serviceName": place or _NO_SERVICE,
-        "tags": [_tag(key, value) for key, value in tags if value is not None],
+        "tags": [_tag(key, value) for key, value in tags.items() if value is not None],
     }
 
 
