@@ -1,5 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drivers: each stores and reads the records of one store. Import the module of the one you need.
 
-Nothing is imported here: every driver brings a store's client with it, and a service uses one.
+None is imported before somebody looks for it: every driver brings a store's client with it, and a service uses one.
 """
+
+from osprofiler import _lazy
+
+__getattr__ = _lazy.modules(
+    __name__,
+    "base",
+    "elasticsearch_driver",
+    "jaeger",
+    "loginsight",
+    "messaging",
+    "mongodb",
+    "otlp",
+    "redis_driver",
+    "sqlalchemy_driver",
+)

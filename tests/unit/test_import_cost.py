@@ -53,3 +53,19 @@ def test_turning_tracing_on_loads_the_tracer() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
     assert {"tornado", "thrift", "jaeger_client", "threadloop"} <= set(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("module", ["exc", "notifier", "opts", "profiler", "sqlalchemy", "web"])
+def test_what_osprofiler_4_loads_by_itself_is_there_all_the_same(module: str) -> None:
+    program = f"""
+import osprofiler.{module}
+
+osprofiler.notifier.set(osprofiler.notifier.get())
+assert osprofiler.profiler.get() is None
+assert osprofiler.web.get_trace_id_headers() == {{}}
+assert osprofiler.exc.CommandError
+assert osprofiler.drivers.base.Driver is osprofiler.drivers.redis_driver.Redis.__base__
+assert not hasattr(osprofiler, "nothing") and not hasattr(osprofiler.drivers, "nothing")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
