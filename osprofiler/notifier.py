@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from osprofiler import _guard, opentracing_compat
@@ -72,6 +73,9 @@ def create(connection_string: str, *args: Any, **kwargs: Any) -> Callable[..., A
     *args* and *kwargs* are a driver's: ``project``, ``service``, ``host``, ``conf``, ``context`` and what the driver
     takes besides. A connection string that cannot be used is logged, and the notifier returned keeps nothing.
     """
+    if args and isinstance(args[0], ModuleType):
+        # As osprofiler 1 had it, and trove has it: oslo_messaging, a context and a transport come first.
+        args = args[3:]
     named = {**dict(zip(("project", "service", "host"), args, strict=False)), **kwargs}
     # By text: what older services pass in these places may be anything.
     key = (str(connection_string), *(str(named.get(name)) for name in ("project", "service", "host")))

@@ -97,6 +97,15 @@ def test_what_older_services_pass_in_the_place_of_names_may_be_anything(tmp_path
     assert isinstance(made, notifier.StoreNotifier)
 
 
+def test_names_after_what_osprofiler_1_took_first(tmp_path: Path) -> None:
+    # As trove 26 does: oslo_messaging, its administrator's context with a token, a transport, then the names.
+    url, context = f"sqlite:///{tmp_path}/traces.db", {"auth_token": "gAAAAAB"}
+    made = notifier.create(url, pytest, context, object(), "trove", "trove-api", "h")
+    assert isinstance(made, notifier.StoreNotifier)
+    assert made.service_name == "trove-trove-api"
+    assert notifier.create(url, project="trove", service="trove-api", host="h") is made
+
+
 @pytest.mark.parametrize("url", ["", "nonsense", "nosuchstore://x", "jaeger://", None, 5])
 def test_a_bad_connection_string_keeps_nothing(url: Any, caplog: pytest.LogCaptureFixture) -> None:
     made = notifier.create(url)
