@@ -40,10 +40,10 @@ def pause(seconds: float) -> None:
     if not patched():
         sleep(seconds)
         return
-    eventlet: Any = sys.modules["eventlet"]
     if foreign():
-        eventlet.patcher.original("time").sleep(seconds)
+        _original("time").sleep(seconds)
         return
+    eventlet: Any = sys.modules["eventlet"]
     pid = os.getpid()
     eventlet.sleep(seconds)
     if os.getpid() != pid:
@@ -64,8 +64,7 @@ def elsewhere(function: Callable[..., T], *args: Any) -> T:
         except BaseException as fault:
             answers.append((None, fault))
 
-    eventlet: Any = sys.modules["eventlet"]
-    eventlet.patcher.original("_thread").start_new_thread(run, ())
+    _original("_thread").start_new_thread(run, ())
     pause_s = _SHORTEST_PAUSE_S
     while not answers:
         pause(pause_s)
@@ -82,19 +81,17 @@ def addresses(host: str, port: int, kind: int) -> list[Any]:
     It waits in C for as long as a name server does not answer, and where services turn eventlet's resolver off
     (EVENTLET_NO_GREENDNS, as nova did) all greenthreads would.
     """
-    return elsewhere(_socket().getaddrinfo, host, port, 0, kind)
-
-
-def _socket() -> Any:
-    if not patched():
-        return socket
-    eventlet: Any = sys.modules["eventlet"]
-    return eventlet.patcher.original("socket")
+    library = _original("socket") if patched() else socket
+    return elsewhere(library.getaddrinfo, host, port, 0, kind)
 
 
 def lock() -> _thread.LockType:
     """A bare native lock: it may be released by any thread, and from a signal handler or a finalizer."""
-    patcher = sys.modules.get("eventlet.patcher")
-    module: Any = _thread if patcher is None else patcher.original("_thread")
+    module = _thread if sys.modules.get("eventlet.patcher") is None else _original("_thread")
     made: _thread.LockType = module.allocate_lock()
     return made
+
+
+def _original(name: str) -> Any:
+    """The module *name* as it is without eventlet, which is loaded."""
+    return sys.modules["eventlet.patcher"].original(name)
