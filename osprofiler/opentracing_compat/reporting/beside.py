@@ -7,21 +7,19 @@ served a request delivers itself, on its own hub, as it does all its other work.
 
 from __future__ import annotations
 
-import time
-
-from osprofiler import _guard, _native
+from osprofiler import _guard
 from osprofiler.opentracing_compat.reporting import reporter
-from osprofiler.opentracing_compat.reporting.uwsgi import MOMENT_S, PAUSE_S
-
-_not_before = 0.0
+from osprofiler.opentracing_compat.reporting.uwsgi import Moments
 
 
 def after_request() -> None:
-    """Deliver what waits, for a moment, if nobody else in this process can."""
-    global _not_before
-    if not _native.foreign():
-        return
+    """Deliver what waits, for a moment; to be called in a native thread (``_native.foreign()``) alone."""
     with _guard.Harmless("beside"):
-        now = time.monotonic()
-        if now >= _not_before and not all(each.deliver_here(MOMENT_S) for each in reporter.living()):
-            _not_before = now + PAUSE_S
+        _moments.take()
+
+
+def _deliver(timeout_s: float) -> bool:
+    return all(each.deliver_here(timeout_s) for each in reporter.living())
+
+
+_moments = Moments(_deliver)

@@ -35,17 +35,30 @@ def install() -> None:
     server.after_req_hook = _AfterRequest(getattr(server, "after_req_hook", None))
 
 
+class Moments:
+    """Deliveries in the service's own flow, by *deliver*, which gets the seconds that it may take and says whether that
+    was enough. After one that was not there is none for a while.
+    """
+
+    def __init__(self, deliver: Callable[[float], bool]) -> None:
+        self._deliver = deliver
+        self._not_before = 0.0
+
+    def take(self) -> None:
+        now = time.monotonic()
+        if now >= self._not_before and not self._deliver(MOMENT_S):
+            self._not_before = now + PAUSE_S
+
+
 class _AfterRequest:
     """What uWSGI calls when a request is done: what it called before, and then the delivery."""
 
     def __init__(self, before: Callable[[], Any] | None) -> None:
         self._before = before
-        self._not_before = 0.0
+        self._moments = Moments(opentracing_compat.flush)
 
     def __call__(self) -> None:
         if self._before is not None:
             self._before()
         with _guard.Harmless("uwsgi"):
-            now = time.monotonic()
-            if now >= self._not_before and not opentracing_compat.flush(MOMENT_S):
-                self._not_before = now + PAUSE_S
+            self._moments.take()
