@@ -63,9 +63,7 @@ def sent(send: Method, transport: Any, target: Any, ctxt: Any, *args: Any, **kwa
     if isinstance(ctxt, Mapping):
         try:
             waits = args[1] if len(args) > 1 else kwargs.get("wait_for_reply")
-            ctxt = envelope.inject(
-                ctxt, scope.current.get(), follows=not waits, keep_w3c=_traces_itself(transport.conf)
-            )
+            ctxt = envelope.inject(ctxt, scope.context(), follows=not waits, keep_w3c=_traces_itself(transport.conf))
         except Exception as fault:
             _guard.swallow("messaging.inject", fault)
             ctxt = envelope.without_key(ctxt)
@@ -112,7 +110,7 @@ class _Dispatch:
         self._message = message
         self._point: Point | None = None
         method, target = message.message.get("method"), server._target
-        incoming = _asked(message, _traces_itself(server.conf)) or _sampled(method)
+        incoming = _incoming(message, _operation(method), _traces_itself(server.conf))
         if incoming is None:
             return
         root = Point(None, None, incoming.origin)
@@ -147,26 +145,18 @@ class _Dispatch:
             _close(self._point, fault)
 
 
-def _asked(message: Any, keep_w3c: bool) -> Incoming | None:
-    """The trace that a message asks for. What asked is taken out: the service's own code need not understand it."""
-    context = message.ctxt
-    if not isinstance(context, Mapping):
-        return None
-    incoming = envelope.extract(context) if _settings.fresh().enabled else None
-    if incoming is not None or envelope.is_ours(context):
+def _incoming(message: Any, operation: str, keep_w3c: bool) -> Incoming | None:
+    """The trace that a message is in. What asked for it is taken out: the service's own code need not understand it."""
+    settings = _settings.fresh()
+    context = message.ctxt if isinstance(message.ctxt, Mapping) else {}
+    incoming = None
+    if settings.enabled:
+        sample = opentracing_compat.sample_for(operation) if settings.samples else None
+        incoming = envelope.extract(context, sample=sample)
+    if (incoming is not None and not incoming.begins) or envelope.is_ours(context):
         # A copy: transports inside one process hand the same dictionary to all receivers.
         message.ctxt = envelope.strip(context, keep_w3c=keep_w3c)
     return incoming
-
-
-def _sampled(method: Any) -> Incoming | None:
-    """A trace of this dispatch's own, where the sampler wants one."""
-    settings = _settings.fresh()
-    if not (settings.enabled and settings.samples):
-        return None
-    key = settings.hmac_keys[0] if settings.hmac_keys else None
-    origin = opentracing_compat.get_tracer().begin(_operation(method), key)
-    return None if origin is None else Incoming(origin)
 
 
 # Both

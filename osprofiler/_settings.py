@@ -14,7 +14,9 @@ class Settings:
 
     enabled: bool = True
     hmac_keys: tuple[str, ...] = ()  # the first signs what a sampler started
-    trust_incoming: bool = False  # continue foreign context (uber-trace-id, traceparent, b3)
+    # Continue foreign context (uber-trace-id, traceparent, b3). None, where no configuration was read: no, but
+    # OpenTracing's extract does, since the application itself calls it.
+    trust_incoming: bool | None = None
     propagation: tuple[str, ...] = ("osprofiler", "jaeger", "w3c")  # formats to write; all are read
     rpc_plain_peers: bool = False
     sampler: str = ""  # who starts traces that nobody asked for; "" nobody
@@ -26,6 +28,11 @@ class Settings:
     queue_bytes: int = 64 << 20
     flush_interval_s: float = 1.0
     flush_timeout_s: float = 5.0  # the deadline at exit
+
+    @property
+    def first_key(self) -> str | None:
+        """The key that signs a trace which has none of its own: services behind it, which trust nobody, continue it."""
+        return self.hmac_keys[0] if self.hmac_keys else None
 
     @property
     def samples(self) -> bool:

@@ -21,6 +21,9 @@ LOG = logging.getLogger(__name__)
 
 # What the options say, and the file whose policy goes before them.
 _configured: dict[str, Any] = {}
+# Without keys at the start those in the paste file count, as with osprofiler 4. Once somebody has taken the keys away,
+# nobody may ask.
+_keys_changed = False
 _policy_file: PolicyFile | None = None
 
 
@@ -38,9 +41,10 @@ def init_from_conf(
     *kwargs* are handed to the store's driver. Options marked mutable are followed when *conf* is mutated. A
     configuration that cannot be used is logged and leaves the service untraced; nothing is raised.
     """
-    global _configured
+    global _configured, _keys_changed
     with _guard.Harmless("init_from_conf"):
         _configured = {"enabled": True, "trace_sqlalchemy": None, **_settings_from(conf)}
+        _keys_changed = False
         _settings.publish(**_configured)
         chosen = notifier.create(
             conf.profiler.connection_string,
@@ -91,7 +95,7 @@ def _settings_from(conf: cfg.ConfigOpts) -> dict[str, Any]:
         LOG.warning("[profiler] hmac_keys is empty: nobody can ask for a trace")
     return {
         "hmac_keys": keys,
-        "trust_incoming": _option(conf, "trust_incoming", defaults.trust_incoming),
+        "trust_incoming": _option(conf, "trust_incoming", False),
         "propagation": _formats(_option(conf, "propagation", defaults.propagation)),
         "rpc_plain_peers": _option(conf, "rpc_plain_peers", defaults.rpc_plain_peers),
         "sampler": _option(conf, "sampler", defaults.sampler),
@@ -133,6 +137,8 @@ def _put_in_force() -> None:
     after = _settings.publish(**{**_configured, **said})
     if after.enabled:
         web.enable(",".join(after.hmac_keys))
+        if _keys_changed:
+            web.use_keys(after.hmac_keys)
     else:
         web.disable()
     (requests.enable if after.trace_requests else requests.disable)()
@@ -171,6 +177,7 @@ def _instrument(conf: cfg.ConfigOpts) -> None:
 
 def _on_mutate(conf: cfg.ConfigOpts, fresh: dict[tuple[str | None, str], tuple[Any, Any]]) -> None:
     """Follow a change of the configuration; *fresh* maps (group, option) to its old and new text in the file."""
+    global _keys_changed
     changed = {name for group, name in fresh if group == "profiler"}
     if not changed:
         return
@@ -179,6 +186,7 @@ def _on_mutate(conf: cfg.ConfigOpts, fresh: dict[tuple[str | None, str], tuple[A
         # A service that was started without looking at these goes on as it does until they are changed.
         for name in {"enabled", "trace_sqlalchemy"} & changed:
             _configured[name] = _option(conf, name, False)
+        _keys_changed = _keys_changed or "hmac_keys" in changed
         if "policy_file" in changed:
             _read_policy(conf)
         _put_in_force()

@@ -37,7 +37,7 @@ def inject(context: Mapping[str, Any], *, follows: bool = False) -> dict[str, An
     FollowsFrom.
     """
     try:
-        return envelope.inject(context, scope.current.get(), follows=follows)
+        return envelope.inject(context, scope.context(), follows=follows)
     except Exception as fault:
         _guard.swallow("messaging.inject", fault)
         return envelope.without_key(context)

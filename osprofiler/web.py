@@ -28,7 +28,7 @@ _INFO_KEY = carriers.environ_key(X_TRACE_INFO)
 _CONTEXT_KEY = carriers.environ_key(signed.HEADER)
 
 _ENABLED: bool | None = None
-_HMAC_KEYS: list[str] | tuple[str, ...] | None = None
+_HMAC_KEYS: list[str] | tuple[str, ...] | None = None  # None: those of each middleware's own configuration
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"))
 _OFF = frozenset(("", "0", "false", "no", "off", "f", "n"))
@@ -40,11 +40,10 @@ def get_trace_id_headers() -> dict[str, str]:
 
     A trace that is not sampled has only headers that say so.
     """
-    point = scope.current.get()
-    if point is None:
+    if scope.current.get() is None:
         return {}
     try:
-        return propagation.write(point)
+        return propagation.write(scope.context())
     except Exception as fault:
         _guard.swallow("web.headers", fault)
         return {}
@@ -58,9 +57,15 @@ def disable() -> None:
 
 def enable(hmac_keys: str | None = None) -> None:
     """Turn every middleware of this process on; with *hmac_keys* (comma-separated) these are the keys that count."""
-    global _ENABLED, _HMAC_KEYS
+    global _ENABLED
     _ENABLED = True
-    _HMAC_KEYS = split(hmac_keys or "")
+    use_keys(split(hmac_keys) if hmac_keys else None)
+
+
+def use_keys(keys: list[str] | tuple[str, ...] | None) -> None:
+    """Have only *keys* count in every middleware of this process; None: those of its own configuration."""
+    global _HMAC_KEYS
+    _HMAC_KEYS = keys
 
 
 class WsgiMiddleware:
@@ -128,9 +133,9 @@ class WsgiMiddleware:
             inside = here is not None and here.span is not None and not here.span.finished
             sample = settings.samples and not inside
             if _INFO_KEY in environ or _CONTEXT_KEY in environ or settings.trust_incoming or sample:
-                found = self._found(environ, sample)
-                if found is not None:
-                    return _wsgi.Call(self._open(environ, here, found), start_response)
+                incoming = self._incoming(environ, sample)
+                if incoming is not None:
+                    return _wsgi.Call(self._open(environ, here, incoming), start_response)
             if here is None or inside:
                 return None
             # What somebody left behind in this worker is not this request's.
@@ -139,24 +144,18 @@ class WsgiMiddleware:
             _guard.swallow("web.request", fault)
             return None
 
-    def _found(self, environ: WSGIEnvironment, sample: bool) -> propagation.Incoming | None:
-        """The trace that this request is to be in."""
-        carrier = carriers.Environ(environ)
-        keys = _HMAC_KEYS or self.hmac_keys
-        found = propagation.read(carrier, keys)
-        if found is None and sample:
-            origin = opentracing_compat.get_tracer().begin(self._operation(environ), keys[0] if keys else None)
-            if origin is not None:
-                origin.foreign = {**(origin.foreign or {}), **propagation.foreign_tags(carrier)}
-                found = propagation.Incoming(origin)
-        return found
+    def _incoming(self, environ: WSGIEnvironment, sample: bool) -> propagation.Incoming | None:
+        """The trace that this request is in."""
+        keys = self.hmac_keys if _HMAC_KEYS is None else _HMAC_KEYS
+        sampling = opentracing_compat.sample_for(self._operation(environ)) if sample else None
+        return propagation.read(carriers.Environ(environ), keys, sample=sampling)
 
-    def _open(self, environ: WSGIEnvironment, here: Point | None, found: propagation.Incoming) -> Point:
+    def _open(self, environ: WSGIEnvironment, here: Point | None, incoming: propagation.Incoming) -> Point:
         """The point of this request; what was current stays so until it runs."""
-        root, follows = Point(None, here, found.origin), found.follows
-        if not found.origin.sampled:
+        root, follows = Point(None, here, incoming.origin), incoming.follows
+        if not incoming.origin.sampled:
             return root
-        if here is not None and here.span is not None and _is_same(here.origin, found.origin):
+        if here is not None and here.span is not None and _is_same(here.origin, incoming.origin):
             root, follows = here, False  # a second middleware in one pipeline
         path = quote(_bytes(environ, "SCRIPT_NAME") + _bytes(environ, "PATH_INFO"), safe=_PATH_SAFE)
         method, scheme = environ["REQUEST_METHOD"], environ["wsgi.url_scheme"]

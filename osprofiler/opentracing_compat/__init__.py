@@ -15,6 +15,7 @@ import opentracing
 from osprofiler import _forks, _guard
 
 if TYPE_CHECKING:
+    from osprofiler.opentracing_compat.propagation.precedence import Sample
     from osprofiler.opentracing_compat.reporting.base import Reporter
     from osprofiler.opentracing_compat.tracer import Tracer
 
@@ -51,6 +52,11 @@ def _make() -> Tracer:
                 opentracing.set_global_tracer(made)
             _tracer = made
     return _tracer
+
+
+def sample_for(operation: str) -> Sample:
+    """What asks the tracer's sampler whether to record a trace that begins with *operation*."""
+    return lambda trace_id: get_tracer().sampler.is_sampled(trace_id, operation)
 
 
 def existing_tracer() -> Tracer | None:

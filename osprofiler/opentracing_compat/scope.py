@@ -19,21 +19,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 import opentracing
 
 from osprofiler.opentracing_compat import ids
+from osprofiler.opentracing_compat.trace_context import DEBUG as DEBUG
+from osprofiler.opentracing_compat.trace_context import NO_BAGGAGE, TraceContext
+from osprofiler.opentracing_compat.trace_context import SAMPLED as SAMPLED
 
 if TYPE_CHECKING:
     from osprofiler.opentracing_compat.span import Span
-
-#: Bits of the flags byte, as in Jaeger's ``uber-trace-id``.
-SAMPLED = 0x01
-DEBUG = 0x02
 
 #: The ``end_tick`` of what a forked child has of its parent's spans; no clock shows it.
 LEFT = 0
 
 #: The ``finish_on_close`` of a scope that has been closed.
 CLOSED = None
-
-_NO_BAGGAGE: Mapping[str, str] = {}
 
 _get_ident = threading.get_ident
 _modules = sys.modules
@@ -59,6 +56,8 @@ class Origin:
         "parent_span_id",
         "prefix",
         "trace_id",
+        "tracestate",
+        "w3c_flags",
     )
 
     def __init__(
@@ -70,8 +69,10 @@ class Origin:
         parent_span_id: int = 0,
         hmac_key: str | None = None,
         flags: int = SAMPLED,
-        baggage: Mapping[str, str] = _NO_BAGGAGE,
+        baggage: Mapping[str, str] = NO_BAGGAGE,
         foreign: Mapping[str, Any] | None = None,
+        tracestate: str = "",
+        w3c_flags: int = 0,
     ) -> None:
         self.base_id = base_id  # verbatim, as records and headers show it
         self.trace_id = trace_id  # 128 bits
@@ -80,7 +81,9 @@ class Origin:
         self.hmac_key = hmac_key  # the real key: plain service code reads it from the profiler
         self.flags = flags
         self.baggage = baggage
-        self.foreign = foreign  # tags for the first span: ids of a foreign trace that is not trusted
+        self.foreign = foreign  # tags for the first span: the sampler's, ids of a foreign trace that is not continued
+        self.tracestate = tracestate  # these two as in TraceContext
+        self.w3c_flags = w3c_flags
         self.prefix = ids.point_prefix(trace_id)
         self.canonical = base_id == ids.uuid_text(trace_id)  # else it is no UUID, or one written otherwise
         # Added to the monotonic clock it is the wall clock, as it was when this flow joined the trace: what one flow
@@ -91,24 +94,8 @@ class Origin:
     def from_osprofiler(
         cls, hmac_key: str | None, base_id: str | None = None, parent_id: str | None = None, flags: int = SAMPLED
     ) -> Origin:
-        """From stock's ids; without *base_id* a new trace. A parent equal to the base is a virtual root."""
-        if not base_id:
-            trace_id = ids.new_trace_id()
-            base_id = ids.uuid_text(trace_id)
-        else:
-            base_id = str(base_id)
-            trace_id = ids.trace_id_of(base_id)
-        if not parent_id or parent_id == base_id:
-            return cls(base_id, trace_id, hmac_key=hmac_key, flags=flags)
-        parent_id = str(parent_id)
-        return cls(
-            base_id,
-            trace_id,
-            parent_id=parent_id,
-            parent_span_id=ids.span_id_of(parent_id),
-            hmac_key=hmac_key,
-            flags=flags,
-        )
+        """See :meth:`TraceContext.from_osprofiler`."""
+        return cls.continuing(TraceContext.from_osprofiler(hmac_key, base_id, parent_id, flags))
 
     @classmethod
     def from_ids(
@@ -118,24 +105,51 @@ class Origin:
         *,
         flags: int = SAMPLED,
         hmac_key: str | None = None,
-        baggage: Mapping[str, str] = _NO_BAGGAGE,
+        baggage: Mapping[str, str] = NO_BAGGAGE,
     ) -> Origin:
-        """From a wire with integer ids, where *span_id* is the remote parent (0: a virtual root)."""
-        base_id = ids.uuid_text(trace_id)
-        parent_id = ids.point_uuid(ids.point_prefix(trace_id), span_id) if span_id else None
+        """See :meth:`TraceContext.from_ids`; *span_id* is the remote parent."""
+        return cls.continuing(
+            TraceContext.from_ids(trace_id, span_id, flags=flags, hmac_key=hmac_key, baggage=baggage)
+        )
+
+    @classmethod
+    def continuing(cls, context: TraceContext, foreign: Mapping[str, Any] | None = None) -> Origin:
+        """From a received context; *foreign* are tags for the first span."""
         return cls(
-            base_id,
-            trace_id,
-            parent_id=parent_id,
-            parent_span_id=span_id,
-            hmac_key=hmac_key,
-            flags=flags,
-            baggage=baggage,
+            context.base_id,
+            context.trace_id,
+            parent_id=context.point_id,
+            parent_span_id=context.span_id,
+            hmac_key=context.hmac_key,
+            flags=context.flags,
+            baggage=context.baggage,
+            foreign=foreign,
+            tracestate=context.tracestate,
+            w3c_flags=context.w3c_flags,
         )
 
     @property
     def sampled(self) -> bool:
         return bool(self.flags & SAMPLED)
+
+    def context(
+        self, span_id: int, parent_span_id: int, flags: int, baggage: Mapping[str, str], point_id: str | None = None
+    ) -> TraceContext:
+        """What the span *span_id* of this trace hands on. *point_id* where its id is known; 0 is the virtual root."""
+        if span_id == self.parent_span_id:
+            point_id = self.parent_id  # as it came
+        return TraceContext(
+            self.base_id,
+            self.trace_id,
+            point_id or ids.point_uuid(self.prefix, span_id) if span_id else None,
+            span_id,
+            parent_span_id,
+            flags,
+            self.hmac_key,
+            baggage,
+            self.tracestate,
+            self.w3c_flags,
+        )
 
 
 class Point(opentracing.Scope):
@@ -201,6 +215,15 @@ class Point(opentracing.Scope):
         if self.span is not None:
             return self.span.uuid
         return self.origin.parent_id or self.origin.base_id
+
+    def context(self) -> TraceContext | None:
+        """What is called under this point continues it; None under the reporter, which is in no trace."""
+        origin, span = self.origin, self.span
+        if not origin.trace_id:
+            return None
+        if span is None:
+            return origin.context(origin.parent_span_id, 0, origin.flags, origin.baggage)
+        return origin.context(span.span_id, span.parent_span_id, span.flags, span.baggage, span.uuid)
 
     @property
     def is_foreign(self) -> bool:
@@ -319,6 +342,12 @@ def finish_bare(at: Point, until: Point | None = None) -> None:
     """Finish the points from *at* up to *until* that bare ``start`` calls of this flow of control left open."""
     here = flow()
     finish_unclosed(at, until, lambda node: isinstance(node, BarePoint) and node.flow == here)
+
+
+def context() -> TraceContext | None:
+    """What is called from this flow of control continues it; None where no trace is on."""
+    here = current.get()
+    return None if here is None else here.context()
 
 
 def take_up(origin: Origin) -> Point:

@@ -42,9 +42,12 @@ _new_span_id = ids.new_span_id
 
 
 class SpanContext(jaeger_client.span_context.SpanContext):
-    """Jaeger's span context that also knows the trace's osprofiler identity, its *origin*."""
+    """Jaeger's span context that also knows the trace's osprofiler identity, its *origin*.
 
-    __slots__ = ("origin",)
+    *foreign* are tags for the first span of a trace that begins with this context: ids that are not continued.
+    """
+
+    __slots__ = ("foreign", "origin")
 
     def __init__(
         self,
@@ -55,9 +58,11 @@ class SpanContext(jaeger_client.span_context.SpanContext):
         baggage: dict[str, str] | None = None,
         debug_id: str | None = None,
         origin: Origin | None = None,
+        foreign: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(trace_id, span_id, parent_id, flags, baggage, debug_id)
         self.origin = origin
+        self.foreign = foreign
 
     @property
     def has_trace(self) -> bool:
@@ -71,7 +76,8 @@ class SpanContext(jaeger_client.span_context.SpanContext):
             baggage.pop(label(key), None)
         else:
             baggage[label(key)] = text(value, _BAGGAGE_CHARS)
-        return SpanContext(self.trace_id, self.span_id, self.parent_id, self.flags, baggage, self.debug_id, self.origin)
+        ids_ = (self.trace_id, self.span_id, self.parent_id, self.flags)
+        return SpanContext(*ids_, baggage, self.debug_id, self.origin, self.foreign)
 
 
 class Span(jaeger_client.Span):
@@ -139,6 +145,10 @@ class Span(jaeger_client.Span):
     @property
     def trace_id(self) -> int:
         return self.origin.trace_id
+
+    @property
+    def baggage(self) -> Mapping[str, str]:
+        return self._baggage
 
     @property
     def parent_id(self) -> int | None:

@@ -26,6 +26,7 @@ from osprofiler.opentracing_compat.propagation.jaeger import DEBUG_ID
 from osprofiler.opentracing_compat.reporting.base import NullReporter, Reporter
 from osprofiler.opentracing_compat.scope import DEBUG, SAMPLED, Origin, Point
 from osprofiler.opentracing_compat.span import Span, begin
+from osprofiler.opentracing_compat.trace_context import NO_BAGGAGE
 from osprofiler.opentracing_compat.values import label, usual
 
 Parent: TypeAlias = "Span | jaeger_client.SpanContext | None"
@@ -136,14 +137,6 @@ class Tracer(jaeger_client.Tracer):
             except Exception as fault:
                 _guard.swallow("report", fault)
 
-    def begin(self, operation: str, hmac_key: str | None) -> Origin | None:
-        """Ask the sampler whether to trace a request that nobody asked to trace; a new origin if so."""
-        trace_id = ids.new_trace_id()
-        sampled, tags = self.sampler.is_sampled(trace_id, operation)
-        if not sampled:
-            return None
-        return Origin(ids.uuid_text(trace_id), trace_id, hmac_key=hmac_key, foreign=tags)
-
     # OpenTracing
 
     def start_span(
@@ -167,7 +160,6 @@ class Tracer(jaeger_client.Tracer):
             follows = first.type == opentracing.ReferenceType.FOLLOWS_FROM
             child_of = first.referenced_context
             links = [link for link in links if link is not first]
-        debug_id: str | None = None
         if child_of is None and not ignore_active_span and (point := scope.current.get()) is not None:
             origin, parent_span = point.origin, point.span if isinstance(point.span, Span) else None
         elif isinstance(child_of, Span):
@@ -175,8 +167,7 @@ class Tracer(jaeger_client.Tracer):
         elif child_of is not None and child_of.has_trace:
             origin = _origin_of(child_of)
         else:
-            debug_id = child_of.debug_id if child_of is not None else None
-            origin = self._new_trace(operation_name or "", debug_id, child_of.baggage if child_of else {})
+            origin = self._new_trace(operation_name or "", child_of)
         span = begin(self, origin, parent_span, operation=label(operation_name or ""), follows=follows)
         if start_time is not None:
             span.started_at(start_time)
@@ -190,16 +181,23 @@ class Tracer(jaeger_client.Tracer):
             self._report_start(span)
         return span
 
-    def _new_trace(self, operation: str, debug_id: str | None, baggage: Mapping[str, str]) -> Origin:
+    def _new_trace(self, operation: str, asked_by: jaeger_client.SpanContext | None) -> Origin:
+        """The origin of a trace that begins here. *asked_by* names no trace; it may have a debug id, or baggage."""
         trace_id = ids.new_trace_id()
-        flags, foreign = 0, {}
+        debug_id = asked_by.debug_id if asked_by is not None else None
+        flags, tags = 0, {}
         if debug_id and self.is_debug_allowed(operation):
-            flags, foreign = SAMPLED | DEBUG, {"jaeger-debug-id": debug_id}
+            flags, tags = SAMPLED | DEBUG, {DEBUG_ID: debug_id}
         elif not debug_id:
-            sampled, foreign = self.sampler.is_sampled(trace_id, operation)
+            sampled, tags = self.sampler.is_sampled(trace_id, operation)
             flags = SAMPLED if sampled else 0
         return Origin(
-            ids.uuid_text(trace_id), trace_id, hmac_key=_first_key(), flags=flags, baggage=baggage, foreign=foreign
+            ids.uuid_text(trace_id),
+            trace_id,
+            hmac_key=_settings.current().first_key,
+            flags=flags,
+            baggage=asked_by.baggage if asked_by is not None else NO_BAGGAGE,
+            foreign={**(getattr(asked_by, "foreign", None) or {}), **tags},
         )
 
     def flush(self, timeout: float | None = None) -> bool:
@@ -214,30 +212,15 @@ class Tracer(jaeger_client.Tracer):
         return done
 
 
-def _first_key() -> str | None:
-    """What signs a trace that begins here: the services behind, which trust nobody else, continue it."""
-    keys = _settings.current().hmac_keys
-    return keys[0] if keys else None
-
-
 def _origin_of(context: jaeger_client.SpanContext) -> Origin:
     """The origin of spans under a context from a wire or of a span that is not at hand."""
     known: Origin | None = getattr(context, "origin", None)
     baggage = dict(context.baggage or {})
     if known is None:
         return Origin.from_ids(context.trace_id, context.span_id, flags=context.flags, baggage=baggage)
-    # Where the context is the remote parent itself, that one's id is kept as it came.
-    same = context.span_id == known.parent_span_id
-    return Origin(
-        known.base_id,
-        known.trace_id,
-        parent_id=known.parent_id if same else ids.point_uuid(known.prefix, context.span_id),
-        parent_span_id=context.span_id,
-        hmac_key=known.hmac_key,
-        flags=context.flags,
-        baggage=baggage,
-        foreign=known.foreign if same else None,
-    )
+    continued = known.context(context.span_id, 0, context.flags, baggage)
+    # Tags are for the first span under the remote parent alone.
+    return Origin.continuing(continued, known.foreign if context.span_id == known.parent_span_id else None)
 
 
 def _valid(references: opentracing.Reference | Sequence[opentracing.Reference] | None) -> list[opentracing.Reference]:

@@ -13,11 +13,12 @@ import pytest
 
 from osprofiler import web
 from osprofiler.opentracing_compat.propagation import osprofiler
+from osprofiler.opentracing_compat.trace_context import TraceContext
 from tests.waiting import wait_until
 
 PROGRAM = Path(__file__).parent / "programs" / "policy_service.py"
 KEY = "of the service"
-SIGNED = osprofiler.encode(*["7bbd2d5c-3c54-4d45-8a9c-9a4b3d1f0a02"] * 2, KEY)
+SIGNED = osprofiler.encode(TraceContext.from_osprofiler(None, "7bbd2d5c-3c54-4d45-8a9c-9a4b3d1f0a02"), KEY)
 
 State = tuple[bool, list[str], bool]
 Ask = Callable[..., tuple[int, State]]

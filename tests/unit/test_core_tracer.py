@@ -290,13 +290,18 @@ def test_an_activated_span_of_another_tracer_hides_the_trace(tracer: Tracer, kee
     assert profiler.get() is not None
 
 
-def test_the_sampler_starts_a_trace(tracer: Tracer) -> None:
-    origin = tracer.begin("wsgi GET", "first key")
-    assert origin is not None
-    assert origin.sampled
-    assert (origin.hmac_key, origin.parent_span_id) == ("first key", 0)
+def test_the_sampler_starts_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    tracer = opentracing_compat.get_tracer()
+    monkeypatch.setattr(tracer, "sampler", ConstSampler(True))
+    incoming = propagation.read({}, ["first key"], sample=opentracing_compat.sample_for("wsgi GET"))
+    assert incoming is not None
+    origin = incoming.origin
+    assert (origin.sampled, origin.hmac_key, origin.parent_span_id) == (True, "first key", 0)
     assert origin.foreign == {"sampler.type": "const", "sampler.param": True}
-    assert Tracer("test").begin("wsgi GET", "key") is None
+    monkeypatch.setattr(tracer, "sampler", ConstSampler(False))
+    incoming = propagation.read({}, ["first key"], sample=opentracing_compat.sample_for("wsgi GET"))
+    assert incoming is not None
+    assert not incoming.origin.sampled
 
 
 def test_under_suppression_nothing_is_recorded(tracer: Tracer, keeper: SpanKeeper) -> None:
@@ -497,13 +502,14 @@ def test_a_trace_that_opentracing_began_is_signed_like_any_that_a_sampler_did(tr
     assert signed_unpack(headers["X-Trace-Info"], headers["X-Trace-HMAC"], ["first"])
 
 
-def test_a_foreign_trace_that_opentracing_continues_is_not_vouched_for(tracer: Tracer) -> None:
+def test_a_foreign_trace_that_opentracing_continues_is_signed_on(tracer: Tracer) -> None:
+    """As one that came by HTTP or RPC: the services behind need not trust anybody."""
     _settings.publish(hmac_keys=("first",))
     foreign = tracer.extract(opentracing.Format.HTTP_HEADERS, {"uber-trace-id": "1:2:0:1"})
     with tracer.start_active_span("job", child_of=foreign):
         headers = web.get_trace_id_headers()
-    assert "X-Trace-Info" not in headers
-    assert headers["uber-trace-id"].startswith("1:")
+    assert signed_unpack(headers["X-Trace-Info"], headers["X-Trace-HMAC"], ["first"])
+    assert headers["uber-trace-id"].startswith(f"{1:032x}:")
 
 
 def test_what_jaeger_client_s_tracer_has_is_there(tracer: Tracer) -> None:

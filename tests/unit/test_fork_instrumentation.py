@@ -504,7 +504,7 @@ def test_a_program_finds_the_trace_in_its_environment(traced: Recorder, given: d
     found = json.loads(told)
     trace_id, span_id = f"{here.origin.trace_id:032x}", f"{here.span.span_id:016x}"
     assert found["TRACEPARENT"] == f"00-{trace_id}-{span_id}-01"
-    assert found["UBER_TRACE_ID"].startswith(f"{here.origin.trace_id:x}:{here.span.span_id:x}:")
+    assert found["UBER_TRACE_ID"].startswith(f"{trace_id}:{span_id}:")
     assert found["X_TRACE_CONTEXT"]
     assert "X_TRACE_BRANCH" not in found
     assert KEY not in told

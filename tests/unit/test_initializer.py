@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """init_from_conf on real configurations, and what follows when they are mutated."""
 
+import dataclasses
 import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from wsgiref.util import setup_testing_defaults
 
 import opentracing
 import pytest
@@ -15,6 +17,7 @@ from opentracing.scope_managers import ThreadLocalScopeManager
 from oslo_config import cfg
 
 from osprofiler import _guard, _settings, initializer, notifier, opentracing_compat, opts, profiler, requests, web
+from osprofiler._utils import signed_pack
 from osprofiler.opentracing_compat import scope
 from osprofiler.opentracing_compat.concurrency import isolation
 from osprofiler.opentracing_compat.sampling import sampler_for
@@ -110,7 +113,7 @@ def test_a_service_that_registered_only_stocks_options(tmp_path: Path) -> None:
     conf([])
     conf.set_override("connection_string", store(tmp_path), "profiler")
     init(conf)
-    assert _settings.current() == _settings.Settings(hmac_keys=("SECRET_KEY",))
+    assert _settings.current() == _settings.Settings(hmac_keys=("SECRET_KEY",), trust_incoming=False)
     assert web._ENABLED is True
     assert not _guard.counters
 
@@ -149,6 +152,32 @@ def test_switches_follow_a_mutation(configured: Write, tmp_path: Path) -> None:
     assert not _guard.counters
 
 
+def test_keys_that_are_taken_away_are_not_those_of_the_paste_file(configured: Write, tmp_path: Path) -> None:
+    fixed = {"enabled": True, "connection_string": store(tmp_path)}
+
+    def traced(key: str) -> bool:
+        info, signature = signed_pack({"base_id": "b", "parent_id": "b"}, key)
+        environ = {"HTTP_X_TRACE_INFO": info.decode(), "HTTP_X_TRACE_HMAC": signature}
+        setup_testing_defaults(environ)
+        seen = []
+
+        def application(*_: Any) -> list[bytes]:
+            seen.append(profiler.get())
+            return [b""]
+
+        web.WsgiMiddleware(application, hmac_keys="paste", enabled=True)(environ, lambda *_: None)
+        return seen != [None]
+
+    init(configured(hmac_keys="one", **fixed))
+    assert (traced("one"), traced("paste")) == (True, False)
+    configured(hmac_keys="", **fixed)
+    assert (traced("one"), traced("paste")) == (False, False)
+    configured(hmac_keys="two", **fixed)
+    assert (traced("two"), traced("paste")) == (True, False)
+    init(configured(hmac_keys="", **fixed))  # as a service that starts so did with osprofiler 4
+    assert (traced("one"), traced("paste")) == (False, True)
+
+
 def test_the_policy_goes_before_the_options_as_long_as_it_says_so(configured: Write, tmp_path: Path) -> None:
     from osprofiler import sqlalchemy
 
@@ -172,11 +201,12 @@ def test_the_policy_goes_before_the_options_as_long_as_it_says_so(configured: Wr
 
     configured(policy_file=other, sampler="ratelimiting:3", **fixed)
     assert (web._ENABLED, requests._on, sqlalchemy._DISABLED) == (True, False, False)
-    assert _settings.current() == _settings.Settings(hmac_keys=("one",), sampler="ratelimiting:3", propagation=("b3",))
+    options = _settings.Settings(hmac_keys=("one",), trust_incoming=False)
+    assert _settings.current() == dataclasses.replace(options, sampler="ratelimiting:3", propagation=("b3",))
     assert isinstance(opentracing_compat.get_tracer().sampler, RateLimitingSampler)
 
     configured(**fixed)
-    assert _settings.current() == _settings.Settings(hmac_keys=("one",))
+    assert _settings.current() == _settings.Settings(hmac_keys=("one",), trust_incoming=False)
     assert _settings.look is None
     assert not _guard.counters
 

@@ -187,9 +187,9 @@ def test_and_is_continued_where_it_is() -> None:
 
 
 def test_another_tracers_traceparent_is_kept_where_it_is_its_business(point: Point) -> None:
-    kept = envelope.inject({"traceparent": FOREIGN, "tracestate": "a=b"}, point, keep_w3c=True)
+    kept = envelope.inject({"traceparent": FOREIGN, "tracestate": "a=b"}, point.context(), keep_w3c=True)
     assert (kept["traceparent"], kept["tracestate"]) == (FOREIGN, "a=b")
-    ours = envelope.inject({"traceparent": FOREIGN, "tracestate": "a=b"}, point)
+    ours = envelope.inject({"traceparent": FOREIGN, "tracestate": "a=b"}, point.context())
     assert point.span is not None
     assert f"{point.span.span_id:016x}" in ours["traceparent"]
     assert "tracestate" not in ours

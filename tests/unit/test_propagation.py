@@ -11,11 +11,14 @@ import opentracing
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jaeger_client.sampler import ConstSampler
 
-from osprofiler import _guard, _settings, opentracing_compat, profiler, web
+from osprofiler import _guard, _settings, messaging, opentracing_compat, profiler, web
 from osprofiler.opentracing_compat import propagation, scope
 from osprofiler.opentracing_compat.propagation import envelope, osprofiler, signed
 from osprofiler.opentracing_compat.scope import Origin, Point
+from osprofiler.opentracing_compat.span import SpanContext
+from osprofiler.opentracing_compat.trace_context import TraceContext
 from tests.unit.span_kit import Recorder, spans  # noqa: F401
 
 BASE, PARENT = "5b0d2c6a-0b2f-4d7c-9e61-8f1f4c9f0a11", "5b0d2c6a-0b2f-4d7c-a7a2-2d4d4a3a9c22"
@@ -30,12 +33,11 @@ def lower(fields: dict[str, str]) -> dict[str, str]:
 
 
 def pair(base: str = BASE, parent: str = PARENT, key: str = "K") -> dict[str, str]:
-    return lower(osprofiler.encode(base, parent, key))
+    return lower(osprofiler.encode(TraceContext.from_osprofiler(None, base, parent), key))
 
 
 def sealed(base: str = BASE, parent: str | None = PARENT, key: str = "K", flags: int = 1) -> dict[str, str]:
-    origin = Origin.from_osprofiler(key, base, parent, flags=flags)
-    return {"x-trace-context": signed.encode(Point(None, None, origin))}
+    return {"x-trace-context": signed.encode(TraceContext.from_osprofiler(key, base, parent, flags))}
 
 
 # Writing
@@ -51,7 +53,7 @@ def test_a_traced_request_carries_the_pair_first_then_the_rest(spans: Recorder) 
         trace, span = point.origin.trace_id, point.span.span_id
         parent = point.span.parent_span_id
         assert list(fields) == ["X-Trace-Info", "X-Trace-HMAC", "X-Trace-Context", "uber-trace-id", "traceparent"]
-        assert fields["uber-trace-id"] == f"{trace:x}:{span:x}:{parent:x}:1"
+        assert fields["uber-trace-id"] == f"{trace:032x}:{span:016x}:{parent or 0:x}:1"
         assert fields["traceparent"] == f"00-{trace:032x}-{span:016x}-01"
         for part in (pair_of(fields), {"x-trace-context": fields["X-Trace-Context"]}):
             found = propagation.read(part, KEYS)
@@ -76,21 +78,26 @@ def test_a_virtual_root_has_only_signed_fields(spans: Recorder) -> None:  # noqa
     profiler.clean()
 
 
-def test_an_unsampled_trace_says_so_and_is_not_signed() -> None:
+def test_an_unsampled_trace_says_so_signed_and_without_the_pair() -> None:
+    """The pair cannot say "no": a plain osprofiler would trace."""
     origin = Origin.from_ids(0xABC, 0xDEF, flags=0, hmac_key="K")
-    assert propagation.write(Point(None, None, origin)) == {
-        "uber-trace-id": "abc:def:0:0",
+    fields = propagation.write(Point(None, None, origin).context())
+    decoded = signed.decode(fields.pop("X-Trace-Context"), KEYS)
+    assert decoded is not None
+    assert (decoded.context.trace_id, decoded.context.sampled) == (0xABC, False)
+    assert fields == {
+        "uber-trace-id": "00000000000000000000000000000abc:0000000000000def:0:0",
         "traceparent": "00-00000000000000000000000000000abc-0000000000000def-00",
     }
 
 
 @pytest.mark.parametrize("point", [None, scope.SUPPRESSED], ids=["no trace", "the reporter"])
 def test_nothing_is_written_without_a_trace_or_by_the_reporter(point: Point | None) -> None:
-    assert propagation.write(point) == {}
+    assert propagation.write(None if point is None else point.context()) == {}
 
 
 def test_without_a_key_nothing_is_signed() -> None:
-    fields = propagation.write(Point(None, None, Origin.from_ids(1, 2)))
+    fields = propagation.write(TraceContext.from_ids(1, 2))
     assert list(fields) == ["uber-trace-id", "traceparent"]
 
 
@@ -109,7 +116,7 @@ def test_only_the_configured_formats_are_written(
     expected: list[str],
 ) -> None:
     _settings.publish(propagation=formats)
-    assert list(propagation.write(Point(None, None, Origin.from_ids(1, 2, hmac_key="K")))) == expected
+    assert list(propagation.write(TraceContext.from_ids(1, 2, hmac_key="K"))) == expected
 
 
 def test_baggage_goes_out_as_jaegers_headers(spans: Recorder) -> None:  # noqa: F811
@@ -182,7 +189,7 @@ def test_a_trusted_foreign_context_is_vouched_for(spans: Recorder) -> None:  # n
     _settings.publish(trust_incoming=True)
     found = propagation.read(JAEGER, KEYS)
     assert found is not None
-    sent = {name.lower(): value for name, value in propagation.write(Point(None, None, found.origin)).items()}
+    sent = {name.lower(): value for name, value in propagation.write(Point(None, None, found.origin).context()).items()}
     _settings.publish(trust_incoming=False)
     behind = propagation.read(sent, KEYS)
     assert behind is not None
@@ -197,7 +204,7 @@ def test_a_trusted_context_that_is_not_sampled_stays_so(spans: Recorder) -> None
     found = propagation.read({"traceparent": W3C["traceparent"][:-1] + "0"}, KEYS)
     assert found is not None
     assert not found.origin.sampled
-    assert propagation.write(Point(None, None, found.origin))["traceparent"].endswith("-00")
+    assert propagation.write(Point(None, None, found.origin).context())["traceparent"].endswith("-00")
 
 
 def test_a_bad_foreign_field_gives_way_to_a_good_one(spans: Recorder) -> None:  # noqa: F811
@@ -223,13 +230,13 @@ def test_tracestate_is_carried_on_with_its_trace_only(spans: Recorder) -> None: 
     state = {"tracestate": "congo=t61rcWkgMzE"}
     found = propagation.read({**W3C, **state}, KEYS)
     assert found is not None
-    assert propagation.write(Point(None, None, found.origin))["tracestate"] == "congo=t61rcWkgMzE"
+    assert propagation.write(Point(None, None, found.origin).context())["tracestate"] == "congo=t61rcWkgMzE"
     other = propagation.read({**W3C, **state, "uber-trace-id": "1:2:0:1"}, KEYS)
     assert other is not None
-    assert "tracestate" not in propagation.write(Point(None, None, other.origin))
+    assert "tracestate" not in propagation.write(Point(None, None, other.origin).context())
     hostile = propagation.read({**W3C, "tracestate": "a=1\r\nx: 1"}, KEYS)
     assert hostile is not None
-    assert "tracestate" not in propagation.write(Point(None, None, hostile.origin))
+    assert "tracestate" not in propagation.write(Point(None, None, hostile.origin).context())
 
 
 def test_tracestate_goes_on_from_service_to_service(spans: Recorder) -> None:  # noqa: F811
@@ -238,11 +245,11 @@ def test_tracestate_goes_on_from_service_to_service(spans: Recorder) -> None:  #
     _settings.publish(trust_incoming=False)  # services behind the first need not trust anybody
     for _ in range(2):
         assert found is not None
-        sent = lower(propagation.write(Point(None, None, found.origin)))
+        sent = lower(propagation.write(Point(None, None, found.origin).context()))
         assert sent["tracestate"] == "congo=t61rcWkgMzE"
         found = propagation.read(sent, KEYS)
     assert found is not None
-    context = envelope.inject({}, Point(None, None, found.origin))
+    context = envelope.inject({}, Point(None, None, found.origin).context())
     called = envelope.extract(context, KEYS)
     assert called is not None
     assert called.origin.foreign == {"w3c.tracestate": "congo=t61rcWkgMzE"}
@@ -288,14 +295,14 @@ def test_a_signed_unsampled_context_is_not_traced() -> None:
 
 def test_follows_travels() -> None:
     point = Point(None, None, Origin.from_osprofiler("K", BASE, PARENT))
-    found = propagation.read(lower(propagation.write(point, follows=True)), KEYS)
+    found = propagation.read(lower(propagation.write(point.context(), follows=True)), KEYS)
     assert found is not None
     assert found.follows is True
 
 
 NAMES = (
     "x-trace-info", "x-trace-hmac", "x-trace-context", "uber-trace-id", "traceparent", "tracestate", "b3",
-    "x-b3-traceid", "x-b3-spanid", "x-b3-sampled", "jaeger-debug-id", "jaeger-baggage", "uberctx-k",
+    "x-b3-traceid", "x-b3-spanid", "x-b3-sampled", "jaeger-debug-id", "jaeger-baggage", "uberctx-k", "baggage",
 )  # fmt: skip
 
 
@@ -318,7 +325,7 @@ def test_any_fields_are_read_without_a_fault(trusted: bool, carrier: dict[str, s
         found = propagation.read(carrier, KEYS)
         if found is not None:
             assert 0 < found.origin.trace_id < 1 << 128
-            fields = propagation.write(Point(None, None, found.origin))
+            fields = propagation.write(Point(None, None, found.origin).context())
             assert all(value.isprintable() for value in fields.values())
     finally:
         _settings.reset()
@@ -356,11 +363,60 @@ def test_a_trace_point_injected_by_an_opentracing_library_is_signed_too(
     assert child.parent_point_id == active.uuid
 
 
-def test_extract_reads_foreign_contexts_whoever_is_trusted(spans: Recorder) -> None:  # noqa: F811
+@pytest.mark.parametrize("trusted", [True, None], ids=["trusted", "nothing configured"])
+def test_extract_reads_foreign_contexts(spans: Recorder, trusted: bool | None) -> None:  # noqa: F811
+    _settings.publish(trust_incoming=trusted)
     found = opentracing_compat.get_tracer().extract(
         opentracing.Format.HTTP_HEADERS, {"Traceparent": W3C["traceparent"]}
     )
     assert (found.trace_id, found.span_id) == (0x4BF92F3577B34DA6A3CE929D0E0E4736, 0xF067AA0BA902B7)
+
+
+def test_extract_trusts_no_foreign_context_where_the_service_does_not(
+    spans: Recorder,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A trace that then begins shows the ids that it does not continue."""
+    _settings.publish(trust_incoming=False)
+    tracer = opentracing_compat.get_tracer()
+    monkeypatch.setattr(tracer, "sampler", ConstSampler(True))
+    binary = bytearray()
+    tracer.inject(SpanContext(1, 2, None, 1), opentracing.Format.BINARY, binary)
+    assert tracer.extract(opentracing.Format.BINARY, binary) is None
+    extracted = tracer.extract(opentracing.Format.HTTP_HEADERS, {**W3C, "baggage": "a=1"})
+    with tracer.start_span("x", child_of=extracted) as span:
+        pass
+    assert span.trace_id != 0x4BF92F3577B34DA6A3CE929D0E0E4736
+    assert span.parent_id is None
+    assert span.raw_tags["foreign.traceparent"] == W3C["traceparent"]
+    assert not span.baggage
+
+
+def test_the_sampler_of_a_service_that_has_no_keys_signs_nothing(spans: Recorder) -> None:  # noqa: F811
+    incoming = propagation.read({}, (), sample=lambda _: (True, {}))
+    assert incoming is not None
+    assert list(propagation.write(Point(None, None, incoming.origin).context())) == []
+
+
+@pytest.mark.parametrize("carrier", [W3C, JAEGER, B3], ids=["w3c", "jaeger", "b3"])
+def test_baggage_and_the_random_flag_travel_with_a_trace(carrier: dict[str, str], spans: Recorder) -> None:  # noqa: F811
+    _settings.publish(trust_incoming=True, propagation=("w3c",))
+    random = {**carrier, "baggage": "tenant=a%20b"}
+    if "traceparent" in random:
+        random["traceparent"] = random["traceparent"][:-2] + "03"
+    incoming = propagation.read(random, KEYS)
+    assert incoming is not None
+    profiler.clean()
+    scope.current.set(Point(None, None, incoming.origin))
+    with profiler.Trace("point"):
+        headers, message = web.get_trace_id_headers(), messaging.inject({})
+    profiler.clean()
+    for fields in (headers, message):
+        assert fields["baggage"] == "tenant=a%20b"
+        assert fields["traceparent"][-2:] == ("03" if carrier is W3C else "01")
+    behind = messaging.extract(message)
+    assert behind is not None
+    assert behind.origin.baggage == {"tenant": "a b"}
 
 
 def test_reading_and_writing_load_no_jaeger_client() -> None:

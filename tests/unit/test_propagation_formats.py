@@ -17,7 +17,7 @@ from osprofiler import _utils
 from osprofiler.opentracing_compat import ids
 from osprofiler.opentracing_compat.propagation import b3, binary, jaeger, osprofiler, signed, w3c
 from osprofiler.opentracing_compat.propagation.formats import MAX_FIELD_CHARS, Malformed, Remote
-from osprofiler.opentracing_compat.scope import Origin, Point
+from osprofiler.opentracing_compat.trace_context import TraceContext
 
 TRACE = 0x4BF92F3577B34DA6A3CE929D0E0E4736
 SPAN = 0x00F067AA0BA902B7
@@ -110,22 +110,22 @@ def test_w3c_reads_what_it_writes(trace: int, span: int, flags: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "flags"),
+    ("text", "flags", "w3c_flags"),
     [
-        ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", 1),
-        ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00", 0),
+        ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", 1, 0),
+        ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00", 0, 0),
         # Level 2's random bit, and bits yet to be named
-        ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-03", 1),
-        ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-fe", 0),
+        ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-03", 1, 2),
+        ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-fe", 0, 2),
         # a later version may be longer
-        ("cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-what-the-future", 1),
-        ("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", 1),
+        ("cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-what-the-future", 1, 0),
+        ("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", 1, 0),
         # white space around a header is not its value
-        (" 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\t", 1),
+        (" 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\t", 1, 0),
     ],
 )
-def test_w3c_reads_what_the_recommendation_allows(text: str, flags: int) -> None:
-    assert w3c.decode(text) == Remote(TRACE, SPAN, flags)
+def test_w3c_reads_what_the_recommendation_allows(text: str, flags: int, w3c_flags: int) -> None:
+    assert w3c.decode(text) == Remote(TRACE, SPAN, flags, w3c_flags)
 
 
 @pytest.mark.parametrize(
@@ -188,14 +188,66 @@ def test_b3_reads_what_it_writes(trace: int, span: int, flags: int) -> None:
             {"x-b3-traceid": "80f198ee56343ba864fe8b2a57d3eff7", "x-b3-spanid": "e457b5a2e4d86bd1", "x-b3-flags": "1"},
             3,
         ),
-        ({"b3": "0"}, None),
-        ({"x-b3-sampled": "1"}, None),
-        ({}, None),
     ],
 )
-def test_b3_reads_both_forms(fields: dict[str, str], remote: int | None) -> None:
-    expected = None if remote is None else Remote(0x80F198EE56343BA864FE8B2A57D3EFF7, 0xE457B5A2E4D86BD1, remote)
-    assert b3.decode(fields) == expected
+def test_b3_reads_both_forms(fields: dict[str, str], remote: int) -> None:
+    assert b3.decode(fields) == Remote(0x80F198EE56343BA864FE8B2A57D3EFF7, 0xE457B5A2E4D86BD1, remote)
+
+
+@pytest.mark.parametrize(
+    ("fields", "flags"),
+    [
+        ({"b3": "0"}, 0),
+        ({"b3": "1"}, 1),
+        ({"b3": "d"}, 3),
+        ({"x-b3-sampled": "0"}, 0),
+        ({"x-b3-sampled": "1"}, 1),
+        ({"x-b3-flags": "1"}, 3),
+    ],
+)
+def test_b3_reads_a_decision_without_a_trace(fields: dict[str, str], flags: int) -> None:
+    assert b3.decode(fields) == Remote(0, 0, flags)
+    assert b3.decode({}) is None
+
+
+# W3C Baggage (section 3.3.1): any characters in values, percent-encoded; its limits: 64 items, 8,192 characters
+
+
+@given(st.dictionaries(st.text("abcdefghijXYZ019._-~", min_size=1, max_size=20), st.text(max_size=40), max_size=20))
+def test_w3c_baggage_goes_both_ways(baggage: dict[str, str]) -> None:
+    text = w3c.encode_baggage(baggage)
+    assert text.isascii()
+    assert not set(text) & set('\r\n "\\')
+    known = {key: value.encode("utf-8", "replace").decode() for key, value in baggage.items()}
+    assert w3c.decode_baggage(text) == known
+
+
+@pytest.mark.parametrize(
+    ("text", "baggage"),
+    [
+        ("", {}),
+        ("SomeKey=SomeValue", {"SomeKey": "SomeValue"}),
+        (" a = 1 ,\tb=2;prop=x;other , c=%E2%82%AC", {"a": "1", "b": "2", "c": "\u20ac"}),
+        ("a=1=2", {"a": "1=2"}),
+        ("no value,=no key,b\u00e4d=1,good=1", {"good": "1"}),
+    ],
+)
+def test_w3c_baggage_reads_what_the_specification_allows(text: str, baggage: dict[str, str]) -> None:
+    assert w3c.decode_baggage(text) == baggage
+
+
+def test_w3c_baggage_is_bounded() -> None:
+    many = {f"key{number}": "v" for number in range(200)}
+    assert len(w3c.decode_baggage(w3c.encode_baggage(many))) == 64
+    assert len(w3c.decode_baggage(",".join(f"{key}=v" for key in many))) == 64
+    assert w3c.encode_baggage({"big": "v" * 9000, "small": "1"}) == "small=1"
+    assert len(w3c.encode_baggage({f"k{number}": "v" * 1000 for number in range(64)})) <= 8192
+
+
+def test_jaegers_ids_are_written_with_all_their_digits() -> None:
+    """As the W3C's and other readers want them."""
+    assert jaeger.encode(0xABC, 0xDEF, 0x1, 1) == f"{0xABC:032x}:{0xDEF:016x}:{1:016x}:1"
+    assert jaeger.encode(0xABC, 0xDEF, 0, 0) == f"{0xABC:032x}:{0xDEF:016x}:0:0"
 
 
 @pytest.mark.parametrize(
@@ -253,7 +305,7 @@ def test_text_formats_take_any_text(decode: Any, text: str) -> None:
         found = decode(text)
     except Malformed:
         return
-    if isinstance(found, Remote):
+    if isinstance(found, Remote) and found != Remote(0, 0, found.flags):
         assert 0 < found.trace_id < 2**128
         assert 0 < found.span_id < 2**64
         assert 0 <= found.flags <= 255
@@ -265,7 +317,7 @@ PAIR_BASE, PAIR_PARENT = "5b0d2c6a-0b2f-4d7c-9e61-8f1f4c9f0a11", "7c1a7b8e-3a6f-
 
 
 def test_the_pair_is_what_every_release_of_osprofiler_makes() -> None:
-    fields = osprofiler.encode(PAIR_BASE, PAIR_PARENT, "SECRET")
+    fields = osprofiler.encode(TraceContext.from_osprofiler(None, PAIR_BASE, PAIR_PARENT), "SECRET")
     info = json.loads(base64.urlsafe_b64decode(fields["X-Trace-Info"]))
     assert info == {"base_id": PAIR_BASE, "parent_id": PAIR_PARENT}
     expected = hmac.new(b"SECRET", fields["X-Trace-Info"].encode(), hashlib.sha1).hexdigest()
@@ -273,21 +325,20 @@ def test_the_pair_is_what_every_release_of_osprofiler_makes() -> None:
 
 
 def test_the_pair_goes_both_ways_with_the_key_that_signed() -> None:
-    fields = osprofiler.encode(PAIR_BASE, PAIR_PARENT, "new")
-    origin = osprofiler.decode(fields["X-Trace-Info"], fields["X-Trace-HMAC"], ["old", "new"])
-    assert origin is not None
-    assert (origin.base_id, origin.parent_id, origin.hmac_key) == (PAIR_BASE, PAIR_PARENT, "new")
-    assert origin.trace_id == ids.trace_id_of(PAIR_BASE)
+    fields = osprofiler.encode(TraceContext.from_osprofiler(None, PAIR_BASE, PAIR_PARENT), "new")
+    context = osprofiler.decode(fields["X-Trace-Info"], fields["X-Trace-HMAC"], ["old", "new"])
+    assert context is not None
+    assert (context.base_id, context.point_id, context.hmac_key) == (PAIR_BASE, PAIR_PARENT, "new")
+    assert context.trace_id == ids.trace_id_of(PAIR_BASE)
     assert osprofiler.decode(fields["X-Trace-Info"], fields["X-Trace-HMAC"], ["old"]) is None
     assert osprofiler.decode(fields["X-Trace-Info"], fields["X-Trace-HMAC"], []) is None
 
 
 def test_a_pair_whose_parent_is_its_base_has_no_parent() -> None:
-    fields = osprofiler.encode(PAIR_BASE, PAIR_BASE, "K")
-    origin = osprofiler.decode(fields["X-Trace-Info"], fields["X-Trace-HMAC"], ["K"])
-    assert origin is not None
-    assert origin.parent_span_id == 0
-    assert origin.parent_id is None
+    fields = osprofiler.encode(TraceContext.from_osprofiler(None, PAIR_BASE), "K")
+    context = osprofiler.decode(fields["X-Trace-Info"], fields["X-Trace-HMAC"], ["K"])
+    assert context is not None
+    assert (context.span_id, context.point_id) == (0, None)
 
 
 @pytest.mark.parametrize(
@@ -320,31 +371,28 @@ def _sealed(fields: object, key: str = "K") -> str:
     return f"{body}.{hmac.new(key.encode(), body.encode(), hashlib.sha256).hexdigest()}"
 
 
-def _point(parent: str | None, key: str | None = "K", base: str = PAIR_BASE, flags: int = 1) -> Point:
-    parent_span = ids.span_id_of(parent) if parent else 0
-    origin = Origin(
-        base, ids.trace_id_of(base), parent_id=parent, parent_span_id=parent_span, hmac_key=key, flags=flags
-    )
-    return Point(None, None, origin)
+def _context(parent: str | None, key: str | None = "K", base: str = PAIR_BASE) -> TraceContext:
+    span_id = ids.span_id_of(parent) if parent else 0
+    return TraceContext(base, ids.trace_id_of(base), parent, span_id, hmac_key=key)
 
 
 @pytest.mark.parametrize("base", [PAIR_BASE, "not a uuid \u00e9"])
 @pytest.mark.parametrize("parent", [PAIR_PARENT, PAIR_BASE, "any text", None])
 @pytest.mark.parametrize("follows", [True, False])
 def test_a_signed_context_goes_both_ways(base: str, parent: str | None, follows: bool) -> None:
-    found = signed.decode(signed.encode(_point(parent, base=base), follows=follows), ["other", "K"])
+    found = signed.decode(signed.encode(_context(parent, base=base), follows=follows), ["other", "K"])
     assert found is not None
     assert found.follows is follows
     assert found.signed_at_s > 1_700_000_000
-    origin = found.origin
-    assert (origin.base_id, origin.parent_id, origin.hmac_key, origin.flags) == (base, parent, "K", 1)
+    context = found.context
+    assert (context.base_id, context.point_id, context.hmac_key, context.flags) == (base, parent, "K", 1)
     # a real parent stays one, also where its id is the trace's
-    assert bool(origin.parent_span_id) is (parent is not None)
+    assert bool(context.span_id) is (parent is not None)
 
 
 def test_a_signed_context_never_holds_its_key() -> None:
     key = "a-long-and-memorable-secret"
-    text = signed.encode(_point(PAIR_PARENT, key=key))
+    text = signed.encode(_context(PAIR_PARENT, key=key))
     body = base64.urlsafe_b64decode(text.split(".")[0]).decode()
     assert key not in text
     assert key not in body
@@ -352,7 +400,7 @@ def test_a_signed_context_never_holds_its_key() -> None:
 
 
 def test_a_signed_context_of_another_key_or_changed_is_none() -> None:
-    text = signed.encode(_point(PAIR_PARENT))
+    text = signed.encode(_context(PAIR_PARENT))
     assert signed.decode(text, ["other"]) is None
     assert signed.decode(text, []) is None
     body, signature = text.split(".")

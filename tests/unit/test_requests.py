@@ -158,7 +158,7 @@ def test_an_unsampled_trace_is_carried_on_without_a_span(service: Service, trace
     with scope.entered(Point(None, None, Origin.from_ids(5, 6, flags=0))):
         requests.get(f"{service.url}/200", timeout=30)
     assert trace.started == []
-    assert service.headers[0]["uber-trace-id"] == "5:6:0:0"
+    assert service.headers[0]["uber-trace-id"] == f"{5:032x}:{6:016x}:0:0"
     assert "x-trace-info" not in service.headers[0]
 
 

@@ -22,9 +22,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jaeger_client.sampler import ConstSampler
 
-from osprofiler import _guard, _settings, opentracing_compat, profiler, web
+from osprofiler import _guard, _settings, messaging, opentracing_compat, profiler, web
 from osprofiler._utils import signed_pack
 from osprofiler.opentracing_compat import scope
+from osprofiler.opentracing_compat.propagation import signed
 from tests.unit.span_kit import Recorder, spans  # noqa: F401
 
 KEY = "SECRET"
@@ -197,9 +198,35 @@ def test_a_sampler_begins_traces_signed_with_the_first_key(
     assert "X-Trace-Info" in carried[0]
 
 
-def test_a_sampler_that_says_no(spans: Recorder) -> None:  # noqa: F811
-    _settings.publish(sampler="const:0")
-    assert ask(middleware(plain), environ(traced=False)) == ("200 OK", b"answer")
+def test_a_sampler_that_says_no(spans: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    """Whoever is called learns of it, signed, and need not decide anew; a plain osprofiler sees nothing."""
+    tracer = opentracing_compat.get_tracer()
+    monkeypatch.setattr(tracer, "sampler", ConstSampler(False))
+    _settings.publish(sampler="const:0", propagation=("osprofiler", "jaeger", "w3c", "b3"))
+    seen: list[Any] = []
+
+    def app(env: Environ, start_response: Any) -> Iterable[bytes]:
+        seen.append((profiler.get(), web.get_trace_id_headers(), messaging.inject({})))
+        return plain(env, start_response)
+
+    assert ask(middleware(app), environ(traced=False)) == ("200 OK", b"answer")
+    assert spans.started == []
+    assert scope.current.get() is None
+    ((profiler_, headers, message),) = seen
+    assert profiler_ is None
+    assert not {"X-Trace-Info", "X-Trace-HMAC"} & headers.keys()
+    assert "trace_info" not in message
+    for text in (headers["X-Trace-Context"], message["osprofiler_context"]):
+        decoded = signed.decode(text, [KEY])
+        assert decoded is not None
+        assert not decoded.context.sampled
+    assert headers["uber-trace-id"].endswith(":0")
+    assert headers["traceparent"].endswith("-00")
+    assert headers["X-B3-Sampled"] == "0"
+    monkeypatch.setattr(tracer, "sampler", ConstSampler(True))
+    _settings.publish(sampler="const:1", hmac_keys=(KEY,))
+    behind = environ(traced=False, HTTP_X_TRACE_CONTEXT=headers["X-Trace-Context"])
+    assert ask(middleware(plain), behind) == ("200 OK", b"answer")
     assert spans.started == []
 
 
@@ -215,8 +242,16 @@ def test_a_trusted_unsampled_request_is_carried_on_untraced(spans: Recorder) -> 
         yield b"b"
 
     ask(middleware(app), environ(traced=False, HTTP_UBER_TRACE_ID="5:6:0:0"))
-    carried = {"uber-trace-id": "5:6:0:0", "traceparent": f"00-{5:032x}-{6:016x}-00"}
-    assert seen == [(None, carried), (None, carried)]
+    assert len(seen) == 2
+    for profiler_, headers in seen:
+        assert profiler_ is None
+        decoded = signed.decode(headers.pop("X-Trace-Context"), [KEY])
+        assert decoded is not None
+        assert (decoded.context.trace_id, decoded.context.span_id, decoded.context.sampled) == (5, 6, False)
+        assert headers == {
+            "uber-trace-id": f"{5:032x}:{6:016x}:0:0",
+            "traceparent": f"00-{5:032x}-{6:016x}-00",
+        }
     assert spans.started == []
 
 

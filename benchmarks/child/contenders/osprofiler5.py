@@ -93,6 +93,8 @@ class Made(contenders.Contender):
             "wsgi no header": lambda: contenders.answer(self._app, request),
             "wsgi bare": lambda: contenders.answer(contenders.hello, request),
             "unsampled": (_start_stop, _unsampled),
+            "wsgi sampler's no": (lambda: contenders.answer(self._app, request), _sampler_says_no),
+            "headers of a no": (web.get_trace_id_headers, _unsampled),
             "point into nothing": (lambda: self.two_tags(1), self.root),
             "floor": floor.span,
         }
@@ -105,6 +107,13 @@ def _start_stop() -> None:
 
 @contextlib.contextmanager
 def _unsampled() -> Iterator[None]:
-    """Inside a request that the sampler passed over."""
-    with scope.entered(scope.Point(None, None, scope.Origin.from_ids(1, 2, flags=0))):
+    """Inside a request that the sampler decided against."""
+    with scope.entered(scope.Point(None, None, scope.Origin.from_ids(1, 2, flags=0, hmac_key=_KEY))):
         yield
+
+
+@contextlib.contextmanager
+def _sampler_says_no() -> Iterator[None]:
+    _settings.publish(sampler="const:0")
+    yield
+    _settings.publish(sampler="")

@@ -40,7 +40,7 @@ def write(branch: Branch) -> dict[str, str]:
     at = branch.at
     if at is None:
         return {}
-    fields = propagation.write(at, follows=branch.detached)
+    fields = propagation.write(at.context(), follows=branch.detached)
     handover = branch.hand_over() if fields else None
     if handover is None or not handover.span_id or not at.origin.sampled:
         return fields

@@ -33,7 +33,7 @@ def _popen(init: Method) -> Method:
 
 
 def _with_trace(rest: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    fields = environment(propagation.write(scope.current.get()))
+    fields = environment(propagation.write(scope.context()))
     if not fields:
         return rest, kwargs
     given = rest[_ENV] if len(rest) > _ENV else kwargs.get("env")

@@ -1,198 +1,116 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a trace's context travels between processes, and what a received one leads to.
+"""How a trace's context travels between processes: what is written, and what a received carrier leads to.
 
-Formats are modules of their own, strict and pure. Here it is decided which of them are written, which of those that
-came counts, and that a bad field is as an absent one: counted under ``malformed``, never an error.
-
-What counts, first to last: our signed text; stock's signed pair; a foreign context (Jaeger, W3C, B3), only where
-``[profiler] trust_incoming`` is on.
+Formats are modules of their own, strict and pure. ``precedence`` decides what counts of a carrier; here the settings in
+force are applied to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from osprofiler import _guard, _settings
-from osprofiler.opentracing_compat.propagation import b3, jaeger, osprofiler, signed, w3c
-from osprofiler.opentracing_compat.propagation.formats import Malformed, Remote
-from osprofiler.opentracing_compat.scope import DEBUG, SAMPLED, Origin, Point
-
-T = TypeVar("T")
-
-_TRACESTATE_TAG = "w3c.tracestate"
-_MAX_TAG_CHARS = 256
+from osprofiler.opentracing_compat.propagation import b3, jaeger, osprofiler, precedence, signed, w3c
+from osprofiler.opentracing_compat.propagation.precedence import Sample
+from osprofiler.opentracing_compat.scope import Origin
+from osprofiler.opentracing_compat.trace_context import TraceContext
 
 
 class Incoming(NamedTuple):
-    """A trace that a received carrier asks us to continue."""
+    """The trace that a request or message is in from now on. Where it is not sampled, nothing is recorded."""
 
     origin: Origin
     follows: bool = False  # reference the parent as FollowsFrom: it does not wait
+    begins: bool = False  # no other process knows of the trace
 
 
-class _Foreign(NamedTuple):
-    name: str  # of the field
-    text: str  # as a tag shows it
-    remote: Remote
+def write(context: TraceContext | None, *, follows: bool = False) -> dict[str, str]:
+    """The fields that carry *context* on, in the formats that are configured; none for None.
 
-
-def write(point: Point | None, *, follows: bool = False) -> dict[str, str]:
-    """The fields that carry the trace on to what is called under *point*, in the formats that are configured.
-
-    The signed ones come first, and only for a sampled trace with a key. Formats that have no word for a trace
-    without a span are left out for a virtual root. Nothing for None and under the reporter. *follows*: the caller
-    will not wait, so the receiver's span references FollowsFrom.
+    The signed ones come first. Formats that need a span are left out for a virtual root. *follows*: the caller will
+    not wait, so the receiver's span references FollowsFrom.
     """
-    if point is None or not point.origin.trace_id:
+    if context is None:
         return {}
-    origin, span = point.origin, point.span
-    fields = write_signed(point, follows=follows)
-    if span is not None:
-        context = span.context
-        fields.update(
-            write_ids(origin.trace_id, span.span_id, span.parent_span_id, span.flags, context.baggage, origin.foreign)
-        )
-    elif origin.parent_span_id:
-        fields.update(
-            write_ids(origin.trace_id, origin.parent_span_id, 0, origin.flags, origin.baggage, origin.foreign)
-        )
+    return {**write_signed(context, follows=follows), **write_unsigned(context)}
+
+
+def write_signed(context: TraceContext, *, follows: bool = False) -> dict[str, str]:
+    """Only the signed fields of :func:`write`: stock's pair, which cannot say "not sampled", and our text."""
+    text = signed_text(context, follows=follows)
+    if text is None:
+        return {}
+    fields = osprofiler.encode(context, signing_key(context) or "") if context.sampled else {}
+    fields[signed.HEADER] = text
     return fields
 
 
-def write_signed(point: Point, *, follows: bool = False) -> dict[str, str]:
-    """Only the signed fields of :func:`write`: stock's pair first, then ours."""
-    flags = point.span.flags if point.span is not None else point.origin.flags
-    key = point.origin.hmac_key
-    if not (key and flags & SAMPLED and "osprofiler" in _settings.current().propagation):
+def signed_text(context: TraceContext, *, follows: bool = False) -> str | None:
+    """Our signed text for *context*; None where there is no key, or the format is not configured.
+
+    "Not sampled" is signed too: else the sampler of the next service would decide anew, and trace half a request.
+    """
+    key = signing_key(context)
+    if key is None or "osprofiler" not in _settings.current().propagation:
+        return None
+    return signed.encode(context._replace(hmac_key=key), follows=follows)
+
+
+def signing_key(context: TraceContext) -> str | None:
+    """The key of the trace, else the first that is configured."""
+    return context.hmac_key or _settings.current().first_key
+
+
+def write_unsigned(context: TraceContext, *, url_encoding: bool = True) -> dict[str, str]:
+    """The fields of the unsigned formats; none for a virtual root, for which they have no word.
+
+    *url_encoding*: percent-encode Jaeger's baggage, as headers need it.
+    """
+    if not context.span_id:
         return {}
-    return {
-        **osprofiler.encode(point.origin.base_id, point.id(), key),
-        signed.HEADER: signed.encode(point, follows=follows),
-    }
-
-
-def write_ids(
-    trace_id: int,
-    span_id: int,
-    parent_id: int,
-    flags: int,
-    baggage: Mapping[str, str],
-    foreign: Mapping[str, str] | None = None,
-    *,
-    url_encoding: bool = True,
-) -> dict[str, str]:
-    """The fields of the unsigned formats that are configured."""
     formats = _settings.current().propagation
+    trace_id, span_id, parent_id, flags = context.trace_id, context.span_id, context.parent_span_id, context.flags
     fields: dict[str, str] = {}
     if "jaeger" in formats:
         fields[jaeger.TRACE_ID] = jaeger.encode(trace_id, span_id, parent_id, flags)
-        fields.update(jaeger.encode_baggage(baggage, url_encoding=url_encoding))
+        fields.update(jaeger.encode_baggage(context.baggage, url_encoding=url_encoding))
     if "w3c" in formats:
-        fields[w3c.TRACEPARENT] = w3c.encode(trace_id, span_id, flags)
-        if foreign and _TRACESTATE_TAG in foreign:
-            fields[w3c.TRACESTATE] = foreign[_TRACESTATE_TAG]
+        fields[w3c.TRACEPARENT] = w3c.encode(trace_id, span_id, flags, context.w3c_flags)
+        if context.tracestate:
+            fields[w3c.TRACESTATE] = context.tracestate
+        if context.baggage and (baggage := w3c.encode_baggage(context.baggage)):
+            fields[w3c.BAGGAGE] = baggage
     if "b3" in formats:
         fields.update(b3.encode(trace_id, span_id, parent_id, flags))
     return fields
 
 
-def read(carrier: Mapping[str, str], keys: Sequence[str] | None = None) -> Incoming | None:
-    """What *carrier* asks to be continued; None where it carries nothing that counts. Never raises for its content.
+def read(
+    fields: Mapping[str, str],
+    keys: Sequence[str] | None = None,
+    *,
+    plain: Any = None,
+    sample: Sample | None = None,
+) -> Incoming | None:
+    """The trace that *fields*, by name in lower case, lead to; None where nobody has decided.
 
-    *keys* are those that may ask for a trace; ``[profiler] hmac_keys`` if None. The result may be unsampled: then
-    nothing is recorded, and the context is carried on.
+    *keys* are those that may ask for a trace, ``[profiler] hmac_keys`` if None; *plain* and *sample* as in
+    :func:`precedence.decide`. Never raises for the content of *fields*.
     """
     settings = _settings.current()
-    if keys is None:
-        keys = settings.hmac_keys
-    found = read_signed(carrier, keys)
-    if found is not None:
-        found.origin.foreign = foreign_tags(carrier, found.origin)
-    elif settings.trust_incoming:
-        found = read_foreign(carrier)
-        if found is not None and keys:
-            # This service vouches for it: those behind, which need not trust anybody, continue it too.
-            found.origin.hmac_key = keys[0]
-    if found is not None:
-        found.origin.baggage = jaeger.decode_baggage(carrier)
-    return found
-
-
-def read_signed(carrier: Mapping[str, str], keys: Sequence[str]) -> Incoming | None:
-    """Only what is signed with one of *keys*."""
-    if not keys:
+    decision = precedence.decide(
+        fields,
+        settings.hmac_keys if keys is None else keys,
+        trusted=bool(settings.trust_incoming),
+        plain=plain,
+        sample=sample,
+    )
+    if decision.malformed:
+        _guard.count("malformed", decision.malformed)
+    if decision.context is None:
         return None
-    text = carrier.get(signed.HEADER.lower())
-    if text:
-        ours = _attempt(signed.decode, text, keys)
-        if ours is not None:
-            return Incoming(ours.origin, ours.follows)
-    info, signature = carrier.get(osprofiler.TRACE_INFO.lower()), carrier.get(osprofiler.TRACE_HMAC.lower())
-    origin = _attempt(osprofiler.decode, info, signature, keys) if info and signature else None
-    return None if origin is None else Incoming(origin)
-
-
-def read_foreign(carrier: Mapping[str, str]) -> Incoming | None:
-    """What is not signed, as if it were trusted; the first format that is there and well-formed."""
-    found = _foreign(carrier)
-    if found:
-        remote = found[0].remote
-        origin = Origin.from_ids(remote.trace_id, remote.span_id, flags=remote.flags)
-        origin.foreign = _tracestate(carrier, found, remote.trace_id)
-        return Incoming(origin)
-    debug_id = carrier.get(jaeger.DEBUG_ID)
-    if debug_id:
-        origin = Origin.from_osprofiler(None, flags=SAMPLED | DEBUG)
-        origin.foreign = {jaeger.DEBUG_ID: debug_id[:_MAX_TAG_CHARS]}
-        return Incoming(origin)
-    return None
-
-
-def foreign_tags(carrier: Mapping[str, str], origin: Origin | None = None) -> dict[str, str]:
-    """The ids of foreign contexts as tags, for a request that is traced for another reason.
-
-    A reference into another trace would move the span there. What says the same as *origin* is left out, and the
-    ``tracestate`` of its trace is handed on: ours that wrote both may have it from a vendor that is called further on.
-    """
-    known = (origin.trace_id, origin.parent_span_id) if origin is not None else None
-    found = _foreign(carrier)
-    tags = {f"foreign.{one.name}": one.text for one in found if (one.remote.trace_id, one.remote.span_id) != known}
-    state = _tracestate(carrier, found, origin.trace_id) if origin is not None else None
-    return {**tags, **(state or {})}
-
-
-def _foreign(carrier: Mapping[str, str]) -> list[_Foreign]:
-    """The well-formed foreign contexts in *carrier*, in the order in which they count."""
-    found = []
-    for name, decode in ((jaeger.TRACE_ID, jaeger.decode), (w3c.TRACEPARENT, w3c.decode)):
-        text = carrier.get(name)
-        remote = _attempt(decode, text) if text else None
-        if text and remote is not None:
-            found.append(_Foreign(name, text[:_MAX_TAG_CHARS], remote))
-    remote = _attempt(b3.decode, carrier)
-    if remote is not None:
-        found.append(_Foreign(b3.SINGLE, f"{remote.trace_id:032x}-{remote.span_id:016x}", remote))
-    return found
-
-
-def _tracestate(carrier: Mapping[str, str], found: list[_Foreign], trace_id: int) -> dict[str, str] | None:
-    """Other vendors' ``tracestate``, if the trace that it belongs to is the one that is continued."""
-    text = carrier.get(w3c.TRACESTATE)
-    if text and any(one.name == w3c.TRACEPARENT and one.remote.trace_id == trace_id for one in found):
-        state = _attempt(w3c.tracestate, text)
-        if state:
-            return {_TRACESTATE_TAG: state}
-    return None
-
-
-def _attempt(decode: Callable[..., T], *arguments: Any) -> T | None:
-    """A bad field is as an absent one, and counted."""
-    try:
-        return decode(*arguments)
-    except Malformed:
-        _guard.count("malformed")
-        return None
+    return Incoming(Origin.continuing(decision.context, decision.tags), decision.follows, decision.begins)
 
 
 def codecs() -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 
 from osprofiler.opentracing_compat.propagation.formats import Malformed, Remote
-from osprofiler.opentracing_compat.scope import DEBUG, SAMPLED
+from osprofiler.opentracing_compat.trace_context import DEBUG, SAMPLED
 
 SINGLE = "b3"
 TRACE_ID = "x-b3-traceid"
@@ -27,30 +27,32 @@ _DECISIONS = {None: SAMPLED, "": SAMPLED, "1": SAMPLED, "d": SAMPLED | DEBUG, "0
 
 
 def decode(fields: Mapping[str, str]) -> Remote | None:
-    """Read either form, the single one first; None where there is none, or a decision without ids.
+    """Read either form, the single one first; None where there is none. A decision alone has zero ids.
 
     Raises Malformed.
     """
     single = fields.get(SINGLE)
     if single is not None:
         return _decode_single(single)
-    trace_id = fields.get(TRACE_ID)
-    if trace_id is None:
+    trace_id, sampled, debug = fields.get(TRACE_ID), fields.get(SAMPLED_FIELD), fields.get(FLAGS) == "1"
+    if trace_id is None and sampled is None and not debug:
         return None
-    span_id, sampled = fields.get(SPAN_ID) or "", fields.get(SAMPLED_FIELD)
     if sampled not in ("1", "0", "true", "false", None):
         raise Malformed("not an x-b3-sampled")
+    flags = 0 if sampled in ("0", "false") else SAMPLED
+    if debug:
+        flags = SAMPLED | DEBUG
+    if trace_id is None:
+        return Remote(0, 0, flags)
+    span_id = fields.get(SPAN_ID) or ""
     if not (_TRACE_SHAPE.fullmatch(trace_id) and _SPAN_SHAPE.fullmatch(span_id)):
         raise Malformed("not an x-b3-traceid with an x-b3-spanid")
-    flags = 0 if sampled in ("0", "false") else SAMPLED
-    if fields.get(FLAGS) == "1":
-        flags = SAMPLED | DEBUG
     return _checked(Remote(int(trace_id, 16), int(span_id, 16), flags))
 
 
-def _decode_single(text: str) -> Remote | None:
+def _decode_single(text: str) -> Remote:
     if text in ("0", "1", "d"):
-        return None
+        return Remote(0, 0, _DECISIONS[text])
     match = _SINGLE_SHAPE.fullmatch(text)
     if match is None:
         raise Malformed("not a b3")

@@ -6,6 +6,7 @@ A carrier is a read-only mapping from field names in lower case to text.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -28,6 +29,11 @@ class Environ(Mapping[str, str]):
             raise KeyError(name)
         return value
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """As every mapping's, but without an exception for each header that is not there."""
+        value = self._environ.get(environ_key(name), default)
+        return value if isinstance(value, str) else default
+
     def __iter__(self) -> Iterator[str]:
         for key, value in self._environ.items():
             if key.startswith(_HTTP) and isinstance(value, str):
@@ -39,6 +45,7 @@ class Environ(Mapping[str, str]):
         return sum(1 for _ in self)
 
 
+@functools.lru_cache(maxsize=256)
 def environ_key(name: str) -> str:
     """Under which key PEP 3333 has the request header *name*."""
     return _HTTP + name.replace("-", "_").upper()

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """OpenTracing's ``inject`` and ``extract`` for the formats TEXT_MAP, HTTP_HEADERS and BINARY.
 
-Who calls ``extract`` has decided to trust what it reads, so a foreign context counts here whatever
-``[profiler] trust_incoming`` says. A bad field is as an absent one; only a carrier of a wrong type is an error, as
-OpenTracing wants it.
+``extract`` decides as requests and messages do (``precedence``). A malformed field counts as absent; only a carrier of
+a wrong type is an error, as OpenTracing wants it.
 """
 
 from __future__ import annotations
@@ -15,11 +14,12 @@ import opentracing
 from jaeger_client.span_context import SpanContext as JaegerContext
 
 from osprofiler import _guard, _settings
-from osprofiler.opentracing_compat import ids, propagation
-from osprofiler.opentracing_compat.propagation import binary, carriers, jaeger
+from osprofiler.opentracing_compat import propagation
+from osprofiler.opentracing_compat.propagation import binary, carriers, jaeger, precedence
 from osprofiler.opentracing_compat.propagation.formats import Malformed
-from osprofiler.opentracing_compat.scope import Origin, Point
+from osprofiler.opentracing_compat.scope import Origin
 from osprofiler.opentracing_compat.span import SpanContext
+from osprofiler.opentracing_compat.trace_context import TraceContext
 
 
 class TextCodec:
@@ -32,20 +32,10 @@ class TextCodec:
         """Add the fields of *span_context*. Raises InvalidCarrierException where *carrier* is no dictionary."""
         if not isinstance(carrier, MutableMapping):
             raise opentracing.InvalidCarrierException("a dictionary is wanted")
-        origin: Origin | None = getattr(span_context, "origin", None)
-        if origin is not None:
-            carrier.update(propagation.write_signed(_point_of(span_context, origin)))
-        carrier.update(
-            propagation.write_ids(
-                span_context.trace_id,
-                span_context.span_id,
-                span_context.parent_id or 0,
-                span_context.flags,
-                span_context.baggage,
-                origin.foreign if origin is not None else None,
-                url_encoding=self._url_encoding,
-            )
-        )
+        context = _context_of(span_context)
+        if getattr(span_context, "origin", None) is not None:  # of a trace of ours, not one made up by hand
+            carrier.update(propagation.write_signed(context))
+        carrier.update(propagation.write_unsigned(context, url_encoding=self._url_encoding))
 
     def extract(self, carrier: Mapping[str, str]) -> SpanContext | None:
         """The context in *carrier*, or None. Raises InvalidCarrierException where *carrier* has no ``items``.
@@ -55,19 +45,18 @@ class TextCodec:
         if not hasattr(carrier, "items"):
             raise opentracing.InvalidCarrierException("a dictionary is wanted")
         fields = carriers.fields(carrier)
-        found = propagation.read_signed(fields, _settings.current().hmac_keys)
-        if found is None:
-            found = propagation.read_foreign(fields)
-        else:
-            found.origin.foreign = propagation.foreign_tags(fields, found.origin)
-        baggage = jaeger.decode_baggage(fields, url_encoding=self._url_encoding)
-        if found is None:
-            return SpanContext(0, 0, None, 0, baggage) if baggage else None
-        origin = found.origin
-        debug_id = (origin.foreign or {}).get(jaeger.DEBUG_ID)
-        if debug_id:
-            return SpanContext(0, 0, None, 0, baggage, debug_id)
-        return SpanContext(origin.trace_id, origin.parent_span_id, None, origin.flags, baggage, origin=origin)
+        decision = precedence.decide(
+            fields, _settings.current().hmac_keys, trusted=_trusts(), url_encoding=self._url_encoding
+        )
+        _guard.count("malformed", decision.malformed)
+        context, tags = decision.context, decision.tags
+        if context is None:
+            tags = precedence.foreign_tags(fields)
+            return SpanContext(0, 0, None, 0, foreign=tags) if tags else None
+        if jaeger.DEBUG_ID in tags:  # the tracer's throttler has a say
+            return SpanContext(0, 0, None, 0, dict(context.baggage), tags[jaeger.DEBUG_ID])
+        origin = Origin.continuing(context, tags)
+        return SpanContext(context.trace_id, context.span_id, None, context.flags, dict(context.baggage), origin=origin)
 
 
 class BinaryCodec:
@@ -89,7 +78,7 @@ class BinaryCodec:
         """The context in *carrier*, or None. Raises InvalidCarrierException where *carrier* is no ``bytearray``."""
         if not isinstance(carrier, bytearray):
             raise opentracing.InvalidCarrierException("a bytearray is wanted")
-        if not carrier:
+        if not carrier or not _trusts():
             return None
         try:
             remote, baggage = binary.decode(bytes(carrier))
@@ -99,21 +88,15 @@ class BinaryCodec:
         return SpanContext(remote.trace_id, remote.span_id, None, remote.flags, baggage)
 
 
-def _point_of(context: JaegerContext, origin: Origin) -> Point:
-    """A virtual root that stands where *context* does, so that what is called is signed as under its span."""
-    if context.span_id == origin.parent_span_id:
-        parent_id = origin.parent_id
-    else:
-        parent_id = ids.point_uuid(origin.prefix, context.span_id)
-    at = Origin(
-        origin.base_id,
-        origin.trace_id,
-        parent_id=parent_id,
-        parent_span_id=context.span_id,
-        hmac_key=origin.hmac_key,
-        flags=context.flags,
-    )
-    return Point(None, None, at)
+def _trusts() -> bool:
+    """Whether unsigned context counts. A process that has read no configuration trusts what it extracts itself."""
+    return _settings.current().trust_incoming is not False
+
+
+def _context_of(span_context: JaegerContext) -> TraceContext:
+    ids_ = (span_context.span_id, span_context.parent_id or 0, span_context.flags, span_context.baggage)
+    origin: Origin | None = getattr(span_context, "origin", None)
+    return (origin or Origin.from_ids(span_context.trace_id, 0)).context(*ids_)
 
 
 def codecs() -> Mapping[str, Any]:

@@ -20,9 +20,10 @@ class Malformed(ValueError):
 class Remote(NamedTuple):
     """A span of another process, as a wire shows it."""
 
-    trace_id: int  # 1 .. 2**128-1
-    span_id: int  # 1 .. 2**64-1
+    trace_id: int  # 1 .. 2**128-1; B3 alone: 0 for a decision without a trace
+    span_id: int  # 1 .. 2**64-1, or 0 likewise
     flags: int  # one byte, as Jaeger's: 1 sampled, 2 debug
+    w3c_flags: int = 0  # those of ``traceparent`` that are to be handed on, without "sampled"
 
 
 def bounded(text: str) -> str:

@@ -40,8 +40,12 @@ def decode(text: str) -> Remote:
 
 
 def encode(trace_id: int, span_id: int, parent_id: int, flags: int) -> str:
-    """Write an ``uber-trace-id``; *parent_id* 0 says root."""
-    return f"{trace_id:x}:{span_id:x}:{parent_id:x}:{flags:x}"
+    """Write an ``uber-trace-id``; *parent_id* 0 says root.
+
+    Ids have all their digits: other readers take nothing shorter.
+    """
+    parent = f"{parent_id:016x}" if parent_id else "0"
+    return f"{trace_id:032x}:{span_id:016x}:{parent}:{flags:x}"
 
 
 def encode_baggage(baggage: Mapping[str, str], *, url_encoding: bool = True) -> Iterator[tuple[str, str]]:

@@ -7,12 +7,13 @@ equal to the base says that there is no point above.
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Sequence
 from typing import Any
 
 from osprofiler import _utils
 from osprofiler.opentracing_compat.propagation.formats import Malformed, bounded
-from osprofiler.opentracing_compat.scope import Origin
+from osprofiler.opentracing_compat.trace_context import TraceContext
 
 TRACE_INFO = "X-Trace-Info"
 TRACE_HMAC = "X-Trace-HMAC"
@@ -20,20 +21,40 @@ TRACE_HMAC = "X-Trace-HMAC"
 _MAX_ID_CHARS = 1024
 
 
-def decode(info: str, signature: str, keys: Sequence[str]) -> Origin | None:
+def decode(info: str, signature: str, keys: Sequence[str]) -> TraceContext | None:
     """Read the pair; None where it is not signed with one of *keys*. Raises Malformed where it is, and is no pair."""
     trace_info = _utils.signed_unpack(bounded(info), bounded(signature), keys)
     if trace_info is None:
         return None
     if not is_trace_info(trace_info):
         raise Malformed("not an X-Trace-Info")
-    return Origin.from_osprofiler(trace_info["hmac_key"], trace_info["base_id"], trace_info.get("parent_id"))
+    return TraceContext.from_osprofiler(trace_info["hmac_key"], trace_info["base_id"], trace_info.get("parent_id"))
 
 
-def encode(base_id: str, point_id: str, key: str) -> dict[str, str]:
-    """Write the pair for what is called under the point *point_id*."""
-    packed, signature = _utils.signed_pack({"base_id": base_id, "parent_id": point_id}, key)
+def decode_plain(trace_info: Any, keys: Sequence[str]) -> TraceContext | None:
+    """Read the dictionary that plain services put into RPC messages; None where its key is not one of *keys*.
+
+    Raises Malformed.
+    """
+    if not is_trace_info(trace_info) or not isinstance(trace_info["hmac_key"], str):
+        raise Malformed("not a trace_info")
+    given = trace_info["hmac_key"].encode("utf-8", "surrogatepass")
+    key = next((key for key in keys if hmac.compare_digest(key.encode(), given)), None)
+    if key is None:
+        return None
+    return TraceContext.from_osprofiler(key, trace_info["base_id"], trace_info.get("parent_id"))
+
+
+def encode(context: TraceContext, key: str) -> dict[str, str]:
+    """Write the pair for what continues *context*."""
+    trace_info = {"base_id": context.base_id, "parent_id": context.point_id or context.base_id}
+    packed, signature = _utils.signed_pack(trace_info, key)
     return {TRACE_INFO: packed.decode("ascii"), TRACE_HMAC: signature or ""}
+
+
+def encode_plain(context: TraceContext, key: str) -> dict[str, str]:
+    """What plain services read in RPC messages. It holds the key itself."""
+    return {"hmac_key": key, "base_id": context.base_id, "parent_id": context.point_id or context.base_id}
 
 
 def is_trace_info(value: Any) -> bool:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from osprofiler import _utils
 from osprofiler.opentracing_compat import ids
 from osprofiler.opentracing_compat.propagation.formats import Malformed, bounded
-from osprofiler.opentracing_compat.scope import SAMPLED, Origin, Point
+from osprofiler.opentracing_compat.trace_context import SAMPLED, TraceContext
 
 #: The header, and the key in an RPC message's context dictionary.
 HEADER = "X-Trace-Context"
@@ -38,7 +38,7 @@ _MAX_ID_CHARS = 1024
 class Signed(NamedTuple):
     """A signed context that was made with one of our keys."""
 
-    origin: Origin  # where the receiver's first span goes
+    context: TraceContext  # what the receiver continues
     follows: bool  # the receiver references FollowsFrom: nobody waits for it
     signed_at_s: int  # seconds since the epoch, by the sender's clock
 
@@ -49,19 +49,18 @@ def key_id(key: str | bytes) -> str:
     return hmac.new(_utils.binary_encode(key), b"osprofiler key id", hashlib.sha256).hexdigest()[:8]
 
 
-def encode(point: Point, *, follows: bool = False) -> str:
-    """Sign what is called under *point*; its origin has a key. *follows*: the caller will not wait."""
-    origin, span = point.origin, point.span
-    key = origin.hmac_key or ""
+def encode(context: TraceContext, *, follows: bool = False) -> str:
+    """Sign *context*, which has a key. *follows*: the caller will not wait."""
+    key = context.hmac_key or ""
     fields: dict[str, Any] = {
         "v": VERSION,
-        "b": origin.base_id,
-        "f": span.flags if span is not None else origin.flags,
+        "b": context.base_id,
+        "f": context.flags,
         "t": int(time.time()),
         "k": key_id(key),
     }
-    if span is not None or origin.parent_span_id:
-        fields["p"] = point.id()
+    if context.span_id:
+        fields["p"] = context.point_id
     if follows:
         fields["r"] = FOLLOWS
     body = base64.urlsafe_b64encode(json.dumps(fields, separators=(",", ":")).encode())
@@ -100,15 +99,15 @@ def _read(fields: dict[str, Any], key: str) -> Signed:
         raise Malformed("a signed context without ids")
     if not (type(flags) is int and 0 <= flags <= 255 and type(at_s) is int):
         raise Malformed("a signed context with other flags or another time")
-    origin = Origin(
+    context = TraceContext(
         base_id,
         ids.trace_id_of(base_id),
-        parent_id=point_id or None,
-        parent_span_id=ids.span_id_of(point_id) if point_id else 0,
-        hmac_key=key,
+        point_id or None,
+        ids.span_id_of(point_id) if point_id else 0,
         flags=flags,
+        hmac_key=key,
     )
-    return Signed(origin, fields.get("r") == FOLLOWS, at_s)
+    return Signed(context, fields.get("r") == FOLLOWS, at_s)
 
 
 def _signature(body: bytes, key: str | bytes) -> str:

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One decision for whatever is received: the documented table, and that every way in decides alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import opentracing
+import pytest
+from jaeger_client.sampler import ConstSampler
+
+from osprofiler import _settings, opentracing_compat, profiler, web
+from osprofiler.opentracing_compat import propagation, scope
+from osprofiler.opentracing_compat.concurrency import carrier as branches
+from osprofiler.opentracing_compat.propagation import envelope, osprofiler, precedence
+from osprofiler.opentracing_compat.trace_context import TraceContext
+from tests.unit import decision_table
+from tests.unit.decision_table import FOREIGN, KEY, SAMPLERS, SIGNED, SPAN, Row, rows, words
+from tests.unit.span_kit import Recorder, spans  # noqa: F401
+
+PAGE = Path(__file__).resolve().parents[2] / "doc" / "source" / "propagation.rst"
+
+every_row = pytest.mark.parametrize("row", list(rows()), ids=lambda row: "-".join(map(str, row)).replace(" ", "_"))
+every_sampler = pytest.mark.parametrize("sampler", SAMPLERS)
+
+
+def test_the_documentation_shows_the_table() -> None:
+    assert decision_table.table() in PAGE.read_text(), "put in the output of: python -m tests.unit.decision_table"
+
+
+@every_row
+@every_sampler
+def test_whoever_decides_first_decides_for_all(row: Row, sampler: str) -> None:
+    """What is decided here is what the next service, which trusts nobody and samples all, finds decided."""
+    decision = row.decide(sampler)
+    if decision.context is None:
+        assert sampler == "none"
+        return
+    _settings.publish(propagation=("osprofiler",))
+    fields = {name.lower(): value for name, value in propagation.write(decision.context).items()}
+    behind = precedence.decide(fields, [KEY], sample=SAMPLERS["yes"])
+    assert behind.context is not None
+    assert not behind.begins
+    assert (behind.context.trace_id, behind.context.flags) == (decision.context.trace_id, decision.context.flags)
+    assert ("x-trace-info" in fields) is decision.context.sampled, "the pair cannot say no"
+
+
+@every_row
+@every_sampler
+def test_each_way_in_decides_alike(
+    spans: Recorder,  # noqa: F811
+    row: Row,
+    sampler: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    expected = words(row.decide(sampler))
+    _settings.publish(trust_incoming=row.trusted, hmac_keys=(KEY,), sampler="" if sampler == "none" else "const:1")
+    tracer = opentracing_compat.get_tracer()
+    monkeypatch.setattr(tracer, "sampler", ConstSampler(sampler == "yes"))
+    assert _by_http(row) == expected
+    assert _by_rpc(row, sampler) == expected
+    if sampler == "none":  # a branch belongs to somebody's trace; the sampler has no say
+        assert _by_branch(row) == expected
+    if sampler == "yes":  # where nobody has decided, the tracer asks the sampler when a span starts
+        assert _by_opentracing(row, tracer) == expected
+
+
+def _words(trace_id: int, tags: Any, recorded: bool) -> str:
+    context = TraceContext.from_ids(trace_id, SPAN, flags=1 if recorded else 0)
+    return words(precedence.Decision(context, tags=tags))
+
+
+def _by_http(row: Row) -> str:
+    seen: list[scope.Point | None] = []
+
+    def application(*_: Any) -> list[bytes]:
+        seen.append(scope.current.get())
+        return [b""]
+
+    environ = {f"HTTP_{name.upper().replace('-', '_')}": text for name, text in row.fields.items()}
+    environ |= {
+        "REQUEST_METHOD": "GET",
+        "wsgi.url_scheme": "http",
+        "SERVER_NAME": "s",
+        "SERVER_PORT": "80",
+        "PATH_INFO": "/",
+    }
+    web.WsgiMiddleware(application, hmac_keys=KEY, enabled=True)(environ, lambda *_: None)  # type: ignore[arg-type]
+    (point,) = seen
+    if point is None:
+        return "untraced"
+    tags = point.span.raw_tags if point.span is not None else {}
+    return _words(point.origin.trace_id, tags or point.origin.foreign, point.span is not None)
+
+
+def _by_rpc(row: Row, sampler: str) -> str:
+    fields = dict(row.fields)
+    if "x-trace-context" in fields:
+        fields["osprofiler_context"] = fields.pop("x-trace-context")
+    incoming = envelope.extract(fields, sample=SAMPLERS[sampler])
+    if incoming is None:
+        return "untraced"
+    return _words(incoming.origin.trace_id, incoming.origin.foreign, incoming.origin.sampled)
+
+
+def _by_branch(row: Row) -> str:
+    branch = branches.read(row.fields)
+    if branch is None or branch.at is None:
+        return "untraced"
+    return _words(branch.at.origin.trace_id, branch.at.origin.foreign, branch.at.origin.sampled)
+
+
+def _by_opentracing(row: Row, tracer: Any) -> str:
+    extracted = tracer.extract(opentracing.Format.HTTP_HEADERS, row.fields)
+    with tracer.start_span("x", child_of=extracted) as span:
+        return _words(span.trace_id, span.raw_tags or span.origin.foreign, bool(span.flags & 1))
+
+
+def test_a_plain_peer_s_trace_info_counts_where_nothing_signed_came() -> None:
+    context = TraceContext.from_ids(SIGNED, SPAN, hmac_key=KEY)
+    plain = osprofiler.encode_plain(context, KEY)
+    foreign = {"uber-trace-id": f"{FOREIGN:032x}:{SPAN:016x}:0:1"}
+    assert words(precedence.decide(foreign, [KEY], trusted=True, plain=plain)) == "signed, recorded, tags"
+    assert words(precedence.decide(foreign, ["other"], plain=plain)) == "untraced"
+    assert precedence.decide({}, [KEY], plain={**plain, "more": 1}).malformed == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"b3": "0"}, "new, not recorded"),
+        ({"x-b3-sampled": "0"}, "new, not recorded"),
+        ({"b3": "1"}, "new, recorded"),
+        ({"jaeger-debug-id": "me"}, "new, recorded"),
+    ],
+)
+@every_sampler
+def test_a_decision_without_a_trace(fields: dict[str, str], expected: str, sampler: str) -> None:
+    decision = precedence.decide(fields, [KEY], trusted=True, sample=SAMPLERS[sampler])
+    assert words(decision) == expected
+    assert decision.begins
+    assert decision.context is not None
+    assert decision.context.hmac_key == KEY
+    untrusted = precedence.decide(fields, [KEY], sample=SAMPLERS[sampler])
+    assert words(untrusted) == {"none": "untraced", "yes": "new, recorded", "no": "new, not recorded"}[sampler]
+
+
+def test_the_decision_is_pure() -> None:
+    """The same fields lead to the same context, and settings have no say in it."""
+    row = Row("both", "sampled", True)
+    first = row.decide("none")
+    _settings.publish(trust_incoming=False, hmac_keys=(), propagation=())
+    assert row.decide("none") == first
+
+
+def test_nothing_of_the_trace_context_shows_its_key() -> None:
+    context = TraceContext.from_ids(SIGNED, SPAN, hmac_key="the secret")
+    assert "the secret" not in f"{context} {context!r} {precedence.Decision(context)!r}"
+
+
+def test_the_service_s_own_code_sees_nothing_of_a_no(spans: Recorder) -> None:  # noqa: F811
+    """``profiler.get()`` is None, and a trace that the service itself begins in such a request is recorded."""
+    incoming = propagation.read({}, [KEY], sample=SAMPLERS["no"])
+    assert incoming is not None
+    with scope.entered(scope.Point(None, None, incoming.origin)):
+        assert profiler.get() is None
+        with profiler.Trace("nothing"):
+            pass
+        assert spans.started == []
+        profiler.init(KEY)
+        with profiler.Trace("asked for"):
+            pass
+    assert spans.names() == ["asked for"]
