@@ -66,11 +66,11 @@ class _ByAddress:
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+    def init_poolmanager(self, /, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         _without_locks(self.poolmanager)
 
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+    def proxy_manager_for(self, /, proxy: str, **kwargs: Any) -> Any:
         return _without_locks(super().proxy_manager_for(proxy, **kwargs))
 
 

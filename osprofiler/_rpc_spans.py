@@ -58,7 +58,7 @@ def _open_client(here: Point, kind: str, target: Any, rpc_method: Any) -> Point:
     )
 
 
-def sent(send: Method, transport: Any, target: Any, ctxt: Any, *args: Any, **kwargs: Any) -> Any:
+def sent(send: Method, transport: Any, /, target: Any, ctxt: Any, *args: Any, **kwargs: Any) -> Any:
     """Put the trace's context into a message that leaves; what plain code put there is replaced."""
     if isinstance(ctxt, Mapping):
         try:
@@ -70,7 +70,7 @@ def sent(send: Method, transport: Any, target: Any, ctxt: Any, *args: Any, **kwa
     return send(target, ctxt, *args, **kwargs)
 
 
-def notified(send: Method, target: Any, ctxt: Any, *args: Any, **kwargs: Any) -> Any:
+def notified(send: Method, /, target: Any, ctxt: Any, *args: Any, **kwargs: Any) -> Any:
     """A notification is no part of the request: it must not take the request's key along."""
     if isinstance(ctxt, Mapping) and envelope.TRACE_INFO in ctxt:
         ctxt = envelope.without_key(ctxt)
@@ -127,7 +127,7 @@ class _Dispatch:
                 follows=incoming.follows,
             )
 
-    def _replied(self, reply: Method, *args: Any, **kwargs: Any) -> Any:
+    def _replied(self, reply: Method, /, *args: Any, **kwargs: Any) -> Any:
         failure = kwargs.get("failure") or (args[1] if len(args) > 1 else None)
         if failure:
             self.fault = failure[1]

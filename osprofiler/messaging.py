@@ -134,7 +134,7 @@ class _Transport:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._shared, name)
 
-    def _send(self, target: Any, ctxt: Any, *args: Any, **kwargs: Any) -> Any:
+    def _send(self, /, target: Any, ctxt: Any, *args: Any, **kwargs: Any) -> Any:
         return _rpc_spans.sent(self._shared._send, self._shared, target, ctxt, *args, **kwargs)
 
 

@@ -189,7 +189,7 @@ class _CellWork(Carried):
 
     __slots__ = ()
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         self.branch.__enter__()
         fault: BaseException | None = None
         try:

@@ -48,7 +48,7 @@ _command: _Command | None = None
 def traced(send: Callable[..., Any]) -> Callable[..., Any]:
     """*send*, novaclient's way to one request: called with URL, method and keywords, it returns response and body."""
 
-    def request(url: str, method: str, **kwargs: Any) -> Any:
+    def request(url: str, method: str, /, **kwargs: Any) -> Any:
         point = _open(url, method, kwargs)
         if point is None:
             return send(url, method, **kwargs)

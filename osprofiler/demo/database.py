@@ -66,7 +66,7 @@ class Database:
     def add(self, server_id: str, name: str) -> None:
         self._write(_SERVERS.insert().values(id=server_id, name=name, status="BUILD"))
 
-    def update(self, server_id: str, **values: Any) -> None:
+    def update(self, server_id: str, /, **values: Any) -> None:
         self._write(_SERVERS.update().where(_SERVERS.c.id == server_id).values(**values))
 
     def claim(self, server_id: str, host: str, memory_mb: int) -> None:

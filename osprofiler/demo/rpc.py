@@ -50,10 +50,10 @@ class Client:
         target = oslo_messaging.Target(topic=topic, server=server)
         self._client = oslo_messaging.get_rpc_client(transport(), target, timeout=_CALL_TIMEOUT_S)
 
-    def call(self, context: dict[str, Any], method: str, **arguments: Any) -> Any:
+    def call(self, context: dict[str, Any], method: str, /, **arguments: Any) -> Any:
         """Wait for the answer. Raises what the other side raised, as oslo.messaging's RemoteError."""
         return self._client.call(context, method, **arguments)
 
-    def cast(self, context: dict[str, Any], method: str, **arguments: Any) -> None:
+    def cast(self, context: dict[str, Any], method: str, /, **arguments: Any) -> None:
         """Send, and do not wait."""
         self._client.cast(context, method, **arguments)

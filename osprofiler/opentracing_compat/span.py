@@ -327,7 +327,7 @@ class Span(jaeger_client.Span):
         if fault is None and self.stop_info.get("etype"):
             self._fail(self.stop_info["etype"], self.stop_info.get("message"))
 
-    def _fail(self, kind: str, message: str | None, **more: str) -> None:
+    def _fail(self, kind: str, message: str | None, /, **more: str) -> None:
         """Mark an error by the semantic conventions."""
         self.set_tag(ext_tags.ERROR, True)
         self.log_kv({"event": "error", "error.kind": kind, "message": message, **more})

@@ -88,7 +88,7 @@ class BranchCoroutine(Coroutine[Any, Any, Any]):
 
 
 def _create_task(create_task: Method) -> Method:
-    def run(self: Any, coro: Any, **kwargs: Any) -> Any:
+    def run(self: Any, /, coro: Any, **kwargs: Any) -> Any:
         if scope.current.get() is not None:
             coro = _as_branch(coro)
         return create_task(self, coro, **kwargs)

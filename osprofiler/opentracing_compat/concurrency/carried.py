@@ -46,7 +46,7 @@ class Carried:
         self.function = function
         self.branch = branch
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         with self.branch:
             return self.function(*args, **kwargs)
 

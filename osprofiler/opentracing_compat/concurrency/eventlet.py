@@ -34,7 +34,7 @@ _BY_PROXY = {"_spawn_n_impl": (True, False), "_do_map": (False, True)}
 
 
 def _created(init: Method) -> Method:
-    def run(self: Any, *args: Any, **kwargs: Any) -> None:
+    def run(self: Any, /, *args: Any, **kwargs: Any) -> None:
         init(self, *args, **kwargs)
         if scope.current.get() is not None:
             with _guard.Harmless(MODEL):
@@ -73,7 +73,7 @@ def _spawn_n(spawn_n: Method) -> Method:
 
 
 def _link(link: Method) -> Method:
-    def run(self: Any, func: Any, *args: Any, **kwargs: Any) -> Any:
+    def run(self: Any, /, func: Any, *args: Any, **kwargs: Any) -> Any:
         return link(self, carry(MODEL, func, detached=True), *args, **kwargs)
 
     return run

@@ -38,7 +38,7 @@ def _submit_to_process(submit: Method) -> Method:
 
 
 def _map(map_: Method) -> Method:
-    def run(self: Any, fn: Any, /, *iterables: Any, **kwargs: Any) -> Any:
+    def run(self: Any, /, fn: Any, *iterables: Any, **kwargs: Any) -> Any:
         if scope.current.get() is not None:
             fn = carry(MODEL, fn, many=True)  # it is pickled once for each chunk, and called for each item
         return map_(self, fn, *iterables, **kwargs)

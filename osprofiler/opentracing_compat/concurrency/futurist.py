@@ -17,7 +17,7 @@ MODEL = "futurist"
 
 
 def _submit(submit: Method) -> Method:
-    def run(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+    def run(self: Any, /, fn: Any, *args: Any, **kwargs: Any) -> Any:
         if scope.current.get() is not None:
             fn, args = carry_call(MODEL, fn, args)
         return submit(self, fn, *args, **kwargs)
@@ -26,7 +26,7 @@ def _submit(submit: Method) -> Method:
 
 
 def _submit_after(submit_after: Method) -> Method:
-    def run(self: Any, delay: float, fn: Any, *args: Any, **kwargs: Any) -> Any:
+    def run(self: Any, /, delay: float, fn: Any, *args: Any, **kwargs: Any) -> Any:
         if scope.current.get() is not None:
             fn, args = carry_call(MODEL, fn, args)
         return submit_after(self, delay, fn, *args, **kwargs)

@@ -110,7 +110,7 @@ def _kept(work: Method) -> Method:
 def _looping(init: Method) -> Method:
     """Every tick of a looping call is a unit: its loop is one endless work item."""
 
-    def run(self: Any, *args: Any, **kwargs: Any) -> None:
+    def run(self: Any, /, *args: Any, **kwargs: Any) -> None:
         init(self, *args, **kwargs)
         function = getattr(self, "f", None)
         if callable(function) and getattr(function, "_self_wrapper", None) is not _tick:  # a base's __init__ was here

@@ -102,7 +102,7 @@ def _map_async(map_async: Method) -> Method:
 
 
 def _imap(imap: Method) -> Method:
-    def run(self: Any, func: Any, *args: Any, **kwargs: Any) -> Any:
+    def run(self: Any, /, func: Any, *args: Any, **kwargs: Any) -> Any:
         return imap(self, _work(func, many=True), *args, **kwargs)
 
     return run

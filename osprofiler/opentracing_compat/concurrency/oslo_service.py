@@ -41,7 +41,7 @@ class _Calls:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._function, name)  # the loop logs the function's name
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         at = self._branch.at
         if self._point is not None and at is not None and has_ended(at.span):
             with scope.entered(self._point):
@@ -57,7 +57,7 @@ class _Calls:
 
 
 def _start(start: Method) -> Method:
-    def run(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def run(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         if scope.current.get() is None:
             return start(self, *args, **kwargs)
         with _guard.Harmless(MODEL):
@@ -97,7 +97,7 @@ def _own(function: Any) -> Any:
 
 
 def _add_thread(add_thread: Method) -> Method:
-    def run(self: Any, callback: Any, *args: Any, **kwargs: Any) -> Any:
+    def run(self: Any, /, callback: Any, *args: Any, **kwargs: Any) -> Any:
         if scope.current.get() is None:
             return add_thread(self, callback, *args, **kwargs)
         callback, args = carry_call(MODEL, callback, args)

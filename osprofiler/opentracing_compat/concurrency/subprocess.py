@@ -23,7 +23,7 @@ _ENV = 9
 
 
 def _popen(init: Method) -> Method:
-    def run(self: Any, args: Any, *rest: Any, **kwargs: Any) -> None:
+    def run(self: Any, /, args: Any, *rest: Any, **kwargs: Any) -> None:
         if scope.current.get() is not None:
             with _guard.Harmless(MODEL):
                 rest, kwargs = _with_trace(rest, kwargs)

@@ -31,7 +31,7 @@ class _Run(Carried):
 
     __slots__ = ()
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         thread: Any = getattr(self.function, "__self__", None)
         thread.__dict__.pop("run", None)  # a cycle, else, that keeps the thread alive
         return super().__call__(*args, **kwargs)
