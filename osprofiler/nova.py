@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from osprofiler import _guard, initializer, messaging, opentracing_compat, profiler
-from osprofiler.opentracing_compat.concurrency.carried import Carried, carry
-from osprofiler.opentracing_compat.concurrency.fork import Fork
+from osprofiler.opentracing_compat.concurrency.carried import Carried
+from osprofiler.opentracing_compat.concurrency.fork import Fork, hand_over
 
 __all__ = ["Cells", "get", "handed_over", "init_from_conf", "inject", "instrument", "on", "receive"]
 
@@ -162,7 +162,7 @@ def receive(context: Any) -> Any:
 
 def handed_over(work: Callable[..., Any]) -> Callable[..., Any]:
     """*work* as a branch of the current trace, for the executor that will run it; *work* itself where none is on."""
-    return carry("nova", work, detached=getattr(work, "__name__", "") in _NOBODY_WAITS_FOR)
+    return hand_over("nova", work, detached=getattr(work, "__name__", "") in _NOBODY_WAITS_FOR)
 
 
 class Cells:

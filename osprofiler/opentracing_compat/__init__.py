@@ -97,6 +97,7 @@ def counters() -> dict[str, int]:
     """What became of this process's spans, and which faults of tracing were swallowed, by name.
 
     ``queued``; ``delivered`` (acknowledged) or ``sent`` (not); ``dropped.<reason>``; ``malformed`` (received fields);
-    ``fault.<where>``. Up to date after a flush; while spans wait it may lag behind by one delivery.
+    ``fault.<where>``; ``not_followed.<instrumentation>`` (work that was left out of a trace whose request had ended).
+    Up to date after a flush; while spans wait it may lag behind by one delivery.
     """
     return dict(_guard.counters)

@@ -120,6 +120,13 @@ def _bare(work: Work) -> Work:
     return work.function if isinstance(work, Carried) else work
 
 
+class ForgetsTheLate(Threads):
+    """Loses the branch of what is run after its request."""
+
+    def run(self, works: Sequence[Work]) -> None:
+        super().run([_bare(work) for work in works] if scope.current.get() is None else works)
+
+
 class RunsTwice(Threads):
     def run(self, works: Sequence[Work]) -> None:
         super().run(works)
@@ -146,6 +153,7 @@ WRONG: list[tuple[type[concurrency.Model], set[str]]] = [
     (LeavesTheTraceOn, {"clean worker"}),
     (HidesErrors, {"error in branch"}),
     (NestsBeside, {"nesting"}),
+    (ForgetsTheLate, {"hand-over chain"}),
     (RunsTwice, {"exactly once"}),
     (CannotBeTurnedOff, {"instrument and back"}),
 ]

@@ -178,6 +178,36 @@ def test_entered_too_late(traced: Recorder, detached: bool, end_root: bool, late
     assert traced.by_name("fork").raw_tags.get("osprofiler.entered_late") == late
 
 
+@pytest.mark.parametrize("detached", [False, True])
+def test_a_branch_made_when_the_point_has_ended_follows_from_it(traced: Recorder, detached: bool) -> None:
+    with profiler.Trace("request"):
+        inherited = scope.current.get()
+    with scope.entered(inherited), profiler.fork("fork", detached=detached) as fork:
+        threads = [threading.Thread(target=fork.wrap(work)), threading.Thread(target=fork.wrap(work))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    branches = [span for span in traced.finished if span.name == "fork"]
+    assert [branch.follows for branch in branches] == [True, True]
+    assert {branch.parent_span_id for branch in branches} == {traced.by_name("request").span_id}
+    assert all(branch.raw_tags["osprofiler.detached"] for branch in branches)
+    joins = [span for span in traced.finished if span.name == "join"]
+    assert [len(links_of(join)) for join in joins] == ([] if detached else [2]), "this flow waits, so it may join"
+
+
+def test_a_reference_stays_what_it_was_when_the_branch_was_made(traced: Recorder) -> None:
+    with profiler.Trace("request"):
+        branch = profiler.fork("fork").branch()
+    given = branch.given_away()
+    given._process = branch._process  # as if in the process that it was given to
+    with given:
+        pass
+    span = traced.by_name("fork")
+    assert not span.follows
+    assert span.raw_tags["osprofiler.entered_late"] == "trace"
+
+
 def test_lateness_is_seen_through_nested_branches(traced: Recorder) -> None:
     inner: list[Branch] = []
     with profiler.Trace("root"):

@@ -42,6 +42,11 @@ def work() -> None:
         pass
 
 
+def not_followed() -> int:
+    """How many pieces of work the instrumentation has left out of traces so far."""
+    return sum(count for name, count in opentracing_compat.counters().items() if name.startswith("not_followed."))
+
+
 def own_name(span: Any) -> str:
     return str(span.name).rpartition(".")[2]
 
@@ -208,6 +213,7 @@ def test_a_thread_that_a_library_keeps_its_connection_in_is_no_branch(traced: Re
 
 def test_a_timer_that_goes_on_setting_itself_leaves_the_trace(traced: Recorder) -> None:
     opentracing_compat.instrument("threading")
+    before = not_followed()
     rounds = []
     over = threading.Event()
 
@@ -225,11 +231,13 @@ def test_a_timer_that_goes_on_setting_itself_leaves_the_trace(traced: Recorder) 
     assert rounds[0], "what the request set runs in its trace"
     assert not rounds[-1]
     assert len(traced.started) <= 3
+    assert not_followed() == before + 1, "the rounds after it have no trace to be left out of"
 
 
 def test_work_that_sets_itself_and_could_be_waited_for_leaves_it_too(traced: Recorder) -> None:
     """Each round has a handle, so its branch is a child; but after the request's end nobody waits for it."""
     opentracing_compat.instrument("futures")
+    before = not_followed()
     rounds: list[bool] = []
     over = threading.Event()
     pool = concurrent.futures.ThreadPoolExecutor(1)
@@ -249,10 +257,12 @@ def test_work_that_sets_itself_and_could_be_waited_for_leaves_it_too(traced: Rec
     over.wait()
     pool.shutdown()
     assert rounds == [True, False, False, False, False]
+    assert not_followed() == before + 1
 
 
 def test_work_handed_on_by_detached_work_is_followed_while_it_is_awaited(traced: Recorder) -> None:
     opentracing_compat.instrument("futures")
+    before = not_followed()
     with profiler.Trace("request"):
         fork = profiler.fork("cast", detached=True)
         branch = fork.branch()
@@ -267,6 +277,7 @@ def test_work_handed_on_by_detached_work_is_followed_while_it_is_awaited(traced:
     inner = next(span for span in traced.finished if own_name(span) == "work" and span.name != "work")
     assert inner.parent_span_id == branch.span_id
     assert not inner.follows
+    assert not_followed() == before
 
 
 def test_a_context_given_by_hand_is_entered_outside_the_branch(traced: Recorder) -> None:

@@ -3,6 +3,7 @@
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
@@ -129,6 +130,42 @@ def test_work_in_a_pool_is_a_branch_of_the_right_kind(
     name = f"{__name__}.{work.__name__}"
     assert recorder.tree() == [("request", None), (name, "request"), (inside, name)]
     assert recorder.by_name(name).follows is (reference == ReferenceType.FOLLOWS_FROM)
+
+
+@pytest.mark.parametrize("instrumented", [(), ("futures", "threading")], ids=["patches alone", "futures too"])
+def test_work_is_in_the_trace_though_all_that_handed_it_over_has_ended(
+    recorder: Recorder, instrumented: tuple[str, ...]
+) -> None:
+    """A cast's dispatch ends at once, and its work hands on work of its own: with one worker each of them begins when
+    the one before has ended.
+    """
+    opentracing_compat.instrument(*instrumented)
+    dispatched = threading.Event()
+
+    def ask_neutron() -> None:
+        with profiler.Trace("POST /ports"):
+            pass
+
+    def build() -> None:
+        with profiler.Trace("_allocate_network"):
+            spawn(pool, ask_neutron)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(dispatched.wait)
+        profiler.init(KEY)
+        with profiler.Trace("rpc build_and_run_instance"):
+            built = spawn(pool, build)
+        dispatched.set()
+        built.result()
+        profiler.clean()
+    qualified = f"{__name__}.test_work_is_in_the_trace_though_all_that_handed_it_over_has_ended.<locals>"
+    assert recorder.tree() == [
+        ("rpc build_and_run_instance", None),
+        (f"{qualified}.build", "rpc build_and_run_instance"),
+        ("_allocate_network", f"{qualified}.build"),
+        (f"{qualified}.ask_neutron", "_allocate_network"),
+        ("POST /ports", f"{qualified}.ask_neutron"),
+    ]
 
 
 @pytest.mark.parametrize("instrumented", [(), ("futures", "threading")], ids=["patches alone", "futures too"])

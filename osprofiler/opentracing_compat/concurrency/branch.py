@@ -19,7 +19,7 @@ from osprofiler.opentracing_compat.scope import LEFT, SAMPLED, Origin, Point
 
 #: Tag of a branch: the name of its fork; of an automatic one, of the instrumentation that made it.
 FORK_TAG = "osprofiler.fork"
-#: Tag of a branch that its forker does not wait for.
+#: Tag of a branch that its forker does not wait for, or cannot: it had ended when it made the branch.
 DETACHED_TAG = "osprofiler.detached"
 #: Tag of a span that entered a branch a second time; it is an ordinary child.
 AGAIN_TAG = "osprofiler.entered_again"
@@ -90,7 +90,8 @@ class Branch:
         self.at = at  # the point that it belongs to; None: no trace is on, and nothing will be
         self.name = name
         self.fork_name = fork_name
-        self.detached = detached
+        # A point that has ended waits for nothing. One that ends later had meant to wait: LATE_TAG says so.
+        self.detached = detached or (at is not None and has_ended(at.span))
         self.info = info
         self.many = many
         self.only_if_awaited = only_if_awaited  # entered after the point that it belongs to ended, it is no branch
@@ -113,11 +114,15 @@ class Branch:
 
     def __enter__(self) -> Branch:
         at = self.at
-        if at is not None and not (self.only_if_awaited and has_ended(at.span)):
-            try:
+        if at is None:
+            return self
+        try:
+            if self.only_if_awaited and has_ended(at.span):
+                not_followed(self.fork_name)
+            else:
                 self._points.append(self._open(at))
-            except Exception as fault:
-                _guard.swallow("branch", fault)
+        except Exception as fault:
+            _guard.swallow("branch", fault)
         return self
 
     def _open(self, at: Point) -> Point:
@@ -236,6 +241,7 @@ class Branch:
             many=not span_id,
             span_id=span_id,
         )
+        given.detached = self.detached  # as it was fixed, whatever has ended since
         given._process = None
         return given
 
@@ -266,6 +272,11 @@ def received(handover: Handover | None) -> Branch:
         many=not handover.span_id,
         span_id=handover.span_id,
     )
+
+
+def not_followed(model: str) -> None:
+    """Count work that the instrumentation of *model* left out of a trace."""
+    _guard.count(f"not_followed.{model}")
 
 
 _process = object()

@@ -14,7 +14,7 @@ from typing import Any
 
 from osprofiler import _guard
 from osprofiler.opentracing_compat import scope
-from osprofiler.opentracing_compat.concurrency.branch import Branch
+from osprofiler.opentracing_compat.concurrency.branch import Branch, not_followed
 from osprofiler.opentracing_compat.concurrency.lineage import has_ended, root_of
 
 #: Modules, and packages, whose own callables move other people's work about (workers, feeders, wake-ups) or keep a
@@ -107,13 +107,15 @@ def branch_for(model: str, name: str, *, detached: bool = False, many: bool = Fa
     """A branch of the current point for work called *name*; None where no trace is on, or following it ends here.
 
     It ends where the trace has: work that nobody waits for, and that is made after the request's end, is not followed,
-    or a timer that goes on setting itself would stay in the trace of the request that set it first.
+    or a timer that goes on setting itself would stay in the trace of the request that set it first. That is a guess,
+    for instrumentation alone: what a fork or a patch hands over belongs to the trace, however late it is.
     """
     here = scope.current.get()
     if here is None:
         return None
     ended = has_ended(root_of(here))
-    if ended and detached:
+    if ended and (detached or has_ended(here.span)):
+        not_followed(model)
         return None
     return Branch(here, name, model, detached=detached, many=many, only_if_awaited=ended)
 

@@ -55,8 +55,10 @@ def root_of(at: Point) -> Span | None:
 
 
 def has_ended(span: Span | None) -> bool:
-    """Whether *span* ended in this process. What a forked child has of its parent's has not."""
-    return span is not None and bool(span.end_tick)
+    """Whether *span* ended in this process. What a forked child has of its parent's has not; another tracer's does not
+    say.
+    """
+    return span is not None and bool(getattr(span, "end_tick", None))
 
 
 def liveness() -> Callable[[], bool]:

@@ -48,7 +48,7 @@ def check(model: Model) -> dict[str, str]:
     outcomes = {}
     for name, guarantee in GUARANTEES.items():
         with tempfile.NamedTemporaryFile(prefix="osprofiler-kit-") as file:
-            os.environ[spans.VARIABLE] = file.name
+            os.environ.update({spans.VARIABLE: file.name, spans.CHECKER: str(os.getpid())})
             spans.record()
             try:
                 guarantee(model)

@@ -10,8 +10,8 @@ from opentracing import ReferenceType
 from osprofiler import profiler
 from osprofiler.opentracing_compat import instrumentation, scope
 from osprofiler.opentracing_compat.concurrency import branch as tags
-from osprofiler.testing.concurrency.model import Model, NotApplicable, Work, run_as_branches
-from osprofiler.testing.concurrency.spans import KEY, Seen, Spans
+from osprofiler.testing.concurrency.model import Link, Model, NotApplicable, Work, run_as_branches
+from osprofiler.testing.concurrency.spans import KEY, Seen, Spans, take
 
 
 def _traced() -> None:
@@ -177,6 +177,29 @@ def _is_under(spans: Spans, inner: Seen, outer: Seen) -> bool:
     return at is not None
 
 
+def hand_over_chain(model: Model) -> None:
+    """Three hand-overs by a patch, a fork or a carrier, each giver gone before the next begins: all in one trace."""
+    for way in ("patch", "fork", "carrier") if model.takes_callables else ("carrier",):
+        names = tuple(f"{way} link {number}" for number in (1, 2, 3))
+        instrumentation.instrument(*model.instrumentation)
+        try:
+            _traced()
+            with profiler.Trace(f"{way} root"):
+                link = Link(names, way).handed_over()
+            profiler.clean()
+            for name in names:
+                model.run([link])
+                _must(Spans().one(name).stops == 1, f"{name} has not ended, so nothing comes after it")
+                link = link if name == names[-1] else take()
+        finally:
+            instrumentation.uninstrument(*model.instrumentation)
+        spans = Spans()
+        for giver, name in zip((f"{way} root", *names), names, strict=False):
+            branch = spans.above(spans.one(name))
+            _must(branch is not None and tags.FORK_TAG in branch.tags, f"{name} is in no branch")
+            _must(branch is not None and branch.parent == spans.one(giver).id, f"{name} is not under {giver}")
+
+
 def exactly_once(model: Model) -> None:
     """Every span is reported once, in one process, with an id of its own; none is left open."""
     works = [Work(f"work {number}") for number in range(model.works)]
@@ -228,6 +251,7 @@ GUARANTEES: dict[str, Callable[[Model], None]] = {
     "clean worker": clean_worker,
     "error in branch": error_in_branch,
     "nesting": nesting,
+    "hand-over chain": hand_over_chain,
     "exactly once": exactly_once,
     "instrument and back": instruments_and_back,
 }

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 from osprofiler import profiler
 from osprofiler.opentracing_compat import scope
 from osprofiler.opentracing_compat.concurrency import carrier
-from osprofiler.opentracing_compat.concurrency.fork import Fork
+from osprofiler.opentracing_compat.concurrency.fork import Fork, hand_over
 from osprofiler.testing.concurrency import spans
 
 
@@ -53,12 +53,35 @@ class InCarrier:
     """Work that enters the branch of a carrier, in whatever process."""
 
     fields: dict[str, str]
-    work: Work
+    work: Callable[[], object]
 
     def __call__(self, *_: object) -> None:
         spans.record()
         with carrier.entered(self.fields):
             self.work()
+
+
+@dataclass(frozen=True)
+class Link:
+    """Work in a chain: it opens a point, called by the first of *names*, hands the next link over to whoever runs the
+    chain, and ends. *way*: how it is handed over, ``patch``, ``fork`` or ``carrier``.
+    """
+
+    names: tuple[str, ...]
+    way: str
+
+    def __call__(self, *_: object) -> None:
+        spans.record()
+        with profiler.Trace(self.names[0]):
+            if self.names[1:]:
+                spans.leave(Link(self.names[1:], self.way).handed_over())
+
+    def handed_over(self) -> Callable[[], object]:
+        """This link as a branch of the current point."""
+        if self.way == "patch":
+            return hand_over("kit", self)
+        fork = profiler.fork("chain")
+        return InCarrier(fork.to_carrier(), self) if self.way == "carrier" else fork.wrap(self)
 
 
 class Model:

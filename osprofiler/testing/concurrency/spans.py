@@ -7,8 +7,10 @@ flush, or on how a process ends.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import pickle
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +21,8 @@ from osprofiler.opentracing_compat.span import Span
 
 #: The environment variable that names the file; child processes find it there.
 VARIABLE = "OSPROFILER_TESTING_SPANS"
+#: The environment variable with the id of the process that checks.
+CHECKER = "OSPROFILER_TESTING_CHECKER"
 #: What the kit signs with.
 KEY = "kit key"
 
@@ -56,6 +60,14 @@ def _append(line: dict[str, Any]) -> None:
         os.close(file)
 
 
+def _lines() -> list[dict[str, Any]]:
+    try:
+        with open(os.environ[VARIABLE], encoding="utf-8") as file:
+            return [json.loads(line) for line in file]
+    except FileNotFoundError:
+        return []
+
+
 _recording: str | None = None
 
 
@@ -72,6 +84,26 @@ def probe(name: str) -> None:
     """Note whether a trace is on where this is called."""
     here = scope.current.get()
     _append({"phase": "probe", "name": name, "pid": os.getpid(), "clean": here is None})
+
+
+_left: list[Any] = []
+
+
+def leave(work: Any) -> None:
+    """Leave *work* for the process that checks: as it is in that process, pickled in any other."""
+    if os.environ[CHECKER] == str(os.getpid()):
+        _left.append(work)
+    else:
+        _append({"phase": "left", "pid": os.getpid(), "work": base64.b64encode(pickle.dumps(work)).decode()})
+
+
+def take() -> Any:
+    """The work left last, in the process that checks. Raises AssertionError where there is none."""
+    left = [*_left, *(pickle.loads(base64.b64decode(line["work"])) for line in _lines() if line["phase"] == "left")]
+    _left.clear()
+    if not left:
+        raise AssertionError("no work was left")
+    return left[-1]
 
 
 @dataclass
@@ -96,13 +128,10 @@ class Spans:
     def __init__(self) -> None:
         self.by_id: dict[int, Seen] = {}
         self.probes: list[dict[str, Any]] = []
-        try:
-            with open(os.environ[VARIABLE], encoding="utf-8") as file:
-                lines = [json.loads(line) for line in file]
-        except FileNotFoundError:
-            lines = []
-        for line in lines:
+        for line in _lines():
             phase, pid = line.pop("phase"), line["pid"]
+            if phase == "left":
+                continue
             if phase == "probe":
                 self.probes.append(line)
                 continue
