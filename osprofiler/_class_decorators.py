@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from osprofiler._decorators import trace
+from osprofiler._decorators import Decorate, Method, trace
 
 T = TypeVar("T", bound=type)
 
@@ -24,7 +24,8 @@ def trace_cls(
 ) -> Callable[[T], T]:
     """Make every method of the decorated class, inherited ones included, a trace point called *name*.
 
-    Given an object that is no class, it does so for that object alone. Names that begin with two underscores are
+    Each point is named by the class that defines the method and the method's name there, whatever decorators are around
+    it. Given an object that is no class, it does so for that object alone. Names that begin with two underscores are
     never traced, those with one only with *trace_private*. Raises ValueError, before any method is touched, if one is
     traced already and *allow_multiple_trace* is off.
     """
@@ -34,12 +35,19 @@ def trace_cls(
     def decorator(cls: T) -> T:
         is_class = inspect.isclass(cls)
         bases = inspect.getmro(cls if is_class else type(cls))
-        found: dict[str, Any] = {}
+        found: dict[str, _Found] = {}
         for attr_name, attr in inspect.getmembers(cls):
             if _is_traceable(attr_name, attr, trace_private):
-                raw = next((vars(base)[attr_name] for base in bases if attr_name in vars(base)), attr)
-                if wanted.get(type(raw), True):
-                    found[attr_name] = raw if is_class else attr  # what is set on an object is never bound to it
+                owner = next((base for base in bases if attr_name in vars(base)), None)
+                raw = attr if owner is None else vars(owner)[attr_name]
+                if not wanted.get(type(raw), True):
+                    continue
+                if owner is None:
+                    found[attr_name] = _Found(attr, None)
+                elif is_class:
+                    found[attr_name] = _Found(raw, Method(owner, attr_name))
+                else:  # what is set on an object is never bound to it
+                    found[attr_name] = _Found(attr, Method(bases[0], attr_name, takes_self=False))
         _apply(cls, found, decorate, allow_multiple_trace)
         return cls
 
@@ -63,7 +71,11 @@ class TracedMeta(type):
                 f"class {cls_name} needs an attribute __trace_args__, a dictionary with at least the key 'name', "
                 "e.g. __trace_args__ = {'name': 'rpc'}"
             )
-        found = {key: value for key, value in attrs.items() if _is_traceable(key, value, trace_private)}
+        found = {
+            key: _Found(value, Method(cls, key))
+            for key, value in attrs.items()
+            if _is_traceable(key, value, trace_private)
+        }
         _apply(cls, found, trace(**arguments), allow_multiple_trace)
 
 
@@ -73,14 +85,21 @@ def _is_traceable(name: str, attr: Any, private: bool) -> bool:
     return not name.startswith("__") and (private or not name.startswith("_"))
 
 
-def _apply(cls: Any, found: dict[str, Any], decorate: Callable[[Any], Any], allow_multiple: bool) -> None:
+class _Found(NamedTuple):
+    """What is to be traced."""
+
+    attr: Any
+    method: Method | None  # None: an object has it, and its class knows nothing of it
+
+
+def _apply(cls: Any, found: dict[str, _Found], decorate: Decorate, allow_multiple: bool) -> None:
     if not allow_multiple:
-        for name, attr in found.items():
+        for name, (attr, _) in found.items():
             times = getattr(attr, "__traced__", 0)
             if times:
                 raise ValueError(
                     f"attribute '{name}' of {getattr(cls, '__qualname__', cls)} is traced already ({times} times), "
                     "and multiple tracing is off"
                 )
-    for name, attr in found.items():
-        setattr(cls, name, decorate(attr))
+    for name, (attr, method) in found.items():
+        setattr(cls, name, decorate(attr, method))

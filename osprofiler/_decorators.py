@@ -12,7 +12,7 @@ import functools
 import inspect
 import types
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar, cast
 
 from osprofiler import _guard, opentracing_compat
 from osprofiler.opentracing_compat import scope
@@ -25,6 +25,39 @@ R = TypeVar("R")
 #: Characters kept of the text of all positional, or all keyword, arguments, and of a result.
 MAX_ARGUMENT_CHARS = 16_384
 
+#: Tag of a method's point where another class than the one that defines the method runs it: that class's full name.
+CLASS_TAG = "osprofiler.class"
+
+
+class Method(NamedTuple):
+    """A callable as an attribute of a class, whatever the function behind it is called: a decorator may hide that."""
+
+    owner: type  # the class that defines it
+    attribute: str
+    takes_self: bool = True  # its first argument is the object, or the class, that runs it
+
+    @property
+    def name(self) -> str:
+        """Its full name, as a function that is defined in the class has it."""
+        attribute, mangling = self.attribute, f"_{self.owner.__name__.lstrip('_')}"
+        if attribute.startswith(f"{mangling}__"):
+            attribute = attribute.removeprefix(mangling)
+        return f"{_class_name(self.owner)}.{attribute}"
+
+    def tags(self, args: tuple[Any, ...]) -> dict[str, Any] | None:
+        """The tags of a call with *args*."""
+        if not self.takes_self or not args:
+            return None
+        runs = args[0] if isinstance(args[0], type) else type(args[0])
+        return None if runs is self.owner else {CLASS_TAG: _class_name(runs)}
+
+
+class Decorate(Protocol):
+    """What :func:`trace` returns."""
+
+    def __call__(self, f: Callable[P, R], method: Method | None = None) -> Callable[P, R]:
+        """*f* as trace points; as *method* where it is that, which *f* alone need not tell."""
+
 
 def trace(
     name: str,
@@ -32,7 +65,7 @@ def trace(
     hide_args: bool = False,
     hide_result: bool = True,
     allow_multiple_trace: bool = True,
-) -> Callable[[Callable[P, R]], Callable[P, R]]:
+) -> Decorate:
     """Make each call of the decorated callable a trace point called *name*.
 
     Works on functions, methods, class and static methods, coroutine functions (the span is open until the coroutine
@@ -42,13 +75,15 @@ def trace(
     """
     base = dict(info or {})
 
-    def decorate(f: Callable[P, R]) -> Callable[P, R]:
+    def decorate(f: Callable[P, R], method: Method | None = None) -> Callable[P, R]:
         if isinstance(f, (staticmethod, classmethod)):
-            return cast("Callable[P, R]", type(f)(decorate(f.__func__)))
+            if method is not None and isinstance(f, staticmethod):
+                method = method._replace(takes_self=False)
+            return cast("Callable[P, R]", type(f)(decorate(f.__func__, method)))
         times = getattr(f, "__traced__", 0)
         if times and not allow_multiple_trace:
             raise ValueError(f"{_callable_name(f)} is traced already ({times} times), and multiple tracing is off")
-        call = _Call(name, base, f, hide_args, hide_result)
+        call = _Call(name, base, f, method, hide_args, hide_result)
         wrapper = functools.wraps(f)(_wrapper_for(f)(call, f))
         target: Any
         for target in (f, wrapper):
@@ -64,14 +99,21 @@ def trace(
 class _Call:
     """Opens and closes the trace points of one decorated callable."""
 
-    __slots__ = ("_base", "_function_name", "_hide_args", "_hide_result", "_name")
+    __slots__ = ("_base", "_function_name", "_hide_args", "_hide_result", "_method", "_name")
 
     def __init__(
-        self, name: str, base: dict[str, Any], f: Callable[..., Any], hide_args: bool, hide_result: bool
+        self,
+        name: str,
+        base: dict[str, Any],
+        f: Callable[..., Any],
+        method: Method | None,
+        hide_args: bool,
+        hide_result: bool,
     ) -> None:
         self._name = name
         self._base = base
-        self._function_name = _callable_name(f)
+        self._method = method
+        self._function_name = _callable_name(f) if method is None else method.name
         self._hide_args = hide_args
         self._hide_result = hide_result
 
@@ -85,7 +127,11 @@ class _Call:
                 function["args"] = arguments(args, MAX_ARGUMENT_CHARS)
                 function["kwargs"] = arguments(kwargs, MAX_ARGUMENT_CHARS)
             return opentracing_compat.get_tracer().open_point(
-                here, self._name, {**self._base, "function": function}, operation=self._function_name
+                here,
+                self._name,
+                {**self._base, "function": function},
+                operation=self._function_name,
+                tags=None if self._method is None else self._method.tags(args),
             )
         except Exception as fault:
             _guard.swallow("start", fault)
@@ -257,6 +303,10 @@ def _callable_name(f: Any) -> str:
     owner = f if hasattr(f, "__qualname__") else type(f)
     if inspect.ismethod(f):
         cls = f.__self__ if inspect.isclass(f.__self__) else type(f.__self__)
-        return f"{cls.__module__}.{cls.__qualname__}.{f.__name__}"
+        return f"{_class_name(cls)}.{f.__name__}"
     module = getattr(owner, "__module__", None)
     return f"{module}.{owner.__qualname__}" if module and module != "builtins" else str(owner.__qualname__)
+
+
+def _class_name(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"

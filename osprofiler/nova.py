@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from osprofiler import _guard, initializer, messaging, opentracing_compat, profiler
+from osprofiler._decorators import Method, trace
 from osprofiler.opentracing_compat.concurrency.carried import Carried
 from osprofiler.opentracing_compat.concurrency.fork import Fork, hand_over
 
@@ -129,14 +130,18 @@ def _trace_methods(cls: type, name: str, wanted: Callable[[str, str], bool]) -> 
     """Make trace points called *name* of a class's methods, inherited ones too, that are *wanted* by their name and
     module. Passwords are among their arguments, so these stay out.
     """
-    decorate = profiler.trace(name, hide_args=True)
-    for attribute in dir(cls):
-        method = inspect.getattr_static(cls, attribute)
-        function = method.__func__ if isinstance(method, (staticmethod, classmethod)) else method
+    decorate = trace(name, hide_args=True)
+    methods: dict[str, Method] = {}
+    for owner in cls.__mro__:
+        for attribute in vars(owner):
+            methods.setdefault(attribute, Method(owner, attribute))
+    for attribute, method in methods.items():
+        defined = vars(method.owner)[attribute]
+        function = defined.__func__ if isinstance(defined, (staticmethod, classmethod)) else defined
         if not inspect.isfunction(function) or hasattr(function, "__traced__"):
             continue
         if wanted(attribute, function.__module__):
-            setattr(cls, attribute, decorate(cast("Callable[..., Any]", method)))
+            setattr(cls, attribute, decorate(defined, method))
 
 
 # RPC

@@ -625,6 +625,94 @@ def test_operation_names_are_the_functions_names(spans: SpanKeeper) -> None:
     assert span.name == "point"
 
 
+def nameless(f: Any) -> Any:
+    """As oslo.messaging's ``expected_exceptions``: what it returns does not say what it wraps."""
+
+    def inner(*args: Any, **kwargs: Any) -> Any:
+        return f(*args, **kwargs)
+
+    return inner
+
+
+def make_hidden(kind: type = type) -> type:
+    class Base(metaclass=kind):
+        __trace_args__: ClassVar[dict[str, Any]] = {"name": "rpc", "trace_private": True}
+
+        @nameless
+        def select(self, a: int = 1) -> int:
+            return a
+
+        @nameless
+        def __private(self) -> None: ...
+
+        @staticmethod
+        @nameless
+        def static(a: int = 1) -> int:
+            return a
+
+        @classmethod
+        @nameless
+        def of_class(cls) -> str:
+            return cls.__name__
+
+    class Manager(Base):
+        @nameless
+        def own(self) -> None: ...
+
+    return Manager
+
+
+def names_and_classes(keeper: SpanKeeper, *calls: Callable[[], object]) -> list[tuple[str, str | None]]:
+    """Of each call's point: its operation, and the class that is a tag, both without what all have in common."""
+    found = []
+    for call in calls:
+        call()
+        span = keeper.finished[-1]
+        assert span.start_info["function"]["name"] == span.operation_name
+        tag = span.raw_tags.get("osprofiler.class")
+        found.append((span.operation_name, tag))
+    return [tuple(text and text.replace(f"{__name__}.make_hidden.<locals>.", "") for text in pair) for pair in found]  # type: ignore[misc]
+
+
+def test_a_method_is_named_by_its_class_whatever_is_around_it(spans: SpanKeeper) -> None:
+    options = {"trace_private": True, "trace_class_methods": True, "trace_static_methods": True}
+    manager = profiler.trace_cls("rpc", **options)(make_hidden())  # type: ignore[arg-type]
+    child = type("Child", (manager,), {"__module__": "elsewhere"})
+    it, other = manager(), child()
+    inherited = [it.select, it._Base__private, it.static, it.of_class]
+    assert names_and_classes(spans, it.own, *inherited, other.own, other.select, child.of_class) == [
+        ("Manager.own", None),
+        ("Base.select", "Manager"),
+        ("Base.__private", "Manager"),
+        ("Base.static", None),
+        ("Base.of_class", "Manager"),
+        ("Manager.own", "elsewhere.Child"),
+        ("Base.select", "elsewhere.Child"),
+        ("Base.of_class", "elsewhere.Child"),
+    ]
+
+
+def test_so_it_is_with_the_metaclass(spans: SpanKeeper) -> None:
+    manager = make_hidden(profiler.TracedMeta)
+    it = manager()
+    assert names_and_classes(spans, it.own, it.select, manager.__mro__[1]().select) == [
+        ("Manager.own", None),
+        ("Base.select", "Manager"),
+        ("Base.select", None),
+    ]
+
+
+def test_so_it_is_with_an_object(spans: SpanKeeper) -> None:
+    it = make_hidden()()
+    it.lent = nameless(plain)
+    profiler.trace_cls("rpc")(it)
+    assert names_and_classes(spans, it.own, it.select, lambda: it.lent(1)) == [
+        ("Manager.own", None),
+        ("Manager.select", None),
+        (f"{__name__}.nameless.<locals>.inner", None),  # no class has it
+    ]
+
+
 def test_nothing_is_left_current(records: Caught) -> None:
     before = scope.current.get()
     for row in CALLS:
