@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sessions of requests that a forked child can leave behind, and whose wait for a name server stops no greenthread.
+"""Sessions of requests whose requests end: each has one deadline for the whole, and a bound on its answer.
+
+They can also be left behind by a forked child, and their wait for a name server stops no greenthread.
 
 urllib3 closes what a pool holds when the interpreter ends, in a forked child too, and takes the lock of the pool's
 queue for that. A thread of the parent that held it at the time of the fork (the reporter's takes it with each request)
@@ -10,15 +12,26 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import io
+import netrc  # noqa: F401  # requests imports it with its first request, in whatever thread that is sent
 import queue
 import socket
+import time
 from typing import Any
 
 import requests
 import requests.adapters
 import urllib3.exceptions
 
-from osprofiler import _native
+from osprofiler import _deadline, _native
+
+#: How much of an answer is taken, unless a session is told otherwise: a trace of half a million spans.
+ANSWER_BYTES = 1 << 30
+
+_READ_BYTES = 1 << 16
+
+#: So much is sent under one time-out: a TLS record.
+_SEND_BYTES = 1 << 14
 
 
 class _Idle:
@@ -46,35 +59,100 @@ class _Idle:
         return len(self._connections)
 
 
-class _ByAddress:
-    """A connection whose host's name urllib3 does not look up itself, in a process that eventlet has patched."""
+class _Timed:
+    """A connection whose waits share the deadline of the request at hand: those for addresses and the TLS handshake,
+    for sending, and for each piece of a proxy's and the server's answer.
+
+    The host's name is looked up here, since urllib3's own look-up stops all greenthreads.
+    """
 
     def _new_conn(self: Any) -> Any:
         connect = super()._new_conn  # type: ignore[misc]
-        if not _native.patched():
-            return connect()
-        name = self._dns_host
-        *others, last = [entry[4][0] for entry in _native.addresses(name, self.port, socket.SOCK_STREAM)]
+        name, connect_s = self._dns_host, self.timeout
+        try:
+            *others, last = [entry[4][0] for entry in _native.addresses(name, self.port, socket.SOCK_STREAM)]
+        except socket.gaierror as fault:
+            raise urllib3.exceptions.NewConnectionError(self, f"cannot resolve {name}: {fault}") from fault
         try:
             for self._dns_host in others:
+                self.timeout = _deadline.left(connect_s)
                 with contextlib.suppress(urllib3.exceptions.HTTPError):
-                    return connect()
+                    return _armed(connect())
             self._dns_host = last
-            return connect()
+            self.timeout = _deadline.left(connect_s)
+            return _armed(connect())
         finally:
-            self._dns_host = name
+            self._dns_host, self.timeout = name, connect_s
+
+    def send(self: Any, data: bytes) -> None:
+        for begin in range(0, len(data), _SEND_BYTES):
+            if self.sock is not None:
+                _armed(self.sock)
+            super().send(data[begin : begin + _SEND_BYTES])  # type: ignore[misc]
+
+    def response_class(self: Any, sock: Any, *args: Any, **kwargs: Any) -> Any:
+        response = super().response_class(sock, *args, **kwargs)  # type: ignore[misc]
+        response.fp = io.BufferedReader(_Reader(response.fp.detach(), sock))
+        return response
+
+
+class _Reader(io.RawIOBase):
+    """What *raw* reads from *sock*, each time with no more patience than the deadline leaves."""
+
+    def __init__(self, raw: io.RawIOBase, sock: Any) -> None:
+        self._raw = raw
+        self._socket = sock
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        _armed(self._socket)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+def _armed(sock: Any) -> Any:
+    sock.settimeout(_deadline.left())
+    return sock
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
+    def __init__(self, answer_bytes: int) -> None:
+        self._answer_bytes = answer_bytes
+        super().__init__()
+
     def init_poolmanager(self, /, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        _without_locks(self.poolmanager)
+        _with_ours(self.poolmanager)
 
     def proxy_manager_for(self, /, proxy: str, **kwargs: Any) -> Any:
-        return _without_locks(super().proxy_manager_for(proxy, **kwargs))
+        return _with_ours(super().proxy_manager_for(proxy, **kwargs))
+
+    def send(self, request: requests.PreparedRequest, /, *args: Any, **kwargs: Any) -> requests.Response:
+        answer = super().send(request, *args, **{**kwargs, "stream": True})
+        try:
+            answer._content = self._read(answer)
+        except requests.RequestException as fault:
+            fault.response = answer
+            raise
+        finally:
+            answer.close()  # a connection that was not read to the end of its answer is closed
+        return answer
+
+    def _read(self, answer: requests.Response) -> bytes:
+        content = bytearray()
+        for chunk in answer.iter_content(_READ_BYTES):
+            content += chunk
+            if len(content) > self._answer_bytes:
+                raise requests.RequestException(f"the answer is longer than {self._answer_bytes} bytes")
+        return bytes(content)
 
 
-def _without_locks(manager: Any) -> Any:
+def _with_ours(manager: Any) -> Any:
     """*manager* of pools, which makes such as have our queue and our connections."""
     manager.pool_classes_by_scheme = {
         scheme: kind if kind.QueueCls is _Idle else _ours(kind)
@@ -84,13 +162,36 @@ def _without_locks(manager: Any) -> Any:
 
 
 def _ours(pool: Any) -> Any:
-    connection = type(pool.ConnectionCls.__name__, (_ByAddress, pool.ConnectionCls), {})
+    connection = type(pool.ConnectionCls.__name__, (_Timed, pool.ConnectionCls), {})
     return type(pool.__name__, (pool,), {"QueueCls": _Idle, "ConnectionCls": connection})
 
 
-def session() -> requests.Session:
-    """A new session, as ``requests.Session()`` but for its pools."""
-    made = requests.Session()
-    for prefix in ("https://", "http://"):
-        made.mount(prefix, _Adapter())
-    return made
+class Session(requests.Session):
+    """Requests with ``timeout=(connect_s, whole_s)``: seconds for a connection to one address, and for all of the
+    request, redirections and the last byte of the answer included. There is no streaming.
+
+    Raises requests.Timeout when the time is up. An answer that breaks off, or is too long, raises another
+    RequestException, whose ``response`` has the status and headers.
+    """
+
+    def __init__(self, answer_bytes: int) -> None:
+        super().__init__()
+        for prefix in ("https://", "http://"):
+            self.mount(prefix, _Adapter(answer_bytes))
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        with _deadline.until(time.monotonic() + kwargs["timeout"][1]):
+            whole_s = _deadline.left()
+            try:
+                # A green TLS socket waits several times within one call, each time with all of its time-out.
+                with _native.time_limit(whole_s):
+                    return super().send(request, **kwargs)
+            except OSError as fault:  # requests' own faults are of this kind
+                if _deadline.passed():
+                    raise requests.ReadTimeout(f"no whole answer in {whole_s:.3g} s", request=request) from fault
+                raise
+
+
+def session(answer_bytes: int = ANSWER_BYTES) -> Session:
+    """A new session that takes answers of up to *answer_bytes*."""
+    return Session(answer_bytes)

@@ -8,6 +8,7 @@ neither locks nor logging nor the hub.
 from __future__ import annotations
 
 import _thread
+import contextlib
 import os
 import socket
 import sys
@@ -73,6 +74,15 @@ def elsewhere(function: Callable[..., T], *args: Any) -> T:
     if fault is not None:
         raise fault
     return cast(T, result)
+
+
+def time_limit(seconds: float) -> contextlib.AbstractContextManager[Any]:
+    """Raise TimeoutError in the calling greenthread once *seconds* have passed. In a thread it does nothing: there the
+    time-outs of sockets have to do."""
+    if not patched() or foreign():
+        return contextlib.nullcontext()
+    limit: contextlib.AbstractContextManager[Any] = sys.modules["eventlet"].Timeout(seconds, TimeoutError("timed out"))
+    return limit
 
 
 def addresses(host: str, port: int, kind: int) -> list[Any]:

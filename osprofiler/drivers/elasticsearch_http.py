@@ -167,7 +167,7 @@ class Http:
             data=data.encode() if data is not None else None,
             headers={"Content-Type": kind} if data is not None else None,
             verify=self._verify,  # the session's own yields to $REQUESTS_CA_BUNDLE
-            timeout=(network.CONNECT_TIMEOUT_S, 3 * network.ANSWER_TIMEOUT_S),
+            timeout=(network.CONNECT_TIMEOUT_S, network.READ_TIMEOUT_S),
             allow_redirects=False,
         )
         if answer.status_code not in expected:

@@ -89,7 +89,7 @@ class Query:
 
         with network.reading(self._url, requests.RequestException):
             answer = self._session.get().get(
-                f"{self._url}/api/{path}", timeout=(network.CONNECT_TIMEOUT_S, 3 * network.ANSWER_TIMEOUT_S)
+                f"{self._url}/api/{path}", timeout=(network.CONNECT_TIMEOUT_S, network.READ_TIMEOUT_S)
             )
         try:
             data = answer.json()["data"]

@@ -16,9 +16,11 @@ from osprofiler.drivers.locate import masked
 
 T = TypeVar("T")
 
-#: How long to wait for a connection, and for an answer, unless the connection string says otherwise.
+#: How long to wait for a connection, and for an answer, unless the connection string says otherwise; and for the whole
+#: of an HTTP request that reads: a large trace is long in coming. What writes has the reporter's deadline.
 CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 20.0
+READ_TIMEOUT_S = 120.0
 
 #: What an HTTP server, or somebody before it, answers when it is away or asks for patience.
 AWAY = frozenset((408, 425, 429, 502, 503, 504))

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,9 +15,10 @@ if TYPE_CHECKING:
 #: What somebody between us and the collector answers when it is away, or asks for patience.
 _AWAY = frozenset((408, 425, 429, 502, 503, 504))
 
-_CONNECT_S = 3.0
+#: How long a connection may take, and all of a request.
+_CONNECT_S, _WHOLE_S = 3.0, 10.0
 
-#: Of an answer this much is read. A success says nothing, or what was wrong with some of the spans.
+#: Of an answer this much is taken. A success says nothing, or what was wrong with some of the spans.
 _ANSWER_BYTES = 1 << 16
 
 
@@ -26,10 +26,8 @@ class Collector:
     """Posts to *url* (with ``user:password@`` where the collector wants one), with *headers* each time."""
 
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
-        # What sending imports, netrc too, which requests imports with its first request: here and not in the
-        # reporter's thread, since a process forked while a thread imports waits for ever for the lock of that import.
-        import netrc  # noqa: F401
-
+        # Here and not in the reporter's thread: a process forked while a thread imports waits for ever for the lock of
+        # that import.
         from osprofiler import _http  # noqa: F401
 
         self.url = url
@@ -49,16 +47,19 @@ class Collector:
         """
         import requests
 
-        wait_s = max(deadline - time.monotonic(), 0.05)
+        whole_s = min(max(deadline - time.monotonic(), 0.05), _WHOLE_S)
         try:
             session, request = self._prepared()
             request.prepare_body(body, None)
-            with session.send(
-                request, timeout=(min(wait_s, _CONNECT_S), wait_s), allow_redirects=False, **self._surroundings
-            ) as answer:
-                content = _read(answer)
-        except requests.RequestException as fault:
+            answer = session.send(request, timeout=(_CONNECT_S, whole_s), allow_redirects=False, **self._surroundings)
+            content = answer.content
+        except requests.Timeout as fault:
             raise Transient(type(fault).__name__) from fault
+        except requests.RequestException as fault:
+            if fault.response is None:
+                raise Transient(type(fault).__name__) from fault
+            # It breaks off, has no end, or is not what its header says; but the status has been said.
+            answer, content = fault.response, b""
         except OSError as fault:  # no such file of certificates: requests says which
             raise Transient(str(fault)) from fault
         status = answer.status_code
@@ -81,24 +82,8 @@ class Collector:
         from osprofiler import _http
 
         if self._session is None or self._request is None:
-            session = _http.session()
+            session = _http.session(_ANSWER_BYTES)
             request = session.prepare_request(requests.Request("POST", self.url, headers=self._headers))
             self._surroundings = session.merge_environment_settings(self.url, {}, True, None, None)
             self._session, self._request = session, request
         return self._session, self._request
-
-
-def _read(answer: requests.Response) -> bytes:
-    """The beginning of an answer's body, which may have no end; a connection that is not read to it is dropped.
-
-    One that breaks off, or is not what its header says, changes nothing: the status has been said.
-    """
-    import requests
-
-    content = b""
-    with contextlib.suppress(requests.RequestException):
-        for chunk in answer.iter_content(_ANSWER_BYTES):
-            content += chunk
-            if len(content) >= _ANSWER_BYTES:
-                break
-    return content

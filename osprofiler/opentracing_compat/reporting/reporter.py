@@ -37,7 +37,7 @@ BATCH_BYTES = 1 << 20
 WAKE_AT = 2000
 
 #: How long one batch may take, in seconds.
-EXPORT_S = 10.0
+EXPORT_S = 20.0
 
 #: Waits between attempts, in seconds: doubled from the first to the last, less while somebody waits in flush().
 FIRST_RETRY_S, LAST_RETRY_S, URGENT_RETRY_S = 0.1, 5.0, 0.25

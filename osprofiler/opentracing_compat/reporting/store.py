@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from osprofiler import _inherited
+from osprofiler import _deadline, _inherited
 from osprofiler.opentracing_compat.reporting import records
 from osprofiler.opentracing_compat.reporting.exporter import Outcome, Rejected, Transient
 from osprofiler.opentracing_compat.reporting.queue import Entry, Recorded, Started
@@ -60,10 +60,11 @@ class StoreExporter:
         driver = self._open()
         rendered = [self._record(entry) for entry in in_turns(batch)]
         try:
-            if _writes_batches(driver):
-                _in_one(driver, rendered)
-            else:
-                _one_by_one(driver, rendered)
+            with _deadline.until(deadline):
+                if _writes_batches(driver):
+                    _in_one(driver, rendered)
+                else:
+                    _one_by_one(driver, rendered)
         except Transient:
             # Whom the connections lead to may have become read-only, and the store's address another server's.
             with contextlib.suppress(Exception):
