@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable
 
-from osprofiler import _guard, _native
-from osprofiler.opentracing_compat import scope
+from osprofiler import _native
+from osprofiler._background import Background
 from osprofiler.policy import Policy, PolicyError, load
 
 LOG = logging.getLogger(__name__)
@@ -36,6 +35,7 @@ class PolicyFile:
         self._changed = changed
         self._seen: _State | None = None
         self._due = 0.0
+        self._reader = Background(self._follow, "osprofiler-policy", "policy")
 
     def read(self) -> None:
         """Read the file now, whatever was seen of it before."""
@@ -63,13 +63,11 @@ class PolicyFile:
             return
         self._due = now + INTERVAL_S
         if self._state() != self._seen:
-            with _guard.Harmless("policy"):
-                threading.Thread(target=self._follow, name="osprofiler-policy", daemon=True).start()
+            self._reader.begin()
 
     def _follow(self) -> None:
-        with _guard.Harmless("policy"), scope.entered(scope.SUPPRESSED):
-            self.read()
-            self._changed()
+        self.read()
+        self._changed()
 
     def _state(self) -> _State | None:
         try:

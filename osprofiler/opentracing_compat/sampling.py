@@ -8,18 +8,16 @@ import functools
 import json
 import logging
 import math
-import threading
 import time
 import urllib.parse
-import urllib.request
 from collections.abc import Sequence
 from typing import Any
 
 from jaeger_client.sampler import AdaptiveSampler, ConstSampler, ProbabilisticSampler, RateLimitingSampler, Sampler
 
 from osprofiler import _guard
+from osprofiler._background import Background
 from osprofiler._settings import Settings
-from osprofiler.opentracing_compat import scope
 
 LOG = logging.getLogger(__name__)
 
@@ -113,6 +111,9 @@ class RemoteSampler(Sampler):
 
     def __init__(self, url: str, service_name: str) -> None:
         super().__init__()
+        # Here and not in a thread: a process forked while a thread imports waits for ever for the lock of that import.
+        from osprofiler import _http  # noqa: F401
+
         parts = urllib.parse.urlsplit(url)
         query = dict(urllib.parse.parse_qsl(parts.query))
         self._interval_s = float(query.pop("interval", POLL_INTERVAL_S))
@@ -123,27 +124,31 @@ class RemoteSampler(Sampler):
         self._sampler: Sampler = ProbabilisticSampler(_INITIAL_RATE)
         self._answer: dict[str, Any] = {}
         self._due = 0.0
+        self._poll = Background(self._ask, "osprofiler-sampling", "sampling")
 
     def is_sampled(self, trace_id: int, operation: str = "") -> tuple[bool, dict[str, Any]]:
         now = time.monotonic()
         if now >= self._due:
             self._due = now + self._interval_s
-            with _guard.Harmless("sampling"):
-                threading.Thread(target=self._poll, name="osprofiler-sampling", daemon=True).start()
+            self._poll.begin()
         sampled, tags = self._sampler.is_sampled(trace_id, operation)
         return sampled, tags
 
     def close(self) -> None:
         self._due = float("inf")
 
-    def _poll(self) -> None:
-        with _guard.Harmless("sampling"), scope.entered(scope.SUPPRESSED):
-            try:
-                with urllib.request.urlopen(self._url, timeout=_TIMEOUT_S) as response:
-                    self._follow(json.loads(response.read(_MAX_ANSWER_BYTES)))
-            except OSError as fault:
-                _guard.count("fault.sampling_unreachable")
-                _guard.warn_once(f"sampling:{self._url}", "no sampling strategies from %s: %s", self._url, fault)
+    def _ask(self) -> None:
+        from osprofiler import _http
+
+        try:
+            with _http.session(_MAX_ANSWER_BYTES) as session:
+                answer = session.get(self._url, timeout=(_TIMEOUT_S, _TIMEOUT_S))
+            answer.raise_for_status()
+        except OSError as fault:  # requests' own faults are of this kind
+            _guard.count("fault.sampling_unreachable")
+            _guard.warn_once(f"sampling:{self._url}", "no sampling strategies from %s: %s", self._url, fault)
+        else:
+            self._follow(json.loads(answer.content))
 
     def _follow(self, answer: dict[str, Any]) -> None:
         if answer == self._answer:

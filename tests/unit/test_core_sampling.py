@@ -2,7 +2,10 @@
 """Which requests are traced though nobody asked: samplers by text, and Jaeger's remote strategies."""
 
 import json
+import subprocess
+import sys
 import threading
+import time
 import urllib.parse
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,8 +15,9 @@ import pytest
 from jaeger_client.sampler import AdaptiveSampler, ConstSampler, ProbabilisticSampler, RateLimitingSampler
 
 from osprofiler import _guard, profiler
-from osprofiler.opentracing_compat import scope
+from osprofiler.opentracing_compat import sampling, scope
 from osprofiler.opentracing_compat.sampling import RemoteSampler, sampler_for
+from tests.servers.trickle import trickle
 from tests.unit.core_kit import a_clean_process
 from tests.waiting import wait_until
 
@@ -196,3 +200,42 @@ def test_the_poll_is_not_traced(strategies: Strategies, monkeypatch: pytest.Monk
     profiler.clean()
     sampler.close()
     assert set(current) == {scope.SUPPRESSED}
+
+
+def test_nobody_polls_while_a_poll_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "_TIMEOUT_S", 0.3)
+    with trickle() as server:
+        server.part = "headers"
+        sampler = sampler_for(f"remote:{server.url}/sampling?interval=0", "service")
+
+        def polled_often() -> bool:
+            decided(sampler)
+            assert len([each for each in threading.enumerate() if each.name == "osprofiler-sampling"]) <= 1
+            return server.trickled >= 3
+
+        deadline = time.monotonic() + 60
+        while not polled_often() and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert server.trickled >= 3
+        sampler.close()
+
+
+def test_a_forked_child_polls_though_its_parent_does() -> None:
+    program = """
+import os, sys, time
+from osprofiler.opentracing_compat.sampling import sampler_for
+from tests.servers.trickle import trickle
+from tests.waiting import wait_until
+with trickle() as server:
+    server.part = "headers"
+    sampler = sampler_for(f"remote:{server.url}/sampling?interval=0", "service")
+    sampler.is_sampled(1)
+    wait_until(lambda: server.trickled == 1)
+    child = os.fork()
+    if not child:
+        sampler.is_sampled(1)
+        time.sleep(60)
+    wait_until(lambda: server.trickled == 2, what="the child's poll")
+    os.kill(child, 9)
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", program], timeout=120, check=True)

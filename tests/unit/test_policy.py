@@ -2,6 +2,7 @@
 """The policy file: what it says to whom, every kind of mistake by its line, and that a change is followed."""
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -228,3 +229,20 @@ def test_the_command_says_what_holds_for_a_service_as_a_policy_would(tmp_path: P
 def test_the_command_on_what_is_no_file(tmp_path: Path) -> None:
     done = run("policy", "check", str(tmp_path))
     assert (done.returncode, done.stderr) == (1, f"osprofiler: cannot read {tmp_path}: Is a directory\n")
+
+
+def test_nobody_reads_the_policy_while_somebody_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as the file takes: a pipe that nobody writes to."""
+    monkeypatch.setattr(_policy_file, "INTERVAL_S", 0.0)
+    path = tmp_path / "policy.yaml"
+    os.mkfifo(path)
+    changes: list[float] = []
+    followed = PolicyFile(str(path), lambda: changes.append(time.monotonic()))
+    for _ in range(20):
+        followed.look()
+    readers = [each for each in threading.enumerate() if each.name == "osprofiler-policy"]
+    path.write_text("services: {}\n")
+    wait_until(lambda: changes)
+    assert len(readers) == 1
+    wait_until(lambda: not readers[0].is_alive())
+    assert len(changes) == 1

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Work that is done now and then behind the service, and never twice at a time."""
+
+from __future__ import annotations
+
+import _thread
+import threading
+import weakref
+from collections.abc import Callable
+
+from osprofiler import _forks, _guard, _native
+from osprofiler.opentracing_compat import scope
+
+_all: weakref.WeakSet[Background] = weakref.WeakSet()
+
+
+class Background:
+    """Runs *work*, untraced, in a thread of its own called *name*; its faults are counted under *where*."""
+
+    def __init__(self, work: Callable[[], None], name: str, where: str) -> None:
+        self._work = work
+        self._name = name
+        self._where = where
+        self._running = _native.lock()
+        _all.add(self)
+
+    def begin(self) -> None:
+        """Begin to run unless it runs already. Never waits and never raises."""
+        running = self._running
+        if not running.acquire(False):
+            return
+        with _guard.Harmless(self._where):
+            try:
+                threading.Thread(target=self._run, args=(running,), name=self._name, daemon=True).start()
+            except BaseException:
+                running.release()
+                raise
+
+    def _run(self, running: _thread.LockType) -> None:
+        try:
+            with _guard.Harmless(self._where), scope.entered(scope.SUPPRESSED):
+                self._work()
+        finally:
+            running.release()
+
+    def after_fork(self) -> None:
+        """In a forked child: whatever ran, runs in the parent."""
+        self._running = _native.lock()
+
+
+@_forks.anew
+def _start_over() -> None:
+    for each in list(_all):
+        each.after_fork()
