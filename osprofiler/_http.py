@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import email.utils
 import io
 import netrc  # noqa: F401  # requests imports it with its first request, in whatever thread that is sent
 import queue
@@ -190,6 +191,18 @@ class Session(requests.Session):
                 if _deadline.passed():
                     raise requests.ReadTimeout(f"no whole answer in {whole_s:.3g} s", request=request) from fault
                 raise
+
+
+def retry_after_s(answer: requests.Response) -> float | None:
+    """For how many seconds the server that gave *answer* wants to be left alone; None if it does not say."""
+    text = answer.headers.get("Retry-After", "").strip()
+    if text.isdecimal() and text.isascii():
+        return float(text)
+    try:
+        when = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(when.timestamp() - time.time(), 0.0)
 
 
 def session(answer_bytes: int = ANSWER_BYTES) -> Session:

@@ -34,6 +34,9 @@ _MAYBE = "ignore_unavailable=true&allow_no_indices=true"
 class Fault(Exception):
     """The server answered with an error that says nothing about the records."""
 
+    #: For how long it wants to be left alone, in seconds.
+    retry_after_s: float | None = None
+
 
 class Unavailable(Fault):
     """The server has no time or is not ready: try again later."""
@@ -159,6 +162,8 @@ class Http:
     def _ask(
         self, method: str, path: str, body: Any = None, expected: tuple[int, ...] = (200, 201)
     ) -> requests.Response:
+        from osprofiler import _http
+
         kind = "application/x-ndjson" if isinstance(body, str) else "application/json"
         data = body if isinstance(body, str) or body is None else json.dumps(body)
         answer = self._session.get().request(
@@ -171,7 +176,9 @@ class Http:
             allow_redirects=False,
         )
         if answer.status_code not in expected:
-            raise _fault(answer.status_code, _said(answer))
+            fault = _fault(answer.status_code, _said(answer))
+            fault.retry_after_s = _http.retry_after_s(answer)
+            raise fault
         return answer
 
 

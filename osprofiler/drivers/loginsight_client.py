@@ -142,7 +142,11 @@ class LogInsightClient:
 
 
 class _Unavailable(exc.LogInsightAPIError):
-    """The server is away, or asks for patience."""
+    """The server is away, or asks for patience: for *retry_after_s* seconds, if it says."""
+
+    def __init__(self, text: str, retry_after_s: float | None) -> None:
+        super().__init__(text)
+        self.retry_after_s = retry_after_s
 
 
 class _Refused(exc.LogInsightAPIError, ValueError):
@@ -150,6 +154,8 @@ class _Refused(exc.LogInsightAPIError, ValueError):
 
 
 def _fault(answer: requests.Response) -> exc.LogInsightAPIError:
+    from osprofiler import _http
+
     said = None
     try:
         said = answer.json().get("errorMessage")
@@ -157,7 +163,7 @@ def _fault(answer: requests.Response) -> exc.LogInsightAPIError:
         pass  # not the server's own words
     text = f"HTTP status {answer.status_code}{f': {said}' if said else ''}"
     if answer.status_code in network.AWAY:
-        return _Unavailable(text)
+        return _Unavailable(text, _http.retry_after_s(answer))
     return _Refused(text) if answer.status_code in (400, 413) else exc.LogInsightAPIError(text)
 
 

@@ -2,6 +2,8 @@
 """The two network exporters against servers on this machine: what each answer, and silence, comes to."""
 
 import contextlib
+import datetime
+import email.utils
 import http.server
 import socket
 import threading
@@ -11,12 +13,18 @@ from typing import Any
 
 import pytest
 
+from osprofiler import _guard
+from osprofiler.drivers.elasticsearch_driver import ElasticsearchDriver
+from osprofiler.drivers.loginsight import LogInsightDriver
 from osprofiler.opentracing_compat.reporting.base import NullReporter
 from osprofiler.opentracing_compat.reporting.exporter import Rejected, Transient
 from osprofiler.opentracing_compat.reporting.http import HttpExporter
-from osprofiler.opentracing_compat.reporting.queue import Entry
+from osprofiler.opentracing_compat.reporting.queue import Entry, Recorded
+from osprofiler.opentracing_compat.reporting.reporter import QueueReporter
+from osprofiler.opentracing_compat.reporting.store import StoreExporter
 from osprofiler.opentracing_compat.reporting.udp import PACKET_BYTES, UdpExporter
-from tests.unit.reporting_kit import Traced
+from osprofiler.testing.records import two_spans
+from tests.unit.reporting_kit import Traced, counted
 from tests.unit.test_reporting_codec import read_binary, read_compact
 from tests.waiting import wait_until
 
@@ -31,6 +39,8 @@ class Collector(http.server.ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.status = 202
+        self.poison = b""  # the status of what holds it is 500
+        self.headers: dict[str, str] = {}
         self.got: list[tuple[str, dict[str, str], bytes]] = []
         self.connections = 0
         self.talks = False  # for as long as anybody listens, and no longer than TOO_LONG bytes
@@ -50,14 +60,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     server: Collector
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.got.append((self.path, dict(self.headers), body))
-        self.send_response(self.server.status)
+        poisoned = self.server.poison and self.server.poison in body
+        self.send_response(500 if poisoned else self.server.status)
+        for name, value in self.server.headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(TOO_LONG if self.server.talks else 0))
         self.end_headers()
         with contextlib.suppress(ConnectionError):
             while self.server.talks and self.server.told < TOO_LONG:
                 self.server.told += self.wfile.write(bytes(1 << 16))
+
+    do_HEAD = do_POST
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         return None
@@ -71,6 +86,11 @@ def collector() -> Iterator[Collector]:
         yield server
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> None:
+    _guard.counters.clear()
 
 
 @pytest.fixture
@@ -152,6 +172,54 @@ def test_away_for_now(collector: Collector, batch: list[Entry], status: int) -> 
     with pytest.raises(Transient) as caught:
         collector.exporter.export(batch, soon())
     assert caught.value.unreachable
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_how_long_it_wants_to_be_left_alone(collector: Collector, batch: list[Entry], status: int) -> None:
+    collector.status = status
+    in_an_hour = email.utils.format_datetime(datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1))
+    for text, least_s, most_s in (
+        ("7", 7.0, 7.0),
+        (in_an_hour, 3500.0, 3600.0),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0, 0.0),
+    ):
+        collector.headers = {"Retry-After": text}
+        with pytest.raises(Transient) as later:
+            collector.exporter.export(batch, soon())
+        assert later.value.retry_after_s is not None
+        assert least_s <= later.value.retry_after_s <= most_s
+    for text in "", "soon", "-1", "\u0663":
+        collector.headers = {"Retry-After": text.encode().decode("latin-1")}
+        with pytest.raises(Transient) as later:
+            collector.exporter.export(batch, soon())
+        assert later.value.retry_after_s is None
+
+
+@pytest.mark.parametrize("store", ["elasticsearch", "loginsight"])
+def test_how_long_a_store_wants_to_be_left_alone(collector: Collector, store: str) -> None:
+    collector.status = 429
+    collector.headers = {"Retry-After": "7"}
+    if store == "loginsight":
+        driver: Any = LogInsightDriver("loginsight://u:p@127.0.0.1")
+        driver._client._api_port = collector.server_port
+    else:
+        driver = ElasticsearchDriver(f"elasticsearch://127.0.0.1:{collector.server_port}")
+    with pytest.raises(Transient) as later:
+        StoreExporter(lambda: driver, "the test").export([Recorded(each, 0) for each in two_spans()], soon())
+    assert later.value.retry_after_s == 7
+
+
+def test_one_span_that_a_collector_cannot_take_costs_a_few_requests(collector: Collector) -> None:
+    collector.poison = b"poisoned"
+    reporter = QueueReporter(collector.exporter, interval_s=3600)
+    traced = Traced(reporter)
+    traced.points(700)
+    traced.point("poisoned")
+    traced.points(299)
+    assert not reporter.flush(60), "one was lost"
+    assert counted() == {"queued": 1000, "delivered": 999, "dropped.rejected": 1}
+    assert len(collector.got) <= 16
+    reporter.close()
 
 
 def test_an_error_of_its_own_may_be_the_batchs_fault(collector: Collector, batch: list[Entry]) -> None:

@@ -47,6 +47,8 @@ class Collector:
         """
         import requests
 
+        from osprofiler import _http
+
         whole_s = min(max(deadline - time.monotonic(), 0.05), _WHOLE_S)
         try:
             session, request = self._prepared()
@@ -66,10 +68,8 @@ class Collector:
         if 200 <= status < 300:
             return content
         said = f"HTTP status {status}"
-        if status in _AWAY:
-            raise Transient(said)
-        if status >= 500:
-            raise Transient(said, unreachable=False)
+        if status in _AWAY or status >= 500:
+            raise Transient(said, unreachable=status in _AWAY, retry_after_s=_http.retry_after_s(answer))
         if status == 413:
             raise Rejected(said, reason="too_large", divisible=True)
         raise Rejected(said, divisible=status == 400)

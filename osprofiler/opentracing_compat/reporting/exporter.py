@@ -33,14 +33,17 @@ class Transient(Failed):
     """Try again later.
 
     *done* entries at the front are out and are not to be sent again. *unreachable*: nobody could say anything about
-    this batch, so it is kept for as long as it takes; otherwise the batch itself may be at fault, and it is divided
-    after some attempts.
+    this batch, so it is kept for as long as it takes; otherwise an entry of it may be at fault, and is searched for
+    after some attempts. *retry_after_s*: for how long the other side wants to be left alone, in seconds.
     """
 
-    def __init__(self, text: str, *, done: int = 0, unreachable: bool = True) -> None:
+    def __init__(
+        self, text: str, *, done: int = 0, unreachable: bool = True, retry_after_s: float | None = None
+    ) -> None:
         super().__init__(text)
         self.done = done
         self.unreachable = unreachable
+        self.retry_after_s = retry_after_s
 
 
 class Rejected(Failed):

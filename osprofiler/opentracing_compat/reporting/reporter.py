@@ -9,18 +9,17 @@ queued is delivered, sent, merged, dropped for another reason than ``queue_full`
 
 from __future__ import annotations
 
-import random
 import time
 import weakref
-from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from osprofiler import _forks, _guard, _native, _settings
 from osprofiler.opentracing_compat import scope
 from osprofiler.opentracing_compat.reporting import worker as workers
+from osprofiler.opentracing_compat.reporting.backlog import Backlog
 from osprofiler.opentracing_compat.reporting.base import Reporter
-from osprofiler.opentracing_compat.reporting.exporter import Exporter, Outcome, Rejected, Transient
+from osprofiler.opentracing_compat.reporting.exporter import Exporter, Failed, Outcome, Rejected, Transient
 from osprofiler.opentracing_compat.reporting.marks import Mark, Marks
 from osprofiler.opentracing_compat.reporting.queue import Entry, Recorded, SpanQueue, Started
 from osprofiler.opentracing_compat.values import frozen_info
@@ -39,29 +38,11 @@ WAKE_AT = 2000
 #: How long one batch may take, in seconds.
 EXPORT_S = 20.0
 
-#: Waits between attempts, in seconds: doubled from the first to the last, less while somebody waits in flush().
-FIRST_RETRY_S, LAST_RETRY_S, URGENT_RETRY_S = 0.1, 5.0, 0.25
-
-#: Answered attempts after which a batch is divided, and a single entry dropped.
-ATTEMPTS = 4
-
-#: Parts of a batch rejected in a row after which its rest is dropped too: what takes none of them takes no spans at all
-#: (an address that wants TLS answers 400), and asking about each is two requests a span.
-REJECTIONS = 100
-
 _START_AGAIN_S = 1.0
 _BUSY_S = 0.01
 _RECORD_CHARS = 4 << 20
 
 _all: weakref.WeakSet[QueueReporter] = weakref.WeakSet()
-
-
-class _Batch:
-    __slots__ = ("attempts", "entries")
-
-    def __init__(self, entries: list[Entry]) -> None:
-        self.entries = entries
-        self.attempts = 0
 
 
 class QueueReporter(Reporter):
@@ -103,11 +84,7 @@ class QueueReporter(Reporter):
         self._working = _native.lock()  # held by whoever delivers; also says whose state this is (see after_fork)
         self._queue = SpanQueue(0, 0)
         self._marks = Marks()
-        self._backlog: deque[_Batch] = deque()  # taken from the queue and not out yet
-        self._failures = 0  # in a row
-        self._rejections = 0  # in a row, of parts of one batch
-        self._retry_at = 0.0
-        self._urgent_until = 0.0
+        self._backlog = Backlog()
         self._handled = 0  # of the entries that the queue accepted
         self._lost = 0
         self._published = (0, 0)
@@ -179,8 +156,7 @@ class QueueReporter(Reporter):
         timeout_s = _settings.current().flush_timeout_s if timeout is None else timeout
         deadline = time.monotonic() + timeout_s
         mark = self._marks.set(self._queue.accepted, self._lost)
-        self._urgent_until = deadline
-        self._retry_at = 0.0
+        self._backlog.hurry(deadline)
         self._next_start = 0.0
         if self._worker is None:
             self._start()
@@ -218,7 +194,8 @@ class QueueReporter(Reporter):
             while not mark.passed and time.monotonic() < deadline:
                 self._work(worker, deadline)
                 if not mark.passed:
-                    worker.wait(min(max(self._retry_at - time.monotonic(), _BUSY_S), deadline - time.monotonic()))
+                    now = time.monotonic()
+                    worker.wait(min(max(self._backlog.retry_at - now, _BUSY_S), deadline - now))
 
     # In the worker
 
@@ -235,7 +212,7 @@ class QueueReporter(Reporter):
 
     def _sleep(self, worker: Worker) -> None:
         if self._backlog:
-            worker.wait(max(self._retry_at - time.monotonic(), _BUSY_S))
+            worker.wait(max(self._backlog.retry_at - time.monotonic(), _BUSY_S))
             return
         if not self._queue:
             self._poke_at = 0
@@ -245,7 +222,7 @@ class QueueReporter(Reporter):
                     return
         # From the first entry on, gather more for one interval.
         self._poke_at = WAKE_AT
-        if len(self._queue) < WAKE_AT and time.monotonic() >= self._urgent_until:
+        if len(self._queue) < WAKE_AT and time.monotonic() >= self._backlog.urgent_until:
             worker.wait(self._interval_s)
 
     def _work(self, worker: Worker, deadline: float | None = None) -> None:
@@ -261,19 +238,18 @@ class QueueReporter(Reporter):
             while self._working is mine:
                 if self._marks:
                     self._pass_marks()
-                if not self._backlog:
-                    if waiting <= 0 and not self._marks:
+                if self._backlog.wants_more:
+                    wanted = waiting > 0 or self._marks
+                    entries = self._queue.take(BATCH_ENTRIES, BATCH_BYTES) if wanted else []
+                    if entries:
+                        waiting -= len(entries)
+                        self._backlog.add(entries)
+                    elif not self._backlog:
                         return
-                    entries = self._queue.take(BATCH_ENTRIES, BATCH_BYTES)
-                    if not entries:
-                        return
-                    waiting -= len(entries)
-                    self._rejections = 0
-                    self._backlog.append(_Batch(entries))
                 now = time.monotonic()
-                if now < self._retry_at or (deadline is not None and now >= deadline):
+                if now < self._backlog.retry_at or (deadline is not None and now >= deadline):
                     return
-                self._attempt(worker, self._backlog[0], min(deadline or now + EXPORT_S, now + EXPORT_S))
+                self._attempt(worker, min(deadline or now + EXPORT_S, now + EXPORT_S))
                 worker.rest()
         finally:
             mine.release()
@@ -283,34 +259,29 @@ class QueueReporter(Reporter):
         self._publish()  # who has flushed may look at the counters
         self._marks.pass_by(self._handled, self._lost)
         if not self._marks:
-            self._urgent_until = 0.0
+            self._backlog.urgent_until = 0.0
 
-    def _attempt(self, worker: Worker, batch: _Batch, deadline: float) -> None:
-        exporter = self.exporter
-        backlog = self._backlog
+    def _attempt(self, worker: Worker, deadline: float) -> None:
+        exporter, backlog = self.exporter, self._backlog
         try:
-            outcome = worker.call(_export, exporter, batch.entries, deadline, blocking=exporter.blocking)
+            outcome = worker.call(_export, exporter, backlog.part(), deadline, blocking=exporter.blocking)
         except Rejected as fault:
-            self._rejections += 1
-            hopeless = self._rejections >= REJECTIONS
-            if fault.divisible and len(batch.entries) > 1 and not hopeless:
-                backlog.popleft()
-                backlog.extendleft(reversed(_halves(batch)))
-            else:
-                for _ in range(len(backlog) if hopeless else 1):
-                    self._drop(fault.reason, len(backlog.popleft().entries))
-                _guard.warn_once(f"rejected:{exporter.target}", "spans were rejected by %s: %s", exporter.target, fault)
+            self._give_up(fault.reason, backlog.rejected(fault), fault)
         except Transient as fault:
+            self._failing = True
             self._count_out(fault.done)
-            del batch.entries[: fault.done]
-            self._put_off(batch, fault)
+            self._give_up("rejected", backlog.put_off(fault), fault)
+            _guard.warn_once(
+                f"unreachable:{exporter.target}",
+                "traces cannot be delivered to %s: %s; kept for now",
+                exporter.target,
+                fault,
+            )
         except Exception as fault:
-            backlog.popleft()
-            self._drop("fault", len(batch.entries))
+            self._drop("fault", backlog.give_up())
             _guard.swallow("exporter", fault)
         else:
-            backlog.popleft()
-            self._failures = self._rejections = 0
+            backlog.taken()
             if self._failing:
                 self._failing = False
                 if not _native.foreign():
@@ -325,22 +296,11 @@ class QueueReporter(Reporter):
                     f"{reason}:{exporter.target}", "spans for %s were dropped: %s", exporter.target, reason
                 )
 
-    def _put_off(self, batch: _Batch, fault: Transient) -> None:
-        if not fault.unreachable:
-            batch.attempts += 1
-            if batch.attempts >= ATTEMPTS:
-                self._backlog.popleft()
-                if len(batch.entries) > 1:
-                    self._backlog.extendleft(reversed(_halves(batch)))
-                else:
-                    self._drop("rejected", len(batch.entries))
-        self._failing = True
-        now = time.monotonic()
-        wait_s = min(FIRST_RETRY_S * 2 ** min(self._failures, 16), LAST_RETRY_S) * random.uniform(0.75, 1.25)
-        self._failures += 1
-        self._retry_at = now + (min(wait_s, URGENT_RETRY_S) if now < self._urgent_until else wait_s)
-        target = self.exporter.target
-        _guard.warn_once(f"unreachable:{target}", "traces cannot be delivered to %s: %s; kept for now", target, fault)
+    def _give_up(self, reason: str, number: int, fault: Failed) -> None:
+        if number:
+            self._drop(reason, number)
+            target = self.exporter.target
+            _guard.warn_once(f"rejected:{target}", "spans were rejected by %s: %s", target, fault)
 
     def _count_out(self, number: int) -> None:
         if number:
@@ -378,11 +338,6 @@ class QueueReporter(Reporter):
 def _export(exporter: Exporter, entries: list[Entry], deadline: float) -> Outcome:
     with scope.entered(scope.SUPPRESSED):
         return exporter.export(entries, deadline)
-
-
-def _halves(batch: _Batch) -> list[_Batch]:
-    middle = len(batch.entries) // 2
-    return [_Batch(batch.entries[:middle]), _Batch(batch.entries[middle:])]
 
 
 def living() -> list[QueueReporter]:

@@ -124,7 +124,8 @@ def _failure(fault: Exception, done: int = 0) -> Transient | Rejected:
     # A list of records is not rejected in part unless they are tried apart, so one at the front is not either.
     if not done and (isinstance(fault, (TypeError, ValueError)) or _OF_THE_VALUE.intersection(names)):
         return Rejected(said, divisible=True)
-    return Transient(said, done=done, unreachable=_is_away(fault, names))
+    retry_after_s = getattr(fault, "retry_after_s", None)  # of a driver that speaks HTTP
+    return Transient(said, done=done, unreachable=_is_away(fault, names), retry_after_s=retry_after_s)
 
 
 def _is_away(fault: Exception, names: list[str]) -> bool:
