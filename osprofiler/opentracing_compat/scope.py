@@ -11,13 +11,13 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
 import opentracing
 
+from osprofiler import _clocks
 from osprofiler.opentracing_compat import ids
 from osprofiler.opentracing_compat.trace_context import DEBUG as DEBUG
 from osprofiler.opentracing_compat.trace_context import NO_BAGGAGE, TraceContext
@@ -35,6 +35,8 @@ CLOSED = None
 _get_ident = threading.get_ident
 _modules = sys.modules
 _new = object.__new__
+_tick_ns = _clocks.tick_ns
+_wall_ns = _clocks.wall_ns
 
 
 class Origin:
@@ -88,7 +90,7 @@ class Origin:
         self.canonical = base_id == ids.uuid_text(trace_id)  # else it is no UUID, or one written otherwise
         # Added to the monotonic clock it is the wall clock, as it was when this flow joined the trace: what one flow
         # does stays in order when the wall clock is set meanwhile.
-        self.epoch_ns = time.time_ns() - time.perf_counter_ns()
+        self.epoch_ns = _wall_ns() - _tick_ns()
 
     @classmethod
     def from_osprofiler(

@@ -7,7 +7,6 @@ from it by the reporter.
 
 from __future__ import annotations
 
-import time
 import traceback
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ import jaeger_client.span_context
 from jaeger_client import thrift
 from opentracing.ext import tags as ext_tags
 
-from osprofiler import _guard
+from osprofiler import _clocks, _guard
 from osprofiler.opentracing_compat import ids, naming
 from osprofiler.opentracing_compat.scope import DEBUG, SAMPLED, Origin
 from osprofiler.opentracing_compat.values import CONTAINER_CHARS, ITEM_CHARS, frozen, frozen_info, label, text
@@ -36,7 +35,7 @@ _BAGGAGE_CHARS = 1 << 16  # of an item of baggage, far beyond what a header carr
 _NO_TAGS: dict[str, Any] = {}
 _NO_LOGS: list[tuple[int, dict[str, Any]]] = []
 
-_tick_ns = time.perf_counter_ns
+_tick_ns = _clocks.tick_ns
 _new = object.__new__
 _new_span_id = ids.new_span_id
 

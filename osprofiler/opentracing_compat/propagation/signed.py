@@ -15,11 +15,10 @@ import hashlib
 import hmac
 import json
 import re
-import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from osprofiler import _utils
+from osprofiler import _clocks, _utils
 from osprofiler.opentracing_compat import ids
 from osprofiler.opentracing_compat.propagation.formats import Malformed, bounded
 from osprofiler.opentracing_compat.trace_context import SAMPLED, TraceContext
@@ -56,7 +55,7 @@ def encode(context: TraceContext, *, follows: bool = False) -> str:
         "v": VERSION,
         "b": context.base_id,
         "f": context.flags,
-        "t": int(time.time()),
+        "t": _clocks.wall_ns() // 1_000_000_000,
         "k": key_id(key),
     }
     if context.span_id:
