@@ -41,6 +41,10 @@ def goals(figures: Figures, burst: int) -> Iterator[Goal]:
                 limit,
                 "us",
             )
+    for points in (10, 200):
+        row = f"exception through {points}"
+        ours, theirs = (figures.median(name, row, "ns") for name in ("ours", "stock-noop"))
+        yield _ratio(f"{row} nested points / osprofiler 4.4.0", ours, theirs, 2.0, "ns")
     yield Goal(f"burst of {burst:,} over HTTP: lost", figures.median("ours", "burst", "lost"), 0, "spans")
     yield Goal(
         f"burst of {burst:,} over UDP: neither sent nor counted as lost",

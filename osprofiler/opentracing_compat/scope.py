@@ -24,6 +24,7 @@ from osprofiler.opentracing_compat.trace_context import NO_BAGGAGE, TraceContext
 from osprofiler.opentracing_compat.trace_context import SAMPLED as SAMPLED
 
 if TYPE_CHECKING:
+    from osprofiler.opentracing_compat.faults import Passage
     from osprofiler.opentracing_compat.span import Span
 
 #: The ``end_tick`` of what a forked child has of its parent's spans; no clock shows it.
@@ -160,7 +161,9 @@ class Point(opentracing.Scope):
     A node without a span is the virtual root that an ``init`` made.
     """
 
-    __slots__ = ("finish_on_close", "origin", "parent", "span")
+    __slots__ = ("finish_on_close", "inner_fault", "origin", "parent", "span")
+
+    inner_fault: Passage  # the last exception that ended a point inside; not set before there is one
 
     def __init__(
         self, span: Span | None, parent: Point | None, origin: Origin, finish_on_close: bool | None = True
@@ -207,10 +210,21 @@ class Point(opentracing.Scope):
         if info is None and fault is None:
             span.finish()
             return
+        passage = None
         try:
-            span.conclude(info, fault)
+            passage = span.conclude(info, fault, getattr(self, "inner_fault", None))
         finally:
             span.finish()
+        if passage is not None:
+            self._pass_on(passage)
+
+    def _pass_on(self, passage: Passage) -> None:
+        """Tell the next point outwards that an exception can end, so not one of a bare ``start``, what ended this."""
+        node = self.parent
+        while node is not None and (node.span is None or isinstance(node, BarePoint) or node.is_foreign):
+            node = node.parent
+        if node is not None:
+            node.inner_fault = passage
 
     def id(self) -> str:
         """The UUID of this trace point; of a virtual root, its remote parent's or the base_id."""

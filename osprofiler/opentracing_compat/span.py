@@ -7,7 +7,6 @@ from it by the reporter.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,17 +16,13 @@ from jaeger_client import thrift
 from opentracing.ext import tags as ext_tags
 
 from osprofiler import _clocks, _guard
-from osprofiler.opentracing_compat import ids, naming
+from osprofiler.opentracing_compat import faults, ids, naming
 from osprofiler.opentracing_compat.scope import DEBUG, SAMPLED, Origin
 from osprofiler.opentracing_compat.values import CONTAINER_CHARS, ITEM_CHARS, frozen, frozen_info, label, text
 
 if TYPE_CHECKING:
     from osprofiler.opentracing_compat.tracer import Tracer
 
-#: Characters kept of an exception's own text.
-MAX_MESSAGE_CHARS = 4096
-#: How many of the innermost frames the log of an error keeps.
-STACK_FRAMES = 20
 _TAG_CHARS = 4096  # of a tag that is a container
 _BAGGAGE_CHARS = 1 << 16  # of an item of baggage, far beyond what a header carries
 
@@ -311,20 +306,34 @@ class Span(jaeger_client.Span):
 
     # The end
 
-    def conclude(self, info: Mapping[str, Any] | None, fault: BaseException | None) -> None:
+    def conclude(
+        self, info: Mapping[str, Any] | None, fault: BaseException | None, inner: faults.Passage | None = None
+    ) -> faults.Passage | None:
         """Take what a trace point is stopped with.
 
         *fault* is the exception that ended its work; it becomes ``etype`` and ``message`` of the stop info. It, or an
-        ``etype`` in *info*, marks the span as an error.
+        ``etype`` in *info*, marks the span as an error. *inner* is the last exception that a point inside was ended
+        by; what is returned is the same for the points around this one.
         """
+        passage = None
         if fault is not None:
-            kind, message = _class_name(type(fault)), text(fault, MAX_MESSAGE_CHARS)
-            self._fail(kind, message, stack=_stack(fault))
-            info = {**(info or {}), "etype": kind, "message": message}
+            passage = self._raised(fault, inner)
+            info = {**(info or {}), "etype": passage.kind, "message": passage.message}
         self.stop_info, chars = frozen_info(info, self.room)
         self.chars += chars
         if fault is None and self.stop_info.get("etype"):
             self._fail(self.stop_info["etype"], self.stop_info.get("message"))
+        return passage
+
+    def _raised(self, fault: BaseException, inner: faults.Passage | None) -> faults.Passage:
+        """Record *fault* as what ended this span."""
+        if inner is not None and inner.is_of(fault):
+            kind, message, span_id = inner.kind, inner.message, inner.span_id
+            self._fail(kind, message, **{faults.RAISED_IN: f"{span_id:016x}"})
+        else:
+            kind, message, span_id = faults.class_name(type(fault)), text(fault, faults.MAX_MESSAGE_CHARS), self.span_id
+            self._fail(kind, message, stack=faults.stack(fault, message, inner))
+        return faults.Passage(fault, kind, message, span_id)
 
     def _fail(self, kind: str, message: str | None, /, **more: str) -> None:
         """Mark an error by the semantic conventions."""
@@ -393,15 +402,3 @@ def begin(
     span.end_tick = None
     span.start_tick = _tick_ns()
     return span
-
-
-def _class_name(kind: type[BaseException]) -> str:
-    """A class's name as osprofiler's records show it: without a module for built-in ones, and without outer classes."""
-    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
-
-
-def _stack(fault: BaseException) -> str:
-    try:
-        return "".join(traceback.format_exception(type(fault), fault, fault.__traceback__, limit=-STACK_FRAMES))
-    except Exception as own:  # the exception is the application's, and so is what it shows of itself
-        return f"<no stack: {type(own).__name__}>"

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import contenders
+
 
 def public_calls(profiler: Any, web: Any) -> dict[str, Callable[[], Any]]:
     """Rows by name. ``bare call`` is what the decorated function costs without its decorator."""
@@ -42,3 +44,34 @@ def public_calls(profiler: Any, web: Any) -> dict[str, Callable[[], Any]]:
         "rest clean": profiler.clean,
         "rest headers": web.get_trace_id_headers,
     }
+
+
+def raising_calls(profiler: Any, root: Callable[[], Any]) -> contenders.Rows:
+    """An exception that passes through nested points, in a trace that *root* opens; alike in every osprofiler."""
+    return {f"exception through {points}": (_raising(profiler, points), root) for points in (10, 200)}
+
+
+def _raising(profiler: Any, points: int) -> Callable[[], None]:
+    def fail() -> None:
+        raise LookupError("no valid host")
+
+    call = fail
+    for _ in range(points):
+        call = _around(profiler, call)
+
+    def catching() -> None:
+        try:
+            call()
+        except LookupError:
+            return
+
+    return catching
+
+
+def _around(profiler: Any, inner: Callable[[], None]) -> Callable[[], None]:
+    @profiler.trace("bench")
+    def traced() -> None:
+        inner()
+
+    traced_call: Callable[[], None] = traced
+    return traced_call

@@ -77,6 +77,7 @@ class Made(contenders.Contender):
         request = contenders.environ(0)
         return {
             **calls.public_calls(profiler, web),
+            **calls.raising_calls(profiler, self.root),
             "wsgi off": lambda: contenders.answer(off, request),
             "wsgi no header": lambda: contenders.answer(self._app, request),
             "wsgi bare": lambda: contenders.answer(contenders.hello, request),

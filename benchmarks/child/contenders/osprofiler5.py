@@ -87,6 +87,7 @@ class Made(contenders.Contender):
         request = contenders.environ(0)
         return {
             **calls.public_calls(profiler, web),
+            **calls.raising_calls(profiler, self.root),
             "rest annotate": profiler.annotate,
             "rest fork": lambda: profiler.fork("bench"),
             "wsgi off": lambda: contenders.answer(off, request),
