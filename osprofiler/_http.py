@@ -133,8 +133,16 @@ class _Adapter(requests.adapters.HTTPAdapter):
     def proxy_manager_for(self, /, proxy: str, **kwargs: Any) -> Any:
         return _with_ours(super().proxy_manager_for(proxy, **kwargs))
 
-    def send(self, request: requests.PreparedRequest, /, *args: Any, **kwargs: Any) -> requests.Response:
-        answer = super().send(request, *args, **{**kwargs, "stream": True})
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: bool | str = True,
+        cert: Any = None,
+        proxies: Any = None,
+    ) -> requests.Response:
+        answer = super().send(request, True, timeout, verify, cert, proxies)
         try:
             answer._content = self._read(answer)
         except requests.RequestException as fault:

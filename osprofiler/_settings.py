@@ -13,7 +13,7 @@ class Settings:
     """What the policy and ``[profiler]`` say, or the defaults where a process never read a configuration."""
 
     enabled: bool = True
-    hmac_keys: tuple[str, ...] = ()  # the first signs what a sampler started
+    hmac_keys: tuple[str, ...] = dataclasses.field(default=(), repr=False)  # the first signs what a sampler started
     # Continue foreign context (uber-trace-id, traceparent, b3). None, where no configuration was read: no, but
     # OpenTracing's extract does, since the application itself calls it.
     trust_incoming: bool | None = None

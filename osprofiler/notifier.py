@@ -13,6 +13,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from osprofiler import _guard, opentracing_compat
+from osprofiler._fault_text import told
+from osprofiler._secrets import masked
 
 if TYPE_CHECKING:
     from osprofiler.opentracing_compat.reporting.base import Reporter
@@ -93,9 +95,9 @@ def _create(connection_string: str, named: dict[str, Any]) -> Callable[..., Any]
         notifier = StoreNotifier(reporter, service_name)
     except Exception as fault:
         _guard.count("fault.connect")
-        LOG.error("osprofiler is off: %s", fault)
+        LOG.error("osprofiler is off: %s", told(fault, str(connection_string), max_chars=1000))
         return _noop_notifier
-    LOG.info("osprofiler is on; traces go to %s", connect.masked(connection_string))
+    LOG.info("osprofiler is on; traces go to %s", masked(connection_string))
     return notifier
 
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from osprofiler import exc
+from osprofiler import _secrets, exc
 from osprofiler.cmd import cliutils, output, quantities, sources
 from osprofiler.cmd.progress import Progress
-from osprofiler.drivers import base, locate
+from osprofiler.drivers import base
 from osprofiler.records import timestamp
 from osprofiler.reports import search, wording
 
@@ -68,7 +68,7 @@ class ListingCommands:
             for base_id in progress.over(args.traces, len(args.traces)):
                 if not driver.delete(base_id):
                     absent.append(base_id)
-        _say(f"{_traces(len(args.traces) - len(absent))} removed from {locate.masked(driver.connection_str)}")
+        _say(f"{_traces(len(args.traces) - len(absent))} removed from {_secrets.masked(driver.connection_str)}")
         if absent:
             raise exc.CommandError(f"no trace {', '.join(absent)} there")
 
@@ -99,7 +99,7 @@ class ListingCommands:
             else:
                 count = driver.purge(before_us)
         would = "would be removed" if args.dry_run else "removed"
-        _say(f"{_traces(count)} {where} {would} from {locate.masked(driver.connection_str)}")
+        _say(f"{_traces(count)} {where} {would} from {_secrets.masked(driver.connection_str)}")
 
 
 @contextmanager
@@ -108,7 +108,7 @@ def _able(connection_string: str, what: str) -> Iterator[None]:
     try:
         yield
     except NotImplementedError as fault:
-        raise exc.CommandError(f"{locate.masked(connection_string)} cannot {what} traces") from fault
+        raise exc.CommandError(f"{_secrets.masked(connection_string)} cannot {what} traces") from fault
 
 
 def _row(summary: search.Summary) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from osprofiler import exc
+from osprofiler import _secrets, exc
+from osprofiler._fault_text import typed
 from osprofiler.cmd import cliutils, output, sources
 from osprofiler.cmd.progress import Progress
-from osprofiler.drivers import base, locate
+from osprofiler.drivers import base
 from osprofiler.reports import files, search, to_records
 
 _BATCH = 2000  # records to a write
@@ -93,7 +94,7 @@ def _exported(args: argparse.Namespace, driver: base.Driver) -> Iterator[Records
         else:
             records = list(to_records.records(search.read(driver, base_id)))
         if not records and args.traces:
-            raise exc.CommandError(f"no trace {base_id} in {locate.masked(driver.connection_str)}")
+            raise exc.CommandError(f"no trace {base_id} in {_secrets.masked(driver.connection_str)}")
         yield records
 
 
@@ -112,9 +113,9 @@ def _write(traces: Iterable[Records], target: base.Driver) -> None:
     except exc.CommandError:
         raise
     except Exception as fault:
-        store = locate.masked(target.connection_str)
-        raise exc.CommandError(f"cannot write into {store}: {output.first_line(fault)}") from fault
-    _say(counted.count, locate.masked(target.connection_str))
+        store = _secrets.masked(target.connection_str)
+        raise exc.CommandError(f"cannot write into {store}: {typed(fault, target.connection_str)}") from None
+    _say(counted.count, _secrets.masked(target.connection_str))
 
 
 def _say(count: int, where: str) -> None:

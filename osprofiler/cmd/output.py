@@ -101,9 +101,3 @@ def truth(text: str) -> bool:
     if text.lower() in ("0", "false", "no", "off", ""):
         return False
     raise argparse.ArgumentTypeError(f"yes or no, not {text!r}")
-
-
-def first_line(fault: BaseException) -> str:
-    """What went wrong, in one line."""
-    said = str(fault).strip().splitlines()
-    return f"{type(fault).__name__}: {said[0]}" if said else type(fault).__name__

@@ -12,16 +12,18 @@ import inspect
 import logging
 import os
 import sys
+import traceback
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
 from typing import Any, NoReturn
 
 import osprofiler
 import osprofiler.cmd.patch  # a group of commands is found by being there
 import osprofiler.cmd.policy
-from osprofiler import exc
-from osprofiler.cmd import commands, output
+from osprofiler import _secrets, exc
+from osprofiler._fault_text import typed
+from osprofiler.cmd import cliutils, commands, sources
 
 LOG = logging.getLogger(__name__)
 
@@ -109,8 +111,19 @@ def main(args: list[str] | None = None) -> int:
     collects = gc.isenabled()
     gc.disable()
     try:
+        argv = sys.argv[1:] if args is None else args
+        cut = _cutter(argv)
+        with redirect_stderr(_WithoutSecrets(sys.stderr, cut)):
+            return _run(argv, cut)
+    finally:
+        if collects:
+            gc.enable()
+
+
+def _run(argv: list[str], cut: Callable[[str], str]) -> int:
+    try:
         with _own_words():
-            return OSProfilerShell(sys.argv[1:] if args is None else args).status
+            return OSProfilerShell(argv).status
     except exc.CommandError as fault:
         return _failed(str(fault), 2 if isinstance(fault, commands.BadInput) else 1)
     except BrokenPipeError:
@@ -120,11 +133,30 @@ def main(args: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as fault:
-        LOG.debug("the command failed", exc_info=fault)
-        return _failed(output.first_line(fault), 1)
-    finally:
-        if collects:
-            gc.enable()
+        LOG.debug("the command failed\n%s", cut("".join(traceback.format_exception(fault))))
+        return _failed(typed(fault), 1)
+
+
+def _cutter(argv: list[str]) -> Callable[[str], str]:
+    """What cuts the secrets of the connection strings in the command line, and of the default, from a text."""
+    values = [arg.partition("=")[2] if arg.startswith("--") else arg for arg in argv]
+    given = [value for value in values if "://" in value or "@" in value]
+    return _secrets.cutter(*given, cliutils.env(sources.CONNECTION_STRING))
+
+
+class _WithoutSecrets:
+    """Standard error, for whoever writes there: argparse, which quotes what it does not understand, too."""
+
+    def __init__(self, stream: Any, cut: Callable[[str], str]) -> None:
+        self._stream = stream
+        self._cut = cut
+
+    def write(self, text: str) -> int:
+        self._stream.write(self._cut(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 @contextmanager

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from osprofiler import exc
+from osprofiler import _secrets, exc
+from osprofiler._fault_text import typed
 from osprofiler.cmd import cliutils, output, quantities
 from osprofiler.cmd.progress import Progress
-from osprofiler.drivers import base, locate
+from osprofiler.drivers import base
 from osprofiler.reports import files, search
 from osprofiler.reports.model import Trace
 
@@ -127,7 +128,7 @@ def driver(args: argparse.Namespace, given: str | None = None) -> base.Driver:
     except exc.CommandError:
         raise
     except Exception as fault:
-        raise exc.CommandError(f"cannot use {locate.masked(given)}: {output.first_line(fault)}") from fault
+        raise exc.CommandError(f"cannot use {_secrets.masked(given)}: {typed(fault, given)}") from None
 
 
 def _register_options() -> None:
@@ -156,7 +157,7 @@ def trace(args: argparse.Namespace, given: str) -> Trace:
         found = search.read(used, given)
     if not found.spans:
         raise exc.CommandError(
-            f"no trace {given} in {locate.masked(used.connection_str)}; `osprofiler trace list` shows what is "
+            f"no trace {given} in {_secrets.masked(used.connection_str)}; `osprofiler trace list` shows what is "
             "there. Was the request signed with one of the services' hmac_keys, and do they write to this store?"
         )
     name_default(args, used)

@@ -4,30 +4,29 @@
 from __future__ import annotations
 
 import socket
-import urllib.parse
 import warnings
 
 import sqlalchemy
 from oslo_config import cfg
 
+from osprofiler._fault_text import told
+from osprofiler._secrets import masked
 from osprofiler.demo import database, outcome
 from osprofiler.demo.cloud import DemoError
-from osprofiler.drivers import base, locate
+from osprofiler.drivers import base, network
 
 _DIAL_S = 5
 
 
 def check_store(store: str) -> None:
     """Raise ValueError for a connection string that no service could use, DemoError for a collector that is away."""
-    if not outcome.is_jaeger(store):
-        base.get_driver(store)
+    base.get_driver(store)
+    if not outcome.is_jaeger(store) or store.startswith("jaeger:"):
         return
-    parts = urllib.parse.urlsplit(store)
-    if not parts.hostname:
-        raise ValueError(f"no host in {locate.masked(store)}; it has the form {parts.scheme}://HOST[:PORT]")
-    if parts.scheme != "jaeger" and (fault := _dial(parts.hostname, parts.port or 14268)):
+    _, host, port = network.split(store, 14268)
+    if fault := _dial(host, port):
         raise DemoError(
-            f"no Jaeger collector answers at {parts.netloc} ({fault}): start it, or give another --connection-string"
+            f"no Jaeger collector answers at {host}:{port} ({fault}): start it, or give another --connection-string"
         )
 
 
@@ -40,7 +39,7 @@ def check_bus(transport_url: str) -> None:
     try:
         parsed = oslo_messaging.TransportURL.parse(cfg.CONF, transport_url)
     except (oslo_messaging.InvalidTransportURL, ValueError) as fault:
-        raise ValueError(f"not a transport URL: {fault}") from fault
+        raise ValueError(f"not a transport URL: {told(fault, transport_url)}") from None
     if parsed.transport == "fake":
         return
     faults = [
@@ -68,6 +67,6 @@ def create_tables(db_url: str, broken: bool) -> None:
     try:
         database.create(db_url, broken)
     except sqlalchemy.exc.ArgumentError as fault:
-        raise ValueError(f"not a database URL: {fault}") from fault
+        raise ValueError(f"not a database URL: {told(fault, db_url)}") from None
     except (sqlalchemy.exc.SQLAlchemyError, ImportError) as fault:
-        raise DemoError(f"no database at {locate.masked(db_url)}: {getattr(fault, 'orig', None) or fault}") from fault
+        raise DemoError(f"no database at {masked(db_url)}: {told(fault, db_url)}") from None

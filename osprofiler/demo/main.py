@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from osprofiler import _secrets
 from osprofiler.drivers import locate
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _run(args: argparse.Namespace) -> int:
         database.remove(args.db_url)
     Progress.clear()
     became = f"is {said['status']}" if "status" in said else f"was refused: {said['error']}"
-    print(f"The server {became}. Trace {said['base_id']}, in {locate.masked(store)}")
+    print(f"The server {became}. Trace {said['base_id']}, in {_secrets.masked(store)}")
     if outcome.is_jaeger(store):
         failed = _show_jaeger(args.jaeger_ui or outcome.jaeger_ui(store), said["base_id"], args.html)
     else:
@@ -145,7 +146,7 @@ def _show_store(store: str, base_id: str, html_file: str | None) -> list[Failure
         print("This store is written to and not read from here: look at the trace where it arrives.")
         return None
     if not trace.spans:
-        raise OSError(f"the trace is not in {locate.masked(store)}")
+        raise OSError(f"the trace is not in {_secrets.masked(store)}")
     return _show(trace, html_file)
 
 

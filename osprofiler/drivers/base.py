@@ -26,10 +26,10 @@ def get_driver(connection_string: str, *args: Any, **kwargs: Any) -> Driver:
     The notation without ``://`` (``messaging``) is accepted. Raises ValueError with one line, in which passwords are
     masked, for a string that is malformed or has no driver, and CommandError where a library is missing.
     """
-    found = locate.driver_class(connection_string)
-    if "://" not in connection_string:
-        connection_string += "://"
-    return found(connection_string, *args, **kwargs)
+    notation = locate.notation(connection_string)
+    driver = locate.checked_class(notation)
+    with locate.without_secrets(notation):
+        return driver(notation, *args, **kwargs)
 
 
 def overrides(driver: type, method: str, older: str) -> bool:
@@ -80,9 +80,10 @@ class Driver:
 
     @classmethod
     def check(cls, connection_string: str) -> None:
-        """Raise ValueError (malformed) or CommandError (a library is missing) for a string that can never work.
+        """Raise ValueError (malformed, an unknown option) or CommandError (a library is missing) for a string that can
+        never work.
 
-        Connects nowhere: for a service that would rather hear of it when it starts than with the first batch.
+        Connects nowhere. A service calls it when it starts, the command line before it reads.
         """
 
     # Writing

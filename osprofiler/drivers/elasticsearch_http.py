@@ -8,8 +8,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
+from osprofiler._secrets import malformed
 from osprofiler.drivers import network
-from osprofiler.drivers.locate import masked
+from osprofiler.drivers import options as known
+from osprofiler.drivers.access import Access
 
 if TYPE_CHECKING:
     import requests
@@ -57,21 +59,22 @@ class Http:
     """
 
     def __init__(self, connection_string: str) -> None:
-        options = network.options(connection_string, "ca_certs", "verify")
+        options = network.options(connection_string, *known.names("elasticsearch"))
         parts, host, port = network.split(connection_string, _PORT)
         if parts.scheme not in _SCHEMES:
-            raise ValueError(f"{masked(connection_string)!r} is none of {', '.join(sorted(_SCHEMES))}")
+            raise malformed(connection_string, f"it is none of {', '.join(sorted(_SCHEMES))}")
         place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._base = f"{_SCHEMES[parts.scheme]}://{place}{parts.path.rstrip('/')}"
         self._account = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-        self._verify: bool | str = options.get("ca_certs") or network.switch(options, "verify", True)
+        self._access = Access.of(connection_string, options, over_tls=_SCHEMES[parts.scheme] == "https")
         self._session: network.PerProcess[requests.Session] = network.PerProcess(self._connect)
 
     def _connect(self) -> requests.Session:
         from osprofiler import _http
 
         session = _http.session()
-        session.auth = self._account
+        session.auth = self._account or self._access.auth
+        session.cert = self._access.certificate
         return session
 
     def close(self) -> None:
@@ -171,7 +174,7 @@ class Http:
             f"{self._base}/{path}",
             data=data.encode() if data is not None else None,
             headers={"Content-Type": kind} if data is not None else None,
-            verify=self._verify,  # the session's own yields to $REQUESTS_CA_BUNDLE
+            verify=self._access.verify,  # the session's own yields to $REQUESTS_CA_BUNDLE
             timeout=(network.CONNECT_TIMEOUT_S, network.READ_TIMEOUT_S),
             allow_redirects=False,
         )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from osprofiler import exc
+from osprofiler._fault_text import told
+from osprofiler._secrets import malformed, masked
 from osprofiler.drivers import base, jaeger_json, network
-from osprofiler.drivers.locate import masked
+from osprofiler.drivers.access import Access
 from osprofiler.opentracing_compat import ids
 from osprofiler.opentracing_compat.reporting.pairing import Pairs, RecordedSpan, is_start
 from osprofiler.reports.model import error_kind
@@ -34,15 +37,22 @@ _AHEAD_US = 86_400_000_000
 class Query:
     """The query service at *url* (``http://host:16686``, with ``user:password@`` where it wants one)."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, access: Access | None = None) -> None:
         network.split(url, QUERY_PORT)
         if urlsplit(url).scheme not in ("http", "https"):
-            raise ValueError(
-                f"not the address of a Jaeger query service: {masked(url)!r}; it has the form http://host:{QUERY_PORT}"
-            )
+            raise malformed(url, f"the address of a Jaeger query service has the form http://host:{QUERY_PORT}")
         self.shown = masked(url)
         self._url = url.rstrip("/")
-        self._session: network.PerProcess[requests.Session] = network.PerProcess(_session)
+        self._access = access or Access()
+        self._session: network.PerProcess[requests.Session] = network.PerProcess(self._connect)
+
+    def _connect(self) -> requests.Session:
+        from osprofiler import _http
+
+        session = _http.session()
+        session.auth = self._access.auth
+        session.cert = self._access.certificate
+        return session
 
     def trace(self, trace_id: int) -> list[dict[str, Any]]:
         """The records of the trace; none if it is not there."""
@@ -87,9 +97,11 @@ class Query:
         """What a GET of *path* answers; nothing where Jaeger itself answers with the status *absent*."""
         import requests
 
-        with network.reading(self._url, requests.RequestException):
+        with network.reading(self._url, requests.RequestException, plain=[self._access.token or ""]):
             answer = self._session.get().get(
-                f"{self._url}/api/{path}", timeout=(network.CONNECT_TIMEOUT_S, network.READ_TIMEOUT_S)
+                f"{self._url}/api/{path}",
+                verify=self._access.verify,
+                timeout=(network.CONNECT_TIMEOUT_S, network.READ_TIMEOUT_S),
             )
         try:
             data = answer.json()["data"]
@@ -106,7 +118,7 @@ class Query:
         try:
             return jaeger_json.records(trace)
         except (ValueError, AttributeError) as fault:
-            raise exc.CommandError(f"cannot read {self.shown}: {network.first_line(fault)}") from fault
+            raise network.cannot_read(self._url, told(fault, self._url)) from None
 
 
 class SpanStore(base.Driver):
@@ -131,7 +143,7 @@ class SpanStore(base.Driver):
         self._exporter: network.PerProcess[Exporter] = network.PerProcess(self._connect)
         self._waiting: network.PerProcess[Pairs] = network.PerProcess(lambda: Pairs(None))
         address = self.query_address(connection_str)
-        self._query = Query(address) if address else None
+        self._query = Query(address, _query_access(connection_str, address)) if address else None
 
     @classmethod
     def check(cls, connection_string: str) -> None:
@@ -140,12 +152,12 @@ class SpanStore(base.Driver):
         connect.span_exporter(connection_string)
         address = cls.query_address(connection_string)
         if address:
-            Query(address)
+            Query(address, _query_access(connection_string, address))
 
     @classmethod
     def query_address(cls, connection_string: str) -> str | None:
         """Where to read: what ``?query=`` says, else a guess of the store's own, None where there is none."""
-        return network.options(connection_string, "query").get("query")
+        return network.take_options(connection_string, ("query",))[1].get("query")
 
     # Writing
 
@@ -245,8 +257,22 @@ class Jaeger(SpanStore):
         if given:
             return given
         parts, host, _ = network.split(connection_string, 0)
-        scheme = "https" if parts.scheme == "jaeger+https" else "http"
+        scheme = "https" if parts.scheme.endswith("+https") else "http"
         return f"{scheme}://[{host}]:{QUERY_PORT}" if ":" in host else f"{scheme}://{host}:{QUERY_PORT}"
+
+
+def _query_access(connection_string: str, address: str) -> Access:
+    """How to speak to the query service at *address*: as to the string's host, but a token goes to that host alone."""
+    from osprofiler.opentracing_compat.reporting import connect
+
+    access = connect.access(connection_string)
+    token = network.take_options(connection_string, ("query_token",))[1].get("query_token")
+    has_user = "@" in address
+    if token is not None and has_user:
+        raise malformed(connection_string, "query has a user, and there is a query_token: choose one")
+    if token is None and not has_user and urlsplit(address).hostname == urlsplit(connection_string).hostname:
+        token = access.token
+    return dataclasses.replace(access, token=token)
 
 
 def _windows(since_us: int) -> Iterator[tuple[int, int]]:
@@ -257,9 +283,3 @@ def _windows(since_us: int) -> Iterator[tuple[int, int]]:
         begin_us = max(end_us - length_us, since_us)
         yield begin_us, end_us
         end_us, length_us = begin_us, length_us * 2
-
-
-def _session() -> requests.Session:
-    from osprofiler import _http
-
-    return _http.session()

@@ -7,11 +7,13 @@ from __future__ import annotations
 import importlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osprofiler import exc
+from osprofiler._secrets import cut, malformed, masked
 
 if TYPE_CHECKING:
     from osprofiler.drivers.base import Driver
@@ -39,8 +41,6 @@ _CLASSES = {
 _BUILT_IN = {scheme: target for target, schemes in _CLASSES.items() for scheme in schemes}
 
 _SCHEME = re.compile(r"[a-z][a-z0-9_+.-]*")
-_USER_AND_PASSWORD = re.compile(r"(://[^:/?#]*:).*@", re.S)
-_SECRET_OPTION = re.compile(r"([?&][^=&]*(?:pass|pwd|secret|token|key)[^=&]*=)[^&#]*", re.I)
 
 
 def default_connection_string() -> str:
@@ -62,12 +62,9 @@ def default_connection_string() -> str:
     return f"sqlite:///{folder / 'traces.db'}"
 
 
-def masked(connection_string: str) -> str:
-    """The string fit to be shown: without password, and without options that look like one."""
-    if "://" not in connection_string:
-        scheme, colon, _ = connection_string.partition(":")
-        return f"{scheme}:***" if colon else scheme
-    return _SECRET_OPTION.sub(r"\1***", _USER_AND_PASSWORD.sub(r"\1***@", connection_string, count=1))
+def notation(connection_string: str) -> str:
+    """The string with its ``://``, which may be left out where nothing follows (``messaging``)."""
+    return f"{connection_string}://" if _SCHEME.fullmatch(connection_string.lower()) else connection_string
 
 
 def settled(connection_string: str) -> str:
@@ -86,15 +83,57 @@ def driver_class(connection_string: str) -> type[Driver]:
     """
     scheme = connection_string.partition("://")[0].lower()
     if not _SCHEME.fullmatch(scheme):
-        raise ValueError(
-            f"not a connection string: {masked(connection_string)!r}; it has the form scheme://..., "
-            "for instance sqlite:////var/lib/osprofiler/traces.db"
+        raise malformed(
+            connection_string, "it has the form scheme://..., for instance sqlite:////var/lib/osprofiler/traces.db"
         )
     found = _built_in(scheme) or _registered(scheme) or _subclass(scheme) or _sql_dialect(scheme)
     if found is None:
         known = ", ".join(sorted({*_BUILT_IN, *(point.name for point in _entry_points())}))
         raise ValueError(f"no driver for {masked(connection_string)!r}; known schemes are {known}")
     return found
+
+
+def checked_class(connection_string: str) -> type[Driver]:
+    """The class for the string's scheme, whose own check the string has passed: the one check before a store is used,
+    by a service and by the command line. Connects nowhere.
+
+    Raises ValueError for a malformed string and for options that the store does not have, and CommandError where a
+    library is missing; in one line, without the string's secrets.
+    """
+    with without_secrets(connection_string):
+        driver = driver_class(connection_string)
+        # It also imports the store's client: a process forked while the reporter's thread does waits for it for ever.
+        check: Callable[[str], None] | None = getattr(driver, "check", None)
+        if check is not None:
+            try:
+                check(connection_string)
+            except ValueError:
+                if not _has_a_scheme_of_its_own(driver):
+                    raise
+        return driver
+
+
+@contextmanager
+def without_secrets(connection_string: str) -> Iterator[None]:
+    """Within it the faults of a string that cannot be used are raised without the string's secrets."""
+    try:
+        yield
+    except (ValueError, exc.CommandError) as fault:
+        text = cut(str(fault), connection_string)
+        if text == str(fault):
+            raise
+        kind = exc.CommandError if isinstance(fault, exc.CommandError) else ValueError
+        raise kind(text) from None  # the cause may hold what was cut
+
+
+def _has_a_scheme_of_its_own(driver: type) -> bool:
+    """Whether *driver* is another package's subclass of one of ours, whose ``check`` knows other strings."""
+    for kind in driver.__mro__:
+        if "check" in vars(kind) or kind.__module__.startswith("osprofiler.drivers."):
+            return False
+        if "get_name" in vars(kind):
+            return True
+    return False
 
 
 def _built_in(scheme: str) -> type[Driver] | None:

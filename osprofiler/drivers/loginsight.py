@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from osprofiler import exc
-from osprofiler.drivers import base, network
+from osprofiler._secrets import malformed
+from osprofiler.drivers import base, network, options
+from osprofiler.drivers.access import Access
 from osprofiler.drivers.loginsight_client import LogInsightClient
 from osprofiler.reports.model import error_kind
 
@@ -30,8 +32,8 @@ _MOST_BYTES = 3_000_000
 class LogInsightDriver(base.Driver):
     """``loginsight://user:password@host``; ``:`` and ``@`` in user and password are written as ``%3A`` and ``%40``.
 
-    A batch is one request for each 500 records. Options after ``?``: ``verify=yes`` or ``ca_certs`` (a file) to have
-    the server's certificate checked; it is not by default, since Log Insight makes its own.
+    A batch is one request for each 500 records. Options after ``?``: those of TLS. The server's certificate is checked
+    with ``verify=yes`` or ``ca_certs``; it is not by default, since Log Insight makes its own.
     """
 
     # An event's field holds 16 kB.
@@ -46,9 +48,10 @@ class LogInsightDriver(base.Driver):
         **kwargs: Any,
     ) -> None:
         super().__init__(connection_str, project=project, service=service, host=host, **kwargs)
-        place, user, password, verify = _parts(connection_str)
+        place, user, password, access = _parts(connection_str)
         self._client = LogInsightClient(place, user, password)
-        self._client.verify = verify
+        self._client.verify = access.verify
+        self._client.certificate = access.certificate
 
     @classmethod
     def get_name(cls) -> str:
@@ -102,18 +105,19 @@ class LogInsightDriver(base.Driver):
         self._client.close()
 
 
-def _parts(connection_string: str) -> tuple[str, str, str, bool | str]:
-    """Host, user, password, and how to check the certificate. Raises ValueError, one line without password."""
-    options = network.options(connection_string, "verify", "ca_certs")
-    account, at, host = urlsplit(connection_string).netloc.rpartition("@")
+def _parts(connection_string: str) -> tuple[str, str, str, Access]:
+    """Host, user, password, and how to speak TLS. Raises ValueError, one line without password."""
+    taken = network.options(connection_string, *options.names("loginsight"))
+    parts, host, _ = network.split(connection_string, 0)
+    account, at, _ = parts.netloc.rpartition("@")
     user, colon, password = account.partition(":")
-    if not at or not colon or not host or ":" in password or "@" in account:
-        raise ValueError(
-            "the connection string of Log Insight has the form loginsight://user:password@host, with %3A for a colon "
-            "and %40 for an at sign in user and password"
+    if not at or not colon or ":" in password or "@" in account or parts.port is not None:
+        raise malformed(
+            connection_string,
+            "for Log Insight it has the form loginsight://user:password@host, with %3A for a colon and %40 for an at "
+            "sign in user and password, and without a port: Log Insight's are 9000 and 9543",
         )
-    verify = options.get("ca_certs") or network.switch(options, "verify")
-    return host.removeprefix("[").removesuffix("]"), unquote(user), unquote(password), verify
+    return host, unquote(user), unquote(password), Access.of(connection_string, taken, verify=False)
 
 
 def _event(record: dict[str, Any]) -> tuple[dict[str, Any], int]:

@@ -52,6 +52,8 @@ class LogInsightClient:
         self._login_lock = threading.Lock()
         #: Whether to check the server's certificate, or the file of who signs it.
         self.verify: bool | str = False
+        #: The certificate to show: a file, or that and its key's.
+        self.certificate: str | tuple[str, str] | None = None
 
     def login(self) -> None:
         """Get a session unless there is one that still holds. Raises LogInsightAPIError, or what requests raises."""
@@ -131,6 +133,7 @@ class LogInsightClient:
             data=json.dumps(body, ensure_ascii=False).encode("utf-8", "backslashreplace") if body is not None else None,
             headers=headers,
             verify=self.verify,
+            cert=self.certificate,
             timeout=(network.CONNECT_TIMEOUT_S, self._query_timeout / 1000 + network.ANSWER_TIMEOUT_S),
             allow_redirects=False,
         )

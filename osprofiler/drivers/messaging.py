@@ -16,9 +16,11 @@ import time
 import uuid
 from collections.abc import Sequence
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
-from osprofiler import exc
-from osprofiler.drivers import base, network, notifications
+from osprofiler._fault_text import told
+from osprofiler._secrets import cut, malformed
+from osprofiler.drivers import base, locate, network, notifications, options
 from osprofiler.reports.model import error_kind
 
 #: RabbitMQ's, where the transport's URL has none.
@@ -54,6 +56,7 @@ class Messaging(base.Driver):
         self.oslo_messaging = _library()
         self.context = context
         self.idle_timeout = idle_timeout
+        self.check(connection_str)
         self._plain = _is_plain(connection_str)
         self._conf = conf
         self._transport_url = transport_url
@@ -65,6 +68,13 @@ class Messaging(base.Driver):
 
     @classmethod
     def check(cls, connection_string: str) -> None:
+        parts = urlsplit(locate.notation(connection_string))
+        if parts.netloc or parts.path not in ("", "/") or parts.fragment:
+            raise malformed(
+                connection_string,
+                "messaging:// names no broker, oslo.messaging's transport_url does, in the configuration or by "
+                "--transport-url",
+            )
         _is_plain(connection_string)
         _library()
 
@@ -81,7 +91,7 @@ class Messaging(base.Driver):
         try:
             return self.oslo_messaging.get_notification_transport(conf, **named)
         except self.oslo_messaging.MessagingException as fault:
-            raise ValueError(f"no transport for messaging://: {network.first_line(fault)}") from None
+            raise ValueError(f"no transport for messaging://: {self.told(fault)}") from None
 
     # Writing
 
@@ -113,7 +123,7 @@ class Messaging(base.Driver):
             self.transport._send_notification(target, context or self.context or {}, message, version=1.0, retry=1)
         except Exception as fault:
             if _is_of_the_broker(fault, self.oslo_messaging):
-                raise ConnectionError(network.first_line(fault)) from fault
+                raise ConnectionError(self.told(fault)) from None
             raise
 
     # Reading
@@ -166,7 +176,7 @@ class Messaging(base.Driver):
         try:
             url = self.oslo_messaging.TransportURL.parse(self.transport.conf, self._transport_url)
         except (ValueError, self.oslo_messaging.MessagingException) as fault:
-            raise exc.CommandError(f"cannot read {self.connection_str}: {network.first_line(fault)}") from fault
+            raise network.cannot_read(self.connection_str, self.told(fault)) from None
         said = ""
         for host in url.hosts:
             try:
@@ -175,7 +185,21 @@ class Messaging(base.Driver):
             except OSError as fault:
                 said = f"{host.hostname}:{host.port or _PORT}: {fault.strerror or fault}"
         if said:
-            raise exc.CommandError(f"cannot read {self.connection_str}: no broker at {said}")
+            raise network.cannot_read(self.connection_str, self._without_secrets(f"no broker at {said}"))
+
+    def told(self, fault: BaseException) -> str:
+        """What *fault* says, in one line, without the secrets of the transport's URLs."""
+        return told(fault, *self._urls())
+
+    def _without_secrets(self, text: str) -> str:
+        return cut(text, *self._urls())
+
+    def _urls(self) -> list[str]:
+        """Every text in which oslo.messaging may have seen a password."""
+        named = [self.connection_str, self._transport_url]
+        for group in (self._conf, getattr(self._conf, "oslo_messaging_notifications", None)):
+            named.append(getattr(group, "transport_url", None))
+        return [url for url in named if isinstance(url, str)]
 
     def close(self) -> None:
         transport = self._transport.take()
@@ -224,7 +248,7 @@ def _is_of_the_broker(fault: Exception, oslo_messaging: Any) -> bool:
 
 
 def _is_plain(connection_string: str) -> bool:
-    return network.switch(network.options(connection_string, "plain"), "plain")
+    return network.switch(network.options(connection_string, *options.names("messaging")), "plain")
 
 
 def _library() -> Any:

@@ -11,20 +11,21 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote, unquote
 
+from osprofiler._fault_text import told
+from osprofiler._secrets import malformed
 from osprofiler.drivers import base, network
-from osprofiler.drivers.locate import masked
+from osprofiler.drivers import options as known
 from osprofiler.records import RESERVED
 from osprofiler.reports.model import error_kind
 
 #: Fields of ours beside the record's own.
 _ESCAPED, _ERROR, _STORED_AT = "escaped", "error", "stored_at"
 _OURS = frozenset(("_id", _ESCAPED, _ERROR, _STORED_AT))
-_OPTIONS = ("ttl",)
+_OPTIONS = known.names("mongodb")
 
 #: What a server answers that has the index, with other options: IndexOptionsConflict, IndexKeySpecsConflict.
 _OTHERWISE = frozenset((85, 86))
@@ -71,12 +72,13 @@ class MongoDB(base.Driver):
         url, options = network.take_options(connection_string, _OPTIONS)
         network.seconds(options, "ttl")
         library = _library()
-        if url.partition("://")[0].lower() == "mongodb+srv":
-            return  # reading it means asking the DNS
         try:
-            library.uri_parser.parse_uri(url, warn=False)
+            if url.partition("://")[0].lower() != "mongodb+srv":
+                library.uri_parser.parse_uri(url, warn=False)
+            elif "?" in url:  # to read more of it means to ask the DNS
+                library.uri_parser.split_options(url.partition("?")[2], warn=False)
         except (ValueError, library.errors.PyMongoError) as fault:
-            raise ValueError(f"{masked(connection_string)!r}: {_without(url, fault)}") from None
+            raise malformed(connection_string, told(fault, connection_string)) from None
 
     @property
     def db(self) -> Any:
@@ -204,7 +206,7 @@ class MongoDB(base.Driver):
             client.close()
 
     def _reading(self) -> Any:
-        return network.reading(self.connection_str, _library().errors.PyMongoError, said=_gist)
+        return network.reading(self.connection_str, _library().errors.PyMongoError)
 
 
 def _library() -> Any:
@@ -214,18 +216,6 @@ def _library() -> Any:
     except ImportError as fault:
         raise network.missing("MongoDB", "pymongo", "mongo") from fault
     return pymongo
-
-
-def _gist(fault: Exception) -> str:
-    """What *fault* says, without pymongo's accounts of its settings, of the topology and of the server's answer."""
-    return re.split(r" \(configured timeouts|, full error:|, Timeout:", network.first_line(fault))[0]
-
-
-def _without(url: str, fault: Exception) -> str:
-    """What *fault* says, unless it quotes the account."""
-    account = url.partition("://")[2].rpartition("@")[0]
-    said = network.first_line(fault)
-    return "malformed" if account and account in said else said
 
 
 def _plain(value: Any) -> Any:

@@ -12,7 +12,8 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import SplitResult, unquote_plus, urlsplit
 
 from osprofiler import _inherited, exc
-from osprofiler.drivers.locate import masked
+from osprofiler._fault_text import told
+from osprofiler._secrets import is_certain, malformed, masked
 
 T = TypeVar("T")
 
@@ -26,6 +27,7 @@ READ_TIMEOUT_S = 120.0
 AWAY = frozenset((408, 425, 429, 502, 503, 504))
 
 _SPAN_OF_TIME = re.compile(r"([0-9]{1,10})([smhd]?)", re.A)
+_UNEXPECTED = re.compile(r"keyword argument '(\w+)'|'(\w+)' is an invalid keyword")
 _UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _YES_NO = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
@@ -33,14 +35,23 @@ _YES_NO = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false"
 def split(connection_string: str, default_port: int, default_host: str = "") -> tuple[SplitResult, str, int]:
     """The parts, the host and the port. Raises ValueError, one line without password, for what has no host if there is
     no *default_host*."""
-    shown = masked(connection_string)
+    if "#" in connection_string or not is_certain(connection_string):
+        raise malformed(connection_string, "where user and password end, or the port, cannot be told")
     try:
         parts = urlsplit(connection_string)
-        host, port = parts.hostname or default_host, parts.port
-    except ValueError as fault:  # a port that is no number, or brackets that do not match
-        raise ValueError(f"malformed connection string {shown!r}: {fault}") from None
-    if not host or port == 0:
-        raise ValueError(f"a host is missing, or the port is 0, in {shown!r}")
+    except ValueError:  # brackets that do not match, or letters that look like / ? # @ :
+        raise malformed(
+            connection_string, "it has no host that can be read, or a special character stands in it"
+        ) from None
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise malformed(connection_string, "the port is no number from 1 to 65535")
+    host = parts.hostname or default_host
+    if not host:
+        raise malformed(connection_string, "a host is missing")
     return parts, host, default_port if port is None else port
 
 
@@ -67,8 +78,15 @@ def options(connection_string: str, *names: str) -> dict[str, str]:
     rest, taken = take_options(connection_string, names)
     if "?" in rest:
         unknown = rest.partition("?")[2].partition("=")[0].partition("&")[0]
-        raise ValueError(f"no option {unknown!r} in {masked(connection_string)!r}; known are {', '.join(names)}")
+        raise malformed(connection_string, f"there is no option {unknown!r}; known are {', '.join(names)}")
     return taken
+
+
+def unexpected(connection_string: str, fault: TypeError) -> ValueError:
+    """The fault for an option of which a library says, by *fault*, that it does not have it."""
+    match = _UNEXPECTED.search(str(fault))
+    why = f"there is no option {match[1] or match[2]!r}" if match else told(fault, connection_string)
+    return malformed(connection_string, why)
 
 
 def seconds(options: Mapping[str, str], name: str) -> int | None:
@@ -128,23 +146,19 @@ class PerProcess(Generic[T]):
 
 
 @contextmanager
-def reading(connection_string: str, *faults: Any, said: Callable[[Exception], str] | None = None) -> Iterator[None]:
-    """Turn *faults* of a store's client, and of the network, into a CommandError of one line without password.
-
-    *said*: what to tell of a fault, its first line if None.
-    """
+def reading(connection_string: str, *faults: Any, plain: Iterable[str] = ()) -> Iterator[None]:
+    """Turn *faults* of a store's client, and of the network, into a CommandError of one line without the secrets of
+    the string, and without those of *plain*."""
     try:
         yield
     except (OSError, *faults) as fault:  # what requests raises is one
-        raise exc.CommandError(f"cannot read {masked(connection_string)}: {(said or first_line)(fault)}") from fault
+        # Without its cause, which may hold what was cut.
+        raise cannot_read(connection_string, told(fault, connection_string, plain=plain)) from None
 
 
-def first_line(fault: BaseException) -> str:
-    """What *fault* says, its first line; its kind if it says nothing."""
-    # requests' own words hold three layers of objects; the innermost says why.
-    reason = getattr(fault.args[0], "reason", None) if fault.args else None
-    text = str(fault if reason is None else str(reason).rpartition(": ")[2]).strip()
-    return text.splitlines()[0] if text else type(fault).__name__
+def cannot_read(connection_string: str, why: str) -> exc.CommandError:
+    """The fault for a store that cannot be read; *why* has no secrets."""
+    return exc.CommandError(f"cannot read {masked(connection_string)}: {why}")
 
 
 def missing(store: str, library: str, extra: str) -> exc.CommandError:

@@ -75,7 +75,7 @@ class Held:
         except exc.CommandError:
             raise
         except Exception as fault:
-            raise exc.CommandError(f"cannot read {self._driver.connection_str}: {network.first_line(fault)}") from fault
+            raise network.cannot_read(self._driver.connection_str, self._driver.told(fault)) from None
         self._channel = self._connection.channel
         return self
 

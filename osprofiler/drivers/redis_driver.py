@@ -14,8 +14,9 @@ from typing import Any
 
 from oslo_config import cfg
 
-from osprofiler.drivers import base, network
-from osprofiler.drivers.locate import masked
+from osprofiler._fault_text import told
+from osprofiler._secrets import malformed
+from osprofiler.drivers import base, network, options
 from osprofiler.drivers.redis_sentinels import Sentinels
 from osprofiler.reports.model import error_kind
 
@@ -23,6 +24,8 @@ from osprofiler.reports.model import error_kind
 #: the first to arrive need not be the first that was.
 _FIRST = 10
 _CHUNK = 500  # keys asked for in one round trip
+
+_OPTIONS = options.names("redis")
 
 
 class Redis(base.Driver):
@@ -48,8 +51,8 @@ class Redis(base.Driver):
         super().__init__(connection_str, project=project, service=service, host=host, conf=conf, **kwargs)
         self.check(connection_str)
         self.conf = conf
-        self._url, options = network.take_options(connection_str, ("ttl",))
-        self._ttl_s = network.seconds(options, "ttl")
+        self._url, taken = network.take_options(connection_str, _OPTIONS)
+        self._ttl_s = network.seconds(taken, "ttl")
         self._client: network.PerProcess[Any] = network.PerProcess(self._connect)
 
     @classmethod
@@ -58,13 +61,15 @@ class Redis(base.Driver):
 
     @classmethod
     def check(cls, connection_string: str) -> None:
-        url, options = network.take_options(connection_string, ("ttl",))
-        network.split(url, 6379, "localhost")
-        network.seconds(options, "ttl")
+        network.split(connection_string, 6379, "localhost")
+        url, taken = network.take_options(connection_string, _OPTIONS)
+        network.seconds(taken, "ttl")
         try:
-            _library().ConnectionPool.from_url(url)  # connects nowhere
-        except ValueError as fault:
-            raise ValueError(f"{masked(connection_string)!r}: {network.first_line(fault)}") from None
+            _library().ConnectionPool.from_url(url).make_connection()  # connects nowhere
+        except (ValueError, _library().RedisError) as fault:
+            raise malformed(connection_string, told(fault, connection_string)) from None
+        except TypeError as fault:
+            raise network.unexpected(connection_string, fault) from None
 
     @property
     def db(self) -> Any:

@@ -7,13 +7,16 @@ load.
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import sqlalchemy
 from sqlalchemy import (
     JSON,
     URL,
@@ -28,14 +31,14 @@ from sqlalchemy import (
     Table,
     create_engine,
     event,
-    inspect,
     make_url,
 )
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SAWarning
 
 from osprofiler import _inherited, exc
+from osprofiler._fault_text import told
+from osprofiler._secrets import malformed, masked
 from osprofiler.drivers import sqlite_forks
-from osprofiler.drivers.locate import masked
 
 #: How long a writer waits for another writer of the same SQLite file.
 BUSY_TIMEOUT_S = 30
@@ -86,8 +89,8 @@ def checked_url(connection_string: str) -> URL:
     try:
         url = make_url(connection_string)
         dialect = url.get_dialect()
-    except (ArgumentError, NoSuchModuleError, ValueError) as fault:
-        raise ValueError(f"not a database URL that SQLAlchemy understands: {shown!r}") from fault
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        raise malformed(connection_string, "SQLAlchemy does not understand it as the URL of a database") from None
     if "ttl" in url.query:
         raise ValueError(f"an SQL database has no ttl, as in {shown!r}: run `osprofiler trace purge --older-than 7d`")
     if dialect.is_async:
@@ -99,7 +102,59 @@ def checked_url(connection_string: str) -> URL:
             f"{shown!r} needs the Python library {fault.name!r}: install it, or name another one in the URL "
             "(postgresql+psycopg://, mysql+pymysql://)"
         ) from fault
-    return _with_file(url, shown) if url.get_backend_name() == "sqlite" else url
+    if url.get_backend_name() == "sqlite":
+        url = _with_file(url, shown)
+    _check_options(url, connection_string)
+    return url
+
+
+def _check_options(url: URL, connection_string: str) -> None:
+    """Raise ValueError for an option that the database's library does not have; some only tell when they connect."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SAWarning)  # of what is raised below
+            engine = create_engine(url)
+            _, arguments = engine.dialect.create_connect_args(engine.url)
+    except (ArgumentError, TypeError, ValueError) as fault:
+        raise malformed(connection_string, told(fault, connection_string)) from None
+    for name in _unknown_options(engine, arguments):
+        raise malformed(connection_string, f"there is no option {name!r}")
+
+
+def _unknown_options(engine: Engine, arguments: Mapping[str, Any]) -> list[str]:
+    """Which options of the engine's URL its library does not have, of the *arguments* that SQLAlchemy makes of them;
+    none where the library does not say before it connects."""
+    if engine.dialect.name == "sqlite":  # SQLAlchemy leaves those out
+        return [] if "uri" in arguments else [name for name in engine.url.query if name not in arguments]
+    library: Any = engine.dialect.dbapi
+    try:
+        parameters = inspect.signature(library.connect).parameters
+    except (TypeError, ValueError):
+        return []
+    unknown = [name for name in arguments if name not in parameters]
+    if not any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
+        return unknown
+    known = _KNOWN_TO_LIBPQ.get(engine.dialect.driver)
+    return [] if known is None else [name for name in unknown if not known(library, name)]
+
+
+def _psycopg_knows(library: Any, name: str) -> bool:
+    try:
+        library.conninfo.make_conninfo(**{name: "1"})
+    except library.ProgrammingError:
+        return False
+    return True
+
+
+def _psycopg2_knows(library: Any, name: str) -> bool:
+    try:
+        library.extensions.make_dsn(**{name: "1"})
+    except library.ProgrammingError:
+        return False
+    return True
+
+
+_KNOWN_TO_LIBPQ = {"psycopg": _psycopg_knows, "psycopg2": _psycopg2_knows}
 
 
 def _with_file(url: URL, shown: str) -> URL:
@@ -154,7 +209,7 @@ class Database:
 
     def has_table(self) -> bool:
         """Whether anything has been stored here yet."""
-        return inspect(self.engine()).has_table(DATA.name)
+        return sqlalchemy.inspect(self.engine()).has_table(DATA.name)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:

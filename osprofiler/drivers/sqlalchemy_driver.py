@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from osprofiler import exc
-from osprofiler.drivers import base
+from osprofiler.drivers import base, network
 from osprofiler.records import timestamp
 from osprofiler.reports.model import error_kind
 
@@ -181,18 +181,8 @@ class SQLAlchemyDriver(base.Driver):
         file = self._database.file
         if file is not None and not file.exists():
             raise exc.CommandError(f"there are no traces: the file {file} does not exist")
-        try:
+        with network.reading(self.connection_str, SQLAlchemyError, sqlite3.Error):
             yield not self._database.has_table()
-        except (SQLAlchemyError, sqlite3.Error) as fault:
-            raise exc.CommandError(f"cannot read {self._database.shown}: {_said(fault)}") from fault
-
-
-def _said(fault: BaseException) -> str:
-    """The database's own words, their first line."""
-    words = getattr(fault, "orig", None) or fault
-    # MySQL's libraries give (number, text).
-    text = str(words.args[-1] if words.args else words).strip()
-    return text.splitlines()[0] if text else type(words).__name__
 
 
 def _engine_module() -> Any:

@@ -17,6 +17,8 @@ from jaeger_client.sampler import AdaptiveSampler, ConstSampler, ProbabilisticSa
 
 from osprofiler import _guard
 from osprofiler._background import Background
+from osprofiler._fault_text import told
+from osprofiler._secrets import masked
 from osprofiler._settings import Settings
 
 LOG = logging.getLogger(__name__)
@@ -51,9 +53,14 @@ def sampler_for(text: str, service_name: str) -> Sampler:
     except (ValueError, AssertionError):
         pass  # said below, with what would be right
     raise ValueError(
-        f"{text!r} is no sampler: use const:0, const:1, probabilistic:RATE, ratelimiting:PER_SECOND "
+        f"{_shown(text)!r} is no sampler: use const:0, const:1, probabilistic:RATE, ratelimiting:PER_SECOND "
         "or remote:http://HOST:PORT/sampling"
     )
+
+
+def _shown(text: str) -> str:
+    kind, colon, parameter = text.partition(":")
+    return f"{kind}{colon}{masked(parameter)}" if kind.strip() == "remote" else text
 
 
 def sampler_of(settings: Settings, service_name: str) -> Sampler:
@@ -146,7 +153,12 @@ class RemoteSampler(Sampler):
             answer.raise_for_status()
         except OSError as fault:  # requests' own faults are of this kind
             _guard.count("fault.sampling_unreachable")
-            _guard.warn_once(f"sampling:{self._url}", "no sampling strategies from %s: %s", self._url, fault)
+            _guard.warn_once(
+                f"sampling:{self._url}",
+                "no sampling strategies from %s: %s",
+                masked(self._url),
+                told(fault, self._url),
+            )
         else:
             self._follow(json.loads(answer.content))
 

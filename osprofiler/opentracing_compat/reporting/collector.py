@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from osprofiler._fault_text import typed
+from osprofiler.drivers.access import Access
 from osprofiler.opentracing_compat.reporting.exporter import Rejected, Transient
 
 if TYPE_CHECKING:
@@ -25,13 +27,16 @@ _ANSWER_BYTES = 1 << 16
 class Collector:
     """Posts to *url* (with ``user:password@`` where the collector wants one), with *headers* each time."""
 
-    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
-        # Here and not in the reporter's thread: a process forked while a thread imports waits for ever for the lock of
-        # that import.
+    def __init__(self, url: str, headers: Mapping[str, str], access: Access | None = None) -> None:
+        # What sending imports, netrc too, which requests imports with its first request: here and not in the
+        # reporter's thread, since a process forked while a thread imports waits for ever for the lock of that import.
+        import netrc  # noqa: F401
+
         from osprofiler import _http  # noqa: F401
 
         self.url = url
         self._headers = dict(headers)
+        self._access = access or Access()
         self._session: requests.Session | None = None
         self._request: requests.PreparedRequest | None = None
         self._surroundings: Mapping[str, Any] = {}
@@ -56,14 +61,14 @@ class Collector:
             answer = session.send(request, timeout=(_CONNECT_S, whole_s), allow_redirects=False, **self._surroundings)
             content = answer.content
         except requests.Timeout as fault:
-            raise Transient(type(fault).__name__) from fault
+            raise Transient(self._told(fault)) from None
         except requests.RequestException as fault:
             if fault.response is None:
-                raise Transient(type(fault).__name__) from fault
+                raise Transient(self._told(fault)) from None
             # It breaks off, has no end, or is not what its header says; but the status has been said.
             answer, content = fault.response, b""
         except OSError as fault:  # no such file of certificates: requests says which
-            raise Transient(str(fault)) from fault
+            raise Transient(self._told(fault)) from None
         status = answer.status_code
         if 200 <= status < 300:
             return content
@@ -83,7 +88,15 @@ class Collector:
 
         if self._session is None or self._request is None:
             session = _http.session(_ANSWER_BYTES)
-            request = session.prepare_request(requests.Request("POST", self.url, headers=self._headers))
-            self._surroundings = session.merge_environment_settings(self.url, {}, True, None, None)
+            request = session.prepare_request(
+                requests.Request("POST", self.url, headers=self._headers, auth=self._access.auth)
+            )
+            self._surroundings = session.merge_environment_settings(
+                self.url, {}, True, self._access.verify, self._access.certificate
+            )
             self._session, self._request = session, request
         return self._session, self._request
+
+    def _told(self, fault: Exception) -> str:
+        secrets = [text for name, text in self._headers.items() if not name.startswith("Content-")]
+        return typed(fault, self.url, plain=[*secrets, self._access.token or ""])

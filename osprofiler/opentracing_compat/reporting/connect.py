@@ -3,19 +3,21 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
-from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 
-from osprofiler.drivers import locate
+from osprofiler._secrets import malformed, masked
+from osprofiler.drivers import locate, network, options
+from osprofiler.drivers.access import Access
 from osprofiler.opentracing_compat.reporting import exits, http, otlp, udp
 from osprofiler.opentracing_compat.reporting.base import Reporter
 from osprofiler.opentracing_compat.reporting.exporter import Exporter
 from osprofiler.opentracing_compat.reporting.reporter import QueueReporter
 from osprofiler.opentracing_compat.reporting.store import StoreExporter
 
-masked = locate.masked
+if TYPE_CHECKING:
+    from osprofiler.drivers.base import Driver
 
 #: Clients of SQL databases that are written in Python: they wait on Python's sockets, which eventlet makes green.
 _GREEN_CLIENTS = frozenset(("pymysql", "pg8000", "mysqlconnector"))
@@ -33,13 +35,15 @@ def reporter_for(
 ) -> Reporter:
     """The reporter for *connection_string*; *kwargs* go to a store's driver.
 
-    Nothing is connected here. Raises ValueError, with one line and no password in it, for a string that is malformed
-    or names nothing known.
+    Nothing is connected here. Raises ValueError for a string that is malformed or names nothing known, CommandError
+    where a library is missing; with one line and no secret in it.
     """
     named = {"project": project, "service": service, "host": host, **kwargs}
     if conf is not None:
         named["conf"] = conf  # drivers have a default of their own
-    exporter = span_exporter(connection_string) or _store(connection_string, named)
+    notation = locate.notation(connection_string)
+    driver = locate.checked_class(notation)
+    exporter = span_exporter(notation) or _store(driver, notation, named)
     tags = {"project": project, "service": service, "host": host}
     exits.install()
     return QueueReporter(
@@ -56,6 +60,19 @@ def span_exporter(connection_string: str) -> Exporter | None:
     """
     make = _SPAN_TRANSPORTS.get(_scheme(connection_string))
     return None if make is None else make(connection_string)
+
+
+def access(connection_string: str) -> Access:
+    """How a transport that takes whole spans is spoken to, and Jaeger's query service beside it.
+
+    Raises ValueError as :func:`reporter_for` does, for options that the transport does not have too.
+    """
+    scheme = _scheme(connection_string)
+    given = network.options(connection_string, *options.names(scheme))
+    over_tls = scheme in _OVER_TLS or given.get("query", "").startswith("https:")
+    if scheme in _OTLP:
+        given = otlp.with_configured_files(given, over_tls=scheme in _OVER_TLS)
+    return Access.of(connection_string, given, over_tls=over_tls)
 
 
 def service_name(
@@ -83,47 +100,43 @@ def _process_tags(conf: Any) -> Mapping[str, Any]:
 
 
 def _jaeger_udp(connection_string: str) -> Exporter:
-    parts, host, port = _split(connection_string, udp.PORT)
-    if parts.path.strip("/") or parts.username:
-        raise ValueError(f"jaeger://host[:port] has no path and no user: {masked(connection_string)!r}")
+    parts, host, port = network.split(connection_string, udp.PORT)
+    if parts.path.strip("/") or "@" in parts.netloc:
+        raise malformed(connection_string, "jaeger://host[:port] has no path and no user")
+    access(connection_string)
     return udp.UdpExporter(host, port)
 
 
 def _jaeger_http(connection_string: str) -> Exporter:
     scheme = _scheme(connection_string)
     base, shown = _base(connection_string, scheme.partition("+")[2], http.PORT)
-    return http.HttpExporter(base, f"{scheme}://{shown}")
+    return http.HttpExporter(base, f"{scheme}://{shown}", access(connection_string))
 
 
 def _otlp(connection_string: str) -> Exporter:
     scheme = _scheme(connection_string)
     base, shown = _base(connection_string, _OTLP[scheme], otlp.PORT)
-    return otlp.OtlpExporter(base, f"{scheme}://{shown}")
+    return otlp.OtlpExporter(base, f"{scheme}://{shown}", access(connection_string))
 
 
 def _base(connection_string: str, scheme: str, default_port: int) -> tuple[str, str]:
     """The URL that an HTTP transport begins with; and what of it may be shown, without the scheme."""
-    parts, host, port = _split(connection_string, default_port)
+    parts, host, port = network.split(connection_string, default_port)
     shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     shown += parts.path.rstrip("/")
-    account = parts.netloc.rpartition("@")[0]
-    return f"{scheme}://{account}@{shown}" if account else f"{scheme}://{shown}", shown
+    account, at, _ = parts.netloc.rpartition("@")
+    # As requests reads it, whatever was not percent-encoded.
+    user, colon, password = (_encoded(part) for part in account.partition(":"))
+    return f"{scheme}://{user}{':' if colon else ''}{password}{at}{shown}", shown
 
 
-def _split(connection_string: str, default_port: int) -> tuple[SplitResult, str, int]:
-    """The parts; the query is for readers of traces."""
-    try:
-        parts = urlsplit(connection_string)
-        host, port = parts.hostname, parts.port
-    except ValueError as fault:  # a port that is no number, or brackets that do not match
-        raise ValueError(f"malformed connection string {masked(connection_string)!r}: {fault}") from None
-    if not host or port == 0:
-        raise ValueError(f"a host is missing, or the port is 0, in {masked(connection_string)!r}")
-    return parts, host, default_port if port is None else port
+def _encoded(text: str) -> str:
+    return quote(unquote(text), safe="")
 
 
 #: OTLP's schemes, and those of the HTTP under it.
 _OTLP = {"otlp": "http", "otlps": "https"}
+_OVER_TLS = frozenset(("jaeger+https", "otlps"))
 
 #: Transports that take whole spans, by scheme; every other scheme is a store of records.
 _SPAN_TRANSPORTS: dict[str, Callable[[str], Exporter]] = {
@@ -135,36 +148,22 @@ _SPAN_TRANSPORTS: dict[str, Callable[[str], Exporter]] = {
 }
 
 
-def _store(connection_string: str, named: Mapping[str, Any]) -> Exporter:
+def _store(driver: type[Driver], connection_string: str, named: Mapping[str, Any]) -> Exporter:
     from osprofiler.drivers import base
 
-    notation = connection_string if "://" in connection_string else f"{connection_string}://"
-    driver = locate.driver_class(notation)
-    # It also imports the store's client: a process forked while the reporter's thread does waits for it for ever.
-    check: Callable[[str], None] | None = getattr(driver, "check", None)
-    if check is not None:
-        try:
-            check(notation)
-        except ValueError:
-            if not _has_a_scheme_of_its_own(driver):
-                raise
+    settled = locate.settled(connection_string)
+
+    def make() -> Driver:  # no partial: its repr would show the string
+        return base.get_driver(settled, **named)
+
     return StoreExporter(
-        functools.partial(base.get_driver, locate.settled(connection_string), **named),
+        make,
         masked(connection_string),
+        connection_string=connection_string,
         labels={"project": named["project"], "service": named["service"]},
-        blocking=getattr(driver, "blocking", _blocks(notation)),
+        blocking=getattr(driver, "blocking", _blocks(connection_string)),
         max_span_chars=getattr(driver, "max_span_chars", None),
     )
-
-
-def _has_a_scheme_of_its_own(driver: type) -> bool:
-    """Whether *driver* is another package's subclass of one of ours, whose ``check`` knows other strings."""
-    for kind in driver.__mro__:
-        if "check" in vars(kind) or kind.__module__.startswith("osprofiler.drivers."):
-            return False
-        if "get_name" in vars(kind):
-            return True
-    return False
 
 
 def _blocks(connection_string: str) -> bool:

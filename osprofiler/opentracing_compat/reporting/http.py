@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from osprofiler.drivers.access import Access
 from osprofiler.opentracing_compat.reporting import thrift_binary
 from osprofiler.opentracing_compat.reporting.collector import Collector
 from osprofiler.opentracing_compat.reporting.encoding import Encoder
@@ -26,9 +27,9 @@ class HttpExporter:
     blocking = False
     max_span_chars: int | None = 1 << 20
 
-    def __init__(self, base: str, target: str) -> None:
+    def __init__(self, base: str, target: str, access: Access | None = None) -> None:
         self.target = target
-        self._collector = Collector(base + PATH, _HEADERS)
+        self._collector = Collector(base + PATH, _HEADERS, access)
         self._encoder = Encoder(thrift_binary.process, thrift_binary.span)
 
     def set_process(self, service: str, tags: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from osprofiler import _deadline, _inherited
+from osprofiler._fault_text import typed
 from osprofiler.opentracing_compat.reporting import records
 from osprofiler.opentracing_compat.reporting.exporter import Outcome, Rejected, Transient
 from osprofiler.opentracing_compat.reporting.queue import Entry, Recorded, Started
@@ -31,7 +32,8 @@ _CLOSED_NUMBERS = frozenset((1021, 1047, 1114, 1142, 1290, 1836))
 class StoreExporter:
     """Writes through the driver that *make* gives when it is first needed, which is in the reporter.
 
-    *labels* are added to each record that has none of its own (``project``, ``service``).
+    The secrets of *connection_string* are cut from what the driver's faults say. *labels* are added to each record that
+    has none of its own (``project``, ``service``).
     """
 
     wants_starts = True
@@ -42,6 +44,7 @@ class StoreExporter:
         make: Callable[[], Driver],
         target: str,
         *,
+        connection_string: str = "",
         labels: Mapping[str, Any] | None = None,
         blocking: bool = False,
         max_span_chars: int | None = None,
@@ -50,6 +53,7 @@ class StoreExporter:
         self.blocking = blocking
         self.max_span_chars = max_span_chars
         self._make = make
+        self._connection_string = connection_string
         self._labels = {key: value for key, value in (labels or {}).items() if value is not None}
         self._driver: Driver | None = None
 
@@ -62,9 +66,9 @@ class StoreExporter:
         try:
             with _deadline.until(deadline):
                 if _writes_batches(driver):
-                    _in_one(driver, rendered)
+                    self._in_one(driver, rendered)
                 else:
-                    _one_by_one(driver, rendered)
+                    self._one_by_one(driver, rendered)
         except Transient:
             # Whom the connections lead to may have become read-only, and the store's address another server's.
             with contextlib.suppress(Exception):
@@ -82,7 +86,7 @@ class StoreExporter:
             try:
                 self._driver = self._make()
             except Exception as fault:
-                raise Transient(f"{type(fault).__name__}: {fault}") from fault
+                raise Transient(typed(fault, self._connection_string)) from None
         return self._driver
 
     def _record(self, entry: Entry) -> dict[str, Any]:
@@ -94,38 +98,35 @@ class StoreExporter:
             record = records.stop(entry)
         return {**self._labels, **record}
 
-
-def _in_one(driver: Driver, rendered: Sequence[dict[str, Any]]) -> None:
-    try:
-        driver.write(rendered)
-    except Exception as fault:
-        raise _failure(fault) from fault
-
-
-def _one_by_one(driver: Driver, rendered: Sequence[dict[str, Any]]) -> None:
-    """For a driver that knows no batches: what it has taken is not given to it again."""
-    for done, record in enumerate(rendered):
+    def _in_one(self, driver: Driver, rendered: Sequence[dict[str, Any]]) -> None:
         try:
-            driver.notify(record)
+            driver.write(rendered)
         except Exception as fault:
-            raise _failure(fault, done) from fault
+            raise self._failure(fault) from fault
+
+    def _one_by_one(self, driver: Driver, rendered: Sequence[dict[str, Any]]) -> None:
+        """For a driver that knows no batches: what it has taken is not given to it again."""
+        for done, record in enumerate(rendered):
+            try:
+                driver.notify(record)
+            except Exception as fault:
+                raise self._failure(fault, done) from fault
+
+    def _failure(self, fault: Exception, done: int = 0) -> Transient | Rejected:
+        """What a driver's fault means for the batch."""
+        names = [kind.__name__ for kind in type(fault).__mro__]
+        # A list of records is not rejected in part unless they are tried apart, so one at the front is not either.
+        if not done and (isinstance(fault, (TypeError, ValueError)) or _OF_THE_VALUE.intersection(names)):
+            return Rejected(type(fault).__name__, divisible=True)  # its text may hold the value, an application's
+        cause = typed(fault, self._connection_string)
+        retry_after_s = getattr(fault, "retry_after_s", None)  # of a driver that speaks HTTP
+        return Transient(cause, done=done, unreachable=_is_away(fault, names), retry_after_s=retry_after_s)
 
 
 def _writes_batches(driver: Driver) -> bool:
     from osprofiler.drivers.base import overrides
 
     return overrides(type(driver), "write", "notify")
-
-
-def _failure(fault: Exception, done: int = 0) -> Transient | Rejected:
-    """What a driver's fault means for the batch."""
-    names = [kind.__name__ for kind in type(fault).__mro__]
-    said = type(fault).__name__
-    # A list of records is not rejected in part unless they are tried apart, so one at the front is not either.
-    if not done and (isinstance(fault, (TypeError, ValueError)) or _OF_THE_VALUE.intersection(names)):
-        return Rejected(said, divisible=True)
-    retry_after_s = getattr(fault, "retry_after_s", None)  # of a driver that speaks HTTP
-    return Transient(said, done=done, unreachable=_is_away(fault, names), retry_after_s=retry_after_s)
 
 
 def _is_away(fault: Exception, names: list[str]) -> bool:

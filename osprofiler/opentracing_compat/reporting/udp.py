@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from osprofiler import _native
+from osprofiler._fault_text import typed
 from osprofiler.opentracing_compat.reporting import jaeger_spans, thrift_compact
 from osprofiler.opentracing_compat.reporting.encoding import Encoder
 from osprofiler.opentracing_compat.reporting.exporter import Outcome, Transient
@@ -90,7 +91,7 @@ class UdpExporter:
             self._found = found
         except OSError as fault:
             if self._socket is None:
-                raise Transient(f"{type(fault).__name__}: {fault.strerror}") from fault
+                raise Transient(typed(fault)) from fault
         self._resolve_at = now + RESOLVE_S
 
     def _connect(self, targets: Sequence[Any]) -> None:
