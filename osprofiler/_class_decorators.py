@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from osprofiler._decorators import Decorate, Method, trace
+from osprofiler._decorators import Decorate, Definition, trace
 
 T = TypeVar("T", bound=type)
 
@@ -45,9 +45,9 @@ def trace_cls(
                 if owner is None:
                     found[attr_name] = _Found(attr, None)
                 elif is_class:
-                    found[attr_name] = _Found(raw, Method(owner, attr_name))
+                    found[attr_name] = _Found(raw, Definition(owner, attr_name))
                 else:  # what is set on an object is never bound to it
-                    found[attr_name] = _Found(attr, Method(bases[0], attr_name, takes_self=False))
+                    found[attr_name] = _Found(attr, Definition(bases[0], attr_name, takes_self=False))
         _apply(cls, found, decorate, allow_multiple_trace)
         return cls
 
@@ -72,7 +72,7 @@ class TracedMeta(type):
                 "e.g. __trace_args__ = {'name': 'rpc'}"
             )
         found = {
-            key: _Found(value, Method(cls, key))
+            key: _Found(value, Definition(cls, key))
             for key, value in attrs.items()
             if _is_traceable(key, value, trace_private)
         }
@@ -89,7 +89,7 @@ class _Found(NamedTuple):
     """What is to be traced."""
 
     attr: Any
-    method: Method | None  # None: an object has it, and its class knows nothing of it
+    definition: Definition | None  # None: an object has it, and its class knows nothing of it
 
 
 def _apply(cls: Any, found: dict[str, _Found], decorate: Decorate, allow_multiple: bool) -> None:
@@ -101,5 +101,5 @@ def _apply(cls: Any, found: dict[str, _Found], decorate: Decorate, allow_multipl
                     f"attribute '{name}' of {getattr(cls, '__qualname__', cls)} is traced already ({times} times), "
                     "and multiple tracing is off"
                 )
-    for name, (attr, method) in found.items():
-        setattr(cls, name, decorate(attr, method))
+    for name, (attr, definition) in found.items():
+        setattr(cls, name, decorate(attr, definition))

@@ -29,7 +29,7 @@ MAX_ARGUMENT_CHARS = 16_384
 CLASS_TAG = "osprofiler.class"
 
 
-class Method(NamedTuple):
+class Definition(NamedTuple):
     """A callable as an attribute of a class, whatever the function behind it is called: a decorator may hide that."""
 
     owner: type  # the class that defines it
@@ -55,8 +55,8 @@ class Method(NamedTuple):
 class Decorate(Protocol):
     """What :func:`trace` returns."""
 
-    def __call__(self, f: Callable[P, R], method: Method | None = None) -> Callable[P, R]:
-        """*f* as trace points; as *method* where it is that, which *f* alone need not tell."""
+    def __call__(self, f: Callable[P, R], definition: Definition | None = None) -> Callable[P, R]:
+        """*f* as trace points, named by its *definition* in a class where it has one, which *f* alone need not tell."""
 
 
 def trace(
@@ -75,15 +75,15 @@ def trace(
     """
     base = dict(info or {})
 
-    def decorate(f: Callable[P, R], method: Method | None = None) -> Callable[P, R]:
+    def decorate(f: Callable[P, R], definition: Definition | None = None) -> Callable[P, R]:
         if isinstance(f, (staticmethod, classmethod)):
-            if method is not None and isinstance(f, staticmethod):
-                method = method._replace(takes_self=False)
-            return cast("Callable[P, R]", type(f)(decorate(f.__func__, method)))
+            if definition is not None and isinstance(f, staticmethod):
+                definition = definition._replace(takes_self=False)
+            return cast("Callable[P, R]", type(f)(decorate(f.__func__, definition)))
         times = getattr(f, "__traced__", 0)
         if times and not allow_multiple_trace:
             raise ValueError(f"{_callable_name(f)} is traced already ({times} times), and multiple tracing is off")
-        call = _Call(name, base, f, method, hide_args, hide_result)
+        call = _Call(name, base, f, definition, hide_args, hide_result)
         wrapper = functools.wraps(f)(_wrapper_for(f)(call, f))
         target: Any
         for target in (f, wrapper):
@@ -99,21 +99,21 @@ def trace(
 class _Call:
     """Opens and closes the trace points of one decorated callable."""
 
-    __slots__ = ("_base", "_function_name", "_hide_args", "_hide_result", "_method", "_name")
+    __slots__ = ("_base", "_definition", "_function_name", "_hide_args", "_hide_result", "_name")
 
     def __init__(
         self,
         name: str,
         base: dict[str, Any],
         f: Callable[..., Any],
-        method: Method | None,
+        definition: Definition | None,
         hide_args: bool,
         hide_result: bool,
     ) -> None:
         self._name = name
         self._base = base
-        self._method = method
-        self._function_name = _callable_name(f) if method is None else method.name
+        self._definition = definition
+        self._function_name = _callable_name(f) if definition is None else definition.name
         self._hide_args = hide_args
         self._hide_result = hide_result
 
@@ -131,7 +131,7 @@ class _Call:
                 self._name,
                 {**self._base, "function": function},
                 operation=self._function_name,
-                tags=None if self._method is None else self._method.tags(args),
+                tags=None if self._definition is None else self._definition.tags(args),
             )
         except Exception as fault:
             _guard.swallow("start", fault)

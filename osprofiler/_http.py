@@ -91,7 +91,7 @@ class _Timed:
                 _armed(self.sock)
             super().send(data[begin : begin + _SEND_BYTES])  # type: ignore[misc]
 
-    def response_class(self: Any, sock: Any, *args: Any, **kwargs: Any) -> Any:
+    def response_class(self: Any, sock: Any, /, *args: Any, **kwargs: Any) -> Any:
         response = super().response_class(sock, *args, **kwargs)  # type: ignore[misc]
         response.fp = io.BufferedReader(_Reader(response.fp.detach(), sock))
         return response

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from osprofiler import _guard, initializer, messaging, opentracing_compat, profiler
-from osprofiler._decorators import Method, trace
+from osprofiler._decorators import Definition, trace
 from osprofiler.opentracing_compat.concurrency.carried import Carried
 from osprofiler.opentracing_compat.concurrency.fork import Fork, hand_over
 
@@ -131,17 +131,17 @@ def _trace_methods(cls: type, name: str, wanted: Callable[[str, str], bool]) -> 
     module. Passwords are among their arguments, so these stay out.
     """
     decorate = trace(name, hide_args=True)
-    methods: dict[str, Method] = {}
+    definitions: dict[str, Definition] = {}
     for owner in cls.__mro__:
         for attribute in vars(owner):
-            methods.setdefault(attribute, Method(owner, attribute))
-    for attribute, method in methods.items():
-        defined = vars(method.owner)[attribute]
-        function = defined.__func__ if isinstance(defined, (staticmethod, classmethod)) else defined
+            definitions.setdefault(attribute, Definition(owner, attribute))
+    for attribute, definition in definitions.items():
+        method = vars(definition.owner)[attribute]
+        function = method.__func__ if isinstance(method, (staticmethod, classmethod)) else method
         if not inspect.isfunction(function) or hasattr(function, "__traced__"):
             continue
         if wanted(attribute, function.__module__):
-            setattr(cls, attribute, decorate(defined, method))
+            setattr(cls, attribute, decorate(method, definition))
 
 
 # RPC

@@ -69,15 +69,15 @@ def test_a_running_service_follows_its_policy(ask: Ask, policy: Path) -> None:
 
     policy.write_text("services:\n  nova-*:\n    sampler: const:1\n    operations: {'wsgi POST': 'const:0'}\n")
     in_both_workers(ask, (True, ["traceparent"], False))
-    assert ask("POST")[1] == (False, [], False)
+    assert ask("POST")[1] == (False, ["traceparent"], False)  # the "no" is carried on
     assert ask("POST", SIGNED)[1][0], "who asks with a key is traced whatever the sampler says"
 
     policy.write_text("services:\n  '*': {sampler: const:0, trace_requests: true, propagation: [osprofiler]}\n")
-    in_both_workers(ask, (False, [], True))
+    in_both_workers(ask, (False, ["X-Trace-Context"], True))
     assert {web.X_TRACE_INFO, web.X_TRACE_HMAC} <= set(ask("GET", SIGNED)[1][1])
 
     policy.write_text("services: [")
-    in_both_workers(ask, (False, [], True))
+    in_both_workers(ask, (False, ["X-Trace-Context"], True))
 
     policy.write_text("services:\n  nova-api: {enabled: false}\n")
     in_both_workers(ask, (False, [], False), headers=SIGNED)

@@ -66,6 +66,12 @@ def test_each_way_in_decides_alike(
         assert _by_opentracing(row, tracer) == expected
 
 
+@pytest.fixture(autouse=True)
+def _as_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "_ENABLED", None)
+    monkeypatch.setattr(web, "_HMAC_KEYS", None)
+
+
 def _words(trace_id: int, tags: Any, recorded: bool) -> str:
     context = TraceContext.from_ids(trace_id, SPAN, flags=1 if recorded else 0)
     return words(precedence.Decision(context, tags=tags))

@@ -247,7 +247,7 @@ def test_the_address_of_strategies_is_shown_without_its_password() -> None:
         sampling.sampler_for("remote:ftp://u:my-secret@h", "s")
     with logged() as log:
         sampler = sampling.RemoteSampler("http://u:my-secret@127.0.0.1:1/sampling", "s")
-        sampler._poll()
+        sampler._ask()
     assert "no sampling strategies from http://u:***@127.0.0.1:1" in log.text
     assert "my-secret" not in log.text
 
