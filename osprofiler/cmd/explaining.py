@@ -28,7 +28,7 @@ class ExplainingCommands:
     )
     @cliutils.arg("trace", help=TRACE_HELP)
     @sources.store
-    @cliutils.arg("--span", metavar="ID", help="of this span, not of the first one")
+    @cliutils.arg("--span", metavar="ID", help="of this span, not of the requests")
     @cliutils.arg(
         "--whole",
         action="store_true",
@@ -102,9 +102,11 @@ def _chosen(args: argparse.Namespace) -> Iterator[Trace]:
 
 
 def _path_lines(trace: Trace, path: critical_path.CriticalPath, args: argparse.Namespace) -> Iterator[str]:
-    total_us = path.to_us - path.from_us
-    about = "the whole trace" if args.whole else _about(trace.spans[args.span] if args.span else trace.roots[0])
-    yield f"Critical path of {about}: {wording.duration(total_us)} through {len(path.shares())} spans\n"
+    total_us, shares = path.to_us - path.from_us, path.shares()
+    spans = sum(share.span is not critical_path.CLIENT for share in shares)
+    about = _about(path.of[0]) if len(path.of) == 1 else f"{len(path.of)} requests of one client"
+    about = "the whole trace" if args.whole else about
+    yield f"Critical path of {about}: {wording.duration(total_us)} through {spans} spans\n"
     after_us = trace.end_us - path.to_us
     if after_us > 0 and not args.span:
         yield f"The trace goes on for {wording.duration(after_us)} after that, unwaited for: see --whole\n"
@@ -124,13 +126,12 @@ def _path_lines(trace: Trace, path: critical_path.CriticalPath, args: argparse.N
         yield from output.columns(("at", "time", "share", "span"), rows)
         yield from output.left_out(len(path.sections), args.rows, "section")
         return
-    shares = path.shares()
     lines = [
         (
             _share(share.self_us + share.waiting_us, total_us),
             wording.duration(share.self_us),
             wording.duration(share.waiting_us) if share.waiting_us else "",
-            wording.duration(share.span.duration_us) if share.span.duration_us is not None else "unfinished",
+            _took(share.span),
             _about(share.span),
         )
         for share in shares[: args.rows]
@@ -148,7 +149,7 @@ def _path_json(trace: Trace, path: critical_path.CriticalPath) -> Iterator[str]:
     yield ', "sections": '
     sections = (
         {
-            "trace_id": part.span.trace_id,
+            "trace_id": part.span.trace_id or None,
             "from_us": part.from_us - path.from_us,
             "to_us": part.to_us - path.from_us,
             "waiting": part.waiting,
@@ -163,13 +164,19 @@ def _path_json(trace: Trace, path: critical_path.CriticalPath) -> Iterator[str]:
 
 
 def _identity(span: SpanNode) -> dict[str, Any]:
-    return {"trace_id": span.trace_id, "operation": span.operation, "service": wording.place(span)}
+    return {"trace_id": span.trace_id or None, "operation": span.operation, "service": wording.place(span)}
 
 
 def _about(span: SpanNode) -> str:
     marks = "".join(f" ({mark})" for mark in wording.marks(span))
     detail = wording.detail(span)
     return output.named(span.operation, wording.place(span)) + marks + (f" {detail[:80]}" if detail else "")
+
+
+def _took(span: SpanNode) -> str:
+    if span is critical_path.CLIENT:
+        return ""
+    return wording.duration(span.duration_us) if span.duration_us is not None else "unfinished"
 
 
 def _share(part_us: int, total_us: int) -> str:

@@ -101,6 +101,7 @@ def _paths(trace: Trace, position: dict[str, int]) -> dict[str, list[list[int]]]
         name: [
             [position[part.span.trace_id], part.from_us - zero_us, part.to_us - zero_us, int(part.waiting)]
             for part in path.sections
+            if part.span is not critical_path.CLIENT  # which has no row
         ]
         for name, path in found.items()
         if path.sections

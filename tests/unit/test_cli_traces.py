@@ -15,7 +15,7 @@ import pytest
 from osprofiler.cmd import progress, quantities, shell
 from osprofiler.drivers import base
 from osprofiler.records import timestamp
-from osprofiler.reports import json_report, model
+from osprofiler.reports import files, json_report, model
 from osprofiler.testing.records import OTHER, T0_US, TRACE, point, record, two_spans
 from tests.unit.reports_kit import Made, records
 from tests.unit.test_cli import OSPROFILER, OldDriver, run
@@ -113,6 +113,22 @@ def test_only_as_many_traces_are_read_as_are_wanted(store: str, monkeypatch: pyt
     monkeypatch.setattr(driver, "read", lambda self, base_id: read.append(base_id) or whole(self, base_id))
     assert shell.main(["trace", "list", "--operation", "build", "--limit", "1"]) == 0
     assert read == [THIRD]
+
+
+def test_the_critical_path_of_a_client_that_is_not_traced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "trace.jsonl"
+    sent = records(Made("token", None, 0, 10), Made("boot", None, 100, 150), Made("status", None, 990, 1_000))
+    file.write_text("".join(files.lines(sent)))
+    text = said(capsys, "critical-path", str(file))
+    assert text.startswith("Critical path of 3 requests of one client: 1.00 ms through 3 spans\n")
+    assert " ".join(text.splitlines()[3].split()) == "93.0 % 930 us client, between its requests"
+    found = json.loads(said(capsys, "critical-path", str(file), "--json"))
+    assert found["spans"][0] == {
+        "trace_id": None, "operation": "client, between its requests", "service": "", "self_us": 930, "waiting_us": 0,
+    }  # fmt: skip
+    assert [part["trace_id"] for part in found["sections"]] == [point(1), None, point(2), None, point(3)]
+    page = said(capsys, "show", str(file), "--html")
+    assert '"paths":{"request":[[0,0,10,0],[1,100,150,0],[2,990,1000,0]]}' in page
 
 
 class ListingDriver(OldDriver):
