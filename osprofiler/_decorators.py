@@ -14,10 +14,10 @@ import types
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar, cast
 
-from osprofiler import _guard, opentracing_compat
+from osprofiler import _guard, _settings, opentracing_compat
 from osprofiler.opentracing_compat import scope
 from osprofiler.opentracing_compat.scope import SAMPLED, Point
-from osprofiler.opentracing_compat.values import arguments, representation
+from osprofiler.opentracing_compat.values import argument_types, arguments, representation, type_text
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -70,8 +70,8 @@ def trace(
 
     Works on functions, methods, class and static methods, coroutine functions (the span is open until the coroutine
     ends), generators and asynchronous generators (from the first resume to exhaustion or close). *hide_args* keeps
-    the arguments' text out of the trace, *hide_result* the result's. Raises ValueError on a callable that is traced
-    already unless *allow_multiple_trace*.
+    the arguments' text out of the trace, *hide_result* the result's; ``[profiler] trace_arguments`` says what is kept of
+    the others. Raises ValueError on a callable that is traced already unless *allow_multiple_trace*.
     """
     base = dict(info or {})
 
@@ -123,9 +123,10 @@ class _Call:
             return None
         try:
             function: dict[str, Any] = {"name": self._function_name}
-            if not self._hide_args:
-                function["args"] = arguments(args, MAX_ARGUMENT_CHARS)
-                function["kwargs"] = arguments(kwargs, MAX_ARGUMENT_CHARS)
+            if not self._hide_args and (kept := _settings.current().trace_arguments) != "none":
+                show = arguments if kept == "full" else argument_types
+                function["args"] = show(args, MAX_ARGUMENT_CHARS)
+                function["kwargs"] = show(kwargs, MAX_ARGUMENT_CHARS)
             return opentracing_compat.get_tracer().open_point(
                 here,
                 self._name,
@@ -144,8 +145,9 @@ class _Call:
         info: dict[str, Any] | None = None
         try:
             try:
-                if not self._hide_result:
-                    info = {"function": {"result": representation(result, MAX_ARGUMENT_CHARS)}}
+                if not self._hide_result and (kept := _settings.current().trace_arguments) != "none":
+                    shown = representation(result, MAX_ARGUMENT_CHARS) if kept == "full" else type_text(result)
+                    info = {"function": {"result": shown}}
             finally:  # also where the result's own repr exits: the point must not stay current
                 point.end(info)
         except Exception as fault:

@@ -23,6 +23,7 @@ class Settings:
     operations: tuple[tuple[str, str], ...] = ()  # (pattern, sampler): the first that fits counts, else the above
     trace_requests: bool = False
     trace_sqlalchemy: bool | None = None  # None: as the service decided when it started
+    trace_arguments: str = "full"  # what points keep of a function's arguments and result: full, types, none
     instrument: tuple[str, ...] = ()
     queue_spans: int = 100_000
     queue_bytes: int = 64 << 20

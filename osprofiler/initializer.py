@@ -101,6 +101,7 @@ def _settings_from(conf: cfg.ConfigOpts) -> dict[str, Any]:
         "sampler": _option(conf, "sampler", defaults.sampler),
         "operations": defaults.operations,
         "trace_requests": _option(conf, "trace_requests", defaults.trace_requests),
+        "trace_arguments": _option(conf, "trace_arguments", defaults.trace_arguments),
         "instrument": tuple(_option(conf, "instrument", defaults.instrument)),
         "queue_spans": _option(conf, "queue_spans", defaults.queue_spans),
         "queue_bytes": _option(conf, "queue_bytes", defaults.queue_bytes),

@@ -8,6 +8,7 @@ from typing import Any
 from oslo_config import cfg
 
 from osprofiler import web
+from osprofiler.policy import ARGUMENTS
 
 __all__ = [
     "disable_web_trace",
@@ -44,6 +45,15 @@ _PROFILER_OPTS: list[cfg.Opt] = [
         default=False,
         mutable=True,
         help="Whether each HTTP request that the service sends with python-requests becomes a trace point.",
+    ),
+    cfg.StrOpt(
+        "trace_arguments",
+        default="full",
+        choices=ARGUMENTS,
+        mutable=True,
+        help="What the trace points of functions keep of arguments, and of results where these are asked for: full "
+        "(their repr, which is called in the traced call: one that hangs makes the call hang), types (the names of "
+        "their types; no code of theirs runs), or none.",
     ),
     cfg.StrOpt(
         "hmac_keys",

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 #: Formats in which requests can carry a trace.
 FORMATS = ("osprofiler", "jaeger", "w3c", "b3")
 
+#: What trace points may keep of a function's arguments.
+ARGUMENTS = ("full", "types", "none")
+
 #: A policy for a whole cloud is a page or two; what is much longer is some other file.
 MAX_CHARS = 1 << 20
 
@@ -139,6 +142,12 @@ def _switch(node: yaml.Node) -> bool:
     raise ValueError("true or false is wanted")
 
 
+def _arguments(node: yaml.Node) -> str:
+    if node.value not in ARGUMENTS:
+        raise ValueError(f"one of these is wanted: {', '.join(ARGUMENTS)}")
+    return str(node.value)
+
+
 def _sampler(node: yaml.Node) -> str:
     from osprofiler.opentracing_compat.sampling import check
 
@@ -177,6 +186,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "enabled": _switch,
     "trace_requests": _switch,
     "trace_sqlalchemy": _switch,
+    "trace_arguments": _arguments,
     "trust_incoming": _switch,
     "rpc_plain_peers": _switch,
     "propagation": _formats,

@@ -13,15 +13,17 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
-#: Containers nested deeper than this become text.
-MAX_DEPTH = 8
+from osprofiler.opentracing_compat import rendering
+from osprofiler.opentracing_compat.rendering import MAX_DEPTH
+
 #: Characters kept of a name: an operation's, a tag's, a key's.
 MAX_NAME_CHARS = 256
 
 _CUT = "...(cut)"
 _PLAIN = frozenset((bool, type(None)))
-_SLICED = frozenset((str, bytes, bytearray, list, tuple))
-_SIZED = _SLICED | {dict, set, frozenset}
+_NUMBERS = _PLAIN | {int, float}
+# What makes the str() of a value that has none but its repr.
+_AS_REPR = frozenset((object.__str__, bytes.__str__, bytearray.__str__))
 #: What an item, a tag or a log takes for being there, beside its text, in characters: its part of a dictionary, and a
 #: number or the head of a string.
 ITEM_CHARS = 64
@@ -35,13 +37,24 @@ _FEW = 64
 
 
 def text(value: object, limit: int) -> str:
-    """``str(value)``, or what can be said of a value whose ``__str__`` raises; at most *limit* characters."""
+    """``str(value)``, or what can be said of a value whose ``__str__`` raises; at most *limit* characters.
+
+    Containers, and an exception's arguments, are written out as far as there is room (see :mod:`rendering`).
+    """
     try:
-        result = str(_head(value, limit))
+        kind = type(value)
+        if kind is str:
+            return clean(value, limit)  # type: ignore[arg-type]
+        how = kind.__str__
+        if how is BaseException.__str__:
+            args = value.args  # type: ignore[attr-defined]
+            return "" if not args else text(args[0] if len(args) == 1 else args, limit)
+        if how in _AS_REPR and rendering.is_written(kind):
+            return representation(value, limit)
         # __str__ may return an instance of a subclass of str, with methods of its own.
-        return clean(result if type(result) is str else str.__str__(result), limit)
+        return clean(str.__str__(str(value)), limit)
     except Exception as fault:
-        return _unprintable(value, fault)
+        return clean(rendering.unprintable(value, fault), MAX_NAME_CHARS)
 
 
 def label(value: object) -> str:
@@ -57,9 +70,9 @@ def label(value: object) -> str:
 def representation(value: object, limit: int) -> str:
     """``repr(value)``, under the terms of :func:`text`."""
     try:
-        return text(repr(_head(value, limit)), limit)
+        return clean(rendering.shown(value, limit), limit)
     except Exception as fault:
-        return _unprintable(value, fault)
+        return clean(rendering.unprintable(value, fault), MAX_NAME_CHARS)
 
 
 def arguments(values: tuple[Any, ...] | dict[str, Any], limit: int) -> str:
@@ -68,16 +81,29 @@ def arguments(values: tuple[Any, ...] | dict[str, Any], limit: int) -> str:
     An argument that cannot be shown hides no other.
     """
     try:
-        items: Collection[Any] = values.values() if isinstance(values, dict) else values
-        if not any(type(item) in _SIZED and len(item) > limit for item in items):
-            return text(repr(values), limit)
+        if len(values) <= _FEW:
+            for item in values.values() if type(values) is dict else values:
+                if type(item) not in _NUMBERS and not rendering.is_small(item, limit):
+                    break
+            else:
+                return clean(repr(values), limit)
     except Exception:
         pass  # one by one, then: each says for itself what is wrong with it
+    return representation(values, limit)
+
+
+def argument_types(values: tuple[Any, ...] | dict[str, Any], limit: int) -> str:
+    """As :func:`arguments`, with each argument's type in its place: no code of the application's runs."""
     if isinstance(values, dict):
-        shown = ", ".join(f"{key!r}: {representation(item, limit)}" for key, item in values.items())
-        return clean(f"{{{shown}}}", limit)
-    shown = ", ".join(representation(item, limit) for item in values)
-    return clean(f"({shown},)" if len(values) == 1 else f"({shown})", limit)
+        named = ", ".join(f"{key!r}: {type_text(item)}" for key, item in itertools.islice(values.items(), limit))
+        return clean(f"{{{named}}}", limit)
+    types = ", ".join(map(type_text, itertools.islice(values, limit)))
+    return clean(f"({types},)" if len(values) == 1 else f"({types})", limit)
+
+
+def type_text(value: object) -> str:
+    """The name of *value*'s type."""
+    return label(rendering.type_name(type(value)))
 
 
 def clean(value: str, limit: int) -> str:
@@ -89,21 +115,6 @@ def clean(value: str, limit: int) -> str:
     if "\0" in value:
         value = value.replace("\0", "\ufffd")
     return value
-
-
-def _head(value: Any, limit: int) -> Any:
-    """As much of a large string or container as *limit* characters can show: rendering all of it may take seconds."""
-    kind = type(value)
-    if kind not in _SIZED or len(value) <= limit:
-        return value
-    if kind in _SLICED:
-        return value[: limit + 1]
-    items = itertools.islice(value.items() if kind is dict else value, limit + 1)
-    return kind(list(items))
-
-
-def _unprintable(value: object, fault: Exception) -> str:
-    return clean(f"<unprintable {type(value).__name__}: {type(fault).__name__}>", MAX_NAME_CHARS)
 
 
 def frozen(value: Any, room: int) -> tuple[Any, int]:
@@ -173,7 +184,7 @@ class Budget:
                 return self._dict(value, depth + 1)
             return self._other(value, depth)
         except Exception as fault:  # changed by another thread meanwhile, hostile
-            return self._text(_unprintable(value, fault))
+            return self._text(rendering.unprintable(value, fault))
 
     def freeze_info(self, info: Any) -> dict[str, Any]:
         """A bounded copy of an ``info`` mapping; one that cannot be read says so in its place."""
@@ -193,13 +204,15 @@ class Budget:
             real = float.__float__(value)
             return self.freeze(real, depth) if math.isfinite(real) else self._text(real)
         if isinstance(value, (bytes, bytearray)):
-            return self._text(bytes(value[: max(self.left, 0) + 1]).decode("utf-8", "replace"))
-        if depth < MAX_DEPTH:
-            if isinstance(value, dict):
-                return self._dict(value, depth + 1)
-            if isinstance(value, (list, tuple, set, frozenset)):
-                return self._list(value, depth + 1)
+            return self._bytes(value)
+        if isinstance(value, dict):
+            return self._dict(value, depth + 1) if depth < MAX_DEPTH else self._text(value)
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return self._list(value, depth + 1) if depth < MAX_DEPTH else self._text(value)
         return self._text(value)
+
+    def _bytes(self, value: Any) -> str:
+        return self._text(bytes(value[: max(self.left, 0) + 1]).decode("utf-8", "replace"))
 
     def _text(self, value: object) -> str:
         result = text(value, max(self.left, len(_CUT)))

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from osprofiler import profiler
+from osprofiler import _settings, profiler
 from osprofiler.opentracing_compat import scope
 from tests.unit.core_kit import Caught, SpanKeeper, a_clean_process, caught_records, kept_spans
 
@@ -193,6 +193,40 @@ def test_hidden_arguments_and_results(records: Caught) -> None:
     assert records.start_of("none")["info"]["more"] == 1
     assert records.start_of("none")["info"]["function"]["args"] == "('word',)"
     assert records.stop_of("none")["info"]["function"]["result"] == "'word'"
+
+
+class Untouched:
+    """Whose text nobody asks for."""
+
+    def __repr__(self) -> str:
+        raise AssertionError("it was asked")
+
+    __str__ = __repr__
+
+
+@pytest.mark.parametrize(
+    ("kept", "shown"),
+    [
+        ("types", {"args": f"({__name__}.Untouched, int)", "kwargs": f"{{'c': {__name__}.Untouched}}"}),
+        ("none", {}),
+    ],
+)
+def test_arguments_and_results_are_kept_as_the_configuration_says(
+    records: Caught, kept: str, shown: dict[str, str]
+) -> None:
+    subject: Any = profiler.trace("shown", hide_result=False)(lambda a, b, c: a)
+    hidden: Any = profiler.trace("hidden", hide_args=True)(lambda a: a)
+    _settings.publish(trace_arguments=kept)
+    subject(Untouched(), 1, c=Untouched())
+    hidden(Untouched())
+    function = records.start_of("shown")["info"]["function"]
+    assert {key: value for key, value in function.items() if key != "name"} == shown
+    result = {"function": {"result": f"{__name__}.Untouched"}} if kept == "types" else {}
+    assert {key: value for key, value in records.stop_of("shown")["info"].items() if key == "function"} == result
+    assert set(records.start_of("hidden")["info"]["function"]) == {"name"}
+    _settings.publish(trace_arguments="full")
+    subject(1, 2, c=3)
+    assert records.starts[-1]["info"]["function"]["args"] == "(1, 2)"
 
 
 # Faults

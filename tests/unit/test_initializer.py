@@ -235,6 +235,18 @@ def test_an_engine_that_is_made_while_statements_are_off_is_traced_once_they_are
         profiler.clean()
 
 
+def test_what_is_kept_of_arguments_is_followed(configured: Write, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("services: {'*': {trace_arguments: none}}")
+    fixed = {"enabled": True, "connection_string": store(tmp_path)}
+    init(configured(**fixed))
+    assert _settings.current().trace_arguments == "full"
+    configured(trace_arguments="types", **fixed)
+    assert _settings.current().trace_arguments == "types"
+    configured(trace_arguments="types", policy_file=policy, **fixed)
+    assert _settings.current().trace_arguments == "none"
+
+
 def test_a_mutation_of_other_options_changes_nothing(configured: Write, tmp_path: Path) -> None:
     conf = configured(enabled=True, connection_string=store(tmp_path))
     conf.register_opt(cfg.BoolOpt("other", default=False, mutable=True))
@@ -254,6 +266,7 @@ def test_a_mutation_of_other_options_changes_nothing(configured: Write, tmp_path
         ({"propagation": "w3c, zipkin"}, "there is no zipkin"),
         ({"policy_file": "/no/such/policy.yaml"}, "cannot be read"),
         ({"trace_requests": "perhaps"}, "[profiler] trace_requests: "),
+        ({"trace_arguments": "some"}, "'full' is used"),
         ({"trust_incoming": "7"}, "[profiler] trust_incoming: "),
         ({"queue_spans": "0"}, "100000 is used"),
         ({"queue_bytes": "lots"}, "67108864 is used"),

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The text of arguments and values: as Python shows them, and cut before it is made."""
+
+import collections
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from osprofiler.opentracing_compat import rendering, values
+
+LIMIT = 2000
+
+
+class Pair(NamedTuple):
+    one: Any
+    two: Any
+
+
+@dataclasses.dataclass
+class Box:
+    content: Any
+    hidden: Any = dataclasses.field(default=None, repr=False)
+
+    @dataclasses.dataclass
+    class Inner:
+        value: Any
+
+
+@dataclasses.dataclass
+class Own:
+    content: Any
+
+    def __repr__(self) -> str:
+        return "its own"
+
+
+class Listed(list[Any]):
+    pass
+
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.complex_numbers() | st.text() | st.binary(),
+    lambda children: (
+        st.lists(children)
+        | st.lists(children).map(tuple)
+        | st.lists(children).map(Listed)
+        | st.lists(children).map(collections.deque)
+        | st.dictionaries(st.text() | st.integers(), children)
+        | st.dictionaries(st.text(), children).map(lambda items: items.values())
+        | st.sets(st.integers())
+        | st.frozensets(st.text())
+        | st.builds(Pair, children, children)
+        | st.builds(Box, children, children)
+        | st.builds(Box.Inner, children)
+        | st.builds(ValueError, children, children)
+    ),
+    max_leaves=15,
+)
+
+
+@given(plain)
+def test_what_fits_is_shown_as_python_shows_it(value: Any) -> None:
+    if depth_of(value) <= rendering.MAX_DEPTH:
+        assert rendering.shown(value, 100_000) == repr(value)
+
+
+def depth_of(value: Any) -> int:
+    if isinstance(value, dict):
+        value = list(value.values())
+    elif dataclasses.is_dataclass(value):
+        value = list(vars(value).values())
+    elif isinstance(value, ValueError):
+        value = value.args
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+        return 0
+    return 1 + max(map(depth_of, value), default=0)
+
+
+class Counted:
+    asked = 0
+
+    def __repr__(self) -> str:
+        Counted.asked += 1
+        return "counted"
+
+
+WIDE: list[Callable[[list[Any]], Any]] = [
+    lambda items: items,
+    tuple,
+    lambda items: {"key": items},
+    lambda items: [[[items]]],
+    lambda items: Pair(1, items),
+    lambda items: Box(items),
+    lambda items: Box([Box.Inner(Pair(items, items))]),
+    collections.deque,
+    lambda items: collections.OrderedDict(enumerate(items)),
+    lambda items: dict(enumerate(items)).values(),
+    ValueError,
+    Listed,
+]
+MAKERS = [values.text, values.representation, lambda value, limit: values.arguments((value,), limit)]
+
+
+@pytest.mark.parametrize("wrap", WIDE)
+@pytest.mark.parametrize(
+    "make", [values.text, values.representation, lambda value, limit: values.arguments((value,), limit)]
+)
+def test_containers_are_cut_before_they_are_shown(make: Callable[[Any, int], str], wrap: Callable[..., Any]) -> None:
+    Counted.asked = 0
+    text = make(wrap([Counted() for _ in range(20_000)]), LIMIT)
+    assert 0 < Counted.asked < LIMIT
+    assert len(text) <= LIMIT
+    assert text.endswith("...(cut)")
+
+
+@pytest.mark.parametrize("freeze", [lambda value: values.Budget(LIMIT).freeze(value)])
+def test_what_is_too_deep_for_info_is_cut_before_it_is_shown(freeze: Callable[[Any], Any]) -> None:
+    Counted.asked = 0
+    value: Any = [Counted() for _ in range(20_000)]
+    for _ in range(values.MAX_DEPTH + 1):
+        value = [value]
+    freeze(value)
+    assert 0 < Counted.asked < LIMIT
+
+
+def test_no_object_is_asked_deeper_than_the_bound() -> None:
+    def nested(levels: int) -> Any:
+        value: Any = Counted()
+        for _ in range(levels):
+            value = [value]
+        return value
+
+    Counted.asked = 0
+    assert rendering.shown(nested(rendering.MAX_DEPTH), LIMIT) == "[" * 8 + f"<{__name__}.Counted>" + "]" * 8
+    assert Counted.asked == 0
+    assert "counted" in rendering.shown(nested(rendering.MAX_DEPTH - 1), LIMIT)
+    assert rendering.shown(nested(20), LIMIT) == "[" * 8 + "[...]" + "]" * 8
+
+
+def test_slow_objects_are_asked_for_a_short_time_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rendering, "FOREIGN_NS", 1)
+    Counted.asked = 0
+    text = rendering.shown([Counted(), Counted(), Counted()], LIMIT)
+    assert Counted.asked == 1
+    assert text == f"[counted, <{__name__}.Counted>, <{__name__}.Counted>]"
+
+
+def test_containers_in_themselves() -> None:
+    loop: list[Any] = [1]
+    loop.append({"again": loop, "tuple": (loop,)})
+    assert rendering.shown(loop, LIMIT) == repr(loop)
+
+
+def test_a_repr_of_ones_own_counts() -> None:
+    assert rendering.shown([Own(1), Box(Own(1))], LIMIT) == "[its own, Box(content=its own)]"
+    assert "secret" not in rendering.shown(Box(1, hidden="secret"), LIMIT)
+
+
+def test_an_exceptions_text_is_cut_before_it_is_made() -> None:
+    Counted.asked = 0
+    assert len(values.text(ValueError([Counted()] * 20_000), LIMIT)) == LIMIT
+    assert 0 < Counted.asked < LIMIT
+    assert values.text(ValueError("one"), LIMIT) == str(ValueError("one"))
+    assert values.text(ValueError("one", 2), LIMIT) == str(ValueError("one", 2))
+    assert values.text(ValueError(), LIMIT) == ""
+
+
+# Types alone
+
+
+class Silent:
+    def __repr__(self) -> str:
+        raise AssertionError("it was asked")
+
+    __str__ = __hash__ = __len__ = __repr__  # type: ignore[assignment]
+
+
+def test_types_alone_ask_no_object() -> None:
+    name = f"{__name__}.Silent"
+    assert values.argument_types((Silent(), 1, "x"), LIMIT) == f"({name}, int, str)"
+    assert values.argument_types((Silent(),), LIMIT) == f"({name},)"
+    assert values.argument_types((), LIMIT) == "()"
+    assert values.argument_types({"a": Silent(), "b": None}, LIMIT) == f"{{'a': {name}, 'b': NoneType}}"
+    assert len(values.argument_types(tuple([1] * 100_000), LIMIT)) <= LIMIT
