@@ -209,6 +209,26 @@ class Budget:
             return self._dict(value, depth + 1) if depth < MAX_DEPTH else self._text(value)
         if isinstance(value, (list, tuple, set, frozenset)):
             return self._list(value, depth + 1) if depth < MAX_DEPTH else self._text(value)
+        return self._buffer(value, depth)
+
+    def _buffer(self, value: Any, depth: int) -> Any:
+        """What is neither text, number nor container; one that is made of bytes or numbers counts as these.
+
+        Such are memoryview, array, mmap, ctypes' arrays, and numpy's arrays and scalars: what the buffer protocol gives
+        access to.
+        """
+        try:
+            with memoryview(value) as view:
+                dimensions, item_bytes = view.ndim, view.itemsize
+                number = None if dimensions else view.tolist()
+            if not dimensions:
+                return self.freeze(number, depth)
+            if dimensions == 1 and item_bytes == 1:
+                return self._bytes(value)
+            if depth < MAX_DEPTH:
+                return self._list(value, depth + 1)
+        except Exception:
+            pass  # no such value, or one that Python does not read further
         return self._text(value)
 
     def _bytes(self, value: Any) -> str:

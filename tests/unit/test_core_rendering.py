@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The text of arguments and values: as Python shows them, and cut before it is made."""
 
+import array
 import collections
+import ctypes
 import dataclasses
+import mmap
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -186,3 +189,61 @@ def test_types_alone_ask_no_object() -> None:
     assert values.argument_types((), LIMIT) == "()"
     assert values.argument_types({"a": Silent(), "b": None}, LIMIT) == f"{{'a': {name}, 'b': NoneType}}"
     assert len(values.argument_types(tuple([1] * 100_000), LIMIT)) <= LIMIT
+
+
+# Bytes and numbers
+
+CONTENT = [
+    (memoryview(b"abc"), "abc"),
+    (memoryview(b"a\xffc"), "a\ufffdc"),
+    (memoryview(bytearray(b"abcdef"))[::2], "ace"),
+    (bytearray(b"abc"), "abc"),
+    (array.array("B", b"abc"), "abc"),
+    (array.array("i", [1, -2]), [1, -2]),
+    (array.array("d", [1.5, float("inf")]), [1.5, "inf"]),
+    (memoryview(array.array("h", [1, 2])), [1, 2]),
+    ((ctypes.c_char * 3)(*b"abc"), "abc"),
+    ((ctypes.c_int * 2)(1, 2), [1, 2]),
+    (memoryview(b"\x05").cast("B", ()), 5),  # as numpy's scalars are
+    ([memoryview(b"a"), {"b": memoryview(b"b")}], ["a", {"b": "b"}]),
+]
+
+
+@pytest.mark.parametrize(("value", "content"), CONTENT, ids=lambda value: type(value).__name__)
+def test_bytes_and_numbers_are_kept_as_their_content(value: Any, content: Any) -> None:
+    assert values.Budget(LIMIT).freeze(value) == content
+    assert values.frozen_info({"value": value}, LIMIT)[0] == {"value": content}
+
+
+def test_mapped_memory_is_kept_as_its_content() -> None:
+    with mmap.mmap(-1, 16) as mapped:
+        mapped.write(b"abc")
+        assert values.Budget(LIMIT).freeze(mapped) == "abc" + "\ufffd" * 13
+        mapped.resize(32)  # nothing of ours holds on to it
+    assert "unprintable" in values.Budget(LIMIT).freeze(mapped) or "closed" in values.Budget(LIMIT).freeze(mapped)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        memoryview(b"a" * 1_000_000),
+        array.array("B", b"a" * 1_000_000),
+        array.array("i", range(1_000_000)),
+        (ctypes.c_int * 1_000_000)(),
+        memoryview(array.array("i", range(1_000_000))).cast("B").cast("i", (1000, 1000)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_large_ones_are_cut(value: Any) -> None:
+    assert len(str(values.Budget(LIMIT).freeze(value))) < 2 * LIMIT
+    assert len(values.representation(value, LIMIT)) <= LIMIT
+    assert len(values.text(value, LIMIT)) <= LIMIT
+
+
+def test_ctypes_of_another_kind_are_text() -> None:
+    assert "c_int" in values.Budget(LIMIT).freeze(ctypes.c_int(5))
+
+
+def test_the_text_of_memory_is_its_content() -> None:
+    assert values.text([(memoryview(b"abc"),)], LIMIT) == "[(<memory of b'abc'>,)]"
+    assert values.arguments((memoryview(b"abc"),), LIMIT) == "(<memory of b'abc'>,)"

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import sqlalchemy
@@ -316,6 +316,17 @@ def test_a_session_on_a_connection_or_on_nothing_works(engine: sqlalchemy.Engine
 
 def test_what_cannot_be_instrumented_is_left_alone() -> None:
     traced.add_tracing(sqlalchemy, object(), "db")
+
+
+@pytest.mark.parametrize("kind", [memoryview, bytearray, bytes])
+def test_a_parameter_of_bytes_is_kept_as_its_content(
+    engine: sqlalchemy.Engine, trace: Recorder, kind: Callable[[bytes], object]
+) -> None:
+    traced.add_tracing(sqlalchemy, engine, "db")
+    with engine.connect() as conn:
+        conn.exec_driver_sql("SELECT ?", (kind(b"content"),)).all()
+    (span,) = trace.finished
+    assert span.start_info == {"db": {"statement": "SELECT ?", "params": ["content"]}}
 
 
 def test_a_parameter_that_cannot_be_printed_hurts_nobody(engine: sqlalchemy.Engine, trace: Recorder) -> None:
