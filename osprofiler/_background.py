@@ -24,24 +24,28 @@ class Background:
         self._running = _native.lock()
         _all.add(self)
 
-    def begin(self) -> None:
-        """Begin to run unless it runs already. Never waits and never raises."""
+    def begin(self, patience_s: float = 0.0) -> None:
+        """Begin to run unless it runs already; wait for it *patience_s* seconds at most. Never raises."""
         running = self._running
         if not running.acquire(False):
             return
         with _guard.Harmless(self._where):
+            done = threading.Event()
             try:
-                threading.Thread(target=self._run, args=(running,), name=self._name, daemon=True).start()
+                threading.Thread(target=self._run, args=(running, done), name=self._name, daemon=True).start()
             except BaseException:
                 running.release()
                 raise
+            if patience_s:
+                done.wait(patience_s)
 
-    def _run(self, running: _thread.LockType) -> None:
+    def _run(self, running: _thread.LockType, done: threading.Event) -> None:
         try:
             with _guard.Harmless(self._where), scope.entered(scope.SUPPRESSED):
                 self._work()
         finally:
             running.release()
+            done.set()
 
     def after_fork(self) -> None:
         """In a forked child: whatever ran, runs in the parent."""

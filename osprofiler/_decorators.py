@@ -70,8 +70,8 @@ def trace(
 
     Works on functions, methods, class and static methods, coroutine functions (the span is open until the coroutine
     ends), generators and asynchronous generators (from the first resume to exhaustion or close). *hide_args* keeps
-    the arguments' text out of the trace, *hide_result* the result's; ``[profiler] trace_arguments`` says what is kept of
-    the others. Raises ValueError on a callable that is traced already unless *allow_multiple_trace*.
+    the arguments' text out of the trace, *hide_result* the result's; ``[profiler] trace_arguments`` says what is kept
+    of the others. Raises ValueError on a callable that is traced already unless *allow_multiple_trace*.
     """
     base = dict(info or {})
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Follows the policy file: whoever begins a unit of work looks, now and then, whether it has changed.
+"""Follows the policy file: a unit of work that begins looks, now and then, whether the file has changed.
 
-There is no thread at rest. A look costs one ``stat``; a file that has changed is read in a thread of its own.
+There is no thread at rest. A look costs one ``stat``; a file that has changed is read in a thread of its own, since it
+may be on a disk that hangs. The unit of work that finds it changed waits for that, some milliseconds, and is then
+decided by it.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ LOG = logging.getLogger(__name__)
 
 #: Seconds between two looks.
 INTERVAL_S = 5.0
+#: Seconds that a unit of work waits for a changed file at most.
+PATIENCE_S = 0.25
 
 _State = tuple[int, int, int]
 
@@ -57,13 +61,17 @@ class PolicyFile:
         self._seen = state
 
     def look(self) -> None:
-        """Have the file read if it has changed; at most one ``stat`` in ``INTERVAL_S``."""
+        """Have the file read if it has changed; at most one ``stat`` in ``INTERVAL_S``.
+
+        The reading is waited for, though never longer than ``PATIENCE_S``: so what begins now goes by a policy that is
+        at most an interval old, however long nothing has begun before.
+        """
         now = time.monotonic()
         if now < self._due or _native.foreign():
             return
         self._due = now + INTERVAL_S
         if self._state() != self._seen:
-            self._reader.begin()
+            self._reader.begin(PATIENCE_S)
 
     def _follow(self) -> None:
         self.read()

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import difflib
+import glob
 import importlib
 import logging
 import math
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +21,9 @@ from osprofiler.opentracing_compat import scope
 from osprofiler.opentracing_compat.concurrency import isolation
 
 LOG = logging.getLogger(__name__)
+
+# Former names of options.
+_RENAMED = ("profiler_enabled",)
 
 # What the options say, and the file whose policy goes before them.
 _configured: dict[str, Any] = {}
@@ -56,9 +62,40 @@ def init_from_conf(
             **kwargs,
         )
         notifier.set(chosen)
-        for step in (_isolate, _flush_at_exit, _use_scope_manager, _instrument, _sample, _read_policy, _follow, _watch):
+        for step in (
+            _name_unknown,
+            _isolate,
+            _flush_at_exit,
+            _use_scope_manager,
+            _instrument,
+            _sample,
+            _read_policy,
+            _follow,
+            _watch,
+        ):
             with _guard.Harmless(f"init_from_conf.{step.__name__}"):  # what one cannot do, the others still can
                 step(conf)
+
+
+def _name_unknown(conf: cfg.ConfigOpts) -> None:
+    """Warn of what stands in our groups of the configuration's files and is not an option: oslo.config says nothing."""
+    for file in _files(conf):
+        sections: dict[str, dict[str, Any]] = {}
+        cfg.ConfigParser(file, sections).parse()
+        for group in ("profiler", "profiler_jaeger", "profiler_otlp"):
+            known = {*(conf.get(group, ())), *_RENAMED}
+            for name in sections.get(group, {}).keys() - known:
+                near = difflib.get_close_matches(name, known, 1)
+                meant = f"; did you mean {near[0]}?" if near else ""
+                LOG.warning("[%s] %s in %s is not an option of this service%s", group, name, file, meant)
+
+
+def _files(conf: cfg.ConfigOpts) -> list[str]:
+    """The files that *conf* was read from."""
+    files = list(getattr(conf, "config_file", None) or ())
+    for folder in getattr(conf, "config_dir", None) or ():
+        files += sorted(glob.glob(os.path.join(glob.escape(folder), "*.conf")))
+    return files
 
 
 def _isolate(conf: cfg.ConfigOpts) -> None:

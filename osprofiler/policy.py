@@ -33,8 +33,9 @@ FORMATS = ("osprofiler", "jaeger", "w3c", "b3")
 #: What trace points may keep of a function's arguments.
 ARGUMENTS = ("full", "types", "none")
 
-#: A policy for a whole cloud is a page or two; what is much longer is some other file.
-MAX_CHARS = 1 << 20
+#: A policy for a whole cloud is a page or two; what is much longer is some other file. Some request waits
+#: for its reading.
+MAX_CHARS = 1 << 18
 
 
 class PolicyError(ValueError):
@@ -62,13 +63,46 @@ class Policy:
                 said = {**settings, **said}
         return {**said, "operations": operations} if operations else said
 
+    def unused(self) -> list[str]:
+        """A line for each setting and operation that can never count: an entry above says it for the same services."""
+        lines: list[str] = []
+        for number, (pattern, settings) in enumerate(self._entries):
+            above = [other for other in self._entries[:number] if _covers(other[0], pattern)]
+            for name, value in settings.items():
+                if name == "operations":
+                    before = [operation for _, other in above for operation in other.get(name, ())]
+                    lines += _unused_operations(pattern, value, before)
+                    continue
+                by = next((other for other, said in above if name in said), None)
+                if by is not None:
+                    lines.append(f"{pattern!r}: {name} never counts: {by!r} above says it for the same services")
+        return lines
+
+
+def _unused_operations(
+    pattern: str, operations: tuple[tuple[str, str], ...], above: list[tuple[str, str]]
+) -> Iterator[str]:
+    for operation, spec in operations:
+        by = next((other for other, _ in above if _covers(other, operation)), None)
+        if by is not None:
+            yield f"{pattern!r}: operation {operation!r} never counts: {by!r} above fits the same operations"
+        above = [*above, (operation, spec)]
+
+
+def _covers(pattern: str, other: str) -> bool:
+    """Whether *pattern* surely fits whatever *other*, a pattern too, fits."""
+    if pattern == other:
+        return True
+    # With no other wildcard than the star, a pattern that fits another's text fits all that text stands for.
+    return not set(pattern) & set("?[") and fnmatch.fnmatchcase(other, pattern)
+
 
 def load(path: str) -> Policy:
     """The policy in the file *path*. Raises PolicyError, OSError, and UnicodeDecodeError for what is no text."""
     with open(path, encoding="utf-8") as file:
         text = file.read(MAX_CHARS + 1)
     if len(text) > MAX_CHARS:
-        raise PolicyError(["line 1: too long for a policy"])
+        raise PolicyError([f"line 1: too long for a policy: more than {MAX_CHARS:,} characters"])
     return parse(text)
 
 
@@ -78,7 +112,8 @@ def parse(text: str) -> Policy:
 
     mistakes: list[str] = []
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        # libyaml's loader takes a tenth of the time of the one in Python, which is there wherever PyYAML is.
+        root = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError as fault:
         mark, problem = getattr(fault, "problem_mark", None), getattr(fault, "problem", None)
         raise PolicyError([f"line {mark.line + 1 if mark else 1}: {problem or 'not YAML'}"]) from None

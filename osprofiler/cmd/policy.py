@@ -23,7 +23,7 @@ class PolicyCommands(BaseCommand):
     @cliutils.arg("file", metavar="FILE", help="the file that [profiler] policy_file names")
     @cliutils.arg("--service", metavar="NAME", help="say what holds for this service, named as in Jaeger and reports")
     def check(self, args: argparse.Namespace) -> int:
-        """Say each mistake in a policy file, or what it says to a service.
+        """Say each mistake in a policy file, or what it says to a service; and which lines can never count.
 
         Exit status: 0 where services can follow it, 1 otherwise.
         """
@@ -35,6 +35,8 @@ class PolicyCommands(BaseCommand):
             return 1
         except (OSError, UnicodeDecodeError) as fault:
             raise exc.CommandError(f"cannot read {args.file}: {getattr(fault, 'strerror', None) or fault}") from fault
+        for line in found.unused():
+            print(f"{args.file}: {line}", file=sys.stderr)
         if args.service is None:
             print(f"{args.file}: no mistakes")
         else:

@@ -152,6 +152,17 @@ def test_switches_follow_a_mutation(configured: Write, tmp_path: Path) -> None:
     assert not _guard.counters
 
 
+def test_an_option_that_is_misspelt_is_named(
+    configured: Write, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    init(configured(profiler_enabled=True, trace_request=True, connection_string=store(tmp_path), colour="red"))
+    warnings = sorted(record.getMessage() for record in caplog.records if "is not an option" in record.getMessage())
+    assert [line.partition(" in ")[0] for line in warnings] == ["[profiler] colour", "[profiler] trace_request"]
+    assert warnings[1].endswith("did you mean trace_requests?")
+    assert _settings.current().enabled
+    assert not _guard.counters
+
+
 def test_keys_that_are_taken_away_are_not_those_of_the_paste_file(configured: Write, tmp_path: Path) -> None:
     fixed = {"enabled": True, "connection_string": store(tmp_path)}
 
