@@ -23,6 +23,7 @@ from osprofiler import novaclient, opentracing_compat, profiler
 from osprofiler.nova import Cells, handed_over
 from osprofiler.opentracing_compat import instrumentation
 from osprofiler.opentracing_compat.concurrency import isolation
+from osprofiler.opentracing_compat.concurrency import multiprocessing as multiprocessing_model
 from tests.unit.span_kit import Recorder, spans  # noqa: F401 (a fixture)
 
 PACKAGE = Path(osprofiler.__path__[0])
@@ -277,6 +278,7 @@ def instrumented(spans: Recorder) -> Iterator[Recorder]:  # noqa: F811
     )
     profiler.init("a key")
     yield spans
+    multiprocessing_model.by_hand.uninstall()  # installed last, it lies on top of what else is installed
     instrumentation.uninstrument()
     isolation.uninstall()
     profiler.clean()
