@@ -31,6 +31,7 @@ from tests.servers import (
     Postgres,
     Rabbit,
     Redis,
+    RedisCluster,
     RedisSentinel,
     Server,
 )
@@ -119,6 +120,13 @@ def redis() -> Iterator[Redis]:
     """A Redis that all tests share: take ``fresh_url()``."""
     with ExitStack() as running:
         yield _served(Redis, running)
+
+
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[RedisCluster]:
+    """A cluster of three Redis that all tests share: tell traces apart by their ids, or ``flush()`` first."""
+    with ExitStack() as running:
+        yield _served(RedisCluster, running)
 
 
 @pytest.fixture(scope="session")

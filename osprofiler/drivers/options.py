@@ -26,6 +26,7 @@ class Scheme(NamedTuple):
 
 
 _TTL = Option("ttl", "TIME", "forget traces after this time: 3600 (seconds), 90m, 12h, 7d")
+_CLUSTER = Option("cluster", "yes|no", "the server is a node of a Redis cluster; asked of it where this does not say")
 
 #: For servers that are spoken to by HTTPS.
 _TLS = (
@@ -44,7 +45,7 @@ SCHEMES: tuple[Scheme, ...] = (
     Scheme(("jaeger",), (*_QUERY, *_TLS)),
     Scheme(("jaeger+http", "jaeger+https"), (_TOKEN, *_QUERY, *_TLS)),
     Scheme(("otlp", "otlps"), (_TOKEN, *_QUERY, *_TLS)),
-    Scheme(("redis", "rediss"), (_TTL,), "redis-py"),
+    Scheme(("redis", "rediss"), (_TTL, _CLUSTER), "redis-py"),
     Scheme(
         ("redissentinel",),
         (

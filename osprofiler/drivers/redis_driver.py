@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Traces in Redis, or in a Redis that Sentinel watches over.
+"""Traces in Redis, in a cluster of them, or in a Redis that Sentinel watches over.
 
 As in osprofiler 4.4.0 a trace is a list of JSON records under ``osprofiler_opt:<base_id>``, and a trace in which
 something failed has a key ``osprofiler_error:<base_id>`` besides; either reads what the other wrote. Records of
-versions before 2.3, one under each key ``osprofiler:<base_id>...``, are read too.
+versions before 2.3, one under each key ``osprofiler:<base_id>...``, are read too. In a cluster the keys are the same,
+so one trace's may stand in two slots: what touches several keys is no transaction there.
 """
 
 from __future__ import annotations
@@ -29,10 +30,12 @@ _OPTIONS = options.names("redis")
 
 
 class Redis(base.Driver):
-    """``redis://[[user]:password@][localhost][:6379][/db]``, ``rediss://`` with TLS. A batch is one transaction.
+    """``redis://[[user]:password@][localhost][:6379][/db]``, ``rediss://`` with TLS; or the same of one node of a
+    cluster. A batch is one transaction; in a cluster it is one round trip to each shard.
 
-    Options after ``?``: ``ttl`` (a trace is forgotten this long after its last record: ``7d``), and those of redis-py,
-    such as ``ssl_ca_certs``. Errors leave ``write`` as redis-py raises them.
+    Options after ``?``: ``ttl`` (a trace is forgotten this long after its last record: ``7d``), ``cluster`` (yes or no,
+    where the server is not to be asked whether it is a cluster's node), and those of redis-py, such as
+    ``ssl_ca_certs``. Errors leave ``write`` as redis-py raises them.
     """
 
     namespace_opt = "osprofiler_opt:"
@@ -53,6 +56,8 @@ class Redis(base.Driver):
         self.conf = conf
         self._url, taken = network.take_options(connection_str, _OPTIONS)
         self._ttl_s = network.seconds(taken, "ttl")
+        self._told_cluster = network.switch(taken, "cluster") if "cluster" in taken else None
+        self._cluster = self._told_cluster  # None: not known yet
         self._client: network.PerProcess[Any] = network.PerProcess(self._connect)
 
     @classmethod
@@ -64,6 +69,7 @@ class Redis(base.Driver):
         network.split(connection_string, 6379, "localhost")
         url, taken = network.take_options(connection_string, _OPTIONS)
         network.seconds(taken, "ttl")
+        network.switch(taken, "cluster")
         try:
             _library().ConnectionPool.from_url(url).make_connection()  # connects nowhere
         except (ValueError, _library().RedisError) as fault:
@@ -73,20 +79,31 @@ class Redis(base.Driver):
 
     @property
     def db(self) -> Any:
-        """This process's client, a ``redis.Redis``; a subclass may set another."""
+        """This process's client, a ``redis.Redis`` or ``redis.RedisCluster``; a subclass may set another."""
         return self._client.get()
 
     @db.setter
     def db(self, client: Any) -> None:
         self._client = network.PerProcess(lambda: client)
+        self._cluster = self._told_cluster = _is_cluster(client)
+
+    def _ready(self) -> Any:
+        """The client that fits the server, which is asked for that once there is something to say to it."""
+        if self._cluster is None:
+            self._cluster = _is_node(self.db)
+            if self._cluster:
+                self._disconnect()
+        return self.db
 
     def _connect(self) -> Any:
-        return _library().Redis.from_url(
-            self._url,
-            socket_connect_timeout=network.CONNECT_TIMEOUT_S,
-            socket_timeout=network.ANSWER_TIMEOUT_S,
-            health_check_interval=30,  # notices a server that was restarted before a batch is lost to it
-        )
+        library = _library()
+        waits: dict[str, Any] = {
+            "socket_connect_timeout": network.CONNECT_TIMEOUT_S,
+            "socket_timeout": network.ANSWER_TIMEOUT_S,
+            "health_check_interval": 30,  # notices a server that was restarted before a batch is lost to it
+        }
+        kind = library.RedisCluster if self._cluster else library.Redis
+        return kind.from_url(self._url, **waits)
 
     # Writing
 
@@ -103,7 +120,7 @@ class Redis(base.Driver):
             texts.setdefault(base_id, []).append(json.dumps(record, default=str, skipkeys=True))
             if error_kind(record.get("info")):
                 failed.setdefault(base_id, {"base_id": base_id, "timestamp": record["timestamp"]})
-        pipeline = self.db.pipeline(transaction=True)
+        pipeline = self._pipeline()
         for base_id, values in texts.items():
             pipeline.lpush(self.namespace_opt + base_id, *values)
             self._expire(pipeline, self.namespace_opt + base_id)
@@ -113,6 +130,11 @@ class Redis(base.Driver):
             self._expire(pipeline, self.namespace_error + base_id)
         pipeline.execute()
 
+    def _pipeline(self) -> Any:
+        """Commands for one round trip; all or none is done, unless they go to several shards."""
+        client = self._ready()
+        return client.pipeline(transaction=not _is_cluster(client))
+
     def _expire(self, pipeline: Any, key: str) -> None:
         if self._ttl_s is not None:
             pipeline.expire(key, self._ttl_s)
@@ -120,13 +142,13 @@ class Redis(base.Driver):
     def notify_error_trace(self, data: dict[str, Any]) -> None:
         """List the trace of the record *data* among those in which something failed."""
         mark = {"base_id": data["base_id"], "timestamp": data["timestamp"]}
-        self.db.set(self.namespace_error + data["base_id"], json.dumps(mark), ex=self._ttl_s)
+        self._ready().set(self.namespace_error + data["base_id"], json.dumps(mark), ex=self._ttl_s)
 
     # Reading
 
     def read(self, base_id: str) -> list[dict[str, Any]]:
         with self._reading():
-            found = list(_records(self.db.lrange(self.namespace_opt + base_id, 0, -1)))
+            found = list(_records(self._ready().lrange(self.namespace_opt + base_id, 0, -1)))
             return found or [record for _, record in self._old_records(base_id)]
 
     def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
@@ -137,7 +159,7 @@ class Redis(base.Driver):
 
     def list_error_traces(self) -> list[dict[str, Any]]:
         with self._reading():
-            marks = [mark for keys in self._keys(self.namespace_error) for mark in _records(self.db.mget(keys))]
+            marks = [mark for keys in self._keys(self.namespace_error) for mark in _records(self._values(keys))]
         return network.listed(marks, self.default_trace_fields)
 
     def delete(self, base_id: str) -> int:
@@ -154,24 +176,34 @@ class Redis(base.Driver):
     def _remove(self, base_id: str, others: Sequence[Any]) -> int:
         """Remove the trace and the keys *others*; how many records there were."""
         key = self.namespace_opt + base_id
-        pipeline = self.db.pipeline(transaction=True)
+        pipeline = self._pipeline()
         pipeline.llen(key)
-        pipeline.delete(key, self.namespace_error + base_id, *others)
+        for each in (key, self.namespace_error + base_id, *others):
+            pipeline.delete(each)
         return int(pipeline.execute()[0]) + len(others)
 
     def close(self) -> None:
+        self._disconnect()
+        self._cluster = self._told_cluster  # the address may lead to another server next time
+
+    def _disconnect(self) -> None:
         client = self._client.take()
-        if client is not None:
+        if client is None:
+            return
+        if _is_cluster(client):
+            client.close()
+        else:
             client.connection_pool.disconnect()
 
     def _reading(self) -> Any:
-        return network.reading(self.connection_str, _library().RedisError)
+        library = _library()
+        return network.reading(self.connection_str, library.RedisError, library.exceptions.RedisClusterException)
 
     def _keys(self, prefix: str) -> Iterator[list[Any]]:
         """The keys that begin with *prefix*, in chunks, each once."""
         seen: set[Any] = set()
         chunk: list[Any] = []
-        for key in self.db.scan_iter(match=_literal(prefix) + "*", count=_CHUNK):
+        for key in self._ready().scan_iter(match=_literal(prefix) + "*", count=_CHUNK):
             if key not in seen:  # a scan may tell a key twice
                 seen.add(key)
                 chunk.append(key)
@@ -181,10 +213,16 @@ class Redis(base.Driver):
         if chunk:
             yield chunk
 
+    def _values(self, keys: list[Any]) -> list[Any]:
+        """The texts under *keys*; None where there is none."""
+        client = self._ready()
+        values: list[Any] = (client.mget_nonatomic if _is_cluster(client) else client.mget)(keys)
+        return values
+
     def _lists(self) -> Iterator[tuple[Any, list[Any]]]:
         """The first records to arrive of every trace, by key."""
         for keys in self._keys(self.namespace_opt):
-            pipeline = self.db.pipeline(transaction=False)
+            pipeline = self._ready().pipeline(transaction=False)
             for key in keys:
                 pipeline.lrange(key, -_FIRST, -1)
             yield from zip(keys, pipeline.execute(), strict=True)
@@ -192,7 +230,7 @@ class Redis(base.Driver):
     def _old_records(self, base_id: str) -> Iterator[tuple[Any, dict[str, Any]]]:
         """The records of versions before 2.3, each with its key; of every trace if *base_id* is empty."""
         for keys in self._keys(self.namespace + base_id):
-            for key, value in zip(keys, self.db.mget(keys), strict=True):
+            for key, value in zip(keys, self._values(keys), strict=True):
                 for record in _records([value]):
                     if not base_id or record.get("base_id") == base_id:
                         yield key, record
@@ -239,6 +277,19 @@ def _library() -> Any:
     except ImportError as fault:
         raise network.missing("Redis", "redis", "redis") from fault
     return redis
+
+
+def _is_node(client: Any) -> bool:
+    """Whether *client*, a plain one, leads to a node of a cluster."""
+    try:
+        told = client.info("cluster")
+    except _library().ResponseError:  # not for us to ask: an account with few rights, or a proxy
+        return False
+    return bool(told.get("cluster_enabled"))
+
+
+def _is_cluster(client: Any) -> bool:
+    return isinstance(client, _library().RedisCluster)
 
 
 def _literal(text: str) -> str:

@@ -20,7 +20,7 @@ from tests.conformance.test_drivers_jaeger import TestJaeger, TestOTLP
 from tests.conformance.test_drivers_loginsight import TestLogInsight
 from tests.conformance.test_drivers_messaging import TestMessaging
 from tests.conformance.test_drivers_mongodb import TestFerretDB
-from tests.conformance.test_drivers_redis import TestRedis, TestRedisOverTLS, TestRedisSentinel
+from tests.conformance.test_drivers_redis import TestRedis, TestRedisCluster, TestRedisOverTLS, TestRedisSentinel
 
 #: What the page's marks name.
 NAME = "tests.conformance.driver_table"
@@ -33,6 +33,7 @@ KITS: tuple[type[DriverKit], ...] = (
     TestMariaDB,
     TestRedis,
     TestRedisOverTLS,
+    TestRedisCluster,
     TestRedisSentinel,
     TestFerretDB,
     TestMongoJavaServer,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shipped kit on Redis: in clear, over TLS, and through a Sentinel."""
+"""The shipped kit on Redis: in clear, over TLS, in a cluster, and through a Sentinel."""
 
 import functools
 import re
@@ -71,6 +71,35 @@ class TestRedisOverTLS(RedisKit):
     @classmethod
     def url(cls, server: servers.Redis) -> str:
         return server.tls_url
+
+
+class TestRedisCluster(ServerKit):
+    title: ClassVar[str] = "Redis in a cluster"
+    expires: ClassVar[bool] = True
+
+    @pytest.fixture
+    def connect(self, redis_cluster: servers.RedisCluster) -> Connect:
+        redis_cluster.flush()
+        return functools.partial(Redis, redis_cluster.url)
+
+    @pytest.fixture
+    def forgetful(self, redis_cluster: servers.RedisCluster) -> Connect:
+        redis_cluster.flush()
+        return functools.partial(Redis, f"{redis_cluster.url}?ttl=2")
+
+    @pytest.fixture
+    def own_server(self) -> Iterator[OwnServer]:
+        with own(servers.RedisCluster) as server:
+            yield OwnServer(functools.partial(Redis, server.url), server.stop, server.start)
+
+    @pytest.fixture
+    def denied(self, redis_cluster: servers.RedisCluster) -> Driver:
+        return Redis(redis_cluster.url.replace(_RIGHT, _WRONG))
+
+    @pytest.fixture
+    def absent(self, redis_cluster: servers.RedisCluster) -> Driver:
+        wrong = redis_cluster.url.replace(_RIGHT, _WRONG)
+        return Redis(re.sub(r":\d+/", f":{servers.free_port()}/", wrong))
 
 
 class TestRedisSentinel(ServerKit):

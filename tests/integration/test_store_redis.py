@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Redis and Sentinel: expiry, accounts, TLS, what was stored by versions long ago, and servers that go away."""
+"""Redis, clusters and Sentinel: expiry, accounts, TLS, what was stored long ago, and servers that go away."""
 
 import json
 import uuid
+from collections.abc import Iterator
 
 import pytest
 from redis.exceptions import RedisError
@@ -14,6 +15,7 @@ from osprofiler.testing.records import TRACE, point, record, two_spans
 from tests import servers
 from tests.conftest import missing
 from tests.servers.door import door
+from tests.unit.reporting_kit import counted
 from tests.waiting import wait_until
 
 
@@ -96,9 +98,100 @@ def test_a_certificate_that_is_not_trusted_is_refused(redis: servers.Redis) -> N
         driver.read("x")
 
 
+@pytest.fixture(params=[1, 3], ids=["one shard", "three shards"], scope="module")
+def cluster(request: pytest.FixtureRequest) -> Iterator[servers.RedisCluster]:
+    try:
+        made = servers.RedisCluster(request.param)
+    except servers.Missing as lacking:
+        missing(str(lacking))
+    with made:
+        yield made
+
+
+def test_a_failing_request_is_stored_whole_in_a_cluster(cluster: servers.RedisCluster) -> None:
+    base_id = trace_id()
+    before = counted()
+    reporter = connect.reporter_for(cluster.url, project="nova", service="api")
+    for each in two_spans(base_id):  # an error is among them
+        reporter.report_record(each)
+    assert reporter.flush(60)
+    reporter.close()
+    assert counted().get("dropped.rejected") == before.get("dropped.rejected")
+    driver = Redis(cluster.url)
+    assert len(driver.read(base_id)) == 4
+    assert base_id in [trace["base_id"] for trace in driver.list_error_traces()]
+    assert {key.decode() for key in driver.db.scan_iter(f"*{base_id}")} == {
+        f"osprofiler_opt:{base_id}",
+        f"osprofiler_error:{base_id}",
+    }, "where a plain client looks for them"
+
+
+def test_a_cluster_is_read_listed_and_purged_whole(cluster: servers.RedisCluster) -> None:
+    cluster.flush()
+    driver = Redis(f"{cluster.url}?ttl=2h")
+    traces = [trace_id() for _ in range(50)]
+    driver.write([each for base_id in traces for each in two_spans(base_id)])
+    before_2_3 = trace_id()
+    for each in two_spans(before_2_3):
+        driver.db.set(f"osprofiler:{before_2_3}_{each['trace_id']}_{each['timestamp']}", json.dumps(each))
+    assert 7100 <= driver.db.ttl(f"osprofiler_error:{traces[0]}") <= 7200
+    assert [len(driver.read(base_id)) for base_id in (*traces, before_2_3)] == [4] * 51
+    assert {trace["base_id"] for trace in driver.list_traces()} == {*traces, before_2_3}
+    assert {trace["base_id"] for trace in driver.list_error_traces()} == set(traces)
+    assert driver.delete(traces[0]) == 4
+    assert {trace["base_id"] for trace in driver.list_error_traces()} == set(traces[1:])
+    assert driver.purge(2 * 10**15) == 50
+    assert not list(driver.db.scan_iter("*"))
+    driver.close()
+
+
+def test_a_cluster_over_tls(cluster: servers.RedisCluster) -> None:
+    driver = Redis(cluster.tls_url)
+    base_id = trace_id()
+    driver.write(two_spans(base_id))
+    assert len(driver.read(base_id)) == 4
+    assert {node.port for node in driver.db.get_nodes()} == {node.tls_port for node in cluster.nodes}
+
+
+def test_a_shard_that_is_away_is_waited_for(cluster: servers.RedisCluster) -> None:
+    base_ids = [trace_id() for _ in range(20)]
+    reporter = connect.reporter_for(cluster.url, project="nova", service="api")
+    reporter.report_record(record(1, "start", 1, trace_id()))
+    assert reporter.flush(60)
+    before = counted()
+    cluster.nodes[0].stop()
+    for base_id in base_ids:
+        for each in two_spans(base_id):
+            reporter.report_record(each)
+    assert not reporter.flush(0.5)
+    cluster.nodes[0].start()
+    wait_until(cluster.serves)
+    assert reporter.flush(60)
+    reporter.close()
+    assert counted().get("dropped.rejected") == before.get("dropped.rejected")
+    driver = Redis(cluster.url)
+    for base_id in base_ids:
+        assert {each["name"] for each in driver.read(base_id)} == {each["name"] for each in two_spans(base_id)}
+
+
+def test_an_account_that_may_not_ask_what_the_server_is(
+    redis: servers.Redis, redis_cluster: servers.RedisCluster
+) -> None:
+    rights = ["on", ">of-redis", "~*", "+@all", "-info"]
+    for node in redis, *redis_cluster.nodes:
+        node.ask("ACL", "SETUSER", "few", *rights)
+    base_id = trace_id()
+    for url in redis.url, f"{redis.url}?cluster=no", f"{redis_cluster.url}?cluster=yes":
+        driver = Redis(url.replace(":of-redis@", "few:of-redis@"))
+        driver.write(two_spans(base_id))
+        assert len(driver.read(base_id)) >= 4
+        driver.delete(base_id)
+
+
 @pytest.mark.parametrize(
     "url",
     [
+        "redis://:my-secret@h/0?cluster=perhaps",
         "redis://:my-secret@:0",
         "redis://:my-secret@h:port/0",
         "redis://:my-secret@h/0?ttl=soon",

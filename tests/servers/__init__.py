@@ -12,7 +12,7 @@ from tests.servers.mariadb import MariaDB
 from tests.servers.mongo import NX27017, FerretDB, MongoJava
 from tests.servers.postgres import Postgres
 from tests.servers.rabbit import Rabbit
-from tests.servers.redis import Redis, RedisSentinel
+from tests.servers.redis import Redis, RedisCluster, RedisSentinel
 
 # A new server needs its file and a row here; its fixture is made from this table.
 SERVERS: dict[str, type[Server]] = {
@@ -23,6 +23,7 @@ SERVERS: dict[str, type[Server]] = {
         MariaDB,
         Postgres,
         Redis,
+        RedisCluster,
         RedisSentinel,
         FerretDB,
         MongoJava,
@@ -47,6 +48,7 @@ __all__ = [
     "Postgres",
     "Rabbit",
     "Redis",
+    "RedisCluster",
     "RedisSentinel",
     "Server",
     "StartFailed",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Redis with a password and a TLS port; and one with a replica, watched over by a Sentinel."""
+"""A Redis with a password and a TLS port; one with a replica, watched over by a Sentinel; and a cluster."""
 
 import itertools
 import os
@@ -12,6 +12,7 @@ from tests.servers.certificate import make_certificate
 from tests.waiting import wait_until
 
 _PASSWORD = "of-redis"
+_SLOTS = 16384
 
 
 class Redis(Server):
@@ -60,8 +61,8 @@ class Redis(Server):
     def _prepare(self) -> None:
         make_certificate(self, self.certificate, self.data / "key.pem")
 
-    def _command(self) -> list[str]:
-        settings = {
+    def _settings(self) -> dict[str, str]:
+        return {
             "bind": "127.0.0.1",
             "port": str(self.port),
             "tls-port": str(self.tls_port),
@@ -75,8 +76,10 @@ class Redis(Server):
             "masterauth": _PASSWORD,
             "repl-diskless-sync-delay": "0",
         }
+
+    def _command(self) -> list[str]:
         command = [program("redis-server", install="redis-server")]
-        for key, value in settings.items():
+        for key, value in self._settings().items():
             command += [f"--{key}", value]
         if self._replica_of is not None:
             command += ["--replicaof", f"127.0.0.1 {self._replica_of.port}"]
@@ -136,6 +139,101 @@ class RedisSentinel(Server):
 
     def _answers(self) -> bool:
         return str(self.replica.port) in ask(self.port, "SENTINEL", "replicas", "mymaster")
+
+
+class _Node(Redis):
+    """A node of a cluster. All have the certificate of the *first* and talk with one another over TLS: else they would
+    not tell clients their TLS ports."""
+
+    def __init__(self, first: "_Node | None" = None) -> None:
+        super().__init__()
+        self.bus_port = free_port()
+        self._first = first
+
+    @property
+    def certificate(self) -> Path:
+        return self._first.certificate if self._first else super().certificate
+
+    def _prepare(self) -> None:
+        if self._first is None:
+            super()._prepare()
+
+    def fresh_url(self) -> str:
+        raise NotImplementedError("a cluster has one database")
+
+    def _settings(self) -> dict[str, str]:
+        return {
+            **super()._settings(),
+            "databases": "1",
+            "cluster-enabled": "yes",
+            "cluster-port": str(self.bus_port),
+            "tls-cluster": "yes",
+            "tls-key-file": str(self.certificate.with_name("key.pem")),
+            "tls-ca-cert-file": str(self.certificate),
+        }
+
+
+class RedisCluster(Server):
+    """A cluster of so many *shards* without replicas, a password and a TLS port each; ``url`` names one of them."""
+
+    name: ClassVar[str] = "redis_cluster"
+
+    def __init__(self, shards: int = 3) -> None:
+        super().__init__()
+        first = _Node()
+        self.nodes = [first, *(_Node(first) for _ in range(shards - 1))]
+        self._made = False
+
+    @classmethod
+    def check(cls) -> None:
+        Redis.check()
+
+    @property
+    def url(self) -> str:
+        """Return the connection string that names one node."""
+        return self.nodes[-1].url
+
+    @property
+    def tls_url(self) -> str:
+        """Return the connection string that names one node, over TLS."""
+        return self.nodes[-1].tls_url
+
+    def flush(self) -> None:
+        """Remove all keys."""
+        for node in self.nodes:
+            node.ask("FLUSHALL")
+
+    def start(self) -> None:
+        for node in self.nodes:
+            node.start()
+        if not self._made:
+            self._meet()
+            self._made = True
+        wait_until(self.serves, self.start_timeout_s, self.name)
+
+    def stop(self) -> None:
+        for node in self.nodes:
+            node.stop()
+
+    def kill(self) -> None:
+        for node in self.nodes:
+            node.kill()
+
+    def close(self) -> None:
+        for node in self.nodes:
+            node.close()
+        super().close()
+
+    def _meet(self) -> None:
+        first, bounds = self.nodes[0], [_SLOTS * at // len(self.nodes) for at in range(len(self.nodes) + 1)]
+        for epoch, node in enumerate(self.nodes, 1):
+            node.ask("CLUSTER", "ADDSLOTSRANGE", str(bounds[epoch - 1]), str(bounds[epoch] - 1))
+            node.ask("CLUSTER", "SET-CONFIG-EPOCH", str(epoch))
+        for node in self.nodes[1:]:
+            node.ask("CLUSTER", "MEET", "127.0.0.1", str(first.port), str(first.bus_port))
+
+    def _answers(self) -> bool:
+        return all("cluster_state:ok" in node.ask("CLUSTER", "INFO") for node in self.nodes)
 
 
 def ask(port: int, *words: str, password: str = "") -> str:

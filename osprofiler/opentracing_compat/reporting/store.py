@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 _OF_THE_VALUE = frozenset(("DataError", "IntegrityError"))
 
 #: Parts of the names of faults that say nothing about the batch: the store was not there to look at it.
-_AWAY = ("Connection", "Connect", "Timeout", "Disconnect", "Unavailable", "AutoReconnect", "Interface", "Network")
+_AWAY = (
+    *("Connection", "Connect", "Timeout", "Disconnect", "Unavailable", "AutoReconnect", "Interface", "Network"),
+    *("Cluster", "TryAgain"),  # Redis: a cluster without a master for some slots, or with slots on their way
+)
 
 #: The same of a store that takes nothing from anybody, or from us, for now; and MySQL's numbers for that: disk
 #: full, a node that is not in the cluster, table full, not allowed, read-only.
