@@ -69,12 +69,28 @@ def add_tracing(sqlalchemy: Any, engine: Any, name: str, hide_result: bool = Tru
 
 @contextlib.contextmanager
 def wrap_session(sqlalchemy: Any, sess: Any) -> Iterator[Any]:
-    """Enter the session *sess*, with its engine instrumented under the name ``db``."""
+    """Enter the session *sess*, with every engine that it uses instrumented under the name ``db``.
+
+    Its own engine is so at once, and those that ``binds`` or its ``get_bind`` choose when it begins to use them.
+    """
     with sess as session:
         bind = getattr(session, "bind", None)
         if bind is not None:
             add_tracing(sqlalchemy, getattr(bind, "engine", bind), "db")
-        yield session
+
+        def begun(session: Any, transaction: Any, connection: Any) -> None:
+            add_tracing(sqlalchemy, connection.engine, "db")
+
+        listening = False
+        with _guard.Harmless("sqlalchemy.wrap_session"):
+            sqlalchemy.event.listen(session, "after_begin", begun)
+            listening = True
+        try:
+            yield session
+        finally:
+            if listening:
+                with _guard.Harmless("sqlalchemy.wrap_session"):
+                    sqlalchemy.event.remove(session, "after_begin", begun)
 
 
 def _before_cursor_execute(name: str) -> Callable[..., None]:

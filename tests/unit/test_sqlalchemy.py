@@ -314,6 +314,47 @@ def test_a_session_on_a_connection_or_on_nothing_works(engine: sqlalchemy.Engine
     assert trace.names() == ["db"]
 
 
+class Routing(Session):
+    """Chooses an engine for each statement."""
+
+    chosen: sqlalchemy.Engine
+
+    def get_bind(self, *args: object, **kwargs: object) -> sqlalchemy.Engine:  # type: ignore[override]
+        return self.chosen
+
+
+def bound_by_table(engine: sqlalchemy.Engine) -> Session:
+    return Session(binds={TABLE: engine})
+
+
+def bound_by_itself(engine: sqlalchemy.Engine) -> Session:
+    session = Routing()
+    session.chosen = engine
+    return session
+
+
+TABLE = sqlalchemy.Table("t", sqlalchemy.MetaData(), sqlalchemy.Column("x", sqlalchemy.Integer, primary_key=True))
+
+
+@pytest.mark.parametrize("make", [Session, bound_by_table, bound_by_itself])
+def test_every_engine_that_a_session_uses_is_instrumented(
+    engine: sqlalchemy.Engine, trace: Recorder, make: Callable[[sqlalchemy.Engine], Session]
+) -> None:
+    session = make(engine)
+    with traced.wrap_session(sqlalchemy, session):
+        assert session.execute(sqlalchemy.select(TABLE)).all() == []
+        session.rollback()
+        assert session.execute(sqlalchemy.select(TABLE)).all() == []
+    assert trace.names() == ["db"] * 2
+    assert not list(session.dispatch.after_begin)  # and the session is as it was
+
+
+def test_an_engine_that_a_statement_names_is_instrumented(engine: sqlalchemy.Engine, trace: Recorder) -> None:
+    with traced.wrap_session(sqlalchemy, Session()) as session:
+        assert session.execute(sqlalchemy.select(TABLE), bind_arguments={"bind": engine}).all() == []
+    assert trace.names() == ["db"]
+
+
 def test_what_cannot_be_instrumented_is_left_alone() -> None:
     traced.add_tracing(sqlalchemy, object(), "db")
 
