@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import sys
 import types
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar, cast
@@ -21,6 +22,7 @@ from osprofiler.opentracing_compat.values import argument_types, arguments, repr
 
 P = ParamSpec("P")
 R = TypeVar("R")
+B = TypeVar("B")
 
 #: Characters kept of the text of all positional, or all keyword, arguments, and of a result.
 MAX_ARGUMENT_CHARS = 16_384
@@ -69,9 +71,10 @@ def trace(
     """Make each call of the decorated callable a trace point called *name*.
 
     Works on functions, methods, class and static methods, coroutine functions (the span is open until the coroutine
-    ends), generators and asynchronous generators (from the first resume to exhaustion or close). *hide_args* keeps
-    the arguments' text out of the trace, *hide_result* the result's; ``[profiler] trace_arguments`` says what is kept
-    of the others. Raises ValueError on a callable that is traced already unless *allow_multiple_trace*.
+    ends), generators and asynchronous generators (from the first resume to exhaustion or close). The point of a plain
+    function that returns one of these, or an asyncio future, lasts as long as that one does. *hide_args* keeps
+    the arguments' text out of the trace, *hide_result* the result's; of the others ``[profiler] trace_arguments`` says
+    what is kept. Raises ValueError on a callable that is traced already unless *allow_multiple_trace*.
     """
     base = dict(info or {})
 
@@ -138,6 +141,37 @@ class _Call:
             _guard.swallow("start", fault)
             return None
 
+    def begin(
+        self, f: Callable[..., B], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Point | None, scope.Pieces | None, B]:
+        """A point for what *f* makes, its pieces, and what *f* makes; None, None where nothing is recorded."""
+        body = f(*args, **kwargs)
+        here = scope.current.get()
+        if here is None or (point := self.open(here, args, kwargs)) is None:
+            return None, None, body
+        scope.current.set(here)
+        return point, scope.Pieces(point), body
+
+    def go_on(self, point: Point, here: Point, result: Any, unshared: bool) -> Any:
+        """Let the point of a call that returned *result* go on with it; what the caller gets in its place.
+
+        That is an object of the same type, or *result* itself where somebody else knows it, or has begun to run it.
+        """
+        try:
+            kind = type(result)
+            if kind in _BODIES:
+                if unshared and _is_fresh(result):
+                    running = _BODIES[kind](_Returned(self, point, result, here), result)()
+                    running.__name__, running.__qualname__ = result.__name__, result.__qualname__
+                    return running
+            elif _is_pending(result):
+                result.add_done_callback(_Returned(self, point, None, here).future_done)
+                return result
+        except Exception as fault:
+            _guard.swallow("start", fault)
+        self.done(point, result)
+        return result
+
     def done(self, point: Point | None, result: Any = None) -> None:
         """Close the point, if there is one, of a call that returned."""
         if point is None:
@@ -163,6 +197,77 @@ class _Call:
             _guard.swallow("stop", own)
 
 
+class _Returned:
+    """The point of a call that has returned, for what it returned: whoever runs that goes on with the point.
+
+    It ends with it, also where nobody ever begins to run it.
+    """
+
+    __slots__ = ("_at", "_body", "_point", "done", "failed")
+
+    def __init__(self, call: _Call, point: Point, body: Any, above: Point) -> None:
+        at = scope.current.get()
+        scope.current.set(above)
+        self._at = at if at is not None and at.inside(point) else point  # what the call left open is inside still
+        self._body = body
+        self._point = point
+        self.done = call.done
+        self.failed = call.failed
+
+    def begin(self, f: Any, args: Any, kwargs: Any) -> tuple[Point, scope.Pieces, Any]:
+        """As ``_Call.begin``, for what there is already."""
+        return self._point, scope.Pieces(self._at), self._body
+
+    async def run(self) -> Any:
+        """Await what was returned."""
+        with scope.entered(self._at):
+            try:
+                result = await self._body
+            except BaseException as fault:
+                self.failed(self._point, fault)
+                raise
+            self.done(self._point, result)
+            return result
+
+    def future_done(self, future: Any) -> None:
+        """Close the point of a call that returned *future*, which is done."""
+        with _guard.Harmless("stop"):
+            # Asked for by its public name, an exception counts as seen, and asyncio would not tell of it any more.
+            fault = getattr(future, "_exception", None)
+            if future.cancelled():
+                fault = sys.modules["asyncio"].CancelledError()
+            if fault is None:
+                self.done(self._point, future.result())
+            else:
+                self.failed(self._point, fault)
+
+    def __del__(self) -> None:
+        with _guard.Harmless("stop"):
+            span = self._point.span
+            if span is not None and span.end_tick is None:
+                if inspect.iscoroutine(self._body):
+                    self._body.close()  # or it would tell a second time that it was never awaited
+                self._point.end()
+
+
+def _is_fresh(body: Any) -> bool:
+    """Whether nobody has begun to run a coroutine or generator. Of an asynchronous generator that cannot be told."""
+    if inspect.iscoroutine(body):
+        return inspect.getcoroutinestate(body) == inspect.CORO_CREATED
+    return not inspect.isgenerator(body) or inspect.getgeneratorstate(body) == inspect.GEN_CREATED
+
+
+def _is_pending(result: Any) -> bool:
+    """Whether *result* is a future of the event loop that runs here, and not done."""
+    asyncio = sys.modules.get("asyncio")
+    return (
+        asyncio is not None
+        and asyncio.isfuture(result)
+        and not result.done()
+        and result.get_loop() is asyncio._get_running_loop()
+    )
+
+
 def _wrapper_for(f: Callable[..., Any]) -> Callable[[_Call, Callable[..., Any]], Callable[..., Any]]:
     for body in (f, getattr(type(f), "__call__", None)):  # noqa: B004  (a callable object is what its class makes it)
         if inspect.iscoroutinefunction(body):
@@ -184,6 +289,14 @@ def _function(call: _Call, f: Callable[..., Any]) -> Callable[..., Any]:
         except BaseException as fault:
             call.failed(point, fault)
             raise
+        kind = type(result)
+        try:
+            has_yet_to_run = kind in _BODIES or hasattr(kind, "__await__")
+        except Exception:  # a metaclass of the application's has the last word on both
+            has_yet_to_run = False
+        if has_yet_to_run:
+            unshared = sys.getrefcount(result) == 2  # this frame's reference, and that of the call
+            return call.go_on(point, here, result, unshared)
         call.done(point, result)
         return result
 
@@ -206,16 +319,18 @@ def _coroutine(call: _Call, f: Callable[..., Awaitable[Any]]) -> Callable[..., A
     return wrapper
 
 
-def _generator(call: _Call, f: Callable[..., Generator[Any, Any, Any]]) -> Callable[..., Any]:
+def _generator(call: _Call | _Returned, f: Callable[..., Generator[Any, Any, Any]]) -> Callable[..., Any]:
+    is_open = isinstance(call, _Returned)  # the point is there already, whatever is current
+
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        body = f(*args, **kwargs)
-        here = scope.current.get()
-        point = None if here is None else call.open(here, args, kwargs)
-        del args, kwargs  # the body may drop its own, and then they are to go
-        if point is None:
+        if not is_open and scope.current.get() is None:
+            body = f(*args, **kwargs)
+            del args, kwargs
             return (yield from body)
-        scope.current.set(here)
-        pieces = scope.Pieces(point)
+        point, pieces, body = call.begin(f, args, kwargs)
+        del args, kwargs  # the body may drop its own, and then they are to go
+        if point is None or pieces is None:
+            return (yield from body)
         sent: Any = None
         thrown: BaseException | None = None
         while True:
@@ -243,11 +358,12 @@ def _generator(call: _Call, f: Callable[..., Generator[Any, Any, Any]]) -> Calla
 
 
 def _is_coroutine_like(f: Any) -> bool:
-    """Whether ``types.coroutine`` made the generator function *f* awaitable."""
-    return bool(getattr(getattr(f, "__code__", None), "co_flags", 0) & inspect.CO_ITERABLE_COROUTINE)
+    """Whether ``types.coroutine`` made the generator function *f*, or that of the generator *f*, awaitable."""
+    code = getattr(f, "__code__", None) or getattr(f, "gi_code", None)
+    return bool(getattr(code, "co_flags", 0) & inspect.CO_ITERABLE_COROUTINE)
 
 
-def _close(call: _Call, point: Point, body: Generator[Any, Any, Any]) -> None:
+def _close(call: _Call | _Returned, point: Point, body: Generator[Any, Any, Any]) -> None:
     try:
         body.close()
     except BaseException as fault:
@@ -256,15 +372,11 @@ def _close(call: _Call, point: Point, body: Generator[Any, Any, Any]) -> None:
     call.done(point)
 
 
-def _async_generator(call: _Call, f: Callable[..., AsyncGenerator[Any, Any]]) -> Callable[..., Any]:
+def _async_generator(call: _Call | _Returned, f: Callable[..., AsyncGenerator[Any, Any]]) -> Callable[..., Any]:
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        body = f(*args, **kwargs)
-        here = scope.current.get()
-        point = None if here is None else call.open(here, args, kwargs)
+        point, some, body = call.begin(f, args, kwargs)
         del args, kwargs
-        if point is not None:
-            scope.current.set(here)
-        pieces = contextlib.nullcontext() if point is None else scope.Pieces(point)
+        pieces = some or contextlib.nullcontext()
         sent: Any = None
         thrown: BaseException | None = None
         while True:
@@ -291,13 +403,21 @@ def _async_generator(call: _Call, f: Callable[..., AsyncGenerator[Any, Any]]) ->
     return wrapper
 
 
-async def _aclose(call: _Call, point: Point | None, body: AsyncGenerator[Any, Any]) -> None:
+async def _aclose(call: _Call | _Returned, point: Point | None, body: AsyncGenerator[Any, Any]) -> None:
     try:
         await body.aclose()
     except BaseException as fault:
         call.failed(point, fault)
         raise
     call.done(point)
+
+
+# What a plain function may return that has yet to run: how its point goes on.
+_BODIES: dict[type, Callable[[_Returned, Any], Callable[[], Any]]] = {
+    types.CoroutineType: lambda rest, body: rest.run,
+    types.GeneratorType: _generator,
+    types.AsyncGeneratorType: _async_generator,
+}
 
 
 def _callable_name(f: Any) -> str:

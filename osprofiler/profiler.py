@@ -136,7 +136,10 @@ def branch(carrier: Mapping[Any, Any], name: str | None = None) -> AbstractConte
 
 
 class Trace:
-    """``with Trace("rpc", info={...}):`` is a trace point around a block; an exception marks it as an error."""
+    """``with Trace("rpc", info={...}):`` is a trace point around a block; an exception marks it as an error.
+
+    ``async with`` does the same.
+    """
 
     def __init__(self, name: str, info: Mapping[str, Any] | None = None) -> None:
         self._name = name
@@ -163,6 +166,14 @@ class Trace:
                 point.end(fault=value)
         except Exception as fault:
             _guard.swallow("stop", fault)
+
+    async def __aenter__(self) -> None:
+        self.__enter__()
+
+    async def __aexit__(
+        self, etype: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.__exit__(etype, value, traceback)
 
     def _take(self) -> Point | None:
         """What this flow entered last. Where its trace was left meanwhile, an untraced entry, else the last at all."""
