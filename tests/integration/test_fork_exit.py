@@ -68,6 +68,9 @@ def names(trace: dict[str, Any]) -> list[str]:
         ("eventlet_os_fork", ["before", "child", "main"]),
         ("eventlet_fork_while_encoding", [*["before"] * 400, "child", "main"]),
         ("eventlet_oslo_service", ["main", "worker", "worker"]),
+        ("gevent_plain", ["greenthread", "main"]),
+        ("gevent_os_fork", ["before", "child", "main"]),
+        ("gevent_fork_while_encoding", [*["before"] * 400, "child", "main"]),
         ("threading_oslo_service", ["main", "worker", "worker"]),
         ("threading_oslo_service_without_fork", ["main", "stop"]),
         ("cotyledon", ["main", "stop"]),
@@ -85,7 +88,7 @@ def test_every_way_out_delivers(jaeger: Jaeger, how: str, expected: list[str]) -
         assert process["pid"] == tags_of(span)["start.pid"]
 
 
-@pytest.mark.parametrize("how", ["plain", "fork", "eventlet_plain", "eventlet_oslo_service"])
+@pytest.mark.parametrize("how", ["plain", "fork", "eventlet_plain", "eventlet_oslo_service", "gevent_plain"])
 def test_a_collector_that_never_answers_does_not_keep_a_process_from_ending(how: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"jaeger+http://127.0.0.1:{silent.getsockname()[1]}"
@@ -94,18 +97,18 @@ def test_a_collector_that_never_answers_does_not_keep_a_process_from_ending(how:
     assert "spans were delivered" in ended.stderr, "the loss is told"
 
 
-@pytest.mark.parametrize("mode", ["native", "eventlet"])
-def test_forks_while_the_reporter_is_at_work(jaeger: Jaeger, mode: str) -> None:
-    """Fifty children, forked from a process whose threads report and whose reporter delivers all the time."""
+@pytest.mark.parametrize(("mode", "forks"), [("native", 50), ("eventlet", 50), ("gevent", 20)])
+def test_forks_while_the_reporter_is_at_work(jaeger: Jaeger, mode: str, forks: int) -> None:
+    """Children, forked from a process whose threads report and whose reporter delivers all the time."""
     base_id = str(uuid.uuid4())
-    ended = run("fork_while_busy.py", mode, jaeger.url, base_id, "50")
+    ended = run("fork_while_busy.py", mode, jaeger.url, base_id, str(forks))
     assert ended.returncode == 0, ended.stderr
     reported = int(ended.stdout.split()[-1])
-    trace = jaeger.wait_for_trace(base_id.replace("-", ""), reported + 50, 60)
+    trace = jaeger.wait_for_trace(base_id.replace("-", ""), reported + forks, 60)
     found = names(trace)
-    assert found.count("child") == 50
+    assert found.count("child") == forks
     assert found.count("busy") == reported
-    assert len(found) == reported + 50, "what the parent had queued is delivered by the parent alone"
+    assert len(found) == reported + forks, "what the parent had queued is delivered by the parent alone"
     assert len({span["spanID"] for span in trace["spans"]}) == len(found)
 
 
@@ -114,14 +117,14 @@ def test_a_child_forked_while_a_request_begins_ends() -> None:
     assert run("fork_while_connecting.py", timeout_s=60).returncode == 0
 
 
-@pytest.mark.parametrize("mode", ["native", "eventlet"])
-def test_forks_while_the_reporter_writes_to_sqlite(mode: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("mode", "forks"), [("native", 20), ("eventlet", 20), ("gevent", 5)])
+def test_forks_while_the_reporter_writes_to_sqlite(mode: str, forks: int, tmp_path: Path) -> None:
     url, base_id = f"sqlite:///{tmp_path / 'traces.db'}", str(uuid.uuid4())
-    ended = run("fork_while_busy.py", mode, url, base_id, "20")
+    ended = run("fork_while_busy.py", mode, url, base_id, str(forks))
     assert ended.returncode == 0, ended.stderr
     found = Counter(record["name"] for record in base.get_driver(url).read(base_id))
     reported = int(ended.stdout.split()[-1])
-    assert found == {"child-start": 20, "child-stop": 20, "busy-start": reported, "busy-stop": reported}
+    assert found == {"child-start": forks, "child-stop": forks, "busy-start": reported, "busy-stop": reported}
 
 
 @pytest.mark.parametrize("before", ["", "1"], ids=["nothing before", "delivered before"])
@@ -136,20 +139,31 @@ def test_a_daemon_writes_where_it_was_started_and_takes_nothing_away(before: str
     wait_until(lambda: sorted(record["name"] for record in driver.read(base_id)) == expected, what=str(expected))
 
 
+GREEN = [
+    "hung_collector",
+    "hung_postgresql",
+    "locked_sqlite",
+    "slow_name_server",
+    "unreachable_collector_and_a_handler_that_yields",
+    "blocking_store",
+    "native_threads_report",
+    "patched_after_import",
+    "fork_with_a_blocking_store",
+]
+
+
 @pytest.mark.parametrize(
-    "how",
+    ("library", "how"),
     [
-        "hung_collector",
-        "slow_name_server",
-        "unreachable_collector_and_a_handler_that_yields",
-        "blocking_store",
-        "native_threads_report",
-        "patched_after_import",
-        "fork_with_a_blocking_store",
+        *((library, how) for library in ("eventlet", "gevent") for how in GREEN),
+        ("gevent", "loop_ends"),
+        *((f"gevent:{part}", "hung_collector") for part in ("thread", "socket,ssl", "ssl")),
+        ("gevent:thread", "fork_with_a_blocking_store"),
+        ("gevent:dns", "slow_name_server"),
     ],
 )
-def test_in_a_process_patched_by_eventlet(jaeger: Jaeger, how: str) -> None:
-    ended = run("green_service.py", how, jaeger.url)
+def test_greenthreads_run_on_whatever_tracing_waits_for(jaeger: Jaeger, library: str, how: str) -> None:
+    ended = run("green_service.py", library, how, jaeger.url)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stdout.splitlines()[-1] == "fine", ended.stdout + ended.stderr
     assert "greenlet.error" not in ended.stderr

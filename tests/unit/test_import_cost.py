@@ -8,7 +8,19 @@ import sys
 import pytest
 
 TRACING = ["tornado", "thrift", "jaeger_client", "threadloop"]
-LIBRARIES = ["sqlalchemy", "oslo_messaging", "eventlet", "requests", "redis", "pymongo", "elasticsearch", "futurist"]
+LIBRARIES = [
+    *(
+        "sqlalchemy",
+        "oslo_messaging",
+        "eventlet",
+        "gevent",
+        "requests",
+        "redis",
+        "pymongo",
+        "elasticsearch",
+        "futurist",
+    ),
+]
 SERVICE = ["oslo_config", "webob", "wrapt"]
 
 PROGRAM = """

@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from osprofiler import _native
 from osprofiler.opentracing_compat.scope import CLOSED, Point
 
 if TYPE_CHECKING:
@@ -69,9 +70,10 @@ def liveness() -> Callable[[], bool]:
     if task is not None:
         held = weakref.ref(task)
         return lambda: (task := held()) is not None and not task.done()
-    patcher = sys.modules.get("eventlet.patcher")
-    if patcher is not None and patcher.is_monkey_patched("thread"):
-        green = weakref.ref(sys.modules["greenlet"].getcurrent())
+    greenlet = sys.modules.get("greenlet")
+    current = greenlet.getcurrent() if greenlet is not None else None
+    if current is not None and (current.parent is not None or _native.patched()):
+        green = weakref.ref(current)
         return lambda: (flow := green()) is not None and not flow.dead
     thread = weakref.ref(threading.current_thread())
     return lambda: (flow := thread()) is not None and flow.is_alive()

@@ -2,12 +2,13 @@
 """Delivery where native threads serve the requests of a process that eventlet has patched (mod_wsgi, uWSGI's threads).
 
 The main thread, whose greenthread the reporter would be, waits in C there and may never run. So the thread that has
-served a request delivers itself, on its own hub, as it does all its other work.
+served a request delivers itself, on its own hub, as it does all its other work. Not with gevent, whose connections are
+of use to the thread alone that has made them.
 """
 
 from __future__ import annotations
 
-from osprofiler import _guard
+from osprofiler import _guard, _native
 from osprofiler.opentracing_compat.reporting import reporter
 from osprofiler.opentracing_compat.reporting.uwsgi import Moments
 
@@ -15,7 +16,9 @@ from osprofiler.opentracing_compat.reporting.uwsgi import Moments
 def after_request() -> None:
     """Deliver what waits, for a moment; to be called in a native thread (``_native.foreign()``) alone."""
     with _guard.Harmless("beside"):
-        _moments.take()
+        library = _native.library()
+        if library is not None and library.threads_deliver:
+            _moments.take()
 
 
 def _deliver(timeout_s: float) -> bool:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the reporter runs on: a daemon thread, or a greenthread where eventlet has patched threading.
+"""What the reporter runs on: a daemon thread, or a greenthread where eventlet or gevent has patched threading.
 
-Which it is, is decided when the reporter starts, not at import: a process may be patched in between. eventlet is never
-imported here unless it is there and has patched. A native thread in a patched process (eventlet's own pool, a C
-library's callback) must not touch what is patched, so it can neither start nor wake the greenthread.
+Which it is, is decided when the reporter starts, not at import: a process may be patched in between. A native thread
+in a patched process (a pool of the library's own, a C library's callback) must not touch what is patched, so it can
+neither start nor wake the greenthread.
 """
 
 from __future__ import annotations
@@ -20,9 +20,6 @@ from osprofiler.opentracing_compat.reporting.marks import Mark
 T = TypeVar("T")
 
 _NAME = "osprofiler-reporter"
-
-# A greenthread that waits for a native thread can only look again and again.
-_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.001, 0.05
 
 
 class Worker(Protocol):
@@ -55,7 +52,8 @@ class Worker(Protocol):
 
 def fitting() -> Worker:
     """A worker of the kind that this process needs, not begun."""
-    return GreenWorker() if _native.patched() else NativeWorker()
+    library = _native.library()
+    return NativeWorker() if library is None else GreenWorker(library)
 
 
 class NativeWorker:
@@ -86,7 +84,7 @@ class NativeWorker:
         return function(*args)
 
     def await_mark(self, mark: Mark, timeout_s: float) -> None:
-        mark.wait(timeout_s)
+        _await(mark, timeout_s)
 
     def abandon(self) -> None:
         return None  # threads do not survive a fork
@@ -98,56 +96,48 @@ class GreenWorker:
     # Native threads append without being able to wake it, so it looks now and then.
     idle_s = 1.0
 
-    def __init__(self) -> None:
-        import eventlet
-        import eventlet.event
-        import eventlet.hubs
-
-        self._eventlet: Any = eventlet
-        self._sleep: Any = None
-        self._told = False
-        self._thread: Any = None
+    def __init__(self, library: _native.Library) -> None:
+        self._library = library
+        self._flow = library.flow()
+        self._native: _native.NativeThread | None = None
 
     def begin(self, run: Callable[[Worker], None]) -> None:
-        self._thread = self._eventlet.spawn(run, self)
+        native = self._native = _native.NativeThread()
+
+        def main() -> None:
+            try:
+                run(self)
+            finally:
+                native.end()
+
+        self._flow.begin(main)
 
     def wait(self, seconds: float) -> None:
-        if not self._told:
-            self._sleep = self._eventlet.event.Event()
-            self._sleep.wait(timeout=max(seconds, 0))
-            self._sleep = None
-        self._told = False
+        self._flow.wait(seconds)
 
     def wake(self) -> None:
-        if _native.foreign():
-            return
-        self._told = True
-        sleep = self._sleep
-        if sleep is not None and not sleep.ready():
-            sleep.send()
+        if not _native.foreign():
+            self._flow.wake()
 
     def rest(self) -> None:
         _native.pause(0)
 
     def call(self, function: Callable[..., T], *args: Any, blocking: bool) -> T:
-        return _native.elsewhere(function, *args) if blocking else function(*args)
+        if not blocking and self._library.has_green_sockets():
+            return function(*args)
+        call = _native.elsewhere if self._native is None else self._native.call
+        return call(function, *args)
 
     def await_mark(self, mark: Mark, timeout_s: float) -> None:
-        if _native.foreign():
-            mark.wait(timeout_s)
-            return
-        deadline = time.monotonic() + timeout_s
-        pause_s = _SHORTEST_PAUSE_S
-        while not mark.passed and time.monotonic() < deadline:
-            self._eventlet.sleep(pause_s)
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+        _await(mark, timeout_s)
 
     def abandon(self) -> None:
-        # The child has a copy of the greenthread. If that waits for the collector it must not wake: it would read the
-        # answer that the parent waits for. Nor can it be ended in the ordinary way: on its way out it would take the
-        # socket off the epoll descriptor, which the child has in common with the parent.
-        hub = getattr(self._eventlet.hubs._threadlocal, "hub", None)
-        for listeners in getattr(hub, "listeners", {}).values():
-            for descriptor, listener in list(listeners.items()):
-                if listener.greenlet is self._thread:
-                    del listeners[descriptor]
+        self._flow.abandon()
+
+
+def _await(mark: Mark, timeout_s: float) -> None:
+    if not _native.is_green():
+        mark.wait(timeout_s)
+        return
+    deadline = time.monotonic() + timeout_s
+    _native.look_until(lambda: mark.passed or time.monotonic() >= deadline)

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``fork_while_busy.py native|eventlet CONNECTION_STRING BASE_ID FORKS``: fork again and again in the thick of it.
+"""``fork_while_busy.py MODE CONNECTION_STRING BASE_ID FORKS``: fork again and again in the thick of it.
 
-Each child reports one span and leaves by the ordinary way out. The last word of the output is how many spans the parent
-has reported.
+MODE is native, eventlet or gevent. Each child reports one span and leaves by the ordinary way out. The last word of the
+output is how many spans the parent has reported.
 """
 
 import os
 import sys
 import threading
 
+from greenthreads import patch
+
 MODE, CONNECTION_STRING, BASE_ID, FORKS = sys.argv[1:5]
 
-if MODE == "eventlet":
-    import eventlet
-
-    eventlet.monkey_patch()
+if MODE != "native":
+    patch(MODE)
 
 import time  # noqa: E402
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``green_service.py HOW CONNECTION_STRING``: a service under eventlet whose tracing has something to wait for.
+"""``green_service.py LIBRARY HOW CONNECTION_STRING``: a service on greenthreads whose tracing has much to wait for.
+
+LIBRARY is ``eventlet`` or ``gevent``, with what it is not to patch: ``gevent:thread,dns``.
 
 A heartbeat greenthread counts. Tracing must not stop it: each way waits until tracing is stuck or at work, then for
 so many beats, and shows that tracing is stuck still. Prints ``fine``.
@@ -9,13 +11,16 @@ import logging
 import os
 import sys
 
-import eventlet
+from greenthreads import Green, patch
 
-HOW, CONNECTION_STRING = sys.argv[1:3]
+(LIBRARY, _, LEFT_OUT), HOW, CONNECTION_STRING = sys.argv[1].partition(":"), *sys.argv[2:4]
 
 if HOW != "patched_after_import":
-    eventlet.monkey_patch()
+    patch(LIBRARY, **dict.fromkeys(LEFT_OUT.split(",") if LEFT_OUT else (), False))
 
+import socket  # noqa: E402
+import sqlite3  # noqa: E402
+import tempfile  # noqa: E402
 from collections.abc import Callable, Sequence  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -27,8 +32,9 @@ from osprofiler.opentracing_compat.scope import Origin, Point  # noqa: E402
 from osprofiler.opentracing_compat.tracer import Tracer  # noqa: E402
 
 if HOW == "patched_after_import":
-    eventlet.monkey_patch()
+    patch(LIBRARY)
 
+green = Green(LIBRARY)
 _settings.publish(flush_interval_s=0.0, flush_timeout_s=0.5)
 ORIGIN = Origin.from_osprofiler("key")
 BEATS = 0
@@ -38,14 +44,14 @@ def heartbeat() -> None:
     global BEATS
     while True:
         BEATS += 1
-        eventlet.sleep(0.001)
+        green.sleep(0.001)
 
 
 def until(condition: Callable[[], Any]) -> None:
     """Wait for *condition*, in the manner of a greenthread; a deadline ends a program that would wait for ever."""
-    with eventlet.Timeout(60):
+    with green.timeout(60):
         while not condition():
-            eventlet.sleep(0.001)
+            green.sleep(0.001)
 
 
 def beats(number: int) -> None:
@@ -54,7 +60,7 @@ def beats(number: int) -> None:
 
 
 def tracer_on(reporter: Any) -> Tracer:
-    eventlet.spawn(heartbeat)
+    green.spawn(heartbeat)
     return Tracer("unnamed", reporter)
 
 
@@ -65,26 +71,77 @@ def report(tracer: Tracer, number: int = 1) -> None:
 
 def hung_collector() -> None:
     """It takes the connection and never answers."""
-    server = eventlet.listen(("127.0.0.1", 0))
+    server = socket.create_server(("127.0.0.1", 0))
+    server.setblocking(False)
     reporter = connect.reporter_for(f"jaeger+http://127.0.0.1:{server.getsockname()[1]}")
     assert isinstance(reporter, QueueReporter)
     tracer = tracer_on(reporter)
     report(tracer)
-    connection, _ = server.accept()
-    connection.recv(10)
+    taken: list[socket.socket] = []
+
+    def asked() -> bool:
+        try:
+            if not taken:
+                taken.append(server.accept()[0])
+                taken[0].setblocking(False)
+            return bool(taken[0].recv(10))
+        except BlockingIOError:
+            return False
+
+    until(asked)
     report(tracer, 5000)
     beats(300)
     assert reporter.pending() == 5001, reporter.pending()
-    assert not tracer.flush(0.1)
-    connection.close()
+    before = BEATS
+    assert not tracer.flush(0.5)
+    assert before + 10 < BEATS, "others wait with the one that flushes"
+
+
+def hung_postgresql() -> None:
+    """It takes the connection and never answers; the client waits in C."""
+    server = socket.create_server(("127.0.0.1", 0))
+    server.setblocking(False)
+    reporter = connect.reporter_for(f"postgresql+psycopg://u:p@127.0.0.1:{server.getsockname()[1]}/traces")
+    tracer = tracer_on(reporter)
+    report(tracer)
+    taken: list[socket.socket] = []
+
+    def connected() -> bool:
+        try:
+            taken.append(server.accept()[0])
+        except BlockingIOError:
+            return False
+        return True
+
+    until(connected)
+    beats(100)
+    taken[0].setblocking(False)
+    assert taken[0].recv(1000)
+    try:
+        assert taken[0].recv(1000), "they came when the client had given up"
+    except BlockingIOError:
+        pass
+
+
+def locked_sqlite() -> None:
+    """Another connection holds the file; SQLite waits in C for some seconds at a time."""
+    with tempfile.TemporaryDirectory() as folder:
+        tracer = tracer_on(connect.reporter_for(f"sqlite:///{folder}/traces.db"))
+        report(tracer)
+        assert tracer.flush(30)
+        holder = sqlite3.connect(f"{folder}/traces.db", isolation_level=None)
+        holder.execute("BEGIN EXCLUSIVE")
+        report(tracer)
+        until(lambda: tracer.reporter._backlog)  # type: ignore[attr-defined]
+        beats(100)
+        assert tracer.reporter._failures == 0, "they came between two attempts"  # type: ignore[attr-defined]
+        holder.close()
+        assert tracer.flush(30)
 
 
 def slow_name_server() -> None:
-    """Waited for in C, as services do that turn eventlet's own resolver off."""
-    import socket
-
-    native: Any = eventlet.patcher.original("socket")
-    look_up, sleep = native.getaddrinfo, eventlet.patcher.original("time").sleep
+    """Waited for in C, as services do that turn the library's own resolver off."""
+    look_up, sleep = green.original("socket", "getaddrinfo"), green.original("time", "sleep")
     meanwhile = []
 
     def slow(host: str, *rest: Any, **named: Any) -> Any:
@@ -98,8 +155,9 @@ def slow_name_server() -> None:
         meanwhile.append(goal <= BEATS)
         return look_up("127.0.0.1", *rest, **named)
 
-    native.getaddrinfo = socket.getaddrinfo = slow
-    eventlet.spawn(heartbeat)
+    green.put_original("socket", "getaddrinfo", slow)
+    socket.getaddrinfo = slow  # type: ignore[assignment]
+    green.spawn(heartbeat)
     beats(1)
     named = CONNECTION_STRING.replace("127.0.0.1", "collector.test", 1)
     for connection_string in (named, named.replace("jaeger+http", "jaeger")):
@@ -115,7 +173,7 @@ def unreachable_collector_and_a_handler_that_yields() -> None:
         lines = 0
 
         def emit(self, record: logging.LogRecord) -> None:
-            eventlet.sleep(0.01)
+            green.sleep(0.01)
             Yielding.lines += 1
 
     logging.getLogger().addHandler(Yielding())
@@ -128,7 +186,7 @@ def unreachable_collector_and_a_handler_that_yields() -> None:
 
 
 class Blocking(Driver):
-    """A store whose client waits in C: for a byte in a pipe, without eventlet's knowledge."""
+    """A store whose client waits in C: for a byte in a pipe, without the library's knowledge."""
 
     blocking = True
     pipe = os.pipe()
@@ -143,7 +201,7 @@ class Blocking(Driver):
         Blocking.written += len(records)
 
 
-real_read = eventlet.patcher.original("os").read
+real_read = green.original("os", "read")
 
 
 def blocking_store() -> None:
@@ -183,22 +241,24 @@ def fork_with_a_blocking_store() -> None:
 
 
 def native_threads_report() -> None:
-    """Threads that eventlet knows nothing of only append; nothing of theirs touches what is patched."""
-    threading = eventlet.patcher.original("threading")
+    """Threads that the library knows nothing of only append; nothing of theirs touches what is patched."""
+    start = green.original("_thread", "start_new_thread")
     tracer = tracer_on(connect.reporter_for(CONNECTION_STRING, project="green", service="native"))
     touched: list[str] = []
     flushed: list[bool] = []
 
     def natively(work: Callable[[], Any]) -> None:
+        ended: list[int] = []
+
         def run() -> None:
             work()
-            if hasattr(eventlet.hubs._threadlocal, "hub"):
-                touched.append("eventlet has made a hub for a native thread")
+            if green.has_hub():
+                touched.append("the library has made a hub for a native thread")
+            ended.append(1)
 
-        threads = [threading.Thread(target=run) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        until(lambda: not any(thread.is_alive() for thread in threads))
+        for _ in range(4):
+            start(run, ())
+        until(lambda: len(ended) == 4)
 
     natively(lambda: report(tracer, 500))
     assert tracer.reporter._worker is None, "a native thread has started a greenthread"  # type: ignore[attr-defined]
@@ -218,6 +278,18 @@ def patched_after_import() -> None:
     assert isinstance(tracer.reporter._worker, worker.GreenWorker)  # type: ignore[attr-defined]
     assert tracer.flush(30)
     assert _guard.counters["delivered"] == 10
+
+
+def loop_ends() -> None:
+    """gevent.wait() waits for all that a service does, and the reporter is nothing of that."""
+    import gevent
+
+    tracer = Tracer("unnamed", connect.reporter_for(CONNECTION_STRING))
+    report(tracer)
+    assert tracer.flush(30)
+    assert gevent.wait(timeout=30)
+    report(tracer)
+    assert tracer.flush(30)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,14 @@ import signal
 import sys
 import threading
 
+from greenthreads import Green, patch
+
 HOW, CONNECTION_STRING, BASE_ID = sys.argv[1:4]
+LIBRARY, _, AFTER_PATCHING = HOW.partition("_")
 
-if HOW.startswith("eventlet"):
-    import eventlet
-
-    eventlet.monkey_patch()
+if LIBRARY in ("eventlet", "gevent"):
+    patch(LIBRARY)
+    green = Green(LIBRARY)
 
 from osprofiler import _settings  # noqa: E402
 from osprofiler.opentracing_compat.reporting import connect, turns  # noqa: E402
@@ -111,27 +113,28 @@ def pool() -> None:
         workers.join()
 
 
-def eventlet_plain() -> None:
+def green_plain() -> None:
     report("main")
-    eventlet.spawn(report, "greenthread").wait()
+    green.spawn(report, "greenthread")
+    green.sleep(0)
 
 
-def eventlet_os_fork() -> None:
+def green_os_fork() -> None:
     report("before")
-    eventlet.sleep(0)  # the reporter's greenthread runs, and is copied by the fork
+    green.sleep(0)  # the reporter's greenthread runs, and is copied by the fork
     os_fork()
 
 
-def eventlet_fork_while_encoding() -> None:
+def green_fork_while_encoding() -> None:
     for _ in range(2 * turns.ENTRIES):
         report("before")
-    eventlet.spawn(TRACER.flush)
+    green.spawn(TRACER.flush)
     while TRACER.reporter._queue:
-        eventlet.sleep(0)
+        green.sleep(0)
     os_fork()  # in the pause between the first half and the second
 
 
-def eventlet_oslo_service() -> None:
+def green_oslo_service() -> None:
     _oslo_service(2)
 
 
@@ -208,7 +211,7 @@ def cotyledon() -> None:
 
 
 def _read(descriptor: int) -> bytes:
-    if HOW.startswith("eventlet"):
+    if LIBRARY == "eventlet":
         from eventlet import tpool
 
         return tpool.execute(os.read, descriptor, 1)  # type: ignore[no-any-return]
@@ -216,4 +219,4 @@ def _read(descriptor: int) -> bytes:
 
 
 if __name__ == "__main__":
-    globals()[HOW]()
+    globals()[f"green_{AFTER_PATCHING}" if LIBRARY in ("eventlet", "gevent") else HOW]()
