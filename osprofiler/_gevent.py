@@ -62,6 +62,7 @@ class GeventFlow:
 
     def __init__(self) -> None:
         import gevent.hub
+        import gevent.threadpool  # the resolver does it with its first name, which at exit is too late
 
         self._gevent: Any = gevent
         self._sleep: Any = None

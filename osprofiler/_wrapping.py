@@ -29,6 +29,16 @@ class Target(NamedTuple):
     wrap: Callable[[Method], Method]
 
 
+def own_class(module: ModuleType, name: str) -> type | None:
+    """The class *name* that is *module*'s own; None where it has but the alias of another module's.
+
+    A library may have put a subclass in its place, as gevent does with ``threading.Thread``: then the class below that.
+    """
+    placed = getattr(module, name, None)
+    classes = placed.__mro__ if isinstance(placed, type) else ()
+    return next((each for each in classes if (each.__module__, each.__name__) == (module.__name__, name)), None)
+
+
 class Wrapping:
     """A set of functions that are wrapped, and put back, together."""
 
@@ -62,9 +72,7 @@ class Wrapping:
         if not self.on or target in self._placed:
             return
         with _guard.Harmless("wrapping"):
-            owner: Any = getattr(module, target.owner, None) if target.owner else module
-            if isinstance(owner, type) and owner.__module__ != module.__name__:
-                return  # another release has it elsewhere, and this is an alias
+            owner: Any = own_class(module, target.owner) if target.owner else module
             original = vars(owner).get(target.name) if owner is not None else None
             if original is not None:
                 replacement = self._switched(original, functools.wraps(original)(target.wrap(original)))

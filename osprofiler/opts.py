@@ -131,7 +131,7 @@ _PROFILER_OPTS: list[cfg.Opt] = [
         default=[],
         help="Libraries to instrument at start, beside those that have an option of their own: messaging (a client "
         "and a server span for each RPC), and the ways in which work is handed over, so that it stays in its "
-        "request's trace: threading, futures, futurist, eventlet, asyncio, multiprocessing, subprocess, "
+        "request's trace: threading, futures, futurist, eventlet, gevent, asyncio, multiprocessing, subprocess, "
         "oslo_concurrency, oslo_service, openstacksdk.",
     ),
     cfg.StrOpt(

@@ -19,6 +19,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "eventlet": (_MODELS + "eventlet",),
     "futures": (_MODELS + "futures",),
     "futurist": (_MODELS + "futurist",),
+    "gevent": (_MODELS + "gevent",),
     "messaging": ("osprofiler.messaging",),
     "multiprocessing": (_MODELS + "multiprocessing",),
     # openstacksdk works in pools of concurrent.futures or futurist; keystoneauth has no threads of its own, and the

@@ -60,6 +60,7 @@ def test_names() -> None:
         "eventlet",
         "futures",
         "futurist",
+        "gevent",
         "messaging",
         "multiprocessing",
         "openstacksdk",
@@ -132,7 +133,7 @@ def test_instrumenting_imports_no_library() -> None:
     program = (
         "import sys; from osprofiler.opentracing_compat import instrumentation as i; "
         "i.instrument(*[name for name in i.known()]); "
-        "print([m for m in ('eventlet', 'futurist', 'oslo_service', 'oslo_concurrency', 'openstack', "
+        "print([m for m in ('eventlet', 'gevent', 'futurist', 'oslo_service', 'oslo_concurrency', 'openstack', "
         "'multiprocessing.pool', 'oslo_messaging', 'jaeger_client', 'tornado') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -431,6 +432,143 @@ def test_a_killed_greenthread_that_never_ran_makes_no_span(traced: Recorder) -> 
         eventlet.spawn(work).cancel()
         eventlet.sleep(0)
     assert traced.names() == ["request"]
+
+
+# gevent
+
+
+def test_gevent_is_left_as_it_was(traced: Recorder) -> None:
+    from gevent import hub, pool, threadpool
+
+    def placed() -> list[Any]:
+        return [pool.GroupMappingMixin.map, threadpool.ThreadPool.spawn, hub.TrackedRawGreenlet, hub.RawGreenlet]
+
+    before = placed()
+    for _ in range(2):
+        opentracing_compat.instrument("gevent")
+        assert all(one is not other for one, other in zip(before, placed(), strict=True))
+        opentracing_compat.uninstrument("gevent")
+        assert all(one is other for one, other in zip(before, placed(), strict=True))
+    with profiler.Trace("request"):
+        greenlet = gevent_spawn(work)
+        assert vars(greenlet)["_run"] is work
+        greenlet.join()
+
+
+def gevent_spawn(*args: Any) -> Any:
+    import gevent
+
+    return gevent.spawn(*args)
+
+
+def test_links_of_greenlets_can_still_be_removed(traced: Recorder) -> None:
+    opentracing_compat.instrument("gevent")
+    called: list[Any] = []
+    with profiler.Trace("request"):
+        greenlet = gevent_spawn(int)
+        greenlet.link(called.append)
+        greenlet.link(own_name)
+        greenlet.unlink(called.append)
+        greenlet.unlink(own_name)
+        assert not greenlet.has_links()
+        greenlet.get()
+    assert called == []
+
+
+def test_links_of_either_kind_are_followed(traced: Recorder) -> None:
+    import gevent
+
+    opentracing_compat.instrument("gevent")
+    with profiler.Trace("request"):
+        good, bad = gevent_spawn(int), gevent_spawn(int, "no number")
+        good.link_value(lambda _: work())
+        bad.link_exception(callback=lambda _: work())
+        bad.link_value(lambda _: work())
+        gevent.joinall([good, bad])
+        gevent.sleep(0.01)
+    assert traced.names().count("work") == 2
+    assert sum(span.follows for span in traced.finished) == 2
+
+
+def test_a_killed_greenlet_that_never_ran_makes_no_span(traced: Recorder) -> None:
+    opentracing_compat.instrument("gevent")
+    with profiler.Trace("request"):
+        gevent_spawn(work).kill()
+    assert traced.names() == ["request"]
+
+
+def test_a_greenlet_that_goes_on_spawning_itself_leaves_the_trace(traced: Recorder) -> None:
+    import gevent
+    from gevent.event import Event
+
+    opentracing_compat.instrument("gevent")
+    rounds: list[bool] = []
+    over = Event()
+
+    def tick() -> None:
+        rounds.append(scope.current.get() is not None)
+        if len(rounds) == 5:
+            over.set()
+        else:
+            gevent.spawn_later(0.001, tick)
+
+    with profiler.Trace("request"):
+        gevent.spawn_later(0.001, tick)
+    assert over.wait(60)
+    assert rounds == [True, False, False, False, False]
+
+
+def test_a_context_given_to_a_greenlet_is_entered_outside_the_branch(traced: Recorder) -> None:
+    opentracing_compat.instrument("gevent")
+    other: contextvars.ContextVar[int] = contextvars.ContextVar("other")
+    other.set(7)
+
+    def inside(own: int) -> tuple[int, int, Any]:
+        here = scope.current.get()
+        return other.get(), own, here and here.span and here.span.parent_span_id
+
+    with profiler.Trace("request"):
+        request = scope.current.get()
+        assert request is not None
+        assert request.span is not None
+        assert gevent_spawn(contextvars.copy_context().run, inside, 8).get() == (7, 8, request.span.span_id)
+
+
+def test_gevent_asks_name_servers_without_a_branch(traced: Recorder) -> None:
+    from gevent import socket
+
+    opentracing_compat.instrument("gevent")
+    with profiler.Trace("request"):
+        assert socket.getaddrinfo("localhost", 80)
+    assert traced.names() == ["request"]
+
+
+def test_what_gevent_keeps_is_in_nobody_s_trace(traced: Recorder) -> None:
+    """A greenlet starts without a trace; threads of a pool and the hub keep none of those left on in them."""
+    import gevent
+    from gevent.threadpool import ThreadPoolExecutor
+
+    isolation.install()
+    seen: list[bool] = []
+
+    def leave_on(*_: object) -> None:
+        profiler.init("another key")
+
+    def look() -> None:
+        seen.append(scope.current.get() is not None)
+
+    with profiler.Trace("request"):
+        gevent_spawn(look).join()
+        pool = ThreadPoolExecutor(1)
+        future = pool.submit(leave_on)
+        future.add_done_callback(leave_on)
+        future.result()
+        pool.submit(look).result()
+        gevent.sleep(0.01)
+        gevent.get_hub().loop.run_callback(look)
+        gevent.sleep(0.01)
+        pool.shutdown()
+    assert seen == [False, False, False]
 
 
 def test_a_looping_call_leaves_the_trace_with_the_request(traced: Recorder) -> None:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The trace in the environment of programs that a process patched by eventlet starts."""
+"""The trace in the environment of programs that a process patched by eventlet or gevent starts."""
 
 import subprocess
 import sys
 
+import pytest
+
 _PROGRAM = """
-import eventlet; eventlet.monkey_patch()
 import subprocess
 from oslo_concurrency import processutils
 from osprofiler import opentracing_compat, profiler
@@ -21,7 +22,10 @@ with profiler.Trace("request"):
 """
 
 
-def test_programs_get_the_trace_also_where_eventlet_has_patched() -> None:
-    command = [sys.executable, "-W", "ignore", "-c", _PROGRAM]
+@pytest.mark.parametrize(
+    "patch", ["import eventlet; eventlet.monkey_patch()", "from gevent import monkey; monkey.patch_all()"]
+)
+def test_programs_get_the_trace_also_from_a_patched_process(patch: str) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", patch + _PROGRAM]
     ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=60, check=True)
     assert ran.stdout.split() == ["True"] * 3 + ["False"]

@@ -21,11 +21,13 @@ from osprofiler.opentracing_compat.concurrency.lineage import has_ended, root_of
 #: connection (readers, heartbeats). Such a callable may live longer than the request that happened to start it.
 MACHINERY = (
     "_asyncio",
+    "_socket",  # gevent asks name servers in its pool of threads
     "asyncio",
     "builtins",
     "concurrent.futures",
     "eventlet",
     "futurist",
+    "gevent",
     "multiprocessing",
     "oslo_messaging",
     "oslo_privsep",

@@ -83,12 +83,12 @@ def _submit_inline(submit: Method) -> Method:
     return run
 
 
-def _sent_back(send: Method) -> Method:
-    """A pool's process sends each result back in the flow that its next work item will run in."""
+def _after_item(then: Method) -> Method:
+    """What a pool's worker calls after each work item, in the flow that the next one will run in."""
 
     def run(*args: Any, **kwargs: Any) -> Any:
         _restore(scope.current, None)
-        return send(*args, **kwargs)
+        return then(*args, **kwargs)
 
     return run
 
@@ -103,6 +103,15 @@ def _kept(work: Method) -> Method:
             return work(*args, **kwargs)
         finally:
             _restore(holder, before)
+
+    return run
+
+
+def _kept_callback(add: Method) -> Method:
+    """gevent calls it in its hub, in the flow that all callbacks run in."""
+
+    def run(self: Any, /, fn: Any) -> Any:
+        return add(self, functools.wraps(fn)(_kept(fn)))
 
     return run
 
@@ -160,8 +169,10 @@ _wrapping = Wrapping(
     Target("concurrent.futures.thread", "_WorkItem", "run", _work_item),
     Target("concurrent.futures.process", "_ExecutorManagerThread", "run", _cleared),
     Target("concurrent.futures.process", "", "_process_worker", _cleared),
-    Target("concurrent.futures.process", "", "_sendback_result", _sent_back),
+    Target("concurrent.futures.process", "", "_sendback_result", _after_item),
     Target("concurrent.futures._base", "Future", "_invoke_callbacks", _kept),
+    Target("gevent.threadpool", "_WorkerGreenlet", "_after_run_task", _after_item),
+    Target("gevent.threadpool", "_FutureProxy", "add_done_callback", _kept_callback),
     Target("futurist._utils", "WorkItem", "run", _work_item),
     Target("futurist._futures", "SynchronousExecutor", "submit", _submit_inline),
     Target("futurist.periodics", "PeriodicWorker", "start", _cleared),

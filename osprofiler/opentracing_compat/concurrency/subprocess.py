@@ -49,6 +49,8 @@ _wrapping = Wrapping(
     # ``check_output`` uses the second.
     Target("eventlet.green.subprocess", "Popen", "__init__", _popen),
     Target("__patched_module_subprocess", "Popen", "__init__", _popen),
+    # In one that gevent has patched it is this one.
+    Target("gevent.subprocess", "Popen", "__init__", _popen),
 )
 
 instrument = _wrapping.install

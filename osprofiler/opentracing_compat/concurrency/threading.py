@@ -2,8 +2,8 @@
 """Native threads that are started while a trace is on: ``threading.Thread`` is a branch that its starter waits for,
 ``threading.Timer`` one that nobody does.
 
-Pools' own workers are machinery and start with no trace. Under eventlet's monkey patching threads are greenthreads,
-and are followed here all the same.
+Pools' own workers are machinery and start with no trace. Where eventlet or gevent have patched, threads are
+greenthreads, and are followed here all the same.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import threading
 from typing import Any
 
 from osprofiler import _guard
-from osprofiler._wrapping import Method, Target, Wrapping
+from osprofiler._wrapping import Method, Target, Wrapping, own_class
 from osprofiler.opentracing_compat import scope
 from osprofiler.opentracing_compat.concurrency.carried import (
     Carried,
@@ -48,9 +48,10 @@ def _start(start: Method) -> Method:
 
 
 def _follow(thread: threading.Thread) -> None:
-    if isinstance(thread, threading.Timer):
+    if isinstance(thread, own_class(threading, "Timer") or ()):
         # The time that it waits before is none of the request's.
-        thread.function = carry(MODEL, thread.function, detached=True)
+        timer: Any = thread
+        timer.function = carry(MODEL, timer.function, detached=True)
         return
     plain = type(thread).run is threading.Thread.run
     work = getattr(thread, "_target", None) if plain else thread.run

@@ -38,6 +38,12 @@ from osprofiler.testing.concurrency.model import Model, NotApplicable, Work
 
 __all__ = ["GUARANTEES", "Model", "NotApplicable", "Work", "check", "check_in_own_process", "main", "model_class"]
 
+_PATCH = {
+    "": "",
+    "eventlet": "import eventlet; eventlet.monkey_patch()\n",
+    "gevent": "from gevent import monkey; monkey.patch_all()\n",
+}
+
 #: Seconds that a model's whole run may take before it counts as hung.
 RUN_TIMEOUT_S = 300
 
@@ -71,7 +77,7 @@ def check_in_own_process(path: str, *others: str) -> dict[str, str]:
 
     Raises RuntimeError, with what it said, where that does not come to an end.
     """
-    patch = "import eventlet; eventlet.monkey_patch()\n" if model_class(path).patched else ""
+    patch = _PATCH[model_class(path).patched]
     command = [sys.executable, "-c", f"{patch}from {__name__} import main; main({path!r}, *{others!r})"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=RUN_TIMEOUT_S, check=False)

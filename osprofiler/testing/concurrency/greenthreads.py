@@ -15,7 +15,7 @@ Work = Callable[[], object]
 
 class _Green(Model):
     instrumentation: ClassVar[tuple[str, ...]] = ("eventlet",)
-    patched = True
+    patched = "eventlet"
 
 
 class GreenThreads(_Green):
@@ -145,10 +145,10 @@ class NativePool(_Green):
 class PatchedThreads(Threads):
     title = "threading.Thread, monkey-patched"
     instrumentation: ClassVar[tuple[str, ...]] = ("threading", "eventlet")
-    patched = True
+    patched = "eventlet"
 
 
 class PatchedFutures(FutureThreads):
     title = "concurrent.futures, monkey-patched"
     instrumentation: ClassVar[tuple[str, ...]] = ("futures", "threading", "eventlet")
-    patched = True
+    patched = "eventlet"

@@ -98,8 +98,8 @@ class Model:
     reference: ClassVar[str] = "ChildOf"
     #: Whether a fork's branch reaches the work as a callable; else it goes as a carrier.
     takes_callables: ClassVar[bool] = True
-    #: Modules that have to be patched by eventlet before anything else is imported.
-    patched: ClassVar[bool] = False
+    #: The library, ``eventlet`` or ``gevent``, that has to patch before anything else is imported.
+    patched: ClassVar[str] = ""
 
     #: The name of a point that the instrumentation itself opens, between the one that hands over and the branch.
     through: ClassVar[str | None] = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 
-from osprofiler.testing.concurrency import greenthreads, openstack, processes, tasks, threads
+from osprofiler.testing.concurrency import greenlets, greenthreads, openstack, processes, tasks, threads
 from osprofiler.testing.concurrency.model import Model
 
 MODELS: tuple[type[Model], ...] = (
@@ -41,6 +41,19 @@ MODELS: tuple[type[Model], ...] = (
     greenthreads.NativePool,
     greenthreads.PatchedThreads,
     greenthreads.PatchedFutures,
+    greenlets.Greenlets,
+    greenlets.DelayedGreenlets,
+    greenlets.GreenletSubclass,
+    greenlets.RawGreenlets,
+    greenlets.GreenletPool,
+    greenlets.GreenletApply,
+    greenlets.GreenletMap,
+    greenlets.GreenletLinks,
+    greenlets.GeventThreads,
+    greenlets.GeventExecutor,
+    greenlets.GeventPatchedThreads,
+    greenlets.GeventPatchedTimers,
+    greenlets.GeventPatchedFutures,
     openstack.FuturistThreads,
     openstack.FuturistGreen,
     openstack.FuturistProcesses,

@@ -39,7 +39,7 @@ class FuturistGreen(FuturistThreads):
     title = "futurist, greenthreads"
     instrumentation: ClassVar[tuple[str, ...]] = ("futurist", "eventlet")
     kind = "GreenThreadPoolExecutor"
-    patched = True
+    patched = "eventlet"
 
 
 class FuturistProcesses(ProcessPool):
@@ -116,7 +116,7 @@ class LoopingCalls(_OsloService):
 class GreenLoopingCalls(LoopingCalls):
     title = "oslo.service looping call, eventlet"
     backend = "eventlet"
-    patched = True
+    patched = "eventlet"
 
 
 class ThreadGroups(_OsloService):
@@ -133,7 +133,7 @@ class ThreadGroups(_OsloService):
 class GreenThreadGroups(ThreadGroups):
     title = "oslo.service thread group, eventlet"
     backend = "eventlet"
-    patched = True
+    patched = "eventlet"
 
 
 class ProcessUtils(Model):
