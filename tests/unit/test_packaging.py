@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("osprofiler", "patches", "tests", "pyproject.toml", "setup.py", "MANIFEST.in", "README.rst", "LICENSE")
 EXTRAS = {"all", "elasticsearch", "messaging", "mongo", "otlp", "redis", "sqlalchemy"}
 # Imported only in a process whose service has brought it; and urllib3, without which there is no requests.
-BROUGHT = {"eventlet", "futurist", "gevent", "openstacksdk", "oslo-concurrency", "oslo-service", "urllib3"}
+BROUGHT = {"anyio", "eventlet", "futurist", "gevent", "openstacksdk", "oslo-concurrency", "oslo-service", "urllib3"}
 PATCHES = "osprofiler/patching/patches/"
 
 

@@ -22,18 +22,21 @@ from osprofiler.opentracing_compat.concurrency.lineage import has_ended, root_of
 MACHINERY = (
     "_asyncio",
     "_socket",  # gevent asks name servers in its pool of threads
+    "anyio._backends",  # its workers, and trio's, run each piece of work in the context of who handed it over
     "asyncio",
     "builtins",
     "concurrent.futures",
     "eventlet",
     "futurist",
     "gevent",
+    "grpc._cython",
     "multiprocessing",
     "oslo_messaging",
     "oslo_privsep",
     "oslo_service",
     "osprofiler.opentracing_compat",
     "pymongo",
+    "trio._core._thread_cache",
 )
 
 

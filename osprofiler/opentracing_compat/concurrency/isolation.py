@@ -176,5 +176,11 @@ _wrapping = Wrapping(
     Target("futurist._utils", "WorkItem", "run", _work_item),
     Target("futurist._futures", "SynchronousExecutor", "submit", _submit_inline),
     Target("futurist.periodics", "PeriodicWorker", "start", _cleared),
+    # The requests of WSGI servers that reuse a thread for them; gunicorn's pool is one of concurrent.futures.
+    Target("cheroot.server", "HTTPConnection", "communicate", _cleared),
+    Target("gunicorn.workers.sync", "SyncWorker", "handle_request", _cleared),
+    Target("waitress.channel", "HTTPChannel", "service", _cleared),
+    # A thread for the callbacks of a channel's calls: the first of them would have its context copied for all.
+    Target("grpc._channel", "", "_run_channel_spin_thread", _cleared),
     *(Target(module, "LoopingCallBase", "__init__", _looping) for module in _LOOPS),
 )

@@ -2,8 +2,8 @@
 """Native threads that are started while a trace is on: ``threading.Thread`` is a branch that its starter waits for,
 ``threading.Timer`` one that nobody does.
 
-Pools' own workers are machinery and start with no trace. Where eventlet or gevent have patched, threads are
-greenthreads, and are followed here all the same.
+Pools' own workers are machinery and start with no trace, or are known by their queue (``workers``). Where eventlet or
+gevent have patched, threads are greenthreads, and are followed here all the same.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from osprofiler import _guard
 from osprofiler._wrapping import Method, Target, Wrapping, own_class
 from osprofiler.opentracing_compat import scope
+from osprofiler.opentracing_compat.concurrency import workers
 from osprofiler.opentracing_compat.concurrency.carried import (
     Carried,
     branch_for,
@@ -31,10 +32,10 @@ class _Run(Carried):
 
     __slots__ = ()
 
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self) -> Any:
         thread: Any = getattr(self.function, "__self__", None)
         thread.__dict__.pop("run", None)  # a cycle, else, that keeps the thread alive
-        return super().__call__(*args, **kwargs)
+        return workers.run(self.branch, _work_of(thread), self.function)
 
 
 def _start(start: Method) -> Method:
@@ -53,8 +54,7 @@ def _follow(thread: threading.Thread) -> None:
         timer: Any = thread
         timer.function = carry(MODEL, timer.function, detached=True)
         return
-    plain = type(thread).run is threading.Thread.run
-    work = getattr(thread, "_target", None) if plain else thread.run
+    work = _work_of(thread)
     if work is None or is_branch(work) or is_machinery(work):
         return
     branch = branch_for(MODEL, name_of(work))
@@ -62,7 +62,12 @@ def _follow(thread: threading.Thread) -> None:
         thread.run = _Run(thread.run, branch)  # type: ignore[method-assign]
 
 
-_wrapping = Wrapping(Target("threading", "Thread", "start", _start))
+def _work_of(thread: threading.Thread) -> Any:
+    """The function that makes up the thread: its target, or the ``run`` of its class."""
+    return getattr(thread, "_target", None) if type(thread).run is threading.Thread.run else thread.run
+
+
+_wrapping = Wrapping(Target("threading", "Thread", "start", _start), *workers.TARGETS)
 
 instrument = _wrapping.install
 uninstrument = _wrapping.uninstall

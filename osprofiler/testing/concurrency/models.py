@@ -30,6 +30,7 @@ MODELS: tuple[type[Model], ...] = (
     tasks.ToThread,
     tasks.LoopCallbacks,
     tasks.TaskCallbacks,
+    tasks.AnyioToThread,
     greenthreads.GreenThreads,
     greenthreads.DelayedGreenThreads,
     greenthreads.BareGreenlets,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Adapters of asyncio."""
+"""Adapters of asyncio, and of AnyIO on top of it."""
 
 from __future__ import annotations
 
@@ -126,3 +126,25 @@ class TaskCallbacks(LoopCallbacks):
             settled.add_done_callback(_signalling(work, end))
             settled.set_result(None)
         await asyncio.wait(ends)
+
+
+class AnyioToThread(Model):
+    title = "anyio.to_thread.run_sync"
+    # AnyIO runs the work in a copy of its caller's context.
+    follows = "inherited"
+
+    def run(self, works: Sequence[Work]) -> None:
+        import anyio
+
+        anyio.run(self._main, works)
+
+    async def _main(self, works: Sequence[Work]) -> None:
+        from anyio import to_thread
+
+        self.mark()
+        for work in works:
+            with contextlib.suppress(Exception):
+                await to_thread.run_sync(work)
+
+    def run_inside(self, works: Sequence[Work]) -> None:
+        type(self)().run(works)
