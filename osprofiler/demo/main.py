@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the demo. Returns the exit status: 0, also if a fault asked for shows in the trace; 1; or 2 for bad input."""
     missing = [name for module, name in _NEEDED.items() if importlib.util.find_spec(module) is None]
     if missing:
-        return _fail(f"{' and '.join(missing)} not installed: pip install 'osprofiler[demo]'")
+        return _fail(f"{' and '.join(missing)} not installed: pip install {' '.join(missing)}")
     if args.model == "eventlet" and importlib.util.find_spec("eventlet") is None:
         return _fail("eventlet not installed: pip install eventlet")
     from osprofiler import exc

@@ -2,6 +2,7 @@
 """A whole Jaeger v2 in memory: every receiver our senders speak to, remote sampling, and the query API to read back."""
 
 import json
+import os
 import signal
 import subprocess
 import urllib.error
@@ -25,7 +26,10 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Jaeger(Server):
-    """Jaeger all-in-one; what it holds is lost at every stop."""
+    """Jaeger all-in-one; what it holds is lost at every stop.
+
+    It serves the UI in the folder ``$JAEGER_UI``, where that is set: what is built from the Go module has none.
+    """
 
     name: ClassVar[str] = "jaeger"
     stop_signal: ClassVar[signal.Signals] = signal.SIGKILL  # it has nothing to save, and its orderly end takes 10 s
@@ -161,6 +165,7 @@ class Jaeger(Server):
                 "jaeger_storage": {"backends": {"mem": {"memory": {"max_traces": 200_000}}}},
                 "jaeger_query": {
                     "storage": {"traces": "mem"},
+                    **({"ui": {"assets_path": os.environ["JAEGER_UI"]}} if os.environ.get("JAEGER_UI") else {}),
                     "http": at(self.query_port),
                     "grpc": at(unused_grpc["query"]),
                 },

@@ -78,7 +78,8 @@ def _address(jaeger: Jaeger, trace_id: str) -> str:
     """Where the trace is in *jaeger*, for as long as that runs."""
     if jaeger.has_ui:
         return f"{jaeger.query_url}/trace/{trace_id}"
-    return f"{jaeger.query_url}/api/traces/{trace_id} (this Jaeger has no UI; set JAEGER_BIN to one that has)"
+    how = "this Jaeger has no UI; set JAEGER_BIN to one that has, or JAEGER_UI to the folder of a UI's files"
+    return f"{jaeger.query_url}/api/traces/{trace_id} ({how})"
 
 
 def _count(text: str) -> int:
