@@ -121,8 +121,8 @@ def _details(span: SpanNode, position: dict[str, int]) -> dict[str, Any]:
     """What is shown when a span is chosen; empty parts are left out."""
     links = [[link.kind, position.get(link.trace_id, -1), link.base_id, link.trace_id] for link in span.links]
     about = {
-        "trace_id": span.trace_id,
-        "parent_id": span.parent_id,
+        "span id": span.trace_id,  # as records do not call it: there it is trace_id
+        "parent id": span.parent_id,
         "name": span.name,
         "project": span.project,
         "service": span.service,

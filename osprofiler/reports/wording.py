@@ -46,11 +46,18 @@ def detail(span: SpanNode) -> str:
         if found is not None and isinstance(found, Mapping):
             text = "".join(str(found[part]) for part in parts if isinstance(found.get(part), (str, int)))
             if text and text != span.operation:
-                return one_line(text[:_DETAIL_CHARS])
+                return _beyond(span.operation, text)
     for tag in ("http.url", "db.statement", "message_bus.destination"):
         if tag in span.tags:
-            return one_line(str(span.tags[tag])[:_DETAIL_CHARS])
+            return _beyond(span.operation, str(span.tags[tag]))
     return ""
+
+
+def _beyond(operation: str, text: str) -> str:
+    """*text* without a first word that *operation* ends with: "db INSERT" is followed by "INTO volumes"."""
+    text = one_line(text[:_DETAIL_CHARS])
+    first, _, rest = text.partition(" ")
+    return rest if rest and operation.upper().endswith(f" {first.upper()}") else text
 
 
 _GIST: tuple[tuple[str, tuple[str, ...]], ...] = (

@@ -122,7 +122,11 @@ def test_hostile_names_are_shown_as_text(opened: Opened) -> None:
     page = opened(hostile())
     assert page.title() != "owned"
     assert page.locator("main img, aside img, main script, aside script").count() == 0
-    assert names(page) == [name.replace("\ud800", "\ufffd") for name in HOSTILE_NAMES]
+    shown = {"\ud800": "\ufffd", "\x1b": "⟨U+001B⟩", "\x07": "⟨U+0007⟩", "\u202e": "⟨U+202E⟩"}
+    assert names(page) == [
+        re.sub("[\r\n\u2028]+", " ", re.sub("[\ud800\x1b\x07\u202e]", lambda char: shown[char[0]], name))
+        for name in HOSTILE_NAMES
+    ]
     for _ in HOSTILE_NAMES:
         page.keyboard.press("j")
         page.keyboard.press("Enter")
@@ -426,6 +430,205 @@ def test_the_end_of_a_long_name_is_in_sight(opened: Opened) -> None:
         assert name in page.locator("#details h2").text_content()
     if folder := os.environ.get("OSPROFILER_SCREENSHOTS"):
         page.screenshot(path=f"{folder}/report-long-names.png")
+
+
+def awkward() -> model.Trace:
+    """Long names and errors at every depth, and at the very end a span that never ended."""
+    manager = "nova.compute.manager.ComputeManager."
+    spans = [
+        Made("wsgi POST", None, 0, 100_000, info={"request": {"path": "/v2.1/servers"}}),
+        Made("db INSERT", "wsgi POST", 100, 99_000, info={"db": {"statement": f"INSERT INTO a ({'column, ' * 20})"}}),
+        Made(f"{manager}attach_volume_to_an_instance", "wsgi POST", 1_000, 90_000),
+        Made("a_name_without_any_place_to_break_it" * 3, "wsgi POST", 2_000, 2_100),
+    ]
+    for i in range(12):
+        spans.append(Made(f"{i} {manager}build", spans[-1].name if i else "wsgi POST", 5_000 + i, 99_900 - i))
+    spans.append(Made("rpc cast that hangs", "wsgi POST", 100_000, None, follows=True))
+    found = records(*spans)
+    for each in found:
+        number = int(each["trace_id"][-12:], 16)
+        each["service"] = f"a-service-{number % 7}"
+        if each["name"].endswith("-stop") and number % 3:
+            each["info"]["etype"] = "oslo_messaging.rpc.client.RemoteErrorOfALongName"
+    return model.from_records(found)
+
+
+SIZES = pytest.mark.parametrize("size", [(1600, 900), (390, 844)], ids=["desk", "phone"])
+SCHEMES = pytest.mark.parametrize("scheme", ["light", "dark"])
+
+# What of a row lies over something else or outside its column, and what is cut without an ellipsis.
+MISPLACED = """rows => rows.flatMap(row => {
+    const name = row.querySelector(".name"), column = name.getBoundingClientRect(), found = [];
+    const parts = [...name.children].filter(part => part.getBoundingClientRect().width);
+    parts.forEach((part, i) => {
+        const box = part.getBoundingClientRect();
+        if (box.right > column.right + 0.5) found.push(`outside: ${part.textContent}`);
+        if (i && box.left < parts[i - 1].getBoundingClientRect().right - 0.5) found.push(`over: ${part.textContent}`);
+    });
+    for (const part of [...parts, ...name.querySelectorAll(".op > *")]) {
+        if (part.children.length || part.scrollWidth <= part.clientWidth + 1) continue;
+        const style = getComputedStyle(part);
+        if (style.overflowX !== "hidden" || style.textOverflow !== "ellipsis") found.push(`spills: ${part.textContent}`);
+        if (part.clientWidth < 1.1 * parseFloat(style.fontSize)) found.push(`no room for an ellipsis: ${part.textContent}`);
+    }
+    return found;
+})"""
+
+
+@SIZES
+def test_no_part_of_a_row_lies_over_another(opened: Opened, size: tuple[int, int]) -> None:
+    page = opened(awkward())
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    assert page.eval_on_selector_all(".row", MISPLACED) == []
+    widths = page.eval_on_selector_all(".op", "all => all.map(op => op.getBoundingClientRect().width)")
+    assert min(widths) >= 39  # a name never gives way altogether
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+
+
+def test_badges_give_way_before_names(opened: Opened) -> None:
+    page = opened(awkward())
+    page.set_viewport_size({"width": 1600, "height": 900})
+    cut = page.eval_on_selector_all(
+        ".row:has(.mark.bad)",
+        """rows => rows.map(row => [".op > *", ".mark.bad"].map(part =>
+            [...row.querySelectorAll(part)].some(each => each.scrollWidth > each.clientWidth + 1)))""",
+    )
+    assert [False, True] in cut
+    assert all(badge for name, badge in cut if name)
+
+
+# Contrast of each text with what is painted behind it, lowest first; text over a bar counts as on the bar.
+CONTRAST = """() => {
+    const channels = text => { const pen = document.createElement("canvas").getContext("2d");
+        pen.fillStyle = text; pen.fillRect(0, 0, 1, 1); return [...pen.getImageData(0, 0, 1, 1).data]; };
+    const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+    const behind = element => {
+        for (let at = element; at; at = at.parentElement) {
+            const own = channels(getComputedStyle(at).backgroundColor);
+            if (own[3]) return own;
+            const bar = at.classList.contains("inside") && at.parentElement.querySelector(".bar");
+            if (bar) return channels(getComputedStyle(bar).backgroundColor);
+        }
+    };
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = [];
+    while (walker.nextNode()) {
+        const element = walker.currentNode.parentElement;
+        if (!walker.currentNode.data.trim() || !element.checkVisibility() || element.closest("script, noscript")) continue;
+        const [a, b] = [light(channels(getComputedStyle(element).color)), light(behind(element))].sort((x, y) => y - x);
+        found.push([(a + 0.05) / (b + 0.05), element.className, element.textContent]);
+    }
+    return found.sort((x, y) => x[0] - y[0]);
+}"""
+
+
+@SIZES
+@SCHEMES
+def test_all_text_can_be_read(opened: Opened, size: tuple[int, int], scheme: str) -> None:
+    page = opened(awkward())
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.emulate_media(color_scheme=scheme)
+    assert page.locator(".took.inside").count()
+    for key in "e", "Home", "End", "Enter", "?":
+        page.keyboard.press(key)
+        found = page.evaluate(CONTRAST)
+        assert [each for each in found if each[0] < 4.5] == []
+    page.fill("#search", "a-service")
+    assert page.locator(".row.hit").count()
+    found = page.evaluate(CONTRAST)
+    assert [each for each in found if each[0] < 4.5] == []
+
+
+@SIZES
+def test_the_details_do_not_hide_their_row(opened: Opened, size: tuple[int, int]) -> None:
+    page = opened(awkward())
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.keyboard.press("End")
+    page.keyboard.press("Enter")
+    row, panel = page.locator(".row.chosen").bounding_box(), page.locator("#details").bounding_box()
+    assert row["y"] >= page.locator("#scroll").bounding_box()["y"]
+    assert row["y"] + row["height"] <= panel["y"] + 0.5
+    line = page.locator(".row.chosen .op")
+    box = line.bounding_box()
+    middle = [box["x"] + 4, box["y"] + box["height"] / 2]
+    assert page.evaluate("([x, y]) => document.elementFromPoint(x, y).closest('.row.chosen') !== null", middle)
+
+
+@SIZES
+def test_the_marks_of_the_ruler_differ_at_every_depth(opened: Opened, size: tuple[int, int]) -> None:
+    day_us = 86_400_000_000
+    for at_us in 0, 5_000, 2_000_000, 600_000_000, day_us:
+        page = opened(made(Made("all", None, 0, day_us + 100), Made("one", "all", at_us, at_us)))
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        page.keyboard.press("End")
+        for _ in range(45):
+            page.keyboard.press("+")
+            shown = ticks(page)
+            assert len(set(shown)) == len(shown) >= 1
+        assert len(shown) == 5 or size[0] == 390
+        boxes = page.eval_on_selector_all(
+            "#ticks span",
+            """all => all.map(tick => { const range = document.createRange(); range.selectNodeContents(tick);
+            const box = range.getBoundingClientRect(); return [box.left, box.right]; })""",
+        )
+        assert all(a[1] <= b[0] for a, b in itertools.pairwise(boxes))
+        page.close()
+
+
+@SIZES
+def test_what_begins_at_the_very_end_has_a_bar(opened: Opened, size: tuple[int, int]) -> None:
+    page = opened(awkward())
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.keyboard.press("End")
+    row = page.locator(".row", has_text="rpc cast")
+    lane, bar, label = (row.locator(part).bounding_box() for part in (".lane", ".bar", ".took"))
+    assert bar["width"] >= 10
+    assert bar["x"] + bar["width"] <= lane["x"] + lane["width"] + 0.5
+    assert label["x"] + label["width"] <= bar["x"]
+
+
+def test_controls_in_names_are_shown_and_do_nothing(opened: Opened) -> None:
+    name, shown = "two\nlines \u202eexe.\u2066fdp\u061c", "two lines ⟨U+202E⟩exe.⟨U+2066⟩fdp⟨U+061C⟩"
+    info = {"request": {"path": "/\u202ex"}, "\u202ekey": "a\nb\u202e"}
+    page = opened(made(Made("root", None, 0, 9), Made(name, "root", 1, 5, info=info), Made("after", "root", 6, 7)))
+    assert names(page) == ["root", shown, "after"]
+    heights = page.eval_on_selector_all(".op", "all => all.map(op => op.getBoundingClientRect().height)")
+    assert len(set(heights)) == 1
+    page.locator(".row").nth(1).click()
+    assert page.text_content("#details h2").startswith(shown)
+    assert "⟨U+202E⟩key" in page.text_content("#details")
+    assert "a\nb⟨U+202E⟩" in page.text_content("#details")
+    everything = page.evaluate(
+        "[document.body, ...document.querySelectorAll('[title]')].map(each => each.innerText + each.title).join()"
+    )
+    assert not re.search("[\u202a-\u202e\u2066-\u2069\u061c]", everything)
+
+
+def test_names_say_what_they_are_of(opened: Opened) -> None:
+    page = opened(awkward())
+    page.locator(".row").nth(1).click()
+    keys = page.locator("#details section").first.locator("td:first-child").all_text_contents()
+    assert keys[:2] == ["span id", "parent id"]
+    assert page.text_content("#details h2").startswith("db INSERT INTO a (")
+    for _ in range(3):  # whatever path is shown
+        buttons = page.eval_on_selector_all(
+            "button", "all => all.map(each => each.getAttribute('aria-label') || each.textContent)"
+        )
+        assert "Close" in buttons
+        assert [(a, b) for a, b in itertools.permutations(buttons, 2) if a.lower() in b.lower()] == []
+        page.click("#path")
+
+
+def test_what_is_not_printed_is_told_on_the_first_page(opened: Opened) -> None:
+    page = opened(wide(3_000))
+    assert not page.is_visible("#unprinted")
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.inner_text("#unprinted") == "Printed: the first 2000 of 3000 rows. Collapse parts to print others."
+    assert page.locator("#unprinted").bounding_box()["y"] < page.locator(".row").first.bounding_box()["y"]
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.emulate_media(media="screen")
+    assert not page.is_visible("#unprinted")
 
 
 def test_the_pictures_of_the_documentation(opened: Opened, tmp_path: Path) -> None:

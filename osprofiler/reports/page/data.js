@@ -20,15 +20,27 @@ let hits = [], hitSet = new Set(), chosen = -1;
 let from = 0, to = total;  // the stretch of time in view, microseconds from the start
 let printing = false;
 
-const took = (us) =>
-  us < 1e3 ? `${us} µs` : us < 1e6 ? `${(us / 1e3).toFixed(2)} ms` : us < 6e7 ? `${(us / 1e6).toFixed(3)} s`
-    : `${Math.floor(us / 6e7)} min ${Math.floor(us % 6e7 / 1e6)} s`;
+// step: what two values differ by that must not look alike.
+const took = (us, step = Infinity) => {
+  const digits = (unit, usual) => Math.max(Math.ceil(Math.log10(unit / step)), usual);
+  if (us < 1e3) return `${us} µs`;
+  if (us < 1e6) return `${(us / 1e3).toFixed(digits(1e3, 2))} ms`;
+  if (us < 6e7) return `${(us / 1e6).toFixed(digits(1e6, 3))} s`;
+  const places = digits(1e6, 0), rest = us % 6e7;
+  return `${Math.floor(us / 6e7)} min ${(Math.floor(rest * 10 ** places / 1e6) / 10 ** places).toFixed(places)} s`;
+};
 // By the golden ratio neighbours in the list of services never look alike; red is left to errors.
 const hue = (service) => 30 + (0.63 + service * 0.618034) % 1 * 290;
 const tone = (service) => `hsl(${hue(service)} var(--bar-s) var(--bar-l))`;
 const end = (row) => row[TOOK] < 0 ? total : row[START] + row[TOOK];
 const troubled = (row) => row[ERROR] || row[FLAGS] & UNFINISHED;
-const words = (value) => typeof value === "string" ? value : JSON.stringify(value, null, 1);
+// Controls, above all those that turn the direction of writing, would show another text than there is.
+const visible = (text) =>
+  text.replace(/\p{Bidi_Control}|(?![\t\n\r])\p{Cc}/gu, (char) => `⟨U+${char.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`);
+const oneLine = (text) => visible(text).replace(/[\t\n\r\u2028\u2029]+/g, " ");
+const words = (value) => visible(typeof value === "string" ? value : JSON.stringify(value, null, 1));
+const called = (row) => `${row[OP]} ${row[ABOUT]}`;
+for (const row of rows) [row[OP], row[ERROR]] = [oneLine(row[OP]), oneLine(row[ERROR])];
 
 function* marks(row) {
   if (row[ERROR]) yield ["bad", row[ERROR]];
@@ -51,7 +63,7 @@ function parent(i) {
 }
 
 function heading() {
-  at("title").textContent = rows.length ? `${rows[0][OP]} ${rows[0][ABOUT]}` : "Empty trace";
+  at("title").textContent = rows.length ? called(rows[0]) : "Empty trace";
   const facts = at("facts");
   facts.append(make("b", "", took(trace.total_us)), ` · ${trace.summary}`, make("br"), `${trace.started_at} UTC · ${trace.base_id}`);
   if (trace.clocks) facts.append(make("br"), make("span", "clocks", trace.clocks));

@@ -1,13 +1,13 @@
 // What is known of the chosen span, and how to get from it to those that it refers to.
 function choose(i, open) {
   chosen = i;
+  if (open || !details.hidden) showDetails(i);  // first: it takes room from the rows
   const line = place.get(i);
   if (line !== undefined) {
     const top = line * ROW_PX;
     if (top < scroll.scrollTop) scroll.scrollTop = top;
     if (top + ROW_PX > scroll.scrollTop + scroll.clientHeight) scroll.scrollTop = top + ROW_PX - scroll.clientHeight;
   }
-  if (open || !details.hidden) showDetails(i);
   draw();
 }
 
@@ -23,7 +23,7 @@ function section(title, pairs) {
   for (const [key, value] of pairs) {
     const line = make("tr"), cell = make("td");
     cell.append(value instanceof Node ? value : words(value));
-    line.append(make("td", "", key), cell);
+    line.append(make("td", "", visible(key)), cell);
     table.append(line);
   }
   part.append(make("h3", "", title), table);
@@ -34,6 +34,7 @@ function showDetails(i) {
   const row = rows[i], more = row[DETAILS], parts = make("div", "parts");
   const close = make("button", "close", "✕");
   close.title = "Close (Esc)";
+  close.setAttribute("aria-label", "Close");
   close.onclick = hideDetails;
   const length = row[FLAGS] & UNFINISHED ? "" : took(row[TOOK]);
   const critical = pathTime(i) ? `${took(pathTime(i))} on the critical path` : "";
@@ -44,16 +45,16 @@ function showDetails(i) {
   if (more.tags) parts.append(section("Tags", Object.entries(more.tags)));
   if (more.links || more.reference) parts.append(section("References", references(i, more)));
   if (more.logs) parts.append(section("Logs", more.logs.map(([us, fields]) => [`+${took(us)}`, logText(fields)])));
-  details.replaceChildren(close, make("h2", "", `${row[OP]} ${row[ABOUT]}`), make("p", "", state.filter(Boolean).join(" · ")), parts);
+  details.replaceChildren(close, make("h2", "", called(row)), make("p", "", state.filter(Boolean).join(" · ")), parts);
   details.hidden = false;
   details.scrollTop = 0;
 }
 
-const logText = (fields) => Object.entries(fields).map(([key, value]) => `${key}: ${words(value)}`).join("\n");
+const logText = (fields) => Object.entries(fields).map(([key, value]) => `${visible(key)}: ${words(value)}`).join("\n");
 
 function references(i, more) {
   const pairs = [];
-  if (more.reference) pairs.push([more.reference, jump(parentRow(i), more.span.parent_id)]);
+  if (more.reference) pairs.push([more.reference, jump(parentRow(i), more.span["parent id"])]);
   for (const [kind, target, , id] of more.links || []) pairs.push([`joins (${kind})`, jump(target, id)]);
   return pairs;
 }
@@ -61,8 +62,8 @@ function references(i, more) {
 const parentRow = (i) => rows[i][DEPTH] ? parent(i) : -1;
 
 function jump(target, id) {
-  if (target < 0) return document.createTextNode(`${id} (not in this trace)`);
-  const link = make("a", "", `${rows[target][OP]} ${rows[target][ABOUT]}`);
+  if (target < 0) return document.createTextNode(`${visible(id)} (not in this trace)`);
+  const link = make("a", "", called(rows[target]));
   link.tabIndex = 0;
   link.setAttribute("role", "link");
   link.onclick = () => reveal(target, true);

@@ -1,10 +1,13 @@
 // The whole trace in small, a line a span in the order of the tree, and the stretch of time in view.
+const MOST_TICKS = 5, LETTER_PX = 9, LEAST_US = 5;  // no deeper than the marks of the ruler can tell apart
 let backdrop = null;  // the spans, drawn once for each size and theme
 
 function ruler() {
-  const ticks = [0, 1, 2, 3, 4].map((i) => {
-    const tick = make("span", "", took(Math.round(from + (to - from) * i / 5)));
-    tick.style.left = `${i * 20}%`;
+  const letters = took(to, (to - from) / MOST_TICKS).length, room = Math.floor(at("ticks").clientWidth / (letters * LETTER_PX));
+  const count = Math.max(Math.min(room, MOST_TICKS, to - from), 1), step = (to - from) / count;
+  const ticks = Array.from({length: count}, (_, i) => {
+    const us = Math.round(from + step * i), tick = make("span", "", took(us, step));
+    tick.style.left = `${(us - from) / (to - from) * 100}%`;
     return tick;
   });
   at("ticks").replaceChildren(...ticks);
@@ -21,7 +24,8 @@ function drawBackdrop(width, height, ratio) {
   const step = Math.max((height - 8) / rows.length, 1e-4), thick = Math.max(Math.min(step * 0.8, 6), 1);
   rows.forEach((row, i) => {
     pen.fillStyle = row[ERROR] ? error : row[FLAGS] & UNFINISHED ? open : tones[row[PLACE]];
-    pen.fillRect(row[START] / total * width, 4 + i * step, Math.max((end(row) - row[START]) / total * width, 1), thick);
+    const left = Math.min(row[START] / total * width, width - 1);
+    pen.fillRect(left, 4 + i * step, Math.max((end(row) - row[START]) / total * width, 1), thick);
   });
 }
 
@@ -42,18 +46,21 @@ function sketch(select) {
 
 function redraw() {
   backdrop = null;
+  ruler();
   sketch();
   draw();
 }
 
+// In whole microseconds, as the records are.
 function zoom(a, b) {
-  from = Math.max(Math.min(a, b), 0);
-  to = Math.min(Math.max(a, b), total);
-  if (to - from < 1) [from, to] = [0, total];
+  const least = Math.min(LEAST_US, total);
+  from = Math.max(Math.min(Math.floor(Math.min(a, b)), total - least), 0);
+  to = Math.min(Math.max(Math.ceil(Math.max(a, b)), from + least), total);
   ruler(); sketch(); draw();
 }
 
 function zoomBy(factor) {
+  if (factor < 1 && to - from <= LEAST_US) return;
   const middle = chosen < 0 ? (from + to) / 2 : Math.min(Math.max((rows[chosen][START] + end(rows[chosen])) / 2, from), to);
   zoom(middle - (middle - from) * factor, middle + (to - middle) * factor);
 }

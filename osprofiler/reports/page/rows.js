@@ -1,5 +1,5 @@
 // The rows of the waterfall. Only those in sight are in the page.
-const ROW_PX = 26, SPARE_ROWS = 4, DRAWN_LEVELS = 24, LEVEL_PX = 14, PRINTED_ROWS = 2000, END_LETTERS = 20;
+const ROW_PX = 26, SPARE_ROWS = 4, DRAWN_LEVELS = 24, PRINTED_ROWS = 2000, LEAST_HEAD = 5, LEAST_BAR_PX = 2, LEAST_OPEN_PX = 14;
 
 function arrange() {
   shown = [];
@@ -14,16 +14,18 @@ function draw() {
   const spare = printing ? 0 : SPARE_ROWS;
   const first = printing ? 0 : Math.max(Math.floor(scroll.scrollTop / ROW_PX) - spare, 0);
   const count = printing ? PRINTED_ROWS : Math.min(Math.ceil(scroll.clientHeight / ROW_PX) + 2 * spare, PRINTED_ROWS);
-  const laneWidth = Math.max(sheet.clientWidth * 0.58, 1);
+  const laneWidth = Math.max(at("ticks").clientWidth, 1);
   sheet.replaceChildren(...shown.slice(first, first + count).map((row, i) => drawRow(row, first + i, laneWidth)));
-  if (printing && shown.length > count) sheet.append(make("p", "about", `… and ${shown.length - count} rows more, not printed`));
+  at("unprinted").textContent = printing && shown.length > count ? `Printed: the first ${count} of ${shown.length} rows. Collapse parts to print others.` : "";
   if (place.has(chosen)) scroll.setAttribute("aria-activedescendant", `row${chosen}`);
 }
 
 // Its end stays in sight where there is no room for all of a name: that is where long names differ.
-function operation(text) {
-  const op = make("span", "op"), letters = Array.from(text), end = Math.max(letters.length - END_LETTERS, 0);
-  op.append(make("span", "head", letters.slice(0, end).join("")), make("span", "", letters.slice(end).join("")));
+function operation(text, laneWidth) {
+  const op = make("span", "op"), letters = Array.from(text), before = letters.length - (laneWidth < 300 ? 8 : 20);
+  const end = before < LEAST_HEAD ? 0 : before;
+  if (end) op.append(make("span", "head", letters.slice(0, end).join("")));
+  op.append(make("span", "tail", letters.slice(end).join("")));
   return op;
 }
 
@@ -40,18 +42,22 @@ function drawRow(i, line, laneWidth) {
   if (row[SIZE] > 1) element.setAttribute("aria-expanded", !folded.has(i));
 
   const name = make("div", "name");
-  name.style.paddingLeft = `${14 + Math.min(row[DEPTH], DRAWN_LEVELS) * LEVEL_PX}px`;
-  name.title = `${trace.services[row[PLACE]]}: ${row[OP]} ${row[ABOUT]}`;
+  name.style.setProperty("--depth", Math.min(row[DEPTH], DRAWN_LEVELS));
+  name.title = `${trace.services[row[PLACE]]}: ${called(row)}`;
   const twist = make("span", "twist", row[SIZE] === 1 ? "" : folded.has(i) ? "▸" : "▾");
   const service = make("span", "service");
   service.style.background = "var(--tone)";
   name.append(twist, service);
   const above = parent(i);  // a service is named where a request enters it
   if (above < 0 || rows[above][PLACE] !== row[PLACE]) name.append(make("span", "place", trace.services[row[PLACE]]));
-  name.append(operation(row[OP]));
+  name.append(operation(row[OP], laneWidth));
   if (row[DEPTH] > DRAWN_LEVELS) twist.before(make("span", "about", `${row[DEPTH]} `));
   if (folded.has(i)) name.append(make("span", "about", `+${row[SIZE] - 1}`));
-  for (const [kind, text] of marks(row)) name.append(make("span", `mark ${kind}`, text));
+  for (const [kind, text] of marks(row)) {
+    const mark = make("span", `mark ${kind}`, text);
+    mark.title = text;
+    name.append(mark);
+  }
   if (row[ABOUT]) name.append(make("span", "about", row[ABOUT]));
 
   const lane = make("div", "lane");
@@ -59,12 +65,14 @@ function drawRow(i, line, laneWidth) {
   if (right >= 0 && left <= 100) {
     const seen = [Math.max(left, 0), Math.min(right, 100)];
     const bar = make("div", "bar" + (row[ERROR] ? " bad" : "") + (row[FLAGS] & UNFINISHED ? " open" : ""));
-    bar.style.left = `${seen[0]}%`;
+    const least = row[FLAGS] & UNFINISHED ? LEAST_OPEN_PX : LEAST_BAR_PX;  // also where it begins at the very end
+    bar.style.minWidth = `${least}px`;
+    bar.style.left = `min(${seen[0]}%, 100% - ${least}px)`;
     bar.style.width = `${Math.max(seen[1] - seen[0], 0)}%`;
     const label = make("span", "took", row[FLAGS] & UNFINISHED ? "unfinished" : took(row[TOOK]));
     const room = 74 / laneWidth * 100;
     if (seen[1] + room < 100) label.style.left = `calc(${seen[1]}% + 6px)`;
-    else if (seen[0] > room) label.style.right = `calc(${100 - seen[0]}% + 6px)`;
+    else if (seen[0] > room) label.style.right = `calc(max(${100 - seen[0]}%, ${least}px) + 6px)`;
     else { label.style.left = `calc(${seen[0]}% + 6px)`; label.classList.add("inside"); }
     lane.append(bar, label);
   }
