@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapp
 from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar, cast
 
 from osprofiler import _guard, _settings, opentracing_compat
-from osprofiler.opentracing_compat import scope
+from osprofiler.opentracing_compat import masking, scope
 from osprofiler.opentracing_compat.scope import SAMPLED, Point
 from osprofiler.opentracing_compat.values import argument_types, arguments, representation, type_text
 
@@ -102,7 +102,7 @@ def trace(
 class _Call:
     """Opens and closes the trace points of one decorated callable."""
 
-    __slots__ = ("_base", "_definition", "_function_name", "_hide_args", "_hide_result", "_name")
+    __slots__ = ("_base", "_definition", "_function_name", "_hide_args", "_hide_result", "_name", "_parameters")
 
     def __init__(
         self,
@@ -119,6 +119,7 @@ class _Call:
         self._function_name = _callable_name(f) if definition is None else definition.name
         self._hide_args = hide_args
         self._hide_result = hide_result
+        self._parameters = _positional(f)
 
     def open(self, here: Point, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Point | None:
         """A point for one call, or None where nothing is recorded."""
@@ -127,7 +128,9 @@ class _Call:
         try:
             function: dict[str, Any] = {"name": self._function_name}
             if not self._hide_args and (kept := _settings.current().trace_arguments) != "none":
-                show = arguments if kept == "full" else argument_types
+                show = argument_types
+                if kept == "full":
+                    show, args = arguments, masking.arguments(self._parameters, args)
                 function["args"] = show(args, MAX_ARGUMENT_CHARS)
                 function["kwargs"] = show(kwargs, MAX_ARGUMENT_CHARS)
             return opentracing_compat.get_tracer().open_point(
@@ -180,12 +183,18 @@ class _Call:
         try:
             try:
                 if not self._hide_result and (kept := _settings.current().trace_arguments) != "none":
-                    shown = representation(result, MAX_ARGUMENT_CHARS) if kept == "full" else type_text(result)
+                    shown = self._shown(result) if kept == "full" else type_text(result)
                     info = {"function": {"result": shown}}
             finally:  # also where the result's own repr exits: the point must not stay current
                 point.end(info)
         except Exception as fault:
             _guard.swallow("stop", fault)
+
+    def _shown(self, result: Any) -> str:
+        """The text of *result*; that of a function that is called like a secret is one."""
+        if result is not None and masking.is_secret(self._function_name.rpartition(".")[2]):
+            return masking.MASK
+        return representation(result, MAX_ARGUMENT_CHARS)
 
     def failed(self, point: Point | None, fault: BaseException) -> None:
         """Close the point, if there is one, of a call that raised *fault*."""
@@ -428,6 +437,17 @@ def _callable_name(f: Any) -> str:
         return f"{_class_name(cls)}.{f.__name__}"
     module = getattr(owner, "__module__", None)
     return f"{module}.{owner.__qualname__}" if module and module != "builtins" else str(owner.__qualname__)
+
+
+def _positional(f: Any) -> tuple[str, ...]:
+    """The names of *f*'s parameters that may be given by position; none where it does not tell."""
+    try:
+        plain = inspect.unwrap(f)
+        code = plain.__code__
+    except Exception:  # a callable object, one in C
+        return ()
+    names: tuple[str, ...] = code.co_varnames[: code.co_argcount]
+    return names[1:] if inspect.ismethod(plain) else names
 
 
 def _class_name(cls: type) -> str:

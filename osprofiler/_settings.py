@@ -24,6 +24,10 @@ class Settings:
     trace_requests: bool = False
     trace_sqlalchemy: bool | None = None  # None: as the service decided when it started
     trace_arguments: str = "full"  # what points keep of a function's arguments and result: full, types, none
+    # What is a secret leaves the process as ***: by known names and patterns, by further names, by regular expressions.
+    mask_secrets: bool = True
+    mask_names: tuple[str, ...] = ()
+    mask_patterns: tuple[str, ...] = ()
     instrument: tuple[str, ...] = ()
     queue_spans: int = 100_000
     queue_bytes: int = 64 << 20

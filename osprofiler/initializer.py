@@ -9,6 +9,7 @@ import importlib
 import logging
 import math
 import os
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -139,6 +140,9 @@ def _settings_from(conf: cfg.ConfigOpts) -> dict[str, Any]:
         "operations": defaults.operations,
         "trace_requests": _option(conf, "trace_requests", defaults.trace_requests),
         "trace_arguments": _option(conf, "trace_arguments", defaults.trace_arguments),
+        "mask_secrets": _option(conf, "mask_secrets", defaults.mask_secrets),
+        "mask_names": tuple(_option(conf, "mask_names", defaults.mask_names)),
+        "mask_patterns": _patterns(_option(conf, "mask_patterns", defaults.mask_patterns)),
         "instrument": tuple(_option(conf, "instrument", defaults.instrument)),
         "queue_spans": _option(conf, "queue_spans", defaults.queue_spans),
         "queue_bytes": _option(conf, "queue_bytes", defaults.queue_bytes),
@@ -152,6 +156,17 @@ def _formats(names: Sequence[str]) -> tuple[str, ...]:
     if unknown:
         LOG.error("[profiler] propagation: there is no %s; known are %s", unknown[0], ", ".join(policy.FORMATS))
     return tuple(name for name in names if name not in unknown)
+
+
+def _patterns(patterns: Sequence[str]) -> tuple[str, ...]:
+    usable = []
+    for pattern in patterns:
+        try:
+            re.compile(pattern)
+            usable.append(pattern)
+        except (re.error, OverflowError, RecursionError) as fault:
+            LOG.error("[profiler] mask_patterns: %r is not used: %s", pattern, fault)
+    return tuple(usable)
 
 
 def _read_policy(conf: cfg.ConfigOpts) -> None:

@@ -55,6 +55,24 @@ _PROFILER_OPTS: list[cfg.Opt] = [
         "(their repr, which is called in the traced call: one that hangs makes the call hang), types (the names of "
         "their types; no code of theirs runs), or none.",
     ),
+    cfg.BoolOpt(
+        "mask_secrets",
+        default=True,
+        mutable=True,
+        help="Whether passwords, tokens and the like, by their names and looks, leave this process as ***.",
+    ),
+    cfg.ListOpt(
+        "mask_names",
+        default=[],
+        mutable=True,
+        help="Further names whose values are secrets: whatever holds one of them in its own name, in any case.",
+    ),
+    cfg.MultiStrOpt(
+        "mask_patterns",
+        default=[],
+        mutable=True,
+        help="A regular expression of Python; what it matches in a text is a secret. May be given several times.",
+    ),
     cfg.StrOpt(
         "hmac_keys",
         default="SECRET_KEY",

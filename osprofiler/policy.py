@@ -222,6 +222,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "trace_requests": _switch,
     "trace_sqlalchemy": _switch,
     "trace_arguments": _arguments,
+    "mask_secrets": _switch,
     "trust_incoming": _switch,
     "rpc_plain_peers": _switch,
     "propagation": _formats,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jaeger_client.reporter import NullReporter as JaegerReporter
 
 from osprofiler import _guard
-from osprofiler.opentracing_compat import scope
+from osprofiler.opentracing_compat import masking, scope
 from osprofiler.opentracing_compat.reporting import records
 
 if TYPE_CHECKING:
@@ -59,10 +59,10 @@ class CallableReporter(Reporter):
         self._notify = notify
 
     def report_start(self, span: Span) -> None:
-        self.report_record(records.start(span, plain=True))
+        self.report_record(masking.record(records.start(span, plain=True)))
 
     def report_span(self, span: Span) -> None:
-        self.report_record(records.stop(span, plain=True))
+        self.report_record(masking.record(records.stop(span, plain=True)))
 
     def report_record(self, record: dict[str, Any]) -> None:
         # Without a trace of its own: a notifier that calls traced code would be called again by that, without end.

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from osprofiler import _forks, _guard, _native, _settings
-from osprofiler.opentracing_compat import scope
+from osprofiler.opentracing_compat import masking, scope
 from osprofiler.opentracing_compat.reporting import worker as workers
 from osprofiler.opentracing_compat.reporting.backlog import Backlog
 from osprofiler.opentracing_compat.reporting.base import Reporter
@@ -243,6 +243,7 @@ class QueueReporter(Reporter):
                     entries = self._queue.take(BATCH_ENTRIES, BATCH_BYTES) if wanted else []
                     if entries:
                         waiting -= len(entries)
+                        masking.entries(entries)
                         self._backlog.add(entries)
                     elif not self._backlog:
                         return
