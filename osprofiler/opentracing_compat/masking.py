@@ -119,13 +119,14 @@ class Masker:
     """Masks by the names and patterns known here, and by further *names* and *patterns* (regular expressions)."""
 
     def __init__(self, names: Sequence[str] = (), patterns: Sequence[str] = ()) -> None:
-        given = {name: (name,) for each in names if (name := each.strip().lower())}
+        given = [name for each in names if (name := each.strip().lower())]
         by_part = dict(NAMES)
-        for part in (*WORDS, *given):
-            by_part[part] = (*by_part.get(part, ()), part)
+        for name in (*WORDS, *given):
+            part = re.split("[-_ ]", name)[0]
+            by_part[part] = (*by_part.get(part, ()), name)
         # Where in a text a name may begin: it is looked for only where its part is there at all.
         self._beginnings = {part: sorted({re.split("[-_ ]", name)[0] for name in of}) for part, of in by_part.items()}
-        known = [name for of in (*NAMES.values(), *given.values()) for name in of]
+        known = [name for of in (*NAMES.values(), given) for name in of]
         longest_first = sorted((re.split("[-_ ]", name) for name in known), key=lambda parts: -len("".join(parts)))
         any_of = "|".join("[-_. ]?".join(map(re.escape, parts)) for parts in longest_first)
         self._name = re.compile(f"(?:{any_of}|(?<![a-z])(?:{'|'.join(WORDS)})(?![a-z]))", re.I)
