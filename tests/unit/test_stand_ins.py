@@ -98,6 +98,8 @@ def test_what_replaces_a_function_takes_the_arguments_that_it_takes() -> None:
     rows = stand_ins()
     assert sum(row["compared"] for row in rows) > 30
     assert {row["target"]: row["differences"] for row in rows if row["differences"]} == {}
+    if sys.version_info < (3, 11):
+        return  # there futurist has no release with all that is replaced
     # What no library of this environment has is made by a function that replaces another here.
     compared = {(row["file"], row["line"]) for row in rows if row["compared"]}
     assert {(row["file"], row["line"]) for row in rows} == compared
