@@ -65,6 +65,12 @@ def test_nothing_is_done_where_threads_are_native(server: Any, monkeypatch: pyte
     assert not hasattr(server, "after_req_hook")
 
 
+def test_nothing_is_done_where_uwsgi_runs_the_hub(server: Any) -> None:
+    server.loop = b"gevent"  # None in other processes
+    uwsgi.install()
+    assert not hasattr(server, "after_req_hook")
+
+
 def test_nothing_is_done_outside_of_uwsgi(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_native, "patched", lambda: True)
     monkeypatch.setattr(uwsgi, "_installed", False)

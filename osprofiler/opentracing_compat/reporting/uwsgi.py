@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Delivery under uWSGI in a process that eventlet has patched.
+"""Delivery under uWSGI in a process that eventlet or gevent has patched.
 
-There greenthreads run only while a request does: between requests the process waits in C, outside of eventlet's hub.
-So the reporter, a greenthread, gets a moment after each request, or a request's spans would wait for the next one.
+There greenthreads run only while a request does: between requests the process waits in C, outside of the hub. So the
+reporter, a greenthread, gets a moment after each request, or a request's spans would wait for the next one. Not where
+uWSGI itself runs the hub (``--gevent``).
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ def install() -> None:
     try:
         server: Any = importlib.import_module("uwsgi")  # it is there in uWSGI's own processes only
     except ImportError:
+        return
+    if getattr(server, "loop", None):
         return
     _installed = True
     server.after_req_hook = _AfterRequest(getattr(server, "after_req_hook", None))
