@@ -13,6 +13,8 @@ from typing import Any
 
 from osprofiler import _guard, initializer, messaging, opentracing_compat, profiler
 from osprofiler._decorators import Definition, trace
+from osprofiler._wrapping import Method, Target, Wrapping
+from osprofiler.opentracing_compat import scope
 from osprofiler.opentracing_compat.concurrency.carried import Carried
 from osprofiler.opentracing_compat.concurrency.fork import Fork, hand_over
 
@@ -110,6 +112,8 @@ def init_from_conf(conf: Any, manager: Any = None, **kwargs: Any) -> None:
     instrument(conf)
     with _guard.Harmless("nova.looping_calls"):
         opentracing_compat.instrument("oslo_service")
+    with _guard.Harmless("nova.networks"):
+        _networks.install()
     with _guard.Harmless("nova.trace_manager"):
         _trace_manager(manager)
 
@@ -168,6 +172,40 @@ def receive(context: Any) -> Any:
 def handed_over(work: Callable[..., Any]) -> Callable[..., Any]:
     """*work* as a branch of the current trace, for the executor that will run it; *work* itself where none is on."""
     return hand_over("nova", work, detached=getattr(work, "__name__", "") in _NOBODY_WAITS_FOR)
+
+
+def _asked_for(init: Method) -> Method:
+    """A network that is asked for: a fork, of which nobody knows yet when, or whether, it will be waited for."""
+
+    def run(self: Any, async_method: Any, /, *args: Any, **kwargs: Any) -> None:
+        if scope.current.get() is not None:
+            fork = vars(self)[_FORK] = Fork("allocate network", detached=True)
+            async_method = fork.wrap(async_method)
+        init(self, async_method, *args, **kwargs)
+
+    return run
+
+
+def _waited_for(wait: Method) -> Method:
+    """The first to wait for a network joins its fork: so the trace tells what the driver waited for."""
+
+    def run(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        fork = vars(self).pop(_FORK, None)
+        try:
+            return wait(self, *args, **kwargs)
+        finally:
+            if fork is not None:
+                fork.join()
+
+    return run
+
+
+_FORK = "_osprofiler_fork"
+
+_networks = Wrapping(
+    Target("nova.network.model", "NetworkInfoAsyncWrapper", "__init__", _asked_for),
+    Target("nova.network.model", "NetworkInfoAsyncWrapper", "wait", _waited_for),
+)
 
 
 class Cells:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every bundled patch on the released package that it is for: it applies, it reverts byte for byte, the project's own
-tests of the patched files pass as before, and nova's scatter over cells and novaclient's requests are traced."""
+tests of the patched files pass as before, and nova's scatter over cells, its allocation of networks and novaclient's
+requests are traced."""
 
 import http.server
 import json
@@ -283,6 +284,24 @@ def test_an_upload_to_glance_is_in_the_trace_whichever_thread_does_it(
     assert {method: ids.split(":")[1].zfill(16) for method, ids in sent.items()} == {
         method: one(trace, method)["spanID"] for method in ("upload", "get")
     }
+
+
+@pytest.mark.parametrize("fails", ["", "yes"], ids=["", "neutron fails"])
+@pytest.mark.parametrize(("release", "mode"), MODES)
+def test_a_network_is_in_the_trace_and_whoever_waited_for_it_joins_it(
+    python: Path, copy: Callable[[str, str], Path], tmp_path: Path, jaeger: Jaeger, release: str, mode: str, fails: str
+) -> None:
+    base = str(uuid.uuid4())
+    program, folder = "nova_network.py", copy("nova", release)
+    patched_nova(program, python, folder, tmp_path, jaeger, mode=mode, base=base, fails=fails)
+
+    trace = whole(jaeger, base, 7)
+    allocation, asked, spawn = (one(trace, name) for name in ("allocate network", "_allocate_network", "spawn"))
+    assert references(allocation) == {("FOLLOWS_FROM", asked["spanID"])}
+    assert references(one(trace, "POST /ports")) == {("CHILD_OF", allocation["spanID"])}
+    join = one(trace, "join")
+    assert references(join) == {("CHILD_OF", spawn["spanID"]), ("FOLLOWS_FROM", allocation["spanID"])}
+    assert tags(join).get("osprofiler.join.failed") == (1 if fails else None)
 
 
 def patched_nova(program: str, python: Path, folder: Path, home: Path, jaeger: Jaeger, **options: str) -> Any:
