@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real cloud: keystone, placement, glance, neutron and nova boot servers, and each boot is one whole trace."""
+"""A real cloud: keystone, placement, glance, neutron and nova boot servers, and each boot is one whole trace, as is
+what is done with a server afterwards.
+"""
 
 import faulthandler
 from collections import Counter
@@ -26,29 +28,125 @@ EVERYWHERE = {
     "placement-placement",
 }
 
-#: What happens exactly once in a boot: service, operation, kind of span.
+#: What happens exactly once wherever a server gets a network: service, operation, kind of span.
+NETWORK = [
+    ("neutron-neutron-server", "wsgi POST", "server"),
+    ("neutron-neutron-server", "wsgi PUT", "server"),
+]
+#: What happens exactly once in a boot besides.
 ONCE_PATCHED = [
     ("nova-osapi_compute", "wsgi POST", "server"),
     ("nova-osapi_compute", "rpc schedule_and_build_instances", "producer"),
     ("nova-nova-conductor", "rpc schedule_and_build_instances", "consumer"),
     ("nova-nova-conductor", "rpc select_destinations", "client"),
     ("nova-nova-scheduler", "rpc select_destinations", "server"),
+    ("nova-nova-scheduler", "nova.scheduler.manager.SchedulerManager.select_destinations", None),
     ("nova-nova-conductor", "rpc build_and_run_instance", "producer"),
     ("nova-nova-compute", "rpc build_and_run_instance", "consumer"),
     ("nova-nova-compute", "nova.compute.manager.ComputeManager._do_build_and_run_instance", None),
     ("nova-nova-compute", "nova.compute.manager.ComputeManager._build_and_run_instance", None),
+    ("nova-nova-compute", "nova.compute.manager.ComputeManager._allocate_network", None),
+    ("nova-nova-compute", "allocate network", None),
+    ("nova-nova-compute", "nova.compute.manager.ComputeManager._allocate_network_async", None),
     ("nova-nova-compute", "nova.compute.resource_tracker.ResourceTracker.instance_claim", None),
     ("nova-nova-compute", "nova.virt.fake.FakeDriver.spawn", None),
 ]
 ONCE_PLAIN = [
     ("nova-osapi_compute", "wsgi POST", "server"),
     ("nova-nova-conductor", "nova.conductor.manager.ComputeTaskManager.schedule_and_build_instances", None),
+    ("nova-nova-scheduler", "nova.scheduler.manager.SchedulerManager.select_destinations", None),
     ("nova-nova-compute", "nova.compute.manager.ComputeManager.build_and_run_instance", None),
 ]
 
 
-class Boot(NamedTuple):
-    """One boot's trace."""
+class Request(NamedTuple):
+    """What is done with a server by one command of ``nova``, and what happens exactly once for it."""
+
+    words: list[str]
+    wanted: str  # the server's status afterwards; empty: it is gone
+    once: list[tuple[str, str, str | None]]  # patched or not
+    once_patched: list[tuple[str, str, str | None]]
+
+
+#: In the order in which they are asked for.
+AFTERWARDS = {
+    "snapshot": Request(
+        ["image-create", "worked-with", "picture"],
+        "ACTIVE",
+        [
+            ("glance-api", "wsgi POST", "server"),
+            ("nova-osapi_compute", "wsgi POST", "server"),
+            ("nova-nova-compute", "nova.compute.manager.ComputeManager.snapshot_instance", None),
+        ],
+        [
+            ("nova-osapi_compute", "rpc snapshot_instance", "producer"),
+            ("nova-nova-compute", "rpc snapshot_instance", "consumer"),
+            ("nova-nova-compute", "nova.compute.manager.ComputeManager._snapshot_instance", None),
+            ("nova-nova-compute", "nova.virt.fake.FakeDriver.snapshot", None),
+        ],
+    ),
+    "resize": Request(
+        ["resize", "worked-with", "small"],
+        "VERIFY_RESIZE",
+        [
+            ("nova-osapi_compute", "wsgi POST", "server"),
+            ("nova-nova-scheduler", "nova.scheduler.manager.SchedulerManager.select_destinations", None),
+            ("nova-nova-compute", "nova.compute.manager.ComputeManager.prep_resize", None),
+            ("nova-nova-compute", "nova.compute.manager.ComputeManager.resize_instance", None),
+            ("nova-nova-compute", "nova.compute.manager.ComputeManager.finish_resize", None),
+        ],
+        [
+            *(("nova-nova-compute", f"rpc {name}", "consumer") for name in ("prep_resize", "resize_instance")),
+            ("nova-nova-compute", "rpc finish_resize", "consumer"),
+            ("nova-nova-compute", "nova.compute.resource_tracker.ResourceTracker.resize_claim", None),
+            ("nova-nova-compute", "nova.virt.fake.FakeDriver.migrate_disk_and_power_off", None),
+            ("nova-nova-compute", "nova.virt.fake.FakeDriver.finish_migration", None),
+        ],
+    ),
+    "confirm": Request(
+        ["resize-confirm", "worked-with"],
+        "ACTIVE",
+        [
+            ("nova-osapi_compute", "wsgi POST", "server"),
+            ("nova-nova-compute", "nova.compute.manager.ComputeManager.confirm_resize", None),
+        ],
+        [
+            ("nova-nova-compute", "rpc confirm_resize", "consumer"),
+            ("nova-nova-compute", "nova.virt.fake.FakeDriver.confirm_migration", None),
+        ],
+    ),
+    "delete": Request(
+        ["delete", "worked-with"],
+        "",
+        [
+            ("nova-osapi_compute", "wsgi DELETE", "server"),
+            ("nova-nova-compute", "nova.compute.manager.ComputeManager.terminate_instance", None),
+            ("placement-placement", "wsgi DELETE", "server"),
+        ],
+        [
+            ("nova-nova-compute", "rpc terminate_instance", "consumer"),
+            ("nova-nova-compute", "nova.virt.fake.FakeDriver.destroy", None),
+            # In a looping call, whose calls are units of work of their own in a nova without patches.
+            ("neutron-neutron-server", "wsgi DELETE", "server"),
+        ],
+    ),
+}
+
+#: What happens exactly once in a boot that finds no host.
+ONCE_REFUSED = Request(
+    [],
+    "ERROR",
+    [
+        ("nova-osapi_compute", "wsgi POST", "server"),
+        ("nova-nova-conductor", "nova.conductor.manager.ComputeTaskManager.schedule_and_build_instances", None),
+        ("nova-nova-scheduler", "nova.scheduler.manager.SchedulerManager.select_destinations", None),
+    ],
+    [("nova-nova-conductor", "rpc select_destinations", "client")],
+)
+
+
+class Traced(NamedTuple):
+    """One request's trace."""
 
     cli: str
     base_id: str
@@ -67,23 +165,22 @@ def tags(span: dict[str, Any]) -> dict[str, Any]:
     return {tag["key"]: tag["value"] for tag in span["tags"]}
 
 
-def boot(cloud: Cloud, jaeger: Jaeger, cli: str, name: str, once: list[tuple[str, str, str | None]]) -> Boot:
-    base_id = cloud.boot(name, cli)
+def whole(jaeger: Jaeger, base_id: str, cli: str, once: list[tuple[str, str, str | None]]) -> Traced:
+    """The trace *base_id* with all that must be in it, once it has stopped growing."""
     sizes: list[int] = []
 
-    def whole() -> Boot | None:
-        """The trace with all that must be in it, once it has stopped growing."""
+    def look() -> Traced | None:
         trace = jaeger.trace(base_id.replace("-", ""))
         assert trace is not None
         services = {key: process["serviceName"] for key, process in trace["processes"].items()}
-        found = Boot(cli, base_id, trace["spans"], services)
-        missing = [kind for kind in once if not found.kinds()[kind]]
+        traced = Traced(cli, base_id, trace["spans"], services)
+        missing = [kind for kind in once if not traced.kinds()[kind]]
         assert not missing, missing
-        sizes.append(len(found.spans))
+        sizes.append(len(traced.spans))
         # Reporters deliver once a second: as long without a new span as some of these looks take together.
-        return found if len(sizes) > 200 and len(set(sizes[-200:])) == 1 else None
+        return traced if len(sizes) > 200 and len(set(sizes[-200:])) == 1 else None
 
-    return wait_until(whole, 120, f"the whole trace of {name}")
+    return wait_until(look, 120, f"the whole trace {base_id}")
 
 
 @pytest.fixture(scope="module", params=["patched", "plain"])
@@ -91,12 +188,22 @@ def patched(request: pytest.FixtureRequest) -> bool:
     return bool(request.param == "patched")
 
 
+class Run(NamedTuple):
+    """What one cloud was asked for."""
+
+    boots: list[Traced]
+    afterwards: dict[str, Traced]
+    refused: Traced
+
+
 @pytest.fixture(scope="module", params=["threading", "eventlet"])
-def boots(request: pytest.FixtureRequest, patched: bool, jaeger: Jaeger) -> list[Boot]:
-    """Three boots through each client in turn, one after the other in one cloud, with untraced requests between."""
+def run(request: pytest.FixtureRequest, patched: bool, jaeger: Jaeger) -> Run:
+    """Three boots through each client in turn, one after the other in one cloud, with untraced requests between; a
+    server that is worked with; and a boot of one that no host has room for.
+    """
     faulthandler.cancel_dump_traceback_later()  # all of it takes longer than a test may; each wait has its deadline
-    found = []
-    once = ONCE_PATCHED if patched else ONCE_PLAIN
+    boots, afterwards = [], {}
+    in_a_boot = [*NETWORK, *(ONCE_PATCHED if patched else ONCE_PLAIN)]
     try:
         with (
             environment.environment(patched=patched) as programs,
@@ -104,9 +211,18 @@ def boots(request: pytest.FixtureRequest, patched: bool, jaeger: Jaeger) -> list
         ):
             for number in range(3):
                 for cli in ("nova", "openstack"):
-                    found.append(boot(cloud, jaeger, cli, f"{cli}-{number}", once))
+                    boots.append(whole(jaeger, cloud.boot(f"{cli}-{number}", cli), cli, in_a_boot))
                     cloud.delete(f"{cli}-{number}")
+            cloud.boot("worked-with")
+            for name, asked in AFTERWARDS.items():
+                base_id = cloud.traced("nova", *asked.words)
+                cloud.wait("worked-with", asked.wanted)
+                afterwards[name] = whole(jaeger, base_id, "nova", expected_once(asked, patched))
+            base_id = cloud.boot("too-large", flavor="huge", wanted=ONCE_REFUSED.wanted)
+            refused = whole(jaeger, base_id, "nova", expected_once(ONCE_REFUSED, patched))
+            cloud.delete("too-large")
             logs = {name: server.log_tail(100_000) for name, server in cloud.services.items()}
+            found = [*boots, *afterwards.values(), refused]
             again = [jaeger.trace(each.base_id.replace("-", "")) for each in found]
     except (Missing, environments.NotMade) as lacking:
         conftest.missing(str(lacking))
@@ -114,33 +230,60 @@ def boots(request: pytest.FixtureRequest, patched: bool, jaeger: Jaeger) -> list
         assert "tracing fault" not in log, f"{name}:\n{log[-3000:]}"
     # Nothing has come into a trace after its request.
     assert [len(trace["spans"]) for trace in again if trace] == [len(each.spans) for each in found]
-    return found
+    return Run(boots, afterwards, refused)
 
 
-def test_each_boot_is_one_whole_trace(boots: list[Boot], patched: bool) -> None:
+@pytest.fixture
+def boots(run: Run) -> list[Traced]:
+    return run.boots
+
+
+def expected_once(asked: Request, patched: bool) -> list[tuple[str, str, str | None]]:
+    return [*asked.once, *(asked.once_patched if patched else ())]
+
+
+def lost(each: Traced) -> list[str]:
+    """Operations of spans whose parents, or what they reference, are not in the trace."""
+    ids = {span["spanID"] for span in each.spans}
+    return [
+        span["operationName"]
+        for span in each.spans
+        for reference in span["references"]
+        if reference["spanID"] not in ids
+    ]
+
+
+def way_up(each: Traced, span: dict[str, Any]) -> list[dict[str, Any]]:
+    """The spans above *span*, the nearest first."""
+    by_id = {span["spanID"]: span for span in each.spans}
+    way = []
+    while span["references"]:
+        span = by_id[min(span["references"], key=lambda ref: ref["refType"])["spanID"]]
+        way.append(span)
+    return way
+
+
+def test_each_boot_is_one_whole_trace(boots: list[Traced], patched: bool) -> None:
     assert len({each.base_id for each in boots}) == 6
     for each in boots:
         services = set(each.services.values())
         # Of an unpatched scheduler's calls of placement, and of tokens that were cached, keystone sees nothing.
         expected = EVERYWHERE - (set() if patched else {"keystone-public", "placement-placement", "glance-api"})
         assert services >= expected, f"{each.cli}: {services}"
-        ids = {span["spanID"] for span in each.spans}
-        lost = [span["operationName"] for span in each.spans
-                for reference in span["references"] if reference["spanID"] not in ids]  # fmt: skip
-        assert not lost, f"{each.cli}: these have lost their parents: {lost}"
+        assert not lost(each), f"{each.cli}: these have lost their parents: {lost(each)}"
         assert KEY not in str(each.spans)
 
 
-def test_nothing_of_another_request_is_in_it(boots: list[Boot], patched: bool) -> None:
+def test_nothing_of_another_request_is_in_it(boots: list[Traced], patched: bool) -> None:
     for each in boots:
         kinds = each.kinds()
-        for kind in ONCE_PATCHED if patched else ONCE_PLAIN:
+        for kind in [*NETWORK, *(ONCE_PATCHED if patched else ONCE_PLAIN)]:
             assert kinds[kind] == 1, f"{each.cli}: {kind} {kinds[kind]} times"
         strangers = [name for _, name, _ in kinds if "terminate" in name or "delete" in name or "periodic" in name]
         assert not strangers, strangers
 
 
-def test_all_boots_look_the_same(boots: list[Boot]) -> None:
+def test_all_boots_look_the_same(boots: list[Traced]) -> None:
     """Each client's three traces have the same kinds of spans in nova, whatever a cache has saved elsewhere."""
     for cli in ("nova", "openstack"):
         seen = [{kind for kind in each.kinds() if kind[0] in nova_services()} for each in boots if each.cli == cli]
@@ -154,17 +297,54 @@ def nova_services() -> set[str]:
     return {name for name in EVERYWHERE if name.startswith("nova-")}
 
 
-def test_the_build_is_under_the_request(boots: list[Boot], patched: bool) -> None:
+def test_the_build_is_under_the_request(boots: list[Traced], patched: bool) -> None:
     """From the driver's call up to the client's request, whoever ran it and wherever."""
     if not patched:
         return  # nothing of it is shown: ONCE_PLAIN is all that there is
     for each in boots:
-        by_id = {span["spanID"]: span for span in each.spans}
-        (span,) = [span for span in each.spans if span["operationName"] == "nova.virt.fake.FakeDriver.spawn"]
-        way = []
-        while span["references"]:
-            span = by_id[min(span["references"], key=lambda ref: ref["refType"])["spanID"]]
-            way.append((each.services[span["processID"]], span["operationName"]))
+        (spawn,) = [span for span in each.spans if span["operationName"] == "nova.virt.fake.FakeDriver.spawn"]
+        way = [(each.services[span["processID"]], span["operationName"]) for span in way_up(each, spawn)]
         wanted = [(service, operation) for service, operation, kind in reversed(ONCE_PATCHED)
                   if kind in ("consumer", "producer", "server") and "select" not in operation]  # fmt: skip
         assert [step for step in way if step in wanted] == wanted
+
+
+def test_the_network_is_under_the_request_and_the_driver_joins_it(boots: list[Traced], patched: bool) -> None:
+    """The build hands it over in a step that does not wait; that its own request has ended by then changes nothing."""
+    for each in boots:
+        named = {span["operationName"]: span for span in each.spans}
+        writes = [span for span in each.spans if (each.services[span["processID"]], span["operationName"], "server")
+                  in NETWORK]  # fmt: skip
+        for write in writes:
+            way = [span["operationName"].rpartition(".")[2] for span in way_up(each, write)]
+            if not patched:
+                assert "build_and_run_instance" in way
+                continue
+            above = ["_allocate_network_async", "allocate network", "_allocate_network", "_build_networks_for_instance"]
+            assert way[1:5] == above
+            assert "rpc build_and_run_instance" in way
+        if patched:
+            allocation, spawn = named["allocate network"], named["nova.virt.fake.FakeDriver.spawn"]
+            assert [reference["refType"] for reference in allocation["references"]] == ["FOLLOWS_FROM"]
+            joins = [span for span in each.spans if span["operationName"] == "join"]
+            joined = {(ref["refType"], ref["spanID"]) for join in joins for ref in join["references"]}
+            assert joined >= {("CHILD_OF", spawn["spanID"]), ("FOLLOWS_FROM", allocation["spanID"])}
+
+
+@pytest.mark.parametrize("name", AFTERWARDS)
+def test_what_is_done_with_a_server_is_one_whole_trace(run: Run, patched: bool, name: str) -> None:
+    each = run.afterwards[name]
+    assert not lost(each), f"these have lost their parents: {lost(each)}"
+    kinds = each.kinds()
+    wrong = {kind: kinds[kind] for kind in expected_once(AFTERWARDS[name], patched) if kinds[kind] != 1}
+    assert not wrong
+
+
+def test_a_boot_that_finds_no_host_is_one_whole_trace_with_its_error(run: Run, patched: bool) -> None:
+    assert not lost(run.refused)
+    kinds = run.refused.kinds()
+    wrong = {kind: kinds[kind] for kind in expected_once(ONCE_REFUSED, patched) if kinds[kind] != 1}
+    assert not wrong
+    assert not [kind for kind in kinds if kind[0] == "nova-nova-compute"]
+    failed = {span["operationName"] for span in run.refused.spans if tags(span).get("error")}
+    assert "nova.scheduler.manager.SchedulerManager.select_destinations" in failed

@@ -76,6 +76,7 @@ class Cloud:
         self._profiler = {"enabled": "true", "hmac_keys": KEY, "connection_string": store, **profiler}
         self._running = contextlib.ExitStack()
         self._settings: config.Settings
+        self._image = self._network = ""  # their ids
         self.services: dict[str, Server] = {}
 
     def __enter__(self) -> "Cloud":
@@ -135,13 +136,15 @@ class Cloud:
                 started.result()
         for binary, file in (("conductor", "nova"), ("scheduler", "nova"), ("compute", "nova-compute")):
             self._work(f"nova-{binary}", folder / "nova" / f"{file}.conf")
-        self.seed("resources")
+        self._image, self._network = self.seed("resources").stdout.split()
         self._say("waiting for nova-compute")
         wait_until(lambda: self.seed("ready", check=False).returncode == 0, 120, "a compute service that is up")
         self._nova_manage("cell_v2", "discover_hosts")
 
     def _neutron_files(self) -> dict[str, object]:
-        return {"OS_NEUTRON_CONFIG_DIR": self._settings.folder / "neutron", "OS_NEUTRON_CONFIG_FILES": "neutron.conf"}
+        folder = self._settings.folder / "neutron"
+        files = {"OS_NEUTRON_CONFIG_DIR": folder, "OS_NEUTRON_CONFIG_FILES": "neutron.conf"}
+        return {**files, "PYTHONPATH": self._settings.neutron_plugins}
 
     def _make_keystone(self) -> None:
         manage = ["keystone-manage", "--config-file", self._settings.folder / "keystone" / "keystone.conf"]
@@ -211,39 +214,47 @@ class Cloud:
 
     # What is done with it
 
-    def boot(self, name: str, cli: str = "nova") -> str:
-        """Boot a server with the trace on, by the client *cli* (``nova`` or ``openstack``); the trace's id.
+    def boot(self, name: str, cli: str = "nova", flavor: str = "tiny", wanted: str = "ACTIVE") -> str:
+        """Boot a server with a network and the trace on, by *cli* (``nova`` or ``openstack``); the trace's id.
 
-        Returns when the server is active. Raises Failed.
+        Returns when the server's status is *wanted*. Raises Failed.
         """
         if cli == "nova":
-            image = self.seed("image", "tiny").stdout.strip()
-            said = self.run(
-                "nova", "--os-compute-api-version", "2.37", "--profile", KEY,
-                *("boot", "--nic", "none", "--image", image, "--flavor", "1", name),
-                OSPROFILER_CONNECTION_STRING=self._store,
-            )  # fmt: skip
+            words = ["boot", "--nic", f"net-id={self._network}", "--image", self._image]
         else:
-            said = self.run(
-                "openstack", "--os-profile", KEY,
-                *("server", "create", "--nic", "none", "--image", "tiny", "--flavor", "tiny", name),
-            )  # fmt: skip
-        found = re.search(r"osprofiler trace show --html ([0-9a-f-]{36})", said)
+            words = ["server", "create", "--network", self._network, "--image", self._image]
+        base_id = self.traced(cli, *words, "--flavor", flavor, name)
+        self.wait(name, wanted)
+        return base_id
+
+    def traced(self, cli: str, *words: str) -> str:
+        """Run a command of the client *cli* with the trace on; the trace's id. Raises Failed."""
+        options = ["--os-compute-api-version", "2.37", "--profile", KEY] if cli == "nova" else ["--os-profile", KEY]
+        printed = self.run(cli, *options, *words, OSPROFILER_CONNECTION_STRING=self._store)
+        found = re.search(r"osprofiler trace show --html ([0-9a-f-]{36})", printed)
         if found is None:
-            raise Failed(f"{cli} printed no trace id:\n{said}")
-        wait_until(lambda: self._is_active(name), 120, f"server {name} to be active")
+            raise Failed(f"{cli} printed no trace id:\n{printed}")
         return found[1]
 
-    def _is_active(self, name: str) -> bool:
-        status, _, fault = self.seed("state", name).stdout.strip().partition(" ")
-        if status == "ERROR":
-            raise Failed(f"server {name}: {fault}")
-        return status == "ACTIVE"
+    def wait(self, name: str, wanted: str) -> None:
+        """Wait until the status of server *name* is *wanted* (empty: it is gone) and nothing is being done with it.
+
+        Raises Failed where it is an error instead.
+        """
+
+        def reached() -> bool:
+            status, _, rest = self.seed("state", name).stdout.strip().partition(" ")
+            task, _, fault = rest.partition(" ")
+            if status == "ERROR" != wanted:
+                raise Failed(f"server {name}: {fault}")
+            return status == wanted and task in ("-", "")
+
+        wait_until(reached, 120, f"server {name} to be {wanted or 'gone'}")
 
     def delete(self, name: str) -> None:
         """Delete a server, untraced, and wait until it is gone."""
         self.seed("delete", name)
-        wait_until(lambda: not self.seed("state", name).stdout.strip(), 120, f"server {name} to be gone")
+        self.wait(name, "")
 
     def seed(self, *words: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """Run a command of ``seed.py``. Raises Failed where it fails, unless *check* is False."""

@@ -21,6 +21,11 @@ class Settings:
     ports: dict[str, int]  # of each of SERVICES
     profiler: dict[str, str]  # [profiler]
 
+    @property
+    def neutron_plugins(self) -> Path:
+        """A folder that neutron has to import from."""
+        return self.folder / "neutron" / "plugins"
+
     def url(self, service: str) -> str:
         """Where a service is."""
         return f"http://{HOST}:{self.ports[service]}"
@@ -125,7 +130,7 @@ def _glance(settings: Settings) -> None:
 
 
 def _neutron(settings: Settings) -> None:
-    """Only its API, without agents: each GET of a server asks it."""
+    """Only its API, without agents: a driver of ours binds the ports."""
     home = settings.folder / "neutron"
     paste = home / "api-paste.ini"
     shutil.copy(settings.programs.parent / "etc" / "neutron" / paste.name, paste)
@@ -145,12 +150,18 @@ def _neutron(settings: Settings) -> None:
             "notify_nova_on_port_data_changes": "false",
             "rpc_workers": 0,
         },
-        ml2={"type_drivers": "local", "tenant_network_types": "local", "mechanism_drivers": ""},
+        ml2={"type_drivers": "local", "tenant_network_types": "local", "mechanism_drivers": "cloud"},
         database=_database(settings, "neutron"),
         oslo_concurrency={"lock_path": home},
         oslo_messaging_notifications={"driver": "noop"},
         keystone_authtoken=_token(settings, "neutron"),
     )
+    plugins = settings.neutron_plugins
+    metadata = plugins / "cloud_ports-1.dist-info"  # neutron finds drivers by entry point
+    metadata.mkdir(parents=True, exist_ok=True)
+    shutil.copy(Path(__file__).with_name("ports.py"), plugins / "cloud_ports.py")
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: cloud-ports\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text("[neutron.ml2.mechanism_drivers]\ncloud = cloud_ports:Binding\n")
 
 
 def _nova(settings: Settings) -> None:
@@ -168,6 +179,9 @@ def _nova(settings: Settings) -> None:
             "compute_driver": "fake.FakeDriverWithoutFakeNodes",
             "rpc_response_timeout": 60,
             "service_down_time": 120,
+            "allow_resize_to_same_host": "true",  # there is no other
+            "vif_plugging_is_fatal": "false",  # nobody tells nova that a port is plugged
+            "vif_plugging_timeout": 0,
         },
         "wsgi": {"api_paste_config": paste},
         "glance": {"region_name": "RegionOne"},

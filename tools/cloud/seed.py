@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is done through the services' own APIs, in their environment: ``seed.py COMMAND [ARGUMENT]``.
 
-``identity``: service users and catalog. ``resources``: an image and a flavor. ``ready``: exit 0 when nova can boot.
-``state NAME``: the status of a server. ``delete NAME``: delete it. The services' addresses are in the environment.
+``identity``: service users and catalog. ``resources``: an image, flavors and a network; prints the ids of image and
+network. ``ready``: exit 0 when nova can boot. ``state NAME``: the status of a server, what is being done with it (or
+``-``), its fault. ``delete NAME``: delete it. The services' addresses are in the environment.
 """
 
 import json
@@ -55,11 +56,19 @@ def resources():
     image = api.post(images, json=asked).json()
     octets = {"Content-Type": "application/octet-stream"}
     api.put(f"{images}/{image['id']}/file", data=b"tiny image\n", headers=octets)
-    flavor = {"name": "tiny", "ram": 64, "vcpus": 1, "disk": 1, "id": "1"}
-    api.post(f"{URLS['nova']}/v2.1/flavors", json={"flavor": flavor})
+    # No disk of a host is as large as the last.
+    for name, number, ram, disk in (("tiny", "1", 64, 1), ("small", "2", 128, 1), ("huge", "3", 64, 1_000_000_000)):
+        flavor = {"name": name, "ram": ram, "vcpus": 1, "disk": disk, "id": number}
+        api.post(f"{URLS['nova']}/v2.1/flavors", json={"flavor": flavor})
+    neutron = f"{URLS['neutron']}/v2.0"
     # neutron configures a mapper with its first query of networks; without it the first one of ports is a 500.
-    api.get(f"{URLS['neutron']}/v2.0/networks")
-    api.get(f"{URLS['neutron']}/v2.0/ports")
+    api.get(f"{neutron}/networks")
+    api.get(f"{neutron}/ports")
+    network = api.post(f"{neutron}/networks", json={"network": {"name": "net"}}).json()["network"]
+    # No DHCP: a port would wait for its agent.
+    subnet = {"network_id": network["id"], "ip_version": 4, "cidr": "10.9.0.0/24", "enable_dhcp": False}
+    api.post(f"{neutron}/subnets", json={"subnet": subnet})
+    print(image["id"], network["id"])
 
 
 def ready():
@@ -78,11 +87,8 @@ def server(name):
 
 def state(name):
     found = server(name)
-    print(found["status"] if found else "", (found or {}).get("fault", {}).get("message", ""))
-
-
-def image(name):
-    print(api.get(f"{URLS['glance']}/v2/images", params={"name": name}).json()["images"][0]["id"])
+    if found is not None:
+        print(found["status"], found["OS-EXT-STS:task_state"] or "-", found.get("fault", {}).get("message", ""))
 
 
 def delete(name):
@@ -91,8 +97,5 @@ def delete(name):
         api.delete(f"{URLS['nova']}/v2.1/servers/{found['id']}")
 
 
-sys.exit(
-    {"identity": identity, "resources": resources, "ready": ready, "state": state, "image": image, "delete": delete}[
-        sys.argv[1]
-    ](*sys.argv[2:])
-)
+COMMANDS = {"identity": identity, "resources": resources, "ready": ready, "state": state, "delete": delete}
+sys.exit(COMMANDS[sys.argv[1]](*sys.argv[2:]))
