@@ -13,6 +13,7 @@ import logging
 import time
 import traceback
 from collections import Counter
+from collections.abc import Callable, Mapping
 from types import TracebackType
 
 from osprofiler import _forks, _native
@@ -25,6 +26,29 @@ REPEAT_S = 60.0
 #: What happened, by name: ``queued``, ``sent``, ``delivered``, ``dropped.<reason>``, ``fault.<where>``.
 counters: Counter[str] = Counter()
 
+
+class Spans:
+    """The sampled spans of this process.
+
+    Each span pays for these, so they are plain integers, changed by ``+=`` alone (``queue`` says why that is exact).
+    Whoever takes a span that ended counts it as ended: a reporter with a queue has counted it anyway.
+    """
+
+    __slots__ = ("ended", "started", "without_store")
+
+    def __init__(self) -> None:
+        self.start_over()
+
+    def start_over(self) -> None:
+        self.started = 0
+        self.ended = 0  # as far as the reporters have told
+        self.without_store = 0  # ended too, where no store is configured
+
+
+spans = Spans()
+
+_sources: list[Callable[[], Mapping[str, int]]] = []
+
 _last_logged: dict[str, float] = {}
 # Re-entrant: a signal handler may count while the code it interrupted does. Native, also where eventlet has patched
 # threading.
@@ -35,6 +59,24 @@ def count(name: str, by: int = 1) -> None:
     """Add *by* to the counter *name*."""
     with _lock:
         counters[name] += by
+
+
+def source(function: Callable[[], Mapping[str, int]]) -> Callable[[], Mapping[str, int]]:
+    """Have *function* asked for further numbers when somebody asks for all of them. A decorator."""
+    _sources.append(function)
+    return function
+
+
+def totals() -> dict[str, int]:
+    """The counters, and what their sources say now."""
+    more = [each() for each in _sources]  # first: they may bring the counters up to date
+    found = Counter(counters)
+    for each in more:
+        found.update(each)
+    found["dropped.no_store"] += spans.without_store
+    ended = spans.ended + spans.without_store  # before those that started: what starts and ends meanwhile is not open
+    started = spans.started
+    return {**{name: number for name, number in found.items() if number}, "started": started, "open": started - ended}
 
 
 def warn_once(kind: str, message: str, *args: object) -> None:
@@ -97,4 +139,5 @@ def _start_over() -> None:
     global _lock
     _lock = _thread.RLock()
     counters.clear()
+    spans.start_over()
     _last_logged.clear()

@@ -158,7 +158,13 @@ _PROFILER_OPTS: list[cfg.Opt] = [
         help="The opentracing.ScopeManager that keeps the current span, as module:Class. Empty: osprofiler's own, "
         "which is right for threads, greenthreads and asyncio at once.",
     ),
-    cfg.IntOpt("queue_spans", default=100_000, min=1, help="How many spans may wait for delivery; more are dropped."),
+    cfg.IntOpt(
+        "queue_spans",
+        default=100_000,
+        min=1,
+        help="How many spans may wait for delivery; more are dropped. In a store of records, a span's start and its "
+        "end are counted one by one.",
+    ),
     cfg.IntOpt(
         "queue_bytes",
         default=64 << 20,

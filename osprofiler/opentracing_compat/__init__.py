@@ -96,8 +96,12 @@ def uninstrument(*names: str) -> None:
 def counters() -> dict[str, int]:
     """What became of this process's spans, and which faults of tracing were swallowed, by name.
 
-    ``queued``; ``delivered`` (acknowledged) or ``sent`` (not); ``dropped.<reason>``; ``malformed`` (received fields);
-    ``fault.<where>``; ``not_followed.<instrumentation>`` (work that was left out of a trace whose request had ended).
-    Up to date after a flush; while spans wait it may lag behind by one delivery.
+    ``started`` counts the sampled spans of this process, and ``records`` those that service code made by hand and gave
+    to the notifier. Each of them is one in ``open`` (it was not stopped yet, or never will be), ``waiting`` (for
+    delivery), ``delivered`` (acknowledged) or ``sent`` (not), ``merged`` (a start, made by hand, into its stop), or
+    ``dropped.<reason>``.
+    Stores of records also take a record when a span starts; ``dropped_starts.<reason>`` counts those that were lost.
+    ``queued`` is how many were accepted for delivery. Further counters: ``malformed`` (received fields),
+    ``cut.<kind>``, ``fault.<where>``, ``not_followed.<instrumentation>`` (work left out of a trace whose request had ended).
     """
-    return dict(_guard.counters)
+    return _guard.totals()

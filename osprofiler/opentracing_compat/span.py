@@ -31,6 +31,7 @@ _NO_TAGS: dict[str, Any] = {}
 _NO_LOGS: list[tuple[int, dict[str, Any]]] = []
 
 _tick_ns = _clocks.tick_ns
+_counted = _guard.spans
 _new = object.__new__
 _new_span_id = ids.new_span_id
 
@@ -296,11 +297,17 @@ class Span(jaeger_client.Span):
             priority = int(value)
         except (TypeError, ValueError):
             return False
+        is_open = self.end_tick is None
         if priority <= 0:
+            if is_open and self.flags & SAMPLED:
+                _counted.ended += 1
+                _guard.count("dropped.unsampled")
             self.flags &= ~(SAMPLED | DEBUG)
             return False
         if self.is_debug() or not self._tracer.is_debug_allowed(self.operation_name):
             return False
+        if is_open and not self.flags & SAMPLED:
+            _counted.started += 1
         self.flags |= SAMPLED | DEBUG
         return True
 
@@ -352,10 +359,13 @@ class Span(jaeger_client.Span):
             tracer = self._tracer
             try:
                 tracer.reporter.report_span(self)
-                if tracer.keeps_metrics:
-                    tracer.metrics.spans_finished(1)
             except Exception as fault:
+                _counted.ended += 1
+                _guard.count("dropped.fault")
                 _guard.swallow("report", fault)
+            if tracer.keeps_metrics:
+                with _guard.Harmless("metrics"):
+                    tracer.metrics.spans_finished(1)
 
 
 def begin(
@@ -380,12 +390,12 @@ def begin(
     if parent is not None and parent.origin is origin:
         span.parent_span_id = parent.span_id
         span.parent_uuid = None
-        span.flags = parent.flags
+        span.flags = flags = parent.flags
         span._baggage = parent._baggage
     else:
         span.parent_span_id = origin.parent_span_id
         span.parent_uuid = origin.parent_id or origin.base_id
-        span.flags = origin.flags
+        span.flags = flags = origin.flags
         span._baggage = origin.baggage
     span.name = name
     span._operation = operation
@@ -400,5 +410,7 @@ def begin(
     span.raw_tags = _NO_TAGS
     span.raw_logs = _NO_LOGS
     span.end_tick = None
+    if flags & SAMPLED:
+        _counted.started += 1
     span.start_tick = _tick_ns()
     return span

@@ -92,6 +92,13 @@ def counted() -> dict[str, int]:
     return {name: number for name, number in _guard.counters.items() if number}
 
 
+def unaccounted(counters: dict[str, int]) -> int:
+    """How many spans and records *counters* say nothing of; below zero: of how many they say too much."""
+    fates = ("open", "waiting", "delivered", "sent", "merged")
+    accounted = sum(n for name, n in counters.items() if name in fates or name.startswith("dropped."))
+    return counters["started"] + counters.get("records", 0) - accounted
+
+
 def out() -> int:
     """How many entries have left the pipeline, by whatever door but a full queue."""
     return sum(

@@ -21,11 +21,12 @@ from osprofiler import _guard, _settings, opentracing_compat, profiler, web
 from osprofiler._utils import signed_unpack
 from osprofiler.opentracing_compat import ids, naming, propagation, scope
 from osprofiler.opentracing_compat.reporting import records
-from osprofiler.opentracing_compat.reporting.base import Reporter
+from osprofiler.opentracing_compat.reporting.base import CallableReporter, NullReporter, Reporter
 from osprofiler.opentracing_compat.scope import Origin, Point
 from osprofiler.opentracing_compat.span import SpanContext
 from osprofiler.opentracing_compat.tracer import Tracer
 from tests.unit.core_kit import SpanKeeper, a_clean_process
+from tests.unit.reporting_kit import unaccounted
 
 TRACE = 0x1111_2222_3333_4444_5555_6666_7777_8888
 
@@ -175,6 +176,56 @@ def test_a_finished_span_takes_nothing_more(tracer: Tracer, keeper: SpanKeeper) 
     assert span.raw_logs == []
     assert keeper.finished == [span]
     assert _guard.counters["fault.finished_twice"] == 1
+
+
+def _raise(_: object) -> None:
+    raise MemoryError
+
+
+class _Refusing(Reporter):
+    wants_starts = False
+    report_span = staticmethod(_raise)
+
+
+@pytest.mark.parametrize(
+    ("reporter", "fates"),
+    [
+        (NullReporter(), {"dropped.no_store": 3}),
+        (CallableReporter(lambda record: None), {"delivered": 3}),
+        (CallableReporter(_raise), {"dropped.fault": 3, "dropped_starts.fault": 4}),
+        (_Refusing(), {"dropped.fault": 3}),
+    ],
+)
+def test_spans_are_accounted_for_without_a_queue_too(reporter: Reporter, fates: dict[str, int]) -> None:
+    before = _guard.totals()
+    tracer = Tracer("t", reporter, ConstSampler(True))
+    still_open = tracer.start_span("open")
+    for _ in range(3):
+        tracer.start_span("ended").finish()
+    now = _guard.totals()
+    assert (now["started"] - before["started"], now["open"] - before["open"]) == (4, 1)
+    assert {name: now.get(name, 0) - before.get(name, 0) for name in fates} == fates
+    assert unaccounted(now) == unaccounted(before)
+    still_open.finish()
+
+
+def test_a_span_that_is_taken_out_of_the_sample_or_into_it_is_accounted_for(tracer: Tracer) -> None:
+    before = _guard.totals()
+    tracer.report_to(NullReporter())
+    out = tracer.start_span("out")
+    for _ in range(2):
+        out.set_tag("sampling.priority", 0)
+    out.finish()
+    out.set_tag("sampling.priority", 0)
+    tracer.sampler = ConstSampler(False)
+    tracer.start_span("unsampled").finish()
+    taken = tracer.start_span("taken in")
+    for _ in range(2):
+        taken.set_tag("sampling.priority", 1)
+    taken.finish()
+    now = _guard.totals()
+    fates = ("started", "open", "dropped.unsampled", "dropped.no_store")
+    assert [now.get(name, 0) - before.get(name, 0) for name in fates] == [2, 0, 1, 1]
 
 
 def test_an_explicit_start_counts_into_the_duration(tracer: Tracer) -> None:

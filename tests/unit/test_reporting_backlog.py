@@ -55,9 +55,9 @@ class Driver:
         try:
             self.collector.send(self.backlog.part())
         except Rejected as fault:
-            self.given_up += self.backlog.rejected(fault)
+            self.given_up += len(self.backlog.rejected(fault))
         except Transient as fault:
-            self.given_up += self.backlog.put_off(fault)
+            self.given_up += len(self.backlog.put_off(fault))
         else:
             self.backlog.taken()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The deadline that the hooks of one exit have in common."""
+"""The deadline that the hooks of one exit have in common, and what they say is left."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -9,6 +9,9 @@ import pytest
 
 from osprofiler import _settings
 from osprofiler.opentracing_compat.reporting import exits
+from osprofiler.opentracing_compat.reporting.queue import Recorded, Started
+from osprofiler.opentracing_compat.reporting.reporter import QueueReporter
+from tests.unit.reporting_kit import Obedient, Traced
 
 
 class Slow:
@@ -23,8 +26,8 @@ class Slow:
         if took_s == self.needs_s:
             self.left = 0
 
-    def pending(self) -> int:
-        return self.left
+    def waiting(self) -> list[int]:
+        return list(range(self.left))
 
 
 @pytest.fixture
@@ -59,3 +62,17 @@ def test_hooks_that_wait_in_vain_take_one_deadline_together(reporter: Callable[[
     for _ in range(3):
         exits.at_exit()
     assert away.clock.now - began == pytest.approx(deadline_s)
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        (lambda span, record: [span], "1 spans"),
+        (lambda span, record: [Started(span, 0), span], "1 spans"),
+        (lambda span, record: [Started(span, 0), record], "1 spans and 1 records"),
+        (lambda span, record: [record, record], "2 records"),
+    ],
+)
+def test_the_message_at_the_end_counts_spans(entries: Callable[[Any, Any], list[Any]], words: str) -> None:
+    traced = Traced(QueueReporter(Obedient()))
+    assert exits._in_words(entries(traced.point("p"), Recorded({}, 0))) == words

@@ -17,7 +17,7 @@ from osprofiler.opentracing_compat.reporting.exporter import Outcome, Rejected, 
 from osprofiler.opentracing_compat.reporting.queue import Entry, Recorded, Started
 from osprofiler.opentracing_compat.reporting.reporter import QueueReporter
 from osprofiler.opentracing_compat.span import Span
-from tests.unit.reporting_kit import Obedient, Traced, counted, name_of, out
+from tests.unit.reporting_kit import Obedient, Traced, counted, name_of, out, unaccounted
 from tests.waiting import wait_until
 
 
@@ -296,6 +296,60 @@ def test_counters_add_up_under_threads_and_faults() -> None:
     wait_until(lambda: reporter.flush(30) or not reporter.pending())
     assert counted()["queued"] + counted().get("dropped.queue_full", 0) == 12_000
     assert counted()["queued"] == out()
+
+
+@pytest.mark.parametrize("wants_starts", [True, False])
+def test_started_spans_are_open_waiting_delivered_or_dropped(wants_starts: bool) -> None:
+    """Whatever the store does; in spans, also where each is two entries."""
+    turn = iter(range(1_000_000))
+
+    def moody(batch: Sequence[Entry]) -> Outcome | None:
+        mood = next(turn) % 9
+        if mood == 1:
+            exporter.taken += batch[:3]
+            raise Transient("moody", done=len(batch[:3]))
+        if mood == 3:
+            raise Rejected("moody", divisible=True)
+        if mood == 5:
+            raise ValueError
+        if mood == 7 and not wants_starts:
+            return Outcome(len(batch) - 1, {"too_large": 1})
+        return None
+
+    before = _guard.totals()
+    exporter = Obedient(moody, wants_starts=wants_starts)
+    reporter = QueueReporter(exporter, interval_s=0, max_entries=500)
+    traced = Traced(reporter)
+
+    def work() -> None:
+        for number in range(1000):
+            point = traced.tracer.open_point(traced.root, "point")
+            if number % 100:
+                point.end()
+        reporter.report_record({"name": "made-start"})
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    wait_until(lambda: reporter.flush(30) or not reporter.pending())
+    now = _guard.totals()
+    assert (now["started"] - before["started"], now["open"] - before["open"], now["records"]) == (4000, 40, 4)
+    assert unaccounted(now) == unaccounted(before)
+    assert sum(now.get(f"dropped.{reason}", 0) for reason in ("queue_full", "fault", "rejected")) > 0
+    taken = sum(not isinstance(entry, Started) for entry in exporter.taken)
+    assert now["delivered"] + now.get("dropped.too_large", 0) == taken
+
+
+def test_a_start_that_is_lost_is_counted_apart() -> None:
+    reporter = QueueReporter(Obedient(wants_starts=True), max_entries=3, interval_s=3600)
+    traced = Traced(reporter)
+    for _ in range(2):
+        traced.point("p")  # the last end does not fit
+    traced.point("q")
+    assert reporter.flush(30)
+    assert counted() == {"queued": 1, "delivered": 1, "dropped.queue_full": 2, "dropped_starts.queue_full": 1}
 
 
 def test_settings_are_followed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,6 +81,13 @@ class Backlog:
         """What to send next."""
         return self._search.part() if self._search else self._batches[0].entries
 
+    def entries(self) -> list[Entry]:
+        """All that is in it. Another thread may ask."""
+        search, (*batches,) = self._search, self._batches.copy()
+        if search is None:
+            return [entry for batch in batches for entry in batch.entries]
+        return [*search.entries(), *(entry for batch in batches[1:] for entry in batch.entries)]
+
     # What became of the part
 
     def taken(self) -> None:
@@ -89,14 +96,14 @@ class Backlog:
         self._took_last = True
         self.retry_at = 0.0
 
-    def give_up(self) -> int:
-        """It is not to be tried again; how many entries that is."""
-        number = len(self.part())
-        self._leave_out(number)
-        return number
+    def give_up(self) -> list[Entry]:
+        """It is not to be tried again; the entries in it."""
+        part = list(self.part())
+        self._leave_out(len(part))
+        return part
 
-    def rejected(self, fault: Rejected) -> int:
-        """It was refused for good; how many entries are given up."""
+    def rejected(self, fault: Rejected) -> list[Entry]:
+        """It was refused for good; the entries that are given up."""
         part = self.part()
         self._took_last = False
         self._rejections += 1
@@ -113,10 +120,10 @@ class Backlog:
             self._batches.extendleft((_Batch(part[middle:]), _Batch(part[:middle])))
         else:
             self._search = _Search(part, proven=True)
-        return 0
+        return []
 
-    def put_off(self, fault: Transient) -> int:
-        """It is not out, apart from its first ``fault.done`` entries; how many entries are given up."""
+    def put_off(self, fault: Transient) -> list[Entry]:
+        """It is not out, apart from its first ``fault.done`` entries; the entries that are given up."""
         number = len(self.part()) - fault.done
         took_last, self._took_last = self._took_last and not fault.done, False
         if fault.done:
@@ -126,36 +133,36 @@ class Backlog:
             if self._search:
                 self._search.proven = False
             self._pause(fault)
-            return 0
+            return []
         is_there = self._search is not None and self._search.proven
         given_up = self._answered(number, took_last)
         if not (is_there or given_up) or fault.retry_after_s:
             self._pause(fault)
         return given_up
 
-    def _answered(self, number: int, took_last: bool) -> int:
-        """The part, of *number* entries, was answered with an error; how many entries are given up."""
+    def _answered(self, number: int, took_last: bool) -> list[Entry]:
+        """The part, of *number* entries, was answered with an error; the entries that are given up."""
         batch = self._batches[0]
         if self._search:
             was_suspected = len(self._search.suspects) == 1  # since all others were taken
             if not self._search.failed(number):
-                return 0
+                return []
             batch = _Batch([self._search.suspects.pop()], ATTEMPTS)
             self._end_search()
         else:
             was_suspected = batch.is_held
             batch.attempts += 1
             if batch.attempts < ATTEMPTS:
-                return 0
+                return []
             if number > 1:
                 self._search = _Search(batch.entries, proven=self._took_lately)
                 self._took_lately = False
-                return 0
+                return []
             self._batches.popleft()
         if took_last and was_suspected:
-            return 1
+            return batch.entries
         self._batches.append(batch)
-        return 0
+        return []
 
     def _take(self, number: int) -> None:
         self._failures = self._rejections = 0
@@ -176,17 +183,17 @@ class Backlog:
 
     def _end_search(self) -> None:
         assert self._search is not None
-        rest = self._search.sibling + self._search.cleared
+        rest = self._search.entries()
         self._search = None
         self._batches.popleft()
         if rest:
             self._batches.appendleft(_Batch(rest, ATTEMPTS - 1))
 
-    def _give_up_all(self) -> int:
-        number = sum(len(batch.entries) for batch in self._batches)
+    def _give_up_all(self) -> list[Entry]:
+        entries = self.entries()
         self._batches.clear()
         self._search = None
-        return number
+        return entries
 
     def _pause(self, fault: Transient) -> None:
         now = self._clock()
@@ -225,6 +232,9 @@ class _Search:
 
     def part(self) -> list[Entry]:
         return self.sibling or self.suspects[: max(len(self.suspects) // 2, 1)]
+
+    def entries(self) -> list[Entry]:
+        return self.suspects + self.sibling + self.cleared
 
     def leave_out(self, number: int) -> None:
         """The part's first *number* entries are out, or given up."""

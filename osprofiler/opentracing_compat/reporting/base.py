@@ -51,6 +51,9 @@ class NullReporter(Reporter):
 
     wants_starts = False
 
+    def report_span(self, span: Span) -> None:
+        _guard.spans.without_store += 1
+
 
 class CallableReporter(Reporter):
     """Gives each record to a callable at once, in the caller's flow, as stock's ``notifier.set`` promises."""
@@ -59,12 +62,19 @@ class CallableReporter(Reporter):
         self._notify = notify
 
     def report_start(self, span: Span) -> None:
-        self.report_record(masking.record(records.start(span, plain=True)))
+        if not self._give(masking.record(records.start(span, plain=True))):
+            _guard.count("dropped_starts.fault")
 
     def report_span(self, span: Span) -> None:
-        self.report_record(masking.record(records.stop(span, plain=True)))
+        _guard.spans.ended += 1
+        _guard.count("delivered" if self._give(masking.record(records.stop(span, plain=True))) else "dropped.fault")
 
     def report_record(self, record: dict[str, Any]) -> None:
+        self._give(record)
+
+    def _give(self, record: dict[str, Any]) -> bool:
         # Without a trace of its own: a notifier that calls traced code would be called again by that, without end.
         with _guard.Harmless("notifier"), scope.entered(scope.SUPPRESSED):
             self._notify(record)
+            return True
+        return False

@@ -11,13 +11,14 @@ from __future__ import annotations
 import atexit
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import wrapt
 
 from osprofiler import _guard, _settings
 from osprofiler.opentracing_compat.reporting import reporter
+from osprofiler.opentracing_compat.reporting.queue import Entry, Recorded, Started
 
 _installed = False
 
@@ -48,21 +49,31 @@ def install() -> None:
 
 
 def at_exit() -> None:
-    """Flush every reporter of this process, within one deadline for all, and count what is left."""
+    """Flush every reporter of this process, within one deadline for all, and say what is left."""
     global _deadline
     now = time.monotonic()
     if now > _deadline + _SERIES_S:
         _deadline = now + _settings.current().flush_timeout_s
-    left = 0
+    left: list[Entry] = []
     for each in reporter.living():
         with _guard.Harmless("exit"):
             each.flush(max(_deadline - time.monotonic(), 0.0))
-            left += each.pending()
+            left += each.waiting()
     if not left:
         # Nobody waited in vain: a service may go on after this (a reload), or stop for longer than one deadline takes.
         _deadline = 0.0
     else:
-        _guard.warn_once("exit", "the process ends before %d spans were delivered", left)
+        _guard.warn_once("exit", "the process ends before %s were delivered", _in_words(left))
+
+
+def _in_words(entries: Sequence[Entry]) -> str:
+    """How many spans *entries* are of, be it their start, their end or both, and how many records made by hand."""
+    records = sum(isinstance(entry, Recorded) for entry in entries)
+    spans = {id(entry.span if isinstance(entry, Started) else entry) for entry in entries}
+    words = [f"{len(spans) - records} spans"] if len(spans) > records else []
+    if records:
+        words.append(f"{records} records")
+    return " and ".join(words)
 
 
 def _follow_multiprocessing(util: Any) -> None:

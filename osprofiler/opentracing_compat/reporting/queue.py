@@ -43,7 +43,7 @@ ENTRY_BYTES = 700
 class SpanQueue:
     """First in, first out; what does not fit is refused and counted, never waited for."""
 
-    __slots__ = ("_waiting", "accepted", "bytes", "max_bytes", "max_entries", "refused")
+    __slots__ = ("_waiting", "accepted", "bytes", "max_bytes", "max_entries", "refused", "refused_starts", "starts")
 
     def __init__(self, max_entries: int, max_bytes: int) -> None:
         self._waiting: deque[Entry] = deque()
@@ -51,7 +51,9 @@ class SpanQueue:
         self.max_bytes = max_bytes
         self.bytes = 0  # estimated, of what waits here
         self.accepted = 0
-        self.refused = 0
+        self.starts = 0  # of those accepted; who puts them in counts them
+        self.refused = 0  # without the starts
+        self.refused_starts = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -61,12 +63,19 @@ class SpanQueue:
         waiting = self._waiting
         number = len(waiting)
         if number >= self.max_entries or self.bytes >= self.max_bytes:
-            self.refused += 1
+            if type(entry) is Started:
+                self.refused_starts += 1
+            else:
+                self.refused += 1
             return 0
         self.bytes += ENTRY_BYTES + entry.chars
         self.accepted += 1
         waiting.append(entry)
         return number + 1
+
+    def waiting(self) -> list[Entry]:
+        """What waits here now."""
+        return list(self._waiting.copy())  # which nobody interrupts
 
     def take(self, max_entries: int, max_bytes: int) -> list[Entry]:
         """Take the next entries; one at least where there is one, however large. Only the reporter calls this."""

@@ -2,16 +2,20 @@
 """The reporter with a queue: takes spans from the service at the price of an append, and delivers them behind it.
 
 The service never waits for it, whatever the collector does: what does not fit is dropped and counted. Counters, in
-entries (a span, or a record): ``queued``; ``delivered`` (acknowledged) or ``sent`` (not acknowledged); ``merged``; and
-``dropped.<reason>``: ``queue_full``, ``too_large``, ``rejected``, ``unencodable``, ``unreachable``, ``fault``. What was
-queued is delivered, sent, merged, dropped for another reason than ``queue_full``, or still ``pending()``.
+spans (and records that service code made): ``queued``; ``delivered`` (acknowledged) or ``sent`` (not acknowledged);
+``merged``; and ``dropped.<reason>``: ``queue_full``, ``too_large``, ``rejected``, ``unencodable``, ``unreachable``,
+``fault``.
+What was queued is delivered, sent, merged, dropped for another reason than ``queue_full``, or still ``waiting``. The
+start records that stores of records also get are entries of the queue, and not counted there: one that is lost is
+counted in ``dropped_starts.<reason>``.
 """
 
 from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from osprofiler import _forks, _guard, _native, _settings
@@ -83,11 +87,12 @@ class QueueReporter(Reporter):
         self._publishing = _native.lock()
         self._working = _native.lock()  # held by whoever delivers; also says whose state this is (see after_fork)
         self._queue = SpanQueue(0, 0)
+        self._records = 0  # that service code made
         self._marks = Marks()
         self._backlog = Backlog()
         self._handled = 0  # of the entries that the queue accepted
         self._lost = 0
-        self._published = (0, 0)
+        self._published: Counter[str] = Counter()
         self._poke_at = 0  # so many entries waiting need a poke: 0 while the worker sleeps or is not there
         self._follow_settings()
 
@@ -104,14 +109,20 @@ class QueueReporter(Reporter):
         self.exporter.set_process(self._service or service_name, {**tags, **self._tags})
 
     def report_start(self, span: Span) -> None:
-        self.report_span(Started(span, span.chars))
+        queue = self._queue
+        waiting = queue.put(Started(span, span.chars))
+        if waiting:
+            queue.starts += 1
+        if waiting > self._poke_at:
+            self._poke()
 
     def report_record(self, record: dict[str, Any]) -> None:
         _forks.take_over()
+        self._records += 1
         self.report_span(Recorded(*frozen_info(record, self.max_span_chars or _RECORD_CHARS)))
 
     def report_span(self, span: Entry) -> None:
-        """Queue a span that has finished; or, from within, any other entry."""
+        """Queue a span that has finished; or, from within, a record."""
         # No look for a fork: the span's id was made after one, or the span is the parent's.
         if self._queue.put(span) > self._poke_at:
             self._poke()
@@ -144,6 +155,10 @@ class QueueReporter(Reporter):
     def pending(self) -> int:
         """How many entries are queued or being delivered."""
         return self._queue.accepted - self._handled
+
+    def waiting(self) -> list[Entry]:
+        """The entries that are queued or being delivered."""
+        return [*self._queue.waiting(), *self._backlog.entries()]
 
     def flush(self, timeout: float | None = None) -> bool:
         """See the interface; without *timeout* the deadline at exit is the longest it takes."""
@@ -264,13 +279,14 @@ class QueueReporter(Reporter):
 
     def _attempt(self, worker: Worker, deadline: float) -> None:
         exporter, backlog = self.exporter, self._backlog
+        part = backlog.part()
         try:
-            outcome = worker.call(_export, exporter, backlog.part(), deadline, blocking=exporter.blocking)
+            outcome = worker.call(_export, exporter, part, deadline, blocking=exporter.blocking)
         except Rejected as fault:
             self._give_up(fault.reason, backlog.rejected(fault), fault)
         except Transient as fault:
             self._failing = True
-            self._count_out(fault.done)
+            self._count_out(fault.done, _starts(part[: fault.done]))
             self._give_up("rejected", backlog.put_off(fault), fault)
             _guard.warn_once(
                 f"unreachable:{exporter.target}",
@@ -282,47 +298,65 @@ class QueueReporter(Reporter):
             self._drop("fault", backlog.give_up())
             _guard.swallow("exporter", fault)
         else:
+            starts = _starts(part)
             backlog.taken()
             if self._failing:
                 self._failing = False
                 if not _native.foreign():
                     _guard.LOG.info("traces are delivered to %s again", exporter.target)
-            self._count_out(outcome.delivered)
+            self._count_out(outcome.delivered, starts)
             if outcome.merged:
                 self._handled += outcome.merged
                 _guard.count("merged", outcome.merged)
             for reason, number in outcome.dropped.items():
-                self._drop(reason, number)
+                self._lose(reason, number)
                 _guard.warn_once(
                     f"{reason}:{exporter.target}", "spans for %s were dropped: %s", exporter.target, reason
                 )
 
-    def _give_up(self, reason: str, number: int, fault: Failed) -> None:
-        if number:
-            self._drop(reason, number)
+    def _give_up(self, reason: str, entries: Sequence[Entry], fault: Failed) -> None:
+        if entries:
+            self._drop(reason, entries)
             target = self.exporter.target
             _guard.warn_once(f"rejected:{target}", "spans were rejected by %s: %s", target, fault)
 
-    def _count_out(self, number: int) -> None:
-        if number:
-            self._handled += number
-            _guard.count("delivered" if self.exporter.acknowledged else "sent", number)
+    def _count_out(self, number: int, starts: int) -> None:
+        """Count *number* entries as out of this process, *starts* of them starts of spans."""
+        self._handled += number
+        if number > starts:
+            _guard.count("delivered" if self.exporter.acknowledged else "sent", number - starts)
 
-    def _drop(self, reason: str, number: int) -> None:
+    def _drop(self, reason: str, entries: Sequence[Entry]) -> None:
+        self._lose(reason, len(entries), _starts(entries))
+
+    def _lose(self, reason: str, number: int, starts: int = 0) -> None:
+        """Count *number* entries as lost, *starts* of them starts of spans."""
         self._handled += number
         self._lost += number
-        _guard.count(f"dropped.{reason}", number)
+        if starts:
+            _guard.count(f"dropped_starts.{reason}", starts)
+        if number > starts:
+            _guard.count(f"dropped.{reason}", number - starts)
 
     def _publish(self) -> None:
         """Bring the process's counters up to date with the queue's own."""
+        queue = self._queue
         with self._publishing:
-            accepted, refused = self._queue.accepted, self._queue.refused
-            before_accepted, before_refused = self._published
-            self._published = (accepted, refused)
-        if accepted > before_accepted:
-            _guard.count("queued", accepted - before_accepted)
-        if refused > before_refused:
-            _guard.count("dropped.queue_full", refused - before_refused)
+            now = Counter(
+                {
+                    "records": self._records,
+                    "queued": queue.accepted - queue.starts,
+                    "dropped.queue_full": queue.refused,
+                    "dropped_starts.queue_full": queue.refused_starts,
+                }
+            )
+            news = {name: number - self._published[name] for name, number in now.items()}
+            self._published = now
+        _guard.spans.ended += news["queued"] + news["dropped.queue_full"] - news["records"]
+        for name, number in news.items():
+            if number:
+                _guard.count(name, number)
+        if news["dropped.queue_full"]:
             _guard.warn_once("queue_full", "spans were dropped: they come faster than they can be delivered")
 
     # Around a fork
@@ -341,9 +375,25 @@ def _export(exporter: Exporter, entries: list[Entry], deadline: float) -> Outcom
         return exporter.export(entries, deadline)
 
 
+def _starts(entries: Sequence[Entry]) -> int:
+    """How many of *entries* are starts of spans."""
+    return list(map(type, entries)).count(Started)
+
+
 def living() -> list[QueueReporter]:
     """Every reporter of this process."""
     return list(_all)
+
+
+@_guard.source
+def _waiting() -> Mapping[str, int]:
+    """What has not left this process yet."""
+    waiting: list[Entry] = []
+    for reporter in living():
+        if not _native.foreign():
+            reporter._publish()
+        waiting += reporter.waiting()
+    return {"waiting": len(waiting) - _starts(waiting)}
 
 
 @_forks.anew
