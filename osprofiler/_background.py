@@ -8,7 +8,7 @@ import threading
 import weakref
 from collections.abc import Callable
 
-from osprofiler import _forks, _guard, _native
+from osprofiler import _ending, _forks, _guard, _native
 from osprofiler.opentracing_compat import scope
 
 _all: weakref.WeakSet[Background] = weakref.WeakSet()
@@ -32,11 +32,14 @@ class Background:
         with _guard.Harmless(self._where):
             done = threading.Event()
             try:
-                threading.Thread(target=self._run, args=(running, done), name=self._name, daemon=True).start()
+                thread = threading.Thread(target=self._run, args=(running, done), name=self._name, daemon=True)
+                started = _ending.start(thread.start)
             except BaseException:
                 running.release()
                 raise
-            if patience_s:
+            if not started:
+                running.release()
+            elif patience_s:
                 done.wait(patience_s)
 
     def _run(self, running: _thread.LockType, done: threading.Event) -> None:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import _thread
 import logging
+import sys
 import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
 from types import TracebackType
 
-from osprofiler import _forks, _native
+from osprofiler import _ending, _forks, _native
 
 LOG = logging.getLogger("osprofiler")
 
@@ -57,7 +58,7 @@ _lock = _thread.RLock()
 
 def count(name: str, by: int = 1) -> None:
     """Add *by* to the counter *name*."""
-    with _lock:
+    with _ending.holding(_lock):
         counters[name] += by
 
 
@@ -79,12 +80,18 @@ def totals() -> dict[str, int]:
     return {**{name: number for name, number in found.items() if number}, "started": started, "open": started - ended}
 
 
-def warn_once(kind: str, message: str, *args: object) -> None:
-    """Log a warning at once, and again at most once a minute for the same *kind*.
+def is_mute() -> bool:
+    """Whether nothing may be logged here.
 
-    A native thread beside eventlet's hub logs nothing: a handler that yields would stall the greenthreads.
+    In a native thread beside eventlet's hub, a handler that yields would stall the greenthreads. While the interpreter
+    is finalizing, a handler's lock may be held by a thread that does not run any more.
     """
-    if _native.foreign():
+    return _native.foreign() or sys.is_finalizing()
+
+
+def warn_once(kind: str, message: str, *args: object) -> None:
+    """Log a warning at once, and again at most once a minute for the same *kind*; nothing where logging is_mute."""
+    if is_mute():
         return
     now = time.monotonic()
     with _lock:
@@ -104,7 +111,7 @@ def swallow(where: str, fault: BaseException) -> None:
     try:
         kind = type(fault).__name__
         count(f"fault.{where}")
-        if _native.foreign():  # as in warn_once; asking for the level takes logging's lock too
+        if is_mute():  # asking for the level takes logging's lock too
             return
         warn_once(f"{where}:{kind}", "tracing fault in %s: %s (the service is not affected)", where, kind)
         if LOG.isEnabledFor(logging.DEBUG):

@@ -20,6 +20,7 @@ from contextlib import AbstractContextManager
 from time import sleep  # a service's tests put others in the place of time.sleep
 from typing import Any, Protocol, TypeVar, cast
 
+from osprofiler import _ending
 from osprofiler._eventlet import Eventlet
 from osprofiler._gevent import Gevent
 
@@ -142,7 +143,10 @@ class NativeThread:
         self._begun = False
 
     def call(self, function: Callable[..., T], *args: Any) -> T:
-        """Call *function* in the thread, for one greenthread at a time."""
+        """Call *function* in the thread, for one greenthread at a time.
+
+        Where no thread can be started any more, since the process ends, it is called here.
+        """
         answers: list[tuple[T | None, BaseException | None]] = []
 
         def run() -> None:
@@ -152,7 +156,8 @@ class NativeThread:
                 answers.append((None, fault))
 
         if not self._begun:
-            _original("_thread", "start_new_thread")(self._run, ())
+            if not _ending.start(lambda: _original("_thread", "start_new_thread")(self._run, ())):
+                return function(*args)
             self._begun = True
         self._hand_over(run)
         look_until(lambda: answers)

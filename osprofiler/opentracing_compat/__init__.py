@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import opentracing
 
-from osprofiler import _forks, _guard
+from osprofiler import _ending, _forks, _guard
 
 if TYPE_CHECKING:
     from osprofiler.opentracing_compat.propagation.precedence import Sample
@@ -43,7 +43,7 @@ def _make() -> Tracer:
     from osprofiler.opentracing_compat import finalizers
     from osprofiler.opentracing_compat.tracer import Tracer
 
-    with _lock:
+    with _ending.holding(_lock):
         if _tracer is None:
             finalizers.make_safe()
             made = Tracer(_service_name, _make_reporter() if _make_reporter else None)
@@ -99,9 +99,9 @@ def counters() -> dict[str, int]:
     ``started`` counts the sampled spans of this process, and ``records`` those that service code made by hand and gave
     to the notifier. Each of them is one in ``open`` (it was not stopped yet, or never will be), ``waiting`` (for
     delivery), ``delivered`` (acknowledged) or ``sent`` (not), ``merged`` (a start, made by hand, into its stop), or
-    ``dropped.<reason>``.
+    ``dropped.<reason>``; of these, those that ended while the process did and did not get out are ``dropped.exit``.
     Stores of records also take a record when a span starts; ``dropped_starts.<reason>`` counts those that were lost.
     ``queued`` is how many were accepted for delivery. Further counters: ``malformed`` (received fields),
-    ``cut.<kind>``, ``fault.<where>``, ``not_followed.<instrumentation>`` (work left out of a trace whose request had ended).
+    ``cut.<kind>``, ``fault.<where>``, ``not_followed.<instrumentation>`` (work left out of a trace that had ended).
     """
     return _guard.totals()

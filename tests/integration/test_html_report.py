@@ -468,8 +468,9 @@ MISPLACED = """rows => rows.flatMap(row => {
     for (const part of [...parts, ...name.querySelectorAll(".op > *")]) {
         if (part.children.length || part.scrollWidth <= part.clientWidth + 1) continue;
         const style = getComputedStyle(part);
-        if (style.overflowX !== "hidden" || style.textOverflow !== "ellipsis") found.push(`spills: ${part.textContent}`);
-        if (part.clientWidth < 1.1 * parseFloat(style.fontSize)) found.push(`no room for an ellipsis: ${part.textContent}`);
+        const text = part.textContent;
+        if (style.overflowX !== "hidden" || style.textOverflow !== "ellipsis") found.push(`spills: ${text}`);
+        if (part.clientWidth < 1.1 * parseFloat(style.fontSize)) found.push(`no room for an ellipsis: ${text}`);
     }
     return found;
 })"""
@@ -501,7 +502,8 @@ def test_badges_give_way_before_names(opened: Opened) -> None:
 CONTRAST = """() => {
     const channels = text => { const pen = document.createElement("canvas").getContext("2d");
         pen.fillStyle = text; pen.fillRect(0, 0, 1, 1); return [...pen.getImageData(0, 0, 1, 1).data]; };
-    const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
+        .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
         .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
     const behind = element => {
         for (let at = element; at; at = at.parentElement) {
@@ -514,7 +516,8 @@ CONTRAST = """() => {
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = [];
     while (walker.nextNode()) {
         const element = walker.currentNode.parentElement;
-        if (!walker.currentNode.data.trim() || !element.checkVisibility() || element.closest("script, noscript")) continue;
+        if (!walker.currentNode.data.trim() || !element.checkVisibility()) continue;
+        if (element.closest("script, noscript")) continue;
         const [a, b] = [light(channels(getComputedStyle(element).color)), light(behind(element))].sort((x, y) => y - x);
         found.push([(a + 0.05) / (b + 0.05), element.className, element.textContent]);
     }

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from osprofiler import _settings
+from osprofiler import _ending, _settings
 from osprofiler.opentracing_compat.reporting import exits
 from osprofiler.opentracing_compat.reporting.queue import Recorded, Started
 from osprofiler.opentracing_compat.reporting.reporter import QueueReporter
@@ -33,8 +33,8 @@ class Slow:
 @pytest.fixture
 def reporter(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], Slow]:
     clock = SimpleNamespace(now=1000.0)
-    monkeypatch.setattr(exits, "_deadline", 0.0)
-    monkeypatch.setattr(exits, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(_ending, "_deadline", 0.0)
+    monkeypatch.setattr(_ending, "time", SimpleNamespace(monotonic=lambda: clock.now))
 
     def make(needs_s: float) -> Slow:
         made = Slow(clock, needs_s)

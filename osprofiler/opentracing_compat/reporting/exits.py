@@ -10,21 +10,16 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import wrapt
 
-from osprofiler import _guard, _settings
+from osprofiler import _ending, _guard
 from osprofiler.opentracing_compat.reporting import reporter
 from osprofiler.opentracing_compat.reporting.queue import Entry, Recorded, Started
 
 _installed = False
-
-#: Several hooks may come one after the other in one exit; together they take no longer than one deadline.
-_SERIES_S = 30.0
-_deadline = 0.0
 
 # The last call of oslo.service's own in a green worker: module, class, method. The first is where the classes were
 # before oslo.service 4.0 had backends. Its native workers are cotyledon's.
@@ -40,7 +35,7 @@ def install() -> None:
     if _installed:
         return
     _installed = True
-    atexit.register(at_exit)
+    atexit.register(at_end)
     wrapt.register_post_import_hook(_follow_multiprocessing, "multiprocessing.util")
     for module, _, _ in _LAST_CALLS:
         wrapt.register_post_import_hook(_follow_oslo_service, module)
@@ -49,21 +44,28 @@ def install() -> None:
 
 
 def at_exit() -> None:
-    """Flush every reporter of this process, within one deadline for all, and say what is left."""
-    global _deadline
-    now = time.monotonic()
-    if now > _deadline + _SERIES_S:
-        _deadline = now + _settings.current().flush_timeout_s
+    """Flush every reporter of this process, which may end now, within one deadline for all, and say what is left."""
     left: list[Entry] = []
     for each in reporter.living():
         with _guard.Harmless("exit"):
-            each.flush(max(_deadline - time.monotonic(), 0.0))
+            each.flush(_ending.seconds_left())
             left += each.waiting()
-    if not left:
-        # Nobody waited in vain: a service may go on after this (a reload), or stop for longer than one deadline takes.
-        _deadline = 0.0
-    else:
+    if left:
         _guard.warn_once("exit", "the process ends before %s were delivered", _in_words(left))
+    else:
+        _ending.all_delivered()
+
+
+def at_end() -> None:
+    """The same in a process that does end: what still comes is delivered at once, in the flow that brings it."""
+    at_exit()
+    _ending.begin()
+    for each in reporter.living():
+        with _guard.Harmless("exit"):
+            each.end()
+    never_stopped = _guard.totals()["open"]
+    if never_stopped > 0:
+        _guard.warn_once("open", "the process ends with %d spans that were started and not stopped", never_stopped)
 
 
 def _in_words(entries: Sequence[Entry]) -> str:
@@ -78,11 +80,11 @@ def _in_words(entries: Sequence[Entry]) -> str:
 
 def _follow_multiprocessing(util: Any) -> None:
     def finalize(_: object = None) -> None:
-        util.Finalize(None, at_exit, exitpriority=0)
+        util.Finalize(None, at_end, exitpriority=0)
 
     finalize()
     # A child clears the finalizers of its parent.
-    util.register_after_fork(at_exit, finalize)
+    util.register_after_fork(at_end, finalize)
 
 
 def _follow_oslo_service(module: Any) -> None:

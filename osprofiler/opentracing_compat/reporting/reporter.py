@@ -4,7 +4,7 @@
 The service never waits for it, whatever the collector does: what does not fit is dropped and counted. Counters, in
 spans (and records that service code made): ``queued``; ``delivered`` (acknowledged) or ``sent`` (not acknowledged);
 ``merged``; and ``dropped.<reason>``: ``queue_full``, ``too_large``, ``rejected``, ``unencodable``, ``unreachable``,
-``fault``.
+``fault``, ``exit``.
 What was queued is delivered, sent, merged, dropped for another reason than ``queue_full``, or still ``waiting``. The
 start records that stores of records also get are entries of the queue, and not counted there: one that is lost is
 counted in ``dropped_starts.<reason>``.
@@ -12,13 +12,14 @@ counted in ``dropped_starts.<reason>``.
 
 from __future__ import annotations
 
+import sys
 import time
 import weakref
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from osprofiler import _forks, _guard, _native, _settings
+from osprofiler import _ending, _forks, _guard, _native, _settings
 from osprofiler.opentracing_compat import masking, scope
 from osprofiler.opentracing_compat.reporting import worker as workers
 from osprofiler.opentracing_compat.reporting.backlog import Backlog
@@ -129,7 +130,9 @@ class QueueReporter(Reporter):
 
     def _poke(self) -> None:
         worker = self._worker
-        if worker is None:
+        if _ending.has_begun():
+            self._deliver_last()
+        elif worker is None:
             self._start()
         else:
             # The worker sets it again when it has seen to this poke.
@@ -143,14 +146,27 @@ class QueueReporter(Reporter):
             if self._worker is None:
                 self._poke_at = WAKE_AT
                 self._worker = workers.fitting()
-                self._worker.begin(self._run)
-        except Exception as fault:  # no more threads, or the interpreter is ending
-            self._worker = None
-            self._poke_at = 0
-            self._next_start = time.monotonic() + _START_AGAIN_S
+                if not self._worker.begin(self._run):
+                    self._do_without()
+        except Exception as fault:  # no more threads
+            self._do_without()
             _guard.swallow("reporter.start", fault)
         finally:
             self._starting.release()
+
+    def _do_without(self) -> None:
+        """Have no worker for now."""
+        self._worker = None
+        self._poke_at = 0
+        self._next_start = time.monotonic() + _START_AGAIN_S
+
+    def _deliver_last(self) -> None:
+        """Deliver in the calling flow what waits, now that the process ends: no later flow may come to do so."""
+        if sys.is_finalizing() or _native.foreign():
+            return
+        with _guard.Harmless("reporter.end"):
+            if self.flush(_ending.seconds_left()):
+                _ending.all_delivered()
 
     def pending(self) -> int:
         """How many entries are queued or being delivered."""
@@ -168,6 +184,8 @@ class QueueReporter(Reporter):
         if not self.pending():
             self._publish()
             return True
+        if sys.is_finalizing():
+            return False
         timeout_s = _settings.current().flush_timeout_s if timeout is None else timeout
         deadline = time.monotonic() + timeout_s
         mark = self._marks.set(self._queue.accepted, self._lost)
@@ -188,11 +206,20 @@ class QueueReporter(Reporter):
     def close(self) -> bool:
         """Flush, with the deadline at exit, and end the worker; a later report starts a new one."""
         whole = self.flush()
+        self._end_worker()
+        return whole
+
+    def end(self) -> None:
+        """End the worker, since the process ends: what comes from now on is delivered in the flow that brings it."""
+        self._end_worker()
+        if self.pending():  # from another thread, since the last flush
+            self._deliver_last()
+
+    def _end_worker(self) -> None:
         worker, self._worker = self._worker, None
         self._poke_at = 0
         if worker is not None:
             worker.wake()
-        return whole
 
     def deliver_here(self, timeout_s: float) -> bool:
         """Deliver in the calling flow what was queued before, *timeout_s* seconds at most; whether it is out."""
@@ -341,7 +368,7 @@ class QueueReporter(Reporter):
     def _publish(self) -> None:
         """Bring the process's counters up to date with the queue's own."""
         queue = self._queue
-        with self._publishing:
+        with _ending.holding(self._publishing):
             now = Counter(
                 {
                     "records": self._records,
@@ -387,13 +414,16 @@ def living() -> list[QueueReporter]:
 
 @_guard.source
 def _waiting() -> Mapping[str, int]:
-    """What has not left this process yet."""
+    """What has not left this process: once that has ended, it is lost."""
     waiting: list[Entry] = []
     for reporter in living():
         if not _native.foreign():
             reporter._publish()
         waiting += reporter.waiting()
-    return {"waiting": len(waiting) - _starts(waiting)}
+    starts = _starts(waiting)
+    if not _ending.has_begun():
+        return {"waiting": len(waiting) - starts}
+    return {"dropped.exit": len(waiting) - starts, "dropped_starts.exit": starts}
 
 
 @_forks.anew

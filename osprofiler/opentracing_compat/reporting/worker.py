@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-from osprofiler import _native
+from osprofiler import _ending, _native
 from osprofiler.opentracing_compat.reporting.marks import Mark
 
 T = TypeVar("T")
@@ -28,8 +28,8 @@ class Worker(Protocol):
     #: How long it may sleep with nothing to do, in seconds; it can be woken before.
     idle_s: float
 
-    def begin(self, run: Callable[[Worker], None]) -> None:
-        """Have *run* run in this worker. Raises RuntimeError where no thread can be started (any more)."""
+    def begin(self, run: Callable[[Worker], None]) -> bool:
+        """Have *run* run in this worker; False where the process ends. Raises RuntimeError where threads are short."""
 
     def wait(self, seconds: float) -> None:
         """Sleep, in the worker itself, until woken or until *seconds* have passed."""
@@ -67,8 +67,8 @@ class NativeWorker:
         self._sleep = _native.lock()
         self._sleep.acquire()
 
-    def begin(self, run: Callable[[Worker], None]) -> None:
-        threading.Thread(target=run, args=(self,), name=_NAME, daemon=True).start()
+    def begin(self, run: Callable[[Worker], None]) -> bool:
+        return _ending.start(threading.Thread(target=run, args=(self,), name=_NAME, daemon=True).start)
 
     def wait(self, seconds: float) -> None:
         self._sleep.acquire(timeout=max(seconds, 0))
@@ -101,7 +101,7 @@ class GreenWorker:
         self._flow = library.flow()
         self._native: _native.NativeThread | None = None
 
-    def begin(self, run: Callable[[Worker], None]) -> None:
+    def begin(self, run: Callable[[Worker], None]) -> bool:
         native = self._native = _native.NativeThread()
 
         def main() -> None:
@@ -110,7 +110,7 @@ class GreenWorker:
             finally:
                 native.end()
 
-        self._flow.begin(main)
+        return _ending.start(lambda: self._flow.begin(main))
 
     def wait(self, seconds: float) -> None:
         self._flow.wait(seconds)
