@@ -468,9 +468,9 @@ MISPLACED = """rows => rows.flatMap(row => {
     for (const part of [...parts, ...name.querySelectorAll(".op > *")]) {
         if (part.children.length || part.scrollWidth <= part.clientWidth + 1) continue;
         const style = getComputedStyle(part);
-        const text = part.textContent;
-        if (style.overflowX !== "hidden" || style.textOverflow !== "ellipsis") found.push(`spills: ${text}`);
-        if (part.clientWidth < 1.1 * parseFloat(style.fontSize)) found.push(`no room for an ellipsis: ${text}`);
+        if (style.overflowX !== "hidden" || style.textOverflow !== "ellipsis") found.push(`spills: ${part.textContent}`);
+        if (part.clientWidth < 1.1 * parseFloat(style.fontSize))
+            found.push(`no room for an ellipsis: ${part.textContent}`);
     }
     return found;
 })"""
@@ -518,7 +518,8 @@ CONTRAST = """() => {
         const element = walker.currentNode.parentElement;
         if (!walker.currentNode.data.trim() || !element.checkVisibility()) continue;
         if (element.closest("script, noscript")) continue;
-        const [a, b] = [light(channels(getComputedStyle(element).color)), light(behind(element))].sort((x, y) => y - x);
+        const both = [light(channels(getComputedStyle(element).color)), light(behind(element))];
+        const [a, b] = both.sort((x, y) => y - x);
         found.push([(a + 0.05) / (b + 0.05), element.className, element.textContent]);
     }
     return found.sort((x, y) => x[0] - y[0]);
