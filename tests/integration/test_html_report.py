@@ -468,9 +468,10 @@ MISPLACED = """rows => rows.flatMap(row => {
     for (const part of [...parts, ...name.querySelectorAll(".op > *")]) {
         if (part.children.length || part.scrollWidth <= part.clientWidth + 1) continue;
         const style = getComputedStyle(part);
-        if (style.overflowX !== "hidden" || style.textOverflow !== "ellipsis") found.push(`spills: ${part.textContent}`);
+        if (style.overflowX !== "hidden" || style.textOverflow !== "ellipsis")
+            found.push(`spills: ${part.textContent}`);
         if (part.clientWidth < 1.1 * parseFloat(style.fontSize))
-            found.push(`no room for an ellipsis: ${part.textContent}`);
+            found.push(`too narrow: ${part.textContent}`);
     }
     return found;
 })"""
