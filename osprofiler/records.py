@@ -9,19 +9,28 @@ What two such records cannot say stands in ``info`` under one reserved key, whic
 from __future__ import annotations
 
 import datetime
+import functools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 #: The key of ``info`` for what older readers do not know. In a start record: ``operation``, ``parent``
-#: (``child_of`` or ``follows_from``; absent under a virtual root), ``pid``. In a stop record: ``tags``, ``logs``
+#: (``child_of`` or ``follows_from``; absent under a virtual root), ``pid``, and ``process`` (what else another tracer's
+#: process says of itself). In a stop record: ``tags``, ``logs``
 #: ([microseconds since the epoch, fields] each) and ``links`` ([type, base_id, trace_id of the point] each).
 RESERVED = "osprofiler"
 
 #: Tags of spans of which one record was stored: where only whole spans are known, these say which one is missing.
 UNFINISHED, START_LOST = "osprofiler.unfinished", "osprofiler.start_lost"
 
+#: How deep the info of a record may nest: what writes it again recurses. Writers of ours stop far above that.
+MOST_DEEP = 100
+
+_NAMES = 4096  # of tags, each of which many spans have
+
 _LEAVES = frozenset((str, bool, int, float))
+
+_CONTAINERS = frozenset((dict, list))
 
 _EPOCH = datetime.datetime(1970, 1, 1)
 _MICROSECOND = datetime.timedelta(microseconds=1)
@@ -48,31 +57,120 @@ def microseconds(stamp: str) -> int:
     return ((at if at.tzinfo is None else at.replace(tzinfo=None)) - _EPOCH) // _MICROSECOND
 
 
+class Unreadable(ValueError):
+    """It is no record; the message says why, in a few words."""
+
+
+def loads(text: object) -> dict[str, Any]:
+    """The record that *text*, JSON as text or bytes, holds. Raises Unreadable."""
+    return checked(loads_json(text))
+
+
+def loads_mark(text: object) -> dict[str, Any]:
+    """As :func:`loads`; of what names a trace and its time only."""
+    return checked_mark(loads_json(text))
+
+
+#: The least by which a trace is listed.
+MARK = ("base_id", "timestamp")
+
+
+def checked(value: object) -> dict[str, Any]:
+    """*value* if it is a record. Raises Unreadable."""
+    record = checked_mark(value)
+    for key in ("trace_id", "name"):
+        _check_text(record, key)
+    info = record.get("info")
+    if info is not None and not isinstance(info, dict):
+        raise Unreadable(f"its info is {_kind(info)}")
+    if info and _is_deep(info):
+        raise Unreadable(f"it is nested more than {MOST_DEEP} levels deep")
+    return record
+
+
+def checked_mark(value: object) -> dict[str, Any]:
+    """*value* if it has ``MARK`` as a record has it. Raises Unreadable."""
+    if not isinstance(value, dict):
+        raise Unreadable(f"it is {_kind(value)} and no record")
+    for key in MARK:
+        _check_text(value, key)
+    try:
+        microseconds(value["timestamp"])
+    except (ValueError, OverflowError):
+        raise Unreadable(f"its timestamp is no time: {value['timestamp'][:40]!r}") from None
+    return value
+
+
+def _check_text(record: dict[str, Any], key: str) -> None:
+    if not isinstance(record.get(key), str):
+        raise Unreadable(f"its {key} is {_kind(record[key])}" if key in record else f"it has no {key}")
+
+
+def _kind(value: object) -> str:
+    return "null" if value is None else f"of the type {type(value).__name__}"
+
+
+def loads_json(text: object) -> Any:
+    """What *text*, JSON as text or bytes, says; anything else as it is. Raises Unreadable."""
+    if not isinstance(text, (str, bytes)):
+        return text
+    try:
+        return json.loads(text.decode("utf-8") if isinstance(text, bytes) else text)
+    except UnicodeDecodeError:
+        raise Unreadable("it is not UTF-8") from None
+    except RecursionError:
+        raise Unreadable(f"it is nested more than {MOST_DEEP} levels deep") from None
+    except ValueError as fault:
+        raise Unreadable(f"it is no JSON: {fault}") from None
+
+
+def _is_deep(info: dict[str, Any]) -> bool:
+    level: list[Any] = [info]
+    for _ in range(MOST_DEEP):
+        level = [
+            item
+            for each in level
+            for item in (each.values() if type(each) is dict else each)
+            if type(item) in _CONTAINERS
+        ]
+        if not level:
+            return False
+    return True
+
+
 def split_name(name: str) -> tuple[str, str]:
     """A record's name as (point name, ``start`` or ``stop``); only the last ``-start`` or ``-stop`` is cut."""
     point, dash, phase = name.rpartition("-")
     return (point, phase) if dash and phase in ("start", "stop") else (name, "start")
 
 
-def flatten(info: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str | int | float | bool]]:
+def another_id(trace_id: str, count: int) -> str:
+    """The id of a span of which *count* - 1 others have *trace_id* too. Two spans never read as one."""
+    return f"{trace_id}#{count}"
+
+
+def flatten(info: Mapping[str, Any], prefix: str) -> list[tuple[str, str | int | float | bool]]:
     """``info`` as span tags, reversibly: nested keys are joined with dots, leaves keep their types.
 
     What a tag cannot hold (None, lists, empty dictionaries) is JSON under a key that ends in ``~``. Dots, tildes and
     backslashes in keys are escaped with a backslash.
     """
+    found: list[tuple[str, str | int | float | bool]] = []
     for key, value in info.items():
         path = tag_name(prefix, key)
         kind = type(value)
         if kind in _LEAVES:
-            yield path, value
+            found.append((path, value))
         elif kind is dict and value:
-            yield from flatten(value, path)
+            found += flatten(value, path)
         elif value is None:
-            yield f"{path}~", "null"
+            found.append((f"{path}~", "null"))
         else:
-            yield f"{path}~", json.dumps(value, default=str)
+            found.append((f"{path}~", json.dumps(value, default=str)))
+    return found
 
 
+@functools.lru_cache(_NAMES)
 def tag_name(prefix: str, key: str) -> str:
     """The name of the tag for *key* under *prefix*."""
     return f"{prefix}.{key if key.isidentifier() else _escape(key)}"
@@ -81,20 +179,29 @@ def tag_name(prefix: str, key: str) -> str:
 def unflatten(tags: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """The inverse of :func:`flatten`; tags without the prefix, and those that it cannot have made, are passed over."""
     result: dict[str, Any] = {}
+    begin = f"{prefix}."
     for key, value in tags.items():
-        if not key.startswith(prefix + "."):
+        if not key.startswith(begin):
             continue
-        *path, leaf = _parts(key[len(prefix) + 1 :])
+        path, leaf, is_json = _place(key[len(begin) :])
         at: Any = result
         try:
-            if _is_json(leaf):
-                leaf, value = leaf[:-1], json.loads(value)
+            if is_json:
+                value = json.loads(value)
             for part in path:
-                at = at.setdefault(_unescape(part), {})
-            at[_unescape(leaf)] = value
-        except (TypeError, ValueError, AttributeError):  # another tracer's tag of the same prefix
+                at = at.setdefault(part, {})
+            at[leaf] = value
+        except (TypeError, ValueError, AttributeError, RecursionError):  # another tracer's tag of the same prefix
             continue
     return result
+
+
+@functools.lru_cache(_NAMES)
+def _place(path: str) -> tuple[tuple[str, ...], str, bool]:
+    """The keys that lead to a leaf, its own key, and whether its value is JSON."""
+    *parts, leaf = _parts(path)
+    is_json = _is_json(leaf)
+    return tuple(map(_unescape, parts)), _unescape(leaf[:-1] if is_json else leaf), is_json
 
 
 def _escape(key: str) -> str:

@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 import osprofiler
 import osprofiler.cmd.patch  # a group of commands is found by being there
 import osprofiler.cmd.policy
-from osprofiler import _secrets, exc
+from osprofiler import _secrets, exc, unreadable
 from osprofiler._fault_text import typed
 from osprofiler.cmd import cliutils, commands, sources
 
@@ -122,7 +122,7 @@ def main(args: list[str] | None = None) -> int:
 
 def _run(argv: list[str], cut: Callable[[str], str]) -> int:
     try:
-        with _own_words():
+        with _own_words(), unreadable.told(LOG.warning):
             return OSProfilerShell(argv).status
     except exc.CommandError as fault:
         return _failed(str(fault), 2 if isinstance(fault, commands.BadInput) else 1)

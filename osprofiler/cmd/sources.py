@@ -164,13 +164,16 @@ def trace(args: argparse.Namespace, given: str) -> Trace:
     return found
 
 
+_FILES = (".json", ".jsonl", ".gz")
+
+
 def is_file(text: str) -> bool:
     """Whether what stands for a trace is a file's name and not an id."""
     try:
         uuid.UUID(text)
     except ValueError:
         file = Path(text)
-        return file.is_file() or file.suffix in (".json", ".jsonl") or len(file.parts) > 1
+        return text == "-" or file.is_file() or file.suffix in _FILES or len(file.parts) > 1
     return False
 
 

@@ -117,6 +117,10 @@ class Driver:
         """The trace as a tree of dictionaries, in the shape that ``osprofiler trace show --json`` prints."""
         return json_report.report(model.from_records(self.read(base_id)))
 
+    def first_record(self, base_id: str) -> dict[str, Any] | None:
+        """The earliest record of the trace that can be read, where the first that the store gave cannot."""
+        return min(self.read(base_id), key=lambda record: str(record["timestamp"]), default=None)
+
     def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
         """The first record of every trace, cut down to *fields* (``default_trace_fields`` if None)."""
         self._unsupported()

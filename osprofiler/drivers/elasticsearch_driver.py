@@ -10,12 +10,15 @@ type of its first value; a record that does not fit is stored there with its ``i
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from oslo_config import cfg
 
+from osprofiler import unreadable
+from osprofiler._secrets import masked
 from osprofiler.drivers import base, elasticsearch_http, network
+from osprofiler.records import MARK, checked, checked_mark, loads_json
 from osprofiler.reports.model import error_kind
 
 #: Beside a record's own: its info as text where the index does not take it; and that something failed.
@@ -114,8 +117,14 @@ class ElasticsearchDriver(base.Driver):
 
     def read(self, base_id: str) -> list[dict[str, Any]]:
         with self._reading():
-            found = [_record(source) for source in self._sources(self.index_name, _of_trace(base_id))]
-        return [record for record in found if record.get("base_id") == base_id]
+            # Ids of the same words may be of other traces.
+            hits = self._hits(self.index_name, _of_trace(base_id))
+            return list(self._records((hit for hit in hits if hit["_source"].get("base_id") == base_id), _record))
+
+    def _records(
+        self, hits: Iterable[dict[str, Any]], read: Callable[[dict[str, Any]], dict[str, Any]]
+    ) -> Iterator[dict[str, Any]]:
+        return unreadable.readable(masked(self.connection_str), hits, read, _name)
 
     def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
         wanted = set(fields or self.default_trace_fields)
@@ -126,8 +135,8 @@ class ElasticsearchDriver(base.Driver):
     def list_error_traces(self) -> list[dict[str, Any]]:
         failed = {"bool": {"should": [{"term": {_ERROR: True}}, {"exists": {"field": "info.etype"}}]}}
         with self._reading():
-            found = list(self._sources(self.index_name, failed, sorted(self.default_trace_fields)))
-            found += self._sources(self.index_name_error, {"match_all": {}}, sorted(self.default_trace_fields))
+            found = list(self._records(self._hits(self.index_name, failed, sorted(MARK)), _mark))
+            found += self._records(self._hits(self.index_name_error, {"match_all": {}}, sorted(MARK)), _mark)
         return network.listed(found, self.default_trace_fields)
 
     def delete(self, base_id: str) -> int:
@@ -155,9 +164,6 @@ class ElasticsearchDriver(base.Driver):
 
     # Queries
 
-    def _sources(self, index: str, query: dict[str, Any], fields: list[str] | None = None) -> Iterator[dict[str, Any]]:
-        return (hit["_source"] for hit in self._hits(index, query, fields))
-
     def _hits(self, index: str, query: dict[str, Any], fields: list[str] | None = None) -> Iterator[dict[str, Any]]:
         self._http.refresh(index)
         body = {"query": query, "sort": ["_doc"], "_source": True if fields is None else fields}
@@ -165,16 +171,24 @@ class ElasticsearchDriver(base.Driver):
         yield from self._http.scroll(index, body, size, network.setting(self.conf, "es_scroll_time", "2m"))
 
     def _first_records(self, fields: list[str]) -> Iterator[dict[str, Any]]:
-        """Some of the first records of every trace."""
+        """Some of the first records of every trace, and where none of those can be read the first that can."""
         self._http.refresh(self.index_name)
         first = {"top_hits": {"size": _FIRST, "sort": [{"timestamp": {"order": "asc"}}], "_source": fields}}
-        by_id = {"size": _TRACES, "sources": [{"base_id": {"terms": {"field": self._id_field()}}}]}
+        # What is of no trace is looked at too, so that it is not passed over in silence.
+        id_of = {"terms": {"field": self._id_field(), "missing_bucket": True}}
+        by_id = {"size": _TRACES, "sources": [{"base_id": id_of}]}
         while True:
             aggregations = {"traces": {"composite": by_id, "aggregations": {"first": first}}}
             answer = self._http.search(self.index_name, {"size": 0, "aggregations": aggregations})
             found = answer.get("aggregations", {}).get("traces", {})
             for trace in found.get("buckets", ()):
-                yield from (hit["_source"] for hit in trace["first"]["hits"]["hits"])
+                first_hits = trace["first"]["hits"]["hits"]
+                records = list(self._records(first_hits, _mark))
+                base_id = trace["key"]["base_id"]
+                if not records and base_id is not None:
+                    record = self.first_record(base_id)
+                    records = [] if record is None else [record]
+                yield from records
             if "after_key" not in found:
                 return
             by_id["after"] = found["after_key"]
@@ -198,11 +212,17 @@ def _as_text(document: Mapping[str, Any]) -> dict[str, Any]:
     return {**document, "info": short, _INFO_TEXT: json.dumps(info, default=str, skipkeys=True)}
 
 
-def _record(source: dict[str, Any]) -> dict[str, Any]:
+def _record(hit: dict[str, Any]) -> dict[str, Any]:
+    source = hit["_source"]
     record = {key: value for key, value in source.items() if key not in (_ERROR, _INFO_TEXT)}
     if isinstance(source.get(_INFO_TEXT), str):
-        try:
-            record["info"] = json.loads(source[_INFO_TEXT])
-        except ValueError:
-            pass  # not ours: what there is of it stands in its place
-    return record
+        record["info"] = loads_json(source[_INFO_TEXT])
+    return checked(record)
+
+
+def _mark(hit: dict[str, Any]) -> dict[str, Any]:
+    return checked_mark(hit["_source"])
+
+
+def _name(hit: dict[str, Any]) -> str:
+    return f"document {hit['_id']} of trace {hit['_source'].get('base_id')}"

@@ -12,6 +12,7 @@ from osprofiler._secrets import malformed
 from osprofiler.drivers import network
 from osprofiler.drivers import options as known
 from osprofiler.drivers.access import Access
+from osprofiler.reports import deep_json
 
 if TYPE_CHECKING:
     import requests
@@ -145,20 +146,20 @@ class Http:
     def types(self, index: str, field: str) -> set[str]:
         """The types that *field* has in *index*."""
         answer = self._ask("GET", f"{quote(index)}/_field_caps?fields={quote(field)}&{_MAYBE}", expected=(200, 404))
-        return set(answer.json().get("fields", {}).get(field, {}))
+        return set(_json(answer).get("fields", {}).get(field, {}))
 
     def search(self, index: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """The answer to one search."""
-        return dict(self._ask("POST", f"{quote(index)}/_search?{_MAYBE}", body).json())
+        return _json(self._ask("POST", f"{quote(index)}/_search?{_MAYBE}", body))
 
     def scroll(self, index: str, body: Mapping[str, Any], size: int, kept: str) -> Iterator[dict[str, Any]]:
         """Every hit of a search, *size* at a time; the server keeps its state for the time *kept* between."""
         path = f"{quote(index)}/_search?scroll={quote(kept)}&{_MAYBE}"
-        answer = self._ask("POST", path, {**body, "size": size}).json()
+        answer = _json(self._ask("POST", path, {**body, "size": size}))
         while answer["hits"]["hits"]:
             yield from answer["hits"]["hits"]
             again = {"scroll": kept, "scroll_id": answer["_scroll_id"]}
-            answer = self._ask("POST", "_search/scroll", again).json()
+            answer = _json(self._ask("POST", "_search/scroll", again))
         if "_scroll_id" in answer:
             self._ask("DELETE", "_search/scroll", {"scroll_id": answer["_scroll_id"]}, expected=(200, 404))
 
@@ -191,6 +192,14 @@ def _fault(status: int, said: str) -> Fault:
     if status in (401, 403):
         return Denied(said)
     return Refused(said) if status in (400, 413) else Fault(said)
+
+
+def _json(answer: requests.Response) -> dict[str, Any]:
+    """What the server says, however deep one of the documents in it is. Raises Fault where it is no JSON."""
+    try:
+        return dict(deep_json.loads(answer.content.decode("utf-8", "replace")))
+    except (ValueError, TypeError):
+        raise Fault(f"HTTP status {answer.status_code}, and no JSON") from None
 
 
 def _is_there(answer: requests.Response) -> bool:

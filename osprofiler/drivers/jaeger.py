@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
-from osprofiler import exc
+from osprofiler import exc, unreadable
 from osprofiler._fault_text import told
 from osprofiler._secrets import malformed, masked
 from osprofiler.drivers import base, jaeger_json, network
@@ -72,8 +72,9 @@ class Query:
                 continue
             for begin_us, end_us in _windows(since_us or 0):
                 for trace in self._within(begin_us, end_us, name):
-                    if trace.get("traceID") not in seen:
-                        seen.add(str(trace.get("traceID")))
+                    key = str(trace.get("traceID")) if isinstance(trace, dict) else str(trace)
+                    if key not in seen:
+                        seen.add(key)
                         yield self._records(trace)
 
     def close(self) -> None:
@@ -116,9 +117,11 @@ class Query:
 
     def _records(self, trace: Any) -> list[dict[str, Any]]:
         try:
-            return jaeger_json.records(trace)
+            return jaeger_json.records(trace, self.shown)
         except (ValueError, AttributeError) as fault:
-            raise network.cannot_read(self._url, told(fault, self._url)) from None
+            name = trace.get("traceID") if isinstance(trace, dict) else None
+            unreadable.skip(self.shown, f"trace {name}", told(fault, self._url))
+            return []
 
 
 class SpanStore(base.Driver):

@@ -8,15 +8,16 @@ wrote. Log Insight cannot delete events; it forgets them by its own retention.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
-from osprofiler import exc
-from osprofiler._secrets import malformed
+from osprofiler import exc, unreadable
+from osprofiler._secrets import malformed, masked
 from osprofiler.drivers import base, network, options
 from osprofiler.drivers.access import Access
 from osprofiler.drivers.loginsight_client import LogInsightClient
+from osprofiler.records import loads
 from osprofiler.reports.model import error_kind
 
 __all__ = ["LogInsightClient", "LogInsightDriver"]
@@ -83,7 +84,7 @@ class LogInsightDriver(base.Driver):
 
     def read(self, base_id: str) -> list[dict[str, Any]]:
         # CONTAINS asks for words, in whatever case.
-        return [record for record in self._records({"base_id": base_id}) if record.get("base_id") == base_id]
+        return [record for record in self._records({"base_id": base_id}) if record["base_id"] == base_id]
 
     def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
         return network.listed(self._records({"text": _TEXT.split()[0]}), fields or self.default_trace_fields)
@@ -94,12 +95,9 @@ class LogInsightDriver(base.Driver):
 
     def _records(self, wanted: dict[str, str]) -> Iterator[dict[str, Any]]:
         with network.reading(self.connection_str, exc.LogInsightAPIError, exc.LogInsightLoginTimeout):
-            for event in self._client.all_events(wanted):
-                for field in event.get("fields") or ():
-                    if field.get("name") == "trace":
-                        record = _loaded(field.get("content"))
-                        if record is not None:
-                            yield record
+            # What has no such field only speaks of us.
+            events = (event for event in self._client.all_events(wanted) if _field(event, "trace") is not None)
+            yield from unreadable.readable(masked(self.connection_str), events, _record, _name)
 
     def close(self) -> None:
         self._client.close()
@@ -130,9 +128,16 @@ def _event(record: dict[str, Any]) -> tuple[dict[str, Any], int]:
     )
 
 
-def _loaded(content: Any) -> dict[str, Any] | None:
-    try:
-        record = json.loads(content)
-    except (TypeError, ValueError):
-        return None  # cut by the server, or not ours
-    return record if isinstance(record, dict) else None
+def _record(event: dict[str, Any]) -> dict[str, Any]:
+    return loads(_field(event, "trace"))
+
+
+def _name(event: dict[str, Any]) -> str:
+    return f"the event {str(_field(event, 'trace'))[:60]!r} of trace {_field(event, 'base_id')}"
+
+
+def _field(event: Mapping[str, Any], name: str) -> Any:
+    """The content of the event's field *name*; None where it has none."""
+    fields = event.get("fields")
+    found = (each for each in fields if isinstance(each, dict)) if isinstance(fields, list) else ()
+    return next((each.get("content") for each in found if each.get("name") == name), None)

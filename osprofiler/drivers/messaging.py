@@ -14,7 +14,7 @@ from __future__ import annotations
 import socket
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -135,7 +135,7 @@ class Messaging(base.Driver):
             while last is None or time.monotonic() - last < self.idle_timeout:
                 if last is not None:
                     time.sleep(_POLL_S)
-                found = [record for record in held.records() if record.get("base_id") == base_id]
+                found = [record for record in held.records() if record["base_id"] == base_id]
                 records += found
                 if found or last is None:
                     last = time.monotonic()
@@ -161,14 +161,14 @@ class Messaging(base.Driver):
         with notifications.Held(self) as held:
             # All first: what is sent again would come again.
             for notification in list(held.notifications()):
-                records = list(notification.records())
-                kept = [record for record in records if str(record.get("base_id")) not in unwanted]
-                if len(kept) == len(records):
+                parts = notification.parts()
+                kept = [part for part in parts if not _is_of(part, unwanted)]
+                if len(kept) == len(parts):
                     continue
                 if kept:
                     self._send({**notification.payload, notifications.RECORDS: kept})
                 notification.take()
-                gone += len(records) - len(kept)
+                gone += len(parts) - len(kept)
         return gone
 
     def look_for_broker(self) -> None:
@@ -237,6 +237,11 @@ def signal_handler(signum: Any, frame: Any, state: dict[str, bool]) -> None:
     """Say in *state* that nothing is running any more, and raise SignalExit. Nothing of ours installs it."""
     state["running"] = False
     raise SignalExit
+
+
+def _is_of(part: Any, base_ids: Collection[str]) -> bool:
+    """Whether *part*, a record or what should be one, is of one of these traces."""
+    return isinstance(part, dict) and str(part.get("base_id")) in base_ids
 
 
 def _is_of_the_broker(fault: Exception, oslo_messaging: Any) -> bool:

@@ -11,15 +11,16 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote, unquote
 
+from osprofiler import unreadable
 from osprofiler._fault_text import told
-from osprofiler._secrets import malformed
+from osprofiler._secrets import malformed, masked
 from osprofiler.drivers import base, network
 from osprofiler.drivers import options as known
-from osprofiler.records import RESERVED
+from osprofiler.records import RESERVED, Unreadable, checked, checked_mark, loads_json
 from osprofiler.reports.model import error_kind
 
 #: Fields of ours beside the record's own.
@@ -157,19 +158,29 @@ class MongoDB(base.Driver):
 
     def read(self, base_id: str) -> list[dict[str, Any]]:
         with self._reading():
-            return [_record(document) for document in self.db.profiler.find({"base_id": base_id})]
+            return list(self._records(self.db.profiler.find({"base_id": base_id}), _record))
+
+    def _records(
+        self, documents: Iterable[dict[str, Any]], read: Callable[[dict[str, Any]], dict[str, Any]]
+    ) -> Iterator[dict[str, Any]]:
+        return unreadable.readable(masked(self.connection_str), documents, read, _name)
 
     def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
         wanted = set(fields or self.default_trace_fields)
         shown = dict.fromkeys((*wanted, *self.default_trace_fields, _ESCAPED), 1)
         with self._reading():
-            return network.listed(map(_record, self._first_documents(shown)), wanted)
+            documents = list(self._first_documents(shown))
+            first = list(self._records(documents, _mark))
+            known = {record["base_id"] for record in first}
+            # Of a trace whose first document is no record, the first one that is.
+            for base_id in {each["base_id"] for each in documents if isinstance(each.get("base_id"), str)} - known:
+                record = self.first_record(base_id)
+                first += [] if record is None else [record]
+            return network.listed(first, wanted)
 
     def _first_documents(self, shown: Mapping[str, int]) -> Iterable[dict[str, Any]]:
-        """The first document of every trace, at least, in one request."""
-        is_record = {"base_id": {"$gt": ""}}
+        """The first document of every trace, at least, in one request, and one of those that are of no trace."""
         first = [
-            {"$match": is_record},
             {"$sort": {"base_id": 1, "timestamp": 1}},
             {"$group": {"_id": "$base_id", "first": {"$first": "$$ROOT"}}},
             {"$replaceRoot": {"newRoot": "$first"}},
@@ -178,14 +189,15 @@ class MongoDB(base.Driver):
         try:
             found: Iterable[dict[str, Any]] = self.db.profiler.aggregate(first, allowDiskUse=True)
         except _library().errors.OperationFailure:  # FerretDB has no $first
-            found = self.db.profiler.find(is_record, shown)
+            found = self.db.profiler.find({}, shown)
         return found
 
     def list_error_traces(self) -> list[dict[str, Any]]:
         wanted = {"$or": [{_ERROR: True}, {"info.etype": {"$exists": True}}]}
         with self._reading():
-            found = list(self.db.profiler.find(wanted, dict.fromkeys(self.default_trace_fields, 1)))
-            found += self.db.profiler_error.find({}, dict.fromkeys(self.default_trace_fields, 1))
+            shown = dict.fromkeys(self.default_trace_fields, 1)
+            found = list(self._records(self.db.profiler.find(wanted, shown), _mark))
+            found += self._records(self.db.profiler_error.find({}, shown), _mark)
         return network.listed(found, self.default_trace_fields)
 
     def delete(self, base_id: str) -> int:
@@ -261,8 +273,16 @@ def _record(document: dict[str, Any]) -> dict[str, Any]:
         record = _unescaped(record)
     info = record.get("info")
     if isinstance(info, dict) and isinstance(info.get(RESERVED), str):
-        try:
-            info[RESERVED] = json.loads(info[RESERVED])
-        except ValueError:
-            pass  # cut, or not ours: it stays as it is
-    return record
+        with contextlib.suppress(Unreadable):  # cut, or not ours: it stays as it is
+            info[RESERVED] = loads_json(info[RESERVED])
+    return checked(record)
+
+
+def _mark(document: dict[str, Any]) -> dict[str, Any]:
+    """What a list shows of *document*."""
+    record = {key: value for key, value in document.items() if key not in _OURS}
+    return checked_mark(_unescaped(record) if document.get(_ESCAPED) else record)
+
+
+def _name(document: dict[str, Any]) -> str:
+    return f"document {document.get('_id')} of trace {document.get('base_id')}"

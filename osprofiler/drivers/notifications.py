@@ -12,8 +12,11 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from osprofiler import exc
+from osprofiler import exc, unreadable
+from osprofiler._fault_text import told
+from osprofiler._secrets import masked
 from osprofiler.drivers import network
+from osprofiler.records import checked
 
 if TYPE_CHECKING:
     from osprofiler.drivers.messaging import Messaging
@@ -39,17 +42,40 @@ RECORDS = "records"
 class Notification:
     """One that is held; given back to the queue unless it is taken."""
 
-    def __init__(self, message: Any, payload: Any) -> None:
+    def __init__(self, message: Any, connection_string: str) -> None:
         self._message = message
-        self.payload = payload
+        self._connection_string = connection_string
+        self._where = masked(connection_string)
+        self.payload = self._payload()
+
+    def _payload(self) -> Any:
+        """What it says; None where that cannot be read."""
+        from oslo_messaging._drivers.common import deserialize_msg
+
+        try:
+            payload = deserialize_msg(self._message.payload).get("payload")
+            why = "it has no payload"
+        except Exception as fault:  # kombu's own, and what the decoders that it was given raise
+            payload, why = None, told(fault, self._connection_string)
+        if payload is None:
+            unreadable.skip(self._where, self.name, why)
+        return payload
+
+    @property
+    def name(self) -> str:
+        """By what it is told from others: its place among those that the reader has got."""
+        return f"notification {self._message.delivery_tag}"
 
     def records(self) -> Iterator[dict[str, Any]]:
         """The records of traces in it."""
-        if isinstance(self.payload, dict):
-            many = self.payload.get(RECORDS)
-            for record in many if isinstance(many, list) else [self.payload]:
-                if isinstance(record, dict) and "base_id" in record:
-                    yield record
+        return unreadable.readable(self._where, self.parts(), checked, lambda _: f"a record in {self.name}")
+
+    def parts(self) -> list[Any]:
+        """What stands where its records should."""
+        many = self.payload.get(RECORDS) if isinstance(self.payload, dict) else None
+        if isinstance(many, list):
+            return many
+        return [] if self.payload is None else [self.payload]
 
     def take(self) -> None:
         """Take it out of the queue, for good."""
@@ -81,8 +107,6 @@ class Held:
 
     def notifications(self) -> Iterator[Notification]:
         """What waits in the queue now, and this reader does not hold yet."""
-        from oslo_messaging._drivers.common import deserialize_msg
-
         while self._count < MOST_HELD:
             try:
                 raw = self._channel.basic_get(_QUEUE)
@@ -92,8 +116,7 @@ class Held:
             if raw is None:
                 return
             self._count += 1
-            message = self._channel.message_to_python(raw)
-            yield Notification(message, deserialize_msg(message.payload).get("payload"))
+            yield Notification(self._channel.message_to_python(raw), self._driver.connection_str)
 
     def records(self) -> Iterator[dict[str, Any]]:
         """The records of :meth:`notifications`."""

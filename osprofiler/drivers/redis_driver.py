@@ -10,15 +10,17 @@ so one trace's may stand in two slots: what touches several keys is no transacti
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from oslo_config import cfg
 
+from osprofiler import unreadable
 from osprofiler._fault_text import told
-from osprofiler._secrets import malformed
+from osprofiler._secrets import malformed, masked
 from osprofiler.drivers import base, network, options
 from osprofiler.drivers.redis_sentinels import Sentinels
+from osprofiler.records import loads, loads_mark
 from osprofiler.reports.model import error_kind
 
 #: Of how many records, the first to arrive, a list shows the earliest: services deliver at intervals of their own, so
@@ -148,18 +150,29 @@ class Redis(base.Driver):
 
     def read(self, base_id: str) -> list[dict[str, Any]]:
         with self._reading():
-            found = list(_records(self._ready().lrange(self.namespace_opt + base_id, 0, -1)))
+            found = list(self._records(self.namespace_opt + base_id, self._list(self.namespace_opt + base_id)))
             return found or [record for _, record in self._old_records(base_id)]
 
     def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
         with self._reading():
-            heads = [record for _, value in self._lists() for record in _records(value)]
+            heads = []
+            for key, values in self._lists():
+                head = list(self._records(key, values))
+                if not head and values:  # none of the first can be read
+                    first = self.first_record(_text(key).removeprefix(self.namespace_opt))
+                    head = [] if first is None else [first]
+                heads += head
             heads += [record for _, record in self._old_records("")]
         return network.listed(heads, fields or self.default_trace_fields)
 
     def list_error_traces(self) -> list[dict[str, Any]]:
         with self._reading():
-            marks = [mark for keys in self._keys(self.namespace_error) for mark in _records(self._values(keys))]
+            marks = [
+                mark
+                for keys in self._keys(self.namespace_error)
+                for key, value in self._texts(keys)
+                for mark in self._records(key, [value], loads_mark)
+            ]
         return network.listed(marks, self.default_trace_fields)
 
     def delete(self, base_id: str) -> int:
@@ -170,7 +183,7 @@ class Redis(base.Driver):
             # Once for all traces: to find those of one means to look at every key there is.
             before_2_3: dict[str, list[Any]] = {}
             for key, record in self._old_records(base_ids[0] if len(base_ids) == 1 else ""):
-                before_2_3.setdefault(str(record.get("base_id")), []).append(key)
+                before_2_3.setdefault(record["base_id"], []).append(key)
             return sum(self._remove(base_id, before_2_3.get(base_id, ())) for base_id in base_ids)
 
     def _remove(self, base_id: str, others: Sequence[Any]) -> int:
@@ -225,14 +238,48 @@ class Redis(base.Driver):
             pipeline = self._ready().pipeline(transaction=False)
             for key in keys:
                 pipeline.lrange(key, -_FIRST, -1)
-            yield from zip(keys, pipeline.execute(), strict=True)
+            for key, values in zip(keys, pipeline.execute(raise_on_error=False), strict=True):
+                if isinstance(values, Exception):
+                    self._skip_key(key, values)
+                else:
+                    yield key, values
+
+    def _list(self, key: str) -> list[Any]:
+        """The whole list under *key*; an empty one where something else stands there."""
+        try:
+            return list(self._ready().lrange(key, 0, -1))
+        except _library().ResponseError as fault:
+            self._skip_key(key, fault)
+            return []
+
+    def _texts(self, keys: list[Any]) -> Iterator[tuple[Any, Any]]:
+        """What stands under *keys*; one that is gone meanwhile is passed over."""
+        for key, value in zip(keys, self._values(keys), strict=True):
+            if value is not None:
+                yield key, value
+            elif self._ready().exists(key):  # a list, say, of which MGET says the same
+                unreadable.skip(masked(self.connection_str), f"the key {_text(key)}", "it holds no text")
+
+    def _skip_key(self, key: Any, fault: Exception) -> None:
+        """Leave out what stands under *key* if *fault* says that it is of another type. Raises *fault* otherwise."""
+        if not str(fault).startswith("WRONGTYPE"):
+            raise fault
+        unreadable.skip(masked(self.connection_str), f"the key {_text(key)}", "it holds no list")
+
+    def _records(
+        self, key: Any, values: Iterable[Any], read: Callable[[Any], dict[str, Any]] = loads
+    ) -> Iterator[dict[str, Any]]:
+        def named(value: Any) -> str:
+            return f"{_text(value)[:60]!r} under the key {_text(key)}"
+
+        return unreadable.readable(masked(self.connection_str), values, read, named)
 
     def _old_records(self, base_id: str) -> Iterator[tuple[Any, dict[str, Any]]]:
         """The records of versions before 2.3, each with its key; of every trace if *base_id* is empty."""
         for keys in self._keys(self.namespace + base_id):
-            for key, value in zip(keys, self._values(keys), strict=True):
-                for record in _records([value]):
-                    if not base_id or record.get("base_id") == base_id:
+            for key, value in self._texts(keys):
+                for record in self._records(key, [value]):
+                    if not base_id or record["base_id"] == base_id:
                         yield key, record
 
 
@@ -297,12 +344,6 @@ def _literal(text: str) -> str:
     return "".join(f"\\{char}" if char in "*?[]\\^" else char for char in text)
 
 
-def _records(values: Iterable[Any]) -> Iterator[dict[str, Any]]:
-    """The records among *values*; what is gone meanwhile, or not ours, is passed over."""
-    for value in values:
-        try:
-            record = json.loads(value) if value is not None else None
-        except ValueError:
-            continue
-        if isinstance(record, dict):
-            yield record
+def _text(value: Any) -> str:
+    """*value* as text, for a name."""
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)

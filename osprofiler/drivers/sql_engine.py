@@ -7,6 +7,7 @@ load.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 import warnings
@@ -283,6 +284,8 @@ def _begin_writing(connection: Connection) -> None:
 
 
 def _tune_sqlite(connection: Any, _: object) -> None:
+    # One text that is not UTF-8 would end the reading of all rows; its record is judged where it is decoded.
+    connection.text_factory = functools.partial(str, encoding="utf-8", errors="surrogateescape")
     # Keeps what was committed when a process is killed; only a power failure may take the last moments.
     connection.execute("PRAGMA synchronous=NORMAL")
 

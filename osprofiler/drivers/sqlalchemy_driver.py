@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from osprofiler import exc
+from osprofiler import exc, unreadable
 from osprofiler.drivers import base, network
-from osprofiler.records import timestamp
+from osprofiler.records import MARK, Unreadable, checked, checked_mark, loads_json, microseconds, timestamp
 from osprofiler.reports.model import error_kind
 
 if TYPE_CHECKING:
@@ -95,10 +95,20 @@ class SQLAlchemyDriver(base.Driver):
             if is_empty:
                 return []
             wanted = _ids(base_id)
-            statement = self._table.select().where(self._table.c.base_id.in_(wanted)).order_by(self._table.c.id)
+            statement = self._select().where(self._table.c.base_id.in_(wanted)).order_by(self._table.c.id)
             with self._database.engine().connect() as connection:
                 # Compared here once more: a table made by MySQL's defaults takes "Ab" for "aB".
-                return [_record(row) for row in connection.execute(statement) if row.base_id in wanted]
+                return list(self._records(row for row in connection.execute(statement) if row.base_id in wanted))
+
+    def _select(self) -> Any:
+        """A record's row, its JSON as text: what decodes it must not fail on one of many."""
+        from sqlalchemy import Text, cast, select
+
+        columns = self._table.c
+        return select(columns.id, *(columns[name] for name in _COLUMNS), cast(columns.data, Text).label("data"))
+
+    def _records(self, rows: Iterable[Row[Any]]) -> Iterator[dict[str, Any]]:
+        return unreadable.readable(self._database.shown, rows, _record, _row_name)
 
     def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
         from sqlalchemy import func, select
@@ -112,37 +122,46 @@ class SQLAlchemyDriver(base.Driver):
             if is_empty:
                 return []
             with self._database.engine().connect() as connection:
-                if wanted <= {"base_id", "timestamp"}:
-                    short = connection.execute(select(first).order_by(first.c.timestamp, first.c.base_id))
-                    return [{key: getattr(row, key) for key in sorted(wanted)} for row in short]
-                same = (columns.base_id == first.c.base_id) & (columns.timestamp == first.c.timestamp)
-                full = connection.execute(
-                    select(self._table)
-                    .select_from(self._table.join(first, same))
-                    .order_by(columns.timestamp, columns.id)
-                )
-                found: dict[str, dict[str, Any]] = {}
-                for row in full:
-                    found.setdefault(row.base_id, _record(row))
-        return [{key: value for key, value in record.items() if key in wanted} for record in found.values()]
+                if wanted <= set(MARK):
+                    rows = connection.execute(select(first)).all()
+                    # A trace whose first time is none is read for it, and its row named then.
+                    clear = (row for row in rows if row.base_id is None or _is_time(row.timestamp))
+                    marks = unreadable.readable(self._database.shown, clear, _mark, _row_name)
+                else:
+                    same = (columns.base_id == first.c.base_id) & (columns.timestamp == first.c.timestamp)
+                    full = self._select().join(first, same).order_by(columns.timestamp, columns.id)
+                    rows = connection.execute(full).all()
+                    marks = self._records(rows)
+        return network.listed(self._with_misread(rows, marks), wanted)
+
+    def _with_misread(self, rows: Sequence[Row[Any]], records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """*records*, made of *rows*; for a trace of which none could be read the first one that can."""
+        seen = set()
+        for record in records:
+            seen.add(record["base_id"])
+            yield record
+        for base_id in dict.fromkeys(row.base_id for row in rows if row.base_id is not None):
+            if base_id not in seen:
+                first = self.first_record(base_id)
+                if first is not None:
+                    yield first
 
     def list_error_traces(self) -> list[dict[str, Any]]:
-        from sqlalchemy import Text, cast, or_, select
+        from sqlalchemy import Text, cast, or_
 
         columns = self._table.c
         text = cast(columns.data, Text)
         # The database narrows down what is then looked at closely: "error" may be anywhere in a record.
-        statement = (
-            select(self._table).where(or_(text.like("%etype%"), text.like("%error%"))).order_by(columns.timestamp)
-        )
+        statement = self._select().where(or_(text.like("%etype%"), text.like("%error%"))).order_by(columns.timestamp)
         found: dict[str, dict[str, Any]] = {}
         with self._reading() as is_empty:
             if is_empty:
                 return []
             with self._database.engine().connect() as connection:
-                for row in connection.execution_options(yield_per=1000).execute(statement):
-                    if row.base_id not in found and error_kind(_record(row).get("info")):
-                        found[row.base_id] = {"base_id": row.base_id, "timestamp": row.timestamp}
+                rows = connection.execution_options(yield_per=1000).execute(statement)
+                for record in self._records(rows):
+                    if record["base_id"] not in found and error_kind(record.get("info")):
+                        found[record["base_id"]] = {key: record[key] for key in MARK}
         return list(found.values())
 
     def delete(self, base_id: str) -> int:
@@ -159,16 +178,27 @@ class SQLAlchemyDriver(base.Driver):
         columns = self._table.c
         # Time stamps are text of one form, so the order of the text is that of time.
         began_before = func.min(columns.timestamp) < timestamp(before_us)
-        old = select(columns.base_id).group_by(columns.base_id).having(began_before)
+        first = func.min(columns.timestamp).label("timestamp")
+        old = select(columns.base_id, first).group_by(columns.base_id).having(began_before)
         with self._reading() as is_empty:
             if is_empty:
                 return 0
+            with self._database.engine().connect() as connection:
+                rows = connection.execute(old).all()
+            # What is no time may come before any; the trace need not be old for it.
+            found = [row.base_id for row in rows if row.base_id is not None and self._began_us(row) < before_us]
             with self._database.engine().begin() as connection:
-                found = [row.base_id for row in connection.execute(old)]
                 for at in range(0, len(found), _PURGED_AT_ONCE):
                     some = found[at : at + _PURGED_AT_ONCE]
                     connection.execute(self._table.delete().where(columns.base_id.in_(some)))
         return len(found)
+
+    def _began_us(self, row: Row[Any]) -> int:
+        """When the trace of *row* began; before any other, where none of its records can be read."""
+        if _is_time(row.timestamp):
+            return microseconds(row.timestamp)
+        record = self.first_record(row.base_id)
+        return 0 if record is None else microseconds(record["timestamp"])
 
     def close(self) -> None:
         self._database.close()
@@ -218,10 +248,27 @@ def _ids(base_id: str) -> set[str]:
 def _record(row: Row[Any]) -> dict[str, Any]:
     values = tuple(row)  # by position: to ask for each by its name takes longer than all else here
     record = {key: value for key, value in zip(_COLUMNS, values[1:-1], strict=True) if value is not None}
-    rest = values[-1]
+    rest = loads_json(values[-1])
     if isinstance(rest, str):
-        try:
-            rest = json.loads(rest)
-        except ValueError:
-            rest = {}
-    return record | rest if isinstance(rest, dict) else record
+        rest = loads_json(rest)  # as written here and by an older osprofiler: text within a JSON value
+    if not isinstance(rest, dict):
+        raise Unreadable("its data is no object")
+    return checked(record | rest)
+
+
+def _mark(row: Row[Any]) -> dict[str, Any]:
+    return checked_mark(dict(row._mapping))
+
+
+def _is_time(stamp: object) -> bool:
+    try:
+        microseconds(str(stamp))
+    except ValueError:
+        return False
+    return True
+
+
+def _row_name(row: Row[Any]) -> str:
+    number = getattr(row, "id", None)
+    of = "no trace" if row.base_id is None else f"trace {row.base_id}"
+    return f"the first row of {of}" if number is None else f"row {number} of {of}"

@@ -3,11 +3,17 @@
 
 from __future__ import annotations
 
+import codecs
+import gzip
 import json
+import sys
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from osprofiler import unreadable
+from osprofiler.records import Unreadable, checked, loads_json
 from osprofiler.reports import deep_json, json_report, model, to_records
 from osprofiler.reports.model import Trace
 
@@ -19,18 +25,20 @@ def lines(records: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 
 def load(path: str | Path) -> list[Trace]:
-    """The traces in a file, in the file's order.
+    """The traces in a file, in the file's order; ``-`` is standard input. It may be packed by gzip.
 
-    Raises OSError where it cannot be read, and ValueError, whose one line says why, if it holds no traces.
+    What cannot be read in it is left out and told (``osprofiler.unreadable``). Raises OSError where the file cannot be
+    read, and ValueError, whose one line says why, if it holds no traces.
     """
-    text = Path(path).read_text("utf-8")
+    where = "standard input" if str(path) == "-" else str(path)
+    text = _decoded(sys.stdin.buffer.read() if str(path) == "-" else Path(path).read_bytes(), where)
     try:
-        found = deep_json.loads(text)
+        value = deep_json.loads(text)
     except ValueError as fault:
-        found = _lines(text, fault)
-    if isinstance(found, dict) and "children" in found:
-        return [json_report.from_report(found)]
-    return [model.from_records(records) for records in _by_trace(_records(found)).values()]
+        value = _lines(text, fault, where)
+    if isinstance(value, dict) and "children" in value:
+        return [json_report.from_report(value, where)]
+    return [model.from_records(records) for records in _by_trace(_records(value, where)).values()]
 
 
 def records(path: str | Path) -> Iterator[list[dict[str, Any]]]:
@@ -39,43 +47,77 @@ def records(path: str | Path) -> Iterator[list[dict[str, Any]]]:
         yield list(to_records.records(trace))
 
 
-def _lines(text: str, fault: ValueError) -> list[Any]:
-    """Each line's own value; where already the first has none, it is *fault*, that of the whole, that says why."""
-    found = []
+def _decoded(data: bytes, where: str) -> str:
+    """*data* as text: unpacked, by its byte-order mark or else UTF-8. Raises ValueError where it cannot be unpacked."""
+    try:
+        while data.startswith(_GZIP):
+            data = gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as fault:
+        raise ValueError(f"it is damaged: {fault}") from None
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as fault:
+        unreadable.note(where, f"what is not {encoding.upper()} is shown as \N{REPLACEMENT CHARACTER}: {fault}")
+        return data.decode(encoding, "replace")
+
+
+_GZIP = b"\x1f\x8b"
+_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+
+
+def _lines(text: str, fault: ValueError, where: str) -> list[Any]:
+    """Each line's own value. Raises ValueError, *fault*, that of the whole, where no line has one."""
+    values = []
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
-                found.append(json.loads(line))
-            except ValueError as wrong:
-                said = f"line {number} is no JSON: {wrong}" if found else f"it is no JSON: {fault}"
-                raise ValueError(said) from None
-    return found
+                values.append(loads_json(line))
+            except Unreadable as why:
+                unreadable.skip(where, f"line {number}", why)
+    if not values:
+        raise ValueError(f"it is no JSON: {fault}")
+    return values
 
 
-def _records(found: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(found, dict):
-        if "data" in found or "spans" in found:
-            yield from _of_jaeger(found)
+def _records(value: Any, where: str) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        if "data" in value or "spans" in value:
+            yield from _of_jaeger(value, where)
             return
-        found = [found]
-    all_records = isinstance(found, list) and all(isinstance(each, dict) and "base_id" in each for each in found)
-    if not found or not all_records:
+        value = [value]
+    if not isinstance(value, list) or not any(isinstance(each, dict) and "base_id" in each for each in value):
         raise ValueError("not a trace: neither a report, nor records, nor what Jaeger saves")
-    yield from found
+    numbered = enumerate(value, 1)
+    count = 0
+    for record in unreadable.readable(where, numbered, lambda item: checked(item[1]), lambda item: f"record {item[0]}"):
+        count += 1
+        yield record
+    if not count:
+        raise ValueError("none of its records can be read")
 
 
-def _of_jaeger(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _of_jaeger(value: dict[str, Any], where: str) -> Iterator[dict[str, Any]]:
     from osprofiler.drivers import jaeger_json as reading
 
-    traces = found.get("data") if "data" in found else [found]
-    if not isinstance(traces, list) or not all(isinstance(each, dict) for each in traces):
+    traces = value.get("data", [value])
+    if not isinstance(traces, list):
         raise ValueError("not a trace of Jaeger's: 'data' is no list of traces")
-    for trace in traces:
-        yield from reading.records(trace)
+    faults = []
+    for position, trace in enumerate(traces, 1):
+        try:
+            if not isinstance(trace, dict):
+                raise ValueError("not a trace of Jaeger's: an item of 'data' is none")
+            yield from reading.records(trace, where)
+        except ValueError as fault:
+            faults.append(fault)
+            if len(faults) == len(traces):
+                raise
+            unreadable.skip(where, f"trace {position}", fault)
 
 
 def _by_trace(records: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {}
     for record in records:
-        found.setdefault(str(record["base_id"]), []).append(record)
+        found.setdefault(record["base_id"], []).append(record)
     return found

@@ -14,7 +14,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from osprofiler.records import split_name, timestamp
+from osprofiler import unreadable
+from osprofiler.records import another_id, split_name, timestamp
 from osprofiler.reports import model
 from osprofiler.reports.model import SpanNode, Trace
 
@@ -98,11 +99,12 @@ def _plain(value: Any) -> Any:
 _encode = json.JSONEncoder(default=_plain).encode
 
 
-def from_report(report: Mapping[str, Any]) -> Trace:
+def from_report(report: Mapping[str, Any], where: str = "the report") -> Trace:
     """The trace in a *report* of 4.4.0's shape, as ``trace show --json`` and a driver's ``get_report`` give it.
 
     Times are as exact as the report is: microseconds from ours or where it holds whole records, else milliseconds,
-    then counted from the epoch. Raises ValueError if *report* is something else.
+    then counted from the epoch. A node that makes no sense is left out, its children are not; that is told as of
+    *where*. Raises ValueError if *report* is something else.
     """
     top = report.get("info")
     if not isinstance(top, Mapping) or not isinstance(report.get("children"), list):
@@ -112,20 +114,37 @@ def from_report(report: Mapping[str, Any]) -> Trace:
     waiting: list[tuple[Any, str]] = [(node, "") for node in reversed(report["children"])]
     while waiting:
         node, parent_id = waiting.pop()
+        node_id = parent_id
         try:
-            span = _span(trace, node, parent_id, zero_us)
-        except model.UNREADABLE:
+            spans = _spans(trace, node, parent_id, zero_us)
+        except model.UNREADABLE as fault:
             trace.unreadable += 1
-            continue
-        trace.spans[span.trace_id] = span
-        waiting.extend((child, span.trace_id) for child in reversed(node.get("children") or []))
+            unreadable.skip(where, f"node {len(trace.spans) + trace.unreadable}", f"it makes no sense: {fault!r}")
+        else:
+            node_id = spans[0].trace_id
+            for span in spans:
+                _add(trace, span, where)
+        children = node.get("children") if isinstance(node, Mapping) else None
+        waiting.extend((child, node_id) for child in reversed(children if isinstance(children, list) else []))
     # 4.4.0's does not name the trace; the records in it do, or else its roots, as their parent.
     outside = (span.parent_id for span in trace.spans.values() if span.parent_id not in trace.spans)
     trace.base_id = trace.base_id or next(outside, "")
     return model.linked(trace)
 
 
-def _span(trace: Trace, node: Mapping[str, Any], parent_id: str, zero_us: int) -> SpanNode:
+def _add(trace: Trace, span: SpanNode, where: str) -> None:
+    """Add *span* to *trace*, under an id of its own where another has its id."""
+    given, count = span.trace_id, 1
+    while span.trace_id in trace.spans:
+        count += 1
+        span.trace_id = another_id(given, count)
+    trace.spans[span.trace_id] = span
+    if count > 1:
+        unreadable.note(where, f"several spans have the id {given}; {span.name!r} is shown as {span.trace_id}")
+
+
+def _spans(trace: Trace, node: Mapping[str, Any], parent_id: str, zero_us: int) -> list[SpanNode]:
+    """The span of *node*; those after the first have its id too, and 4.4.0 has put them together."""
     info = node["info"]
     trace_id = str(node.get("trace_id") or f"#{len(trace.spans)}")
     started_us = zero_us + int(info.get("started") or 0) * 1000
@@ -138,15 +157,21 @@ def _span(trace: Trace, node: Mapping[str, Any], parent_id: str, zero_us: int) -
         "service": model.text(info.get("service")),
         "host": model.text(info.get("host")),
     }
-    scratch = Trace("")
+    records = []
     for key, payload in info.items():
         if key.startswith(PAYLOAD):
             name = key[len(PAYLOAD) :]
             at_us = finished_us if split_name(name)[1] == "stop" else started_us
             record = {"timestamp": timestamp(at_us), **(payload if isinstance(payload, Mapping) else {})}
-            model.take(scratch, {**record, **known, "name": name}, payload)
+            records.append(({**record, **known, "name": name}, payload))
+    scratch = Trace("")
+    try:
+        for record, payload in records:
+            model.take(scratch, record, payload)
+    except model.AnotherSpan:
+        scratch = model.from_records(*zip(*records, strict=True))
     trace.base_id = trace.base_id or scratch.base_id
-    span = scratch.spans.get(trace_id)
+    span, *others = (scratch.spans.pop(trace_id, None), *scratch.spans.values())
     if span is None:
         span = SpanNode(trace_id, str(known["parent_id"]), "", start_us=started_us, has_start=True)
         span.duration_us = max(finished_us - started_us, 0)
@@ -157,4 +182,4 @@ def _span(trace: Trace, node: Mapping[str, Any], parent_id: str, zero_us: int) -
     if "started_us" in info:
         span.start_us = zero_us + int(info["started_us"])
         span.duration_us = None if info.get("duration_us") is None else max(int(info["duration_us"]), 0)
-    return span
+    return [span, *others]

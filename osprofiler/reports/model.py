@@ -12,12 +12,17 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from osprofiler.records import RESERVED, microseconds, split_name
+from osprofiler import unreadable
+from osprofiler.records import RESERVED, Unreadable, checked, microseconds, split_name
+from osprofiler.reports import shared_ids
 
 CHILD_OF = "child_of"
 FOLLOWS_FROM = "follows_from"
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+_NO_ERROR = frozenset(("", "false", "no", "0", "none", "null"))
+_ERROR_CHARS = 200
 
 #: What comes of something that is no record.
 UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
@@ -53,6 +58,7 @@ class SpanNode:
     operation: str = ""  # as Jaeger shows it; the name where no better is known
     start_us: int = 0  # since the epoch; the time of the stop record where the start record is missing
     duration_us: int | None = None  # None: it has not ended, or its end was lost
+    stop_us: int | None = None  # the time of the stop record, as stored
     has_start: bool = False
     reference: str | None = None  # to the parent: CHILD_OF, FOLLOWS_FROM, or None without a parent
     parent_missing: bool = False  # it names a parent of which nothing is stored
@@ -60,6 +66,7 @@ class SpanNode:
     service: str | None = None
     host: str | None = None
     pid: int | None = None
+    process: dict[str, Any] = field(default_factory=dict)  # what else its process says of itself, as Jaeger has it
     start_info: dict[str, Any] = field(default_factory=dict)
     stop_info: dict[str, Any] = field(default_factory=dict)
     tags: dict[str, Any] = field(default_factory=dict)
@@ -128,14 +135,24 @@ class Trace:
 
 
 def error_kind(info: object) -> str | None:
-    """What failed according to the ``info`` of a stop record: the exception's type, or ``error`` for an error tag."""
+    """What failed according to the ``info`` of a stop record: the exception's type, or what the error tag says."""
     info = _mapping(info)
     kind = info.get("etype")
     if kind is not None:
         return str(kind)
-    tags = _mapping(_mapping(info.get(RESERVED)).get("tags"))
+    return tagged_error(_mapping(_mapping(info.get(RESERVED)).get("tags")))
+
+
+def tagged_error(tags: Mapping[str, Any]) -> str | None:
+    """What the tag ``error`` says: ``error`` if it only says that it is one, or the words of a tracer that puts those
+    there, their first line."""
     flag = tags.get("error")
-    return "error" if flag is True or (isinstance(flag, str) and flag.lower() == "true") else None
+    if not isinstance(flag, str):
+        return "error" if flag is True else None
+    first = flag.strip().partition("\n")[0].rstrip()
+    if first.lower() == "true":
+        return "error"
+    return first[:_ERROR_CHARS] if first.lower() not in _NO_ERROR else None
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
@@ -165,18 +182,59 @@ def began_us(trace: Mapping[str, Any]) -> int:
 
 
 def from_records(records: Iterable[dict[str, Any]], payloads: Sequence[Any] | None = None) -> Trace:
-    """The trace that *records* tell of, in any order. *payloads*: what to show of each, if not the record itself."""
+    """The trace that *records* tell of, in any order. *payloads*: what to show of each, if not the record itself.
+
+    What is no record is left out, and spans that share an id are told apart; ``osprofiler.unreadable`` has either.
+    """
     trace = Trace("")
-    for position, record in enumerate(records):
-        try:
-            take(trace, record, record if payloads is None else payloads[position])
-        except UNREADABLE:
-            trace.unreadable += 1
+    read: list[tuple[dict[str, Any], Any]] = []
+    shared: set[str] = set()  # ids that several spans have
+    with unreadable.collected() as ledger:
+        for position, record in enumerate(records):
+            payload = record if payloads is None else payloads[position]
+            try:
+                take(trace, record, payload)
+            except AnotherSpan:
+                shared.add(str(record["trace_id"]))
+            except UNREADABLE as fault:
+                unreadable.skip(f"trace {trace.base_id}", f"record {position + 1}", _why(record, fault))
+                continue
+            read.append((record, payload))
+        if shared:
+            _take_apart(trace, shared, [pair for pair in read if str(pair[0]["trace_id"]) in shared])
+    trace.unreadable = ledger.skipped
     return linked(trace)
 
 
+def _take_apart(trace: Trace, shared: Iterable[str], pairs: Sequence[tuple[dict[str, Any], Any]]) -> None:
+    """Take *pairs*, the records and payloads of spans whose ids are *shared*, once more, each span under its own id."""
+    for trace_id in shared:
+        del trace.spans[trace_id]
+    renamed: dict[str, str] = {}
+    for span_id, (record, payload) in zip(shared_ids.spans_of([pair[0] for pair in pairs]), pairs, strict=True):
+        take(trace, {**record, "trace_id": span_id}, payload)
+        if span_id != str(record["trace_id"]):
+            renamed[span_id] = str(record["trace_id"])
+    for span_id, trace_id in renamed.items():
+        what = f"several spans have the id {trace_id}; {trace.spans[span_id].name!r} is shown as {span_id}"
+        unreadable.note(f"trace {trace.base_id}", what)
+
+
+def _why(record: object, fault: Exception) -> Exception:
+    """Why *record* is none: by the rule of records, or else *fault*."""
+    try:
+        checked(record)
+    except Unreadable as why:
+        return why
+    return fault
+
+
+class AnotherSpan(Exception):
+    """The record is of another span than the one that has its id."""
+
+
 def take(trace: Trace, record: dict[str, Any], payload: Any) -> None:
-    """Add one record to its span in *trace*. Raises one of ``UNREADABLE`` if it is none."""
+    """Add one record to its span in *trace*. Raises one of ``UNREADABLE`` if it is none, and AnotherSpan."""
     at_us = time_us(record["timestamp"])
     full_name, trace_id = str(record["name"]), str(record["trace_id"])
     name, phase = split_name(full_name)
@@ -185,6 +243,10 @@ def take(trace: Trace, record: dict[str, Any], payload: Any) -> None:
     span = trace.spans.get(trace_id)
     if span is None:
         span = trace.spans[trace_id] = SpanNode(trace_id, str(record.get("parent_id") or ""), name, start_us=at_us)
+    elif name != span.name or at_us != (
+        (span.start_us if span.has_start else at_us) if phase == "start" else (span.stop_us or at_us)
+    ):
+        raise AnotherSpan
     trace.base_id = trace.base_id or str(record.get("base_id") or "")
     span.payloads[full_name] = payload
     span.project = span.project or text(record.get("project"))
@@ -200,8 +262,10 @@ def take(trace: Trace, record: dict[str, Any], payload: Any) -> None:
         span.operation = str(extra.get("operation") or "")
         span.reference = FOLLOWS_FROM if extra.get("parent") == FOLLOWS_FROM else None
         span.pid = extra["pid"] if isinstance(extra.get("pid"), int) else None
+        span.process = dict(_mapping(extra.get("process")))
     else:
         span.duration_us = max(at_us - span.start_us, 0) if span.has_start else 0
+        span.stop_us = at_us
         span.stop_info = info
         span.error = error_kind(given)
         _take_extra(span, extra)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from osprofiler import unreadable
 from osprofiler.records import timestamp
 from osprofiler.reports import json_report, model, wording
 from osprofiler.reports.model import SpanNode, Trace
@@ -80,11 +81,13 @@ def read(driver: Driver, base_id: str) -> Trace:
     """The trace *base_id* of *driver*'s store, also of one in the manner of 4.4.0; without spans if it is not there."""
     from osprofiler.drivers.base import overrides
 
-    if overrides(type(driver), "read", "get_report"):
-        trace = model.from_records(driver.read(base_id))
-    else:
-        report = driver.get_report(base_id)
-        trace = json_report.from_report(report) if report and report.get("children") else Trace(base_id)
+    with unreadable.collected() as ledger:
+        if overrides(type(driver), "read", "get_report"):
+            trace = model.from_records(driver.read(base_id))
+        else:
+            report = driver.get_report(base_id)
+            trace = json_report.from_report(report) if report and report.get("children") else Trace(base_id)
+    trace.unreadable = ledger.skipped
     trace.base_id = trace.base_id or base_id
     return trace
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from osprofiler.records import RESERVED, split_name, timestamp
+from osprofiler.reports import model
 from osprofiler.reports.model import SpanNode, Trace
 
 _NEEDED = ("name", "base_id", "trace_id", "parent_id", "timestamp", "info")
@@ -32,20 +33,23 @@ def _start(trace: Trace, span: SpanNode) -> dict[str, Any]:
         extra["pid"] = span.pid
     if span.reference is not None:
         extra["parent"] = span.reference
+    if span.process:
+        extra["process"] = dict(span.process)
     return _record(trace, span, "start", span.start_us - span.skew_us, {**span.start_info, RESERVED: extra})
 
 
 def _stop(trace: Trace, span: SpanNode) -> dict[str, Any]:
     tags = dict(span.tags)
-    if span.error == "error":
-        tags["error"] = True
+    is_tagged = model.tagged_error(tags) == span.error
+    if span.error == "error" and not is_tagged:
+        tags["error"] = is_tagged = True
     extra = {
         "tags": tags,
         "logs": [[log.at_us - span.skew_us, log.fields] for log in span.logs],
         "links": [list(link) for link in span.links],
     }
     info = dict(span.stop_info)
-    if span.error not in (None, "error"):
+    if not is_tagged:
         info.setdefault("etype", span.error)
     if any(extra.values()):
         info[RESERVED] = {key: value for key, value in extra.items() if value}

@@ -28,13 +28,14 @@ from typing import Any, ClassVar, TypeVar
 
 import pytest
 
-from osprofiler import exc
+from osprofiler import exc, unreadable
 from osprofiler.drivers.base import Driver
 from osprofiler.records import timestamp
 from osprofiler.reports import model, search
 from osprofiler.testing.records import HOSTILE, OTHER, T0_US, TRACE, point, record, span, two_spans
 
 Connect = Callable[..., Driver]
+Plant = Callable[[], int]
 F = TypeVar("F", bound=Callable[..., None])
 
 #: What the kits look at, in the order of a table; every test is of one of them.
@@ -48,6 +49,7 @@ GUARANTEES = (
     "delete",
     "expiry",
     "unicode",
+    "garbage",
     "1 MB info",
     "10,000 spans",
     "writers at once",
@@ -113,6 +115,8 @@ class DriverKit:
     deletes: ClassVar[bool] = True
     #: The store forgets traces by itself. What does not must refuse the option ``ttl``.
     expires: ClassVar[bool] = False
+    #: Something else than records can be in the store; give the fixture ``plant`` then.
+    takes_garbage: ClassVar[bool] = False
     #: The longest text that the store must keep, in characters.
     long_text: ClassVar[int] = 1_000_000
 
@@ -126,6 +130,14 @@ class DriverKit:
         raise NotImplementedError("give a fixture 'forgetful'")
 
     @pytest.fixture
+    def plant(self) -> Plant:
+        """Gives what puts garbage into the store, past the driver: in the trace ``TRACE`` and beside all traces.
+
+        It returns how many things that are. ``osprofiler.testing.records.no_records`` has some.
+        """
+        raise NotImplementedError("give a fixture 'plant'")
+
+    @pytest.fixture
     def driver(self, connect: Connect) -> Driver:
         return connect()
 
@@ -137,6 +149,8 @@ class DriverKit:
         able = {"errors": cls.lists_errors, "delete": cls.deletes, "expiry": cls.expires}
         if name == "1 MB info" and cls.long_text < 1_000_000:
             return f"{cls.long_text:,} characters"
+        if name == "garbage" and not cls.takes_garbage:
+            return "n/a"
         return "yes" if able.get(name, True) else "no"
 
     @guarantee("write")
@@ -329,6 +343,23 @@ class DriverKit:
     def test_hostile_names_come_back_as_they_were(self, driver: Driver, name: str) -> None:
         driver.write([{**each, "name": each["name"].replace("neutron-api", name)} for each in span(1, 0)])
         assert {each["name"] for each in driver.read(TRACE)} == {f"{name}-start", f"{name}-stop"}
+
+    @guarantee("garbage")
+    def test_garbage_ends_nothing_and_is_named(self, driver: Driver, request: pytest.FixtureRequest) -> None:
+        driver.write(two_spans())
+        driver.write(span(7, 5_000_000, OTHER))
+        planted = request.getfixturevalue("plant")() if self.takes_garbage else 0
+        with unreadable.collected() as ledger:
+            assert _essence(driver.read(TRACE)) == _essence(two_spans())
+            found = {trace["base_id"]: trace["timestamp"] for trace in driver.list_traces()}
+            assert found == {TRACE: timestamp(T0_US), OTHER: timestamp(T0_US + 5_000_000)}
+            if self.lists_errors:
+                assert [trace["base_id"] for trace in driver.list_error_traces()] == [TRACE]
+            assert {trace.base_id for trace in search.traces(driver, search.Wanted())} == {TRACE, OTHER}
+        assert ledger.skipped == planted, list(ledger.lines())
+        if self.deletes:
+            assert driver.purge(T0_US + 1) == 1
+            assert (driver.read(TRACE), len(driver.read(OTHER))) == ([], 2)
 
     @guarantee("1 MB info")
     def test_a_long_text_comes_back_whole(self, driver: Driver) -> None:

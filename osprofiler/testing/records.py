@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from osprofiler.records import timestamp
@@ -21,6 +22,31 @@ HOSTILE: dict[str, Any] = {
     "negative": -1.25,
     "empty": {},
 }
+
+
+def no_records(base_id: str = TRACE) -> list[str]:
+    """Texts that stores have held where a record of *base_id* should stand, each with one fault."""
+    deep = {**record(99, "start", 1, base_id), "info": {"deep": _deep(500)}}
+    return ["{", "[" * 20_000, '"text"', "null", "5", json.dumps(deep), *map(json.dumps, wrong_records(base_id))]
+
+
+def wrong_records(base_id: str = TRACE) -> list[dict[str, Any]]:
+    """Objects that stores have held where a record of *base_id* should stand, each with one fault."""
+    good = record(99, "start", 1, base_id)
+    return [
+        *({key: value for key, value in good.items() if key != missing} for missing in ("name", "trace_id")),
+        *({**good, key: 5} for key in ("name", "trace_id")),
+        {**good, "timestamp": "yesterday"},
+        {**good, "timestamp": None},
+        {**good, "info": "x"},
+    ]
+
+
+def _deep(levels: int) -> list[Any]:
+    found: list[Any] = []
+    for _ in range(levels):
+        found = [found]
+    return found
 
 
 def record(number: int, phase: str, at_us: int, base_id: str = TRACE, parent: int = 0, **info: Any) -> dict[str, Any]:

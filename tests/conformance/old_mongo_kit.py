@@ -11,12 +11,25 @@ import pymongo
 import pytest
 
 from osprofiler.drivers.mongodb import MongoDB
-from osprofiler.testing.drivers import Connect, DriverKit, guarantee
-from osprofiler.testing.records import two_spans
+from osprofiler.testing.drivers import Connect, DriverKit, Plant, guarantee
+from osprofiler.testing.records import two_spans, wrong_records
+
+
+def plant_documents(driver: MongoDB) -> int:
+    """Put documents that are no records into the collection; how many."""
+    documents = [*wrong_records(), {"x": 1}, {"base_id": 5}]
+    driver.db.profiler.insert_many(documents)
+    driver.db.profiler_error.insert_one({"base_id": 6})
+    return len(documents) + 1
 
 
 class TestMongoJavaServer(DriverKit):
     title: ClassVar[str] = "MongoDB (mongo-java-server)"
+    takes_garbage: ClassVar[bool] = True
+
+    @pytest.fixture
+    def plant(self, driver: MongoDB) -> Plant:
+        return functools.partial(plant_documents, driver)
 
     @pytest.fixture
     def connect(self) -> Connect:

@@ -9,13 +9,50 @@ from typing import Any, ClassVar
 import pytest
 
 from osprofiler.drivers import base
-from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, DriverKit, OwnServer, ServerKit, guarantee
+from osprofiler.drivers.sql_engine import DATA
+from osprofiler.records import timestamp
+from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, DriverKit, OwnServer, Plant, ServerKit, guarantee
+from osprofiler.testing.records import T0_US, TRACE, point
 from tests.conftest import own
 from tests.servers import MariaDB, Postgres, free_port
 
 
+def plant_rows(driver: base.Driver) -> int:
+    """Put rows that are no records into an SQL store; how many."""
+    good = {
+        "timestamp": timestamp(T0_US), "base_id": TRACE, "trace_id": point(9), "parent_id": TRACE, "name": "x-start",
+        "data": '{"info": {}}',
+    }  # fmt: skip
+    wrong = [
+        *({"data": data} for data in ("{", "[" * 20_000, "text", 5, None, '{"info": "etype"}', '{"name": 5}')),
+        *({"timestamp": stamp} for stamp in ("", "yesterday", None)),
+        *({"base_id": None}, {"trace_id": None}, {"name": None}),
+    ]
+    with driver._database.begin() as connection:  # type: ignore[attr-defined]
+        connection.execute(DATA.insert(), [{**good, **each} for each in wrong])
+    return len(wrong)
+
+
 class TestSQLite(DriverKit):
     title: ClassVar[str] = "SQLite"
+    takes_garbage: ClassVar[bool] = True
+
+    @pytest.fixture
+    def plant(self, driver: base.Driver) -> Plant:
+        """What no server takes either: what is no JSON, and no UTF-8."""
+
+        def planted() -> int:
+            count = plant_rows(driver)
+            wrong = ["'{'", "cast(x'22ff22' as text)", "x'ff'"]
+            with driver._database.begin() as connection:  # type: ignore[attr-defined]
+                for text in wrong:
+                    connection.exec_driver_sql(
+                        "insert into data (timestamp, base_id, trace_id, name, data)"
+                        f"values ('{timestamp(T0_US)}', '{TRACE}', 'x', 'x-start', {text})"
+                    )
+            return count + len(wrong)
+
+        return planted
 
     @pytest.fixture
     def connect(self, tmp_path: Path) -> Connect:
@@ -40,6 +77,11 @@ class SQLServerKit(ServerKit):
     """What the database servers have in common."""
 
     kind: ClassVar[type[Postgres] | type[MariaDB]]
+    takes_garbage: ClassVar[bool] = True
+
+    @pytest.fixture
+    def plant(self, driver: base.Driver) -> Plant:
+        return functools.partial(plant_rows, driver)
 
     @pytest.fixture
     def server(self) -> Postgres | MariaDB:

@@ -4,13 +4,15 @@
 import functools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
 from osprofiler.drivers.base import Driver
 from osprofiler.drivers.elasticsearch_driver import ElasticsearchDriver
-from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, OwnServer, ServerKit
+from osprofiler.records import timestamp
+from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, OwnServer, Plant, ServerKit
+from osprofiler.testing.records import T0_US, record, wrong_records
 from tests import servers
 from tests.servers.gate import ACCOUNT, gate
 
@@ -23,7 +25,31 @@ def certificate(redis: servers.Redis) -> Path:
     return redis.certificate
 
 
-class TestElasticsearch(ServerKit):
+class ElasticKit(ServerKit):
+    """What all these servers have in common."""
+
+    takes_garbage: ClassVar[bool] = True
+
+    @pytest.fixture
+    def plant(self, driver: ElasticsearchDriver) -> Plant:
+        def planted() -> int:
+            # An index of ours takes no time that is none.
+            wrong = [each for each in wrong_records() if each.get("timestamp") != "yesterday"]
+            wrong += [{"timestamp": timestamp(T0_US)}, {**record(9, "start", 0), "info": {"deep": _nested(500)}}]
+            assert not driver._http.bulk(driver.index_name, wrong)
+            return len(wrong)
+
+        return planted
+
+
+def _nested(levels: int) -> list[Any]:
+    found: list[Any] = []
+    for _ in range(levels):
+        found = [found]
+    return found
+
+
+class TestElasticsearch(ElasticKit):
     title: ClassVar[str] = "Elasticsearch 7"
 
     @pytest.fixture
@@ -57,7 +83,7 @@ class TestElasticsearch8(TestElasticsearch):
         return elasticsearch8
 
 
-class TestOpenSearchOverTLS(ServerKit):
+class TestOpenSearchOverTLS(ElasticKit):
     title: ClassVar[str] = "OpenSearch 2 over TLS"
 
     @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 from osprofiler import exc
 from osprofiler.drivers.base import Driver
 from osprofiler.drivers.loginsight import LogInsightClient, LogInsightDriver
-from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, OwnServer, ServerKit, guarantee
-from osprofiler.testing.records import TRACE, two_spans
+from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, OwnServer, Plant, ServerKit, guarantee
+from osprofiler.testing.records import TRACE, no_records, two_spans
 from tests.servers import Redis
 from tests.servers.loginsight import ACCOUNT, LogInsight
 
@@ -37,6 +37,20 @@ class TestLogInsight(ServerKit):
     title: ClassVar[str] = "Log Insight (a stand-in)"
     deletes: ClassVar[bool] = False
     long_text: ClassVar[int] = 6_000
+    takes_garbage: ClassVar[bool] = True
+
+    @pytest.fixture
+    def plant(self, loginsight: LogInsight) -> Plant:
+        def planted() -> int:
+            # A record of 500 levels, and 20,000 brackets, are longer than what Log Insight cuts.
+            contents = [text for text in no_records() if len(text) < 900]
+            for content in contents:
+                fields = [{"name": "base_id", "content": TRACE}, {"name": "trace", "content": content}]
+                loginsight.events.append({"text": "OSProfiler trace", "fields": fields, "timestamp": 1})
+            loginsight.events.append({"text": "osprofiler is enabled", "fields": [], "timestamp": 1})  # a log's line
+            return len(contents)
+
+        return planted
 
     @pytest.fixture
     def connect(self, loginsight: LogInsight) -> Connect:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The shipped kit on oslo.messaging's notifications, through RabbitMQ."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar
@@ -10,7 +11,8 @@ import pytest
 
 from osprofiler.drivers.base import Driver
 from osprofiler.drivers.messaging import Messaging
-from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, OwnServer, ServerKit
+from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, OwnServer, Plant, ServerKit
+from osprofiler.testing.records import wrong_records
 from tests.conftest import own
 from tests.servers import Rabbit, free_port
 
@@ -33,6 +35,26 @@ def connecting(transport_url: str) -> Iterator[Connect]:
 class TestMessaging(ServerKit):
     title: ClassVar[str] = "messaging (RabbitMQ)"
     expires: ClassVar[bool] = True
+    takes_garbage: ClassVar[bool] = True
+
+    @pytest.fixture
+    def plant(self, rabbit: Rabbit) -> Plant:
+        def planted() -> int:
+            payloads = [*wrong_records(), "text", 5, {"records": [*wrong_records(), None, "x"]}]
+            enveloped = [
+                {"oslo.version": "2.0", "oslo.message": json.dumps({"payload": payload})} for payload in payloads
+            ]
+            bodies = ["{", "[" * 20_000, "5", '{"oslo.version": "2.0"}', *map(json.dumps, enveloped)]
+            with kombu.Connection(rabbit.url.replace("rabbit:", "amqp:")) as connection:
+                producer = kombu.Producer(connection)
+                for body in [*(body.encode() for body in bodies), b"\xff"]:
+                    producer.publish(
+                        body, routing_key="profiler.info", content_type="application/json", content_encoding="utf-8"
+                    )
+            return len(bodies) + len(wrong_records()) + 2
+
+        return planted
+
     survives: ClassVar[bool] = False  # as the queue is not durable
 
     @pytest.fixture

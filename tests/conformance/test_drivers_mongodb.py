@@ -13,9 +13,10 @@ from pymongo.errors import OperationFailure
 
 from osprofiler.drivers.base import Driver
 from osprofiler.drivers.mongodb import MongoDB
-from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, OwnServer, ServerKit, guarantee
+from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, OwnServer, Plant, ServerKit, guarantee
 from osprofiler.testing.records import two_spans
 from tests import servers
+from tests.conformance.old_mongo_kit import plant_documents
 from tests.conftest import own
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -23,6 +24,11 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 class TestFerretDB(ServerKit):
     title: ClassVar[str] = "MongoDB (FerretDB)"
+    takes_garbage: ClassVar[bool] = True
+
+    @pytest.fixture
+    def plant(self, driver: MongoDB) -> Plant:
+        return functools.partial(plant_documents, driver)
 
     @pytest.fixture
     def connect(self, ferretdb: servers.FerretDB) -> Connect:

@@ -10,7 +10,8 @@ import pytest
 
 from osprofiler.drivers.base import Driver
 from osprofiler.drivers.redis_driver import Redis, RedisSentinel
-from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, OwnServer, ServerKit
+from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, OwnServer, Plant, ServerKit
+from osprofiler.testing.records import TRACE, no_records, two_spans
 from tests import servers
 from tests.conftest import own
 
@@ -18,7 +19,28 @@ _RIGHT = ":of-redis@"
 _WRONG = f":{WRONG_PASSWORD}@"
 
 
-class RedisKit(ServerKit):
+class GarbageKit(ServerKit):
+    """What every Redis may hold besides records."""
+
+    takes_garbage: ClassVar[bool] = True
+
+    @pytest.fixture
+    def plant(self, driver: Redis) -> Plant:
+        def planted() -> int:
+            key, texts = Redis.namespace_opt + TRACE, [*no_records(), b"\xff"]
+            # On the side of the records that came first: a list looks at some of them.
+            count = driver.db.rpush(key, *texts) - len(two_spans())
+            driver.db.set(f"{Redis.namespace_opt}text", "x")
+            driver.db.rpush(f"{Redis.namespace}list", "x")
+            driver.db.set(f"{Redis.namespace}old", "{")
+            driver.db.rpush(f"{Redis.namespace_error}list", "x")
+            driver.db.set(f"{Redis.namespace_error}mark", '{"base_id": 5}')
+            return int(count) + 5
+
+        return planted
+
+
+class RedisKit(GarbageKit):
     """What both ports of one Redis have in common."""
 
     expires: ClassVar[bool] = True
@@ -73,7 +95,7 @@ class TestRedisOverTLS(RedisKit):
         return server.tls_url
 
 
-class TestRedisCluster(ServerKit):
+class TestRedisCluster(GarbageKit):
     title: ClassVar[str] = "Redis in a cluster"
     expires: ClassVar[bool] = True
 
@@ -102,7 +124,7 @@ class TestRedisCluster(ServerKit):
         return Redis(re.sub(r":\d+/", f":{servers.free_port()}/", wrong))
 
 
-class TestRedisSentinel(ServerKit):
+class TestRedisSentinel(GarbageKit):
     title: ClassVar[str] = "Redis behind Sentinel"
     expires: ClassVar[bool] = True
 

@@ -78,7 +78,20 @@ def test_time_stamps_of_every_length(stamp: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flag", "kind"), [(True, "error"), ("true", "error"), (False, None), ("false", None), (None, None), (1, None)]
+    ("flag", "kind"),
+    [
+        (True, "error"),
+        ("true", "error"),
+        (False, None),
+        ("false", None),
+        (None, None),
+        (1, None),
+        ("", None),
+        ("No", None),
+        ("timed out", "timed out"),
+        ("two\nlines", "two"),
+        ("x" * 500, "x" * 200),
+    ],
 )
 def test_an_error_tag_is_an_error(flag: object, kind: str | None) -> None:
     assert model.error_kind({"osprofiler": {"tags": {"error": flag}}}) == kind

@@ -103,20 +103,25 @@ class Pairs:
     def add(self, record: dict[str, Any]) -> RecordedSpan | None:
         """The span that *record* completes; None for a start, which is kept. A stop without start is a moment."""
         if is_start(record):
-            self._starts[record.get("trace_id")] = record
+            self._starts[_key(record)] = record
             if self._most is not None and len(self._starts) > self._most:
                 self._starts.popitem(last=False)
             return None
-        return RecordedSpan(self._starts.pop(record.get("trace_id"), None), record)
+        return RecordedSpan(self._starts.pop(_key(record), None), record)
 
     def take_back(self, spans: Iterable[RecordedSpan]) -> None:
         """Have the starts of *spans* wait once more."""
-        self._starts.update((span.start["trace_id"], span.start) for span in spans if span.start is not None)
+        self._starts.update((_key(span.start), span.start) for span in spans if span.start is not None)
 
     def unfinished(self) -> Iterator[RecordedSpan]:
         """The spans whose stop has not come; they are waited for no more."""
         while self._starts:
             yield RecordedSpan(self._starts.popitem(last=False)[1], None)
+
+
+def _key(record: Mapping[str, Any]) -> tuple[str, str]:
+    """What a start and its stop have in common; the id alone is that of several spans with some tracers."""
+    return str(record.get("trace_id")), split_name(str(record.get("name")))[0]
 
 
 def is_start(record: Mapping[str, Any]) -> bool:
