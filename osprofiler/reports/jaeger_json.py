@@ -2,13 +2,16 @@
 """A trace as the JSON file that Jaeger's UI opens, whatever store it was in.
 
 The spans have the ids and tags that they would have had, had they been sent to Jaeger, so what reads Jaeger's answers
-also reads this file.
+also reads this file. Tags, nearly all of the file, are put together from text: a large trace has a million of them.
 """
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 import osprofiler
@@ -23,98 +26,121 @@ _KINDS = {CHILD_OF: "CHILD_OF", FOLLOWS_FROM: "FOLLOWS_FROM"}
 _NO_SERVICE = "unknown"
 _MOST_EXACT = (1 << 53) - 1
 
+#: Tags of a process that stand for those of the same meaning that we would write.
+_SAME = {"hostname": "host.name", "pid": "process.pid"}
+
+_quote = encode_basestring_ascii
+
 
 def text(trace: Trace) -> Iterator[str]:
     """The file, in pieces."""
-    processes = {process: f"p{i}" for i, process in enumerate(dict.fromkeys(map(_process, trace.spans.values())), 1)}
-    trace_id = f"{ids.trace_id_of(trace.base_id):032x}"
-    yield f'{{"data": [{{"traceID": "{trace_id}", "processes": '
-    yield _json({name: _described(*process) for process, name in processes.items()})
-    yield ', "warnings": null, "spans": ['
-    for i, span in enumerate(trace.spans.values()):
-        made = {"traceID": trace_id, **_span(trace, trace_id, span), "processID": processes[_process(span)]}
-        yield f"{',' if i else ''}\n{_json(made)}"
+    writer = _Writer(trace)
+    places = [_process(span) for span in trace.spans.values()]
+    processes = {process: f"p{i}" for i, process in enumerate(dict.fromkeys(places), 1)}
+    yield f'{{"data": [{{"traceID": "{writer.trace_id}", "processes": {{'
+    yield ", ".join(f'"{name}": {_described(*process)}' for process, name in processes.items())
+    yield '}, "warnings": null, "spans": ['
+    for i, (span, process) in enumerate(zip(trace.spans.values(), places, strict=True)):
+        yield f"{',' if i else ''}\n{writer.span(span, processes[process])}"
     yield f']}}], "total": {int(bool(trace.spans))}, "limit": 0, "offset": 0, "errors": null}}\n'
 
 
-def _span(trace: Trace, trace_id: str, span: SpanNode) -> dict[str, Any]:
-    references = []
-    if span.reference is not None:
-        references.append((span.reference, trace_id, f"{ids.span_id_of(span.parent_id):016x}"))
-    references += [
-        (link.kind, f"{ids.trace_id_of(link.base_id):032x}", f"{ids.span_id_of(link.trace_id):016x}")
-        for link in span.links
-    ]
-    return {
-        "spanID": f"{ids.span_id_of(span.trace_id):016x}",
-        "operationName": span.operation,
-        "references": [
-            {"refType": _KINDS.get(kind, "CHILD_OF"), "traceID": trace, "spanID": point}
+class _Writer:
+    """Of one trace's spans."""
+
+    def __init__(self, trace: Trace) -> None:
+        number = ids.trace_id_of(trace.base_id)
+        self.trace_id = f"{number:032x}"
+        self._base_id = trace.base_id
+        self._prefix = ids.point_prefix(number)
+        # Each id is met as the span's own and as its children's parent.
+        self._number = functools.cache(ids.span_id_of)
+        self._odd_base_id = trace.base_id != ids.uuid_text(number)
+
+    def span(self, span: SpanNode, process: str) -> str:
+        references = []
+        if span.reference is not None:
+            references.append((span.reference, self.trace_id, self._number(span.parent_id)))
+        references += [
+            (link.kind, f"{ids.trace_id_of(link.base_id):032x}", self._number(link.trace_id)) for link in span.links
+        ]
+        said = ", ".join(
+            f'{{"refType": "{_KINDS.get(kind, "CHILD_OF")}", "traceID": "{trace}", "spanID": "{point:016x}"}}'
             for kind, trace, point in references
-        ],
-        "flags": 1,
-        "startTime": span.start_us,
-        "duration": span.duration_us or 0,
-        "tags": [_tag(key, value) for key, value in _tags(trace, span)],
-        "logs": [
-            {"timestamp": log.at_us, "fields": [_tag(key, value) for key, value in log.fields.items()]}
-            for log in span.logs
-        ],
-        "warnings": wording.marks(span) or None,
-    }
+        )
+        logs = ", ".join(f'{{"timestamp": {log.at_us}, "fields": {_tags(log.fields.items())}}}' for log in span.logs)
+        missing = wording.missing(span)
+        return (
+            f'{{"traceID": "{self.trace_id}", "spanID": "{self._number(span.trace_id):016x}", '
+            f'"operationName": {_quote(span.operation)}, "references": [{said}], "flags": 1, '
+            f'"startTime": {span.start_us}, "duration": {span.duration_us or 0}, '
+            f'"tags": {_tags(self._tags(span))}, "logs": [{logs}], '
+            f'"warnings": {json.dumps(missing) if missing else "null"}, "processID": "{process}"}}'
+        )
+
+    def _tags(self, span: SpanNode) -> list[tuple[str, Any]]:
+        own = dict(span.tags)
+        if span.error:
+            own.setdefault("error", True)
+        if not span.finished:
+            own[UNFINISHED] = True
+        if not span.has_start:
+            own[START_LOST] = True
+        tags = [*own.items(), ("osprofiler.name", span.name)]
+        if self._odd_base_id:
+            tags.append(("osprofiler.base_id", self._base_id))
+        for key, point in ("osprofiler.trace_id", span.trace_id), ("osprofiler.parent_id", span.parent_id):
+            if point not in (ids.point_uuid(self._prefix, self._number(point)), self._base_id, ""):
+                tags.append((key, point))
+        if not semconv.SHAPES.isdisjoint(span.start_info):
+            tags += (item for item in dict(semconv.tags(span.start_info)).items() if item[0] not in own)
+        tags += flatten(_without_host(span.start_info, span), "start")
+        tags += flatten(_without_host(span.stop_info, span), "stop")
+        return tags
 
 
-def _tags(trace: Trace, span: SpanNode) -> Iterator[tuple[str, Any]]:
-    own = dict(span.tags)
-    if span.error:
-        own.setdefault("error", True)
-    if not span.finished:
-        own[UNFINISHED] = True
-    if not span.has_start:
-        own[START_LOST] = True
-    yield from own.items()
-    yield "osprofiler.name", span.name
-    trace_id = ids.trace_id_of(trace.base_id)
-    prefix = ids.point_prefix(trace_id)
-    if trace.base_id != ids.uuid_text(trace_id):
-        yield "osprofiler.base_id", trace.base_id
-    for key, point in ("osprofiler.trace_id", span.trace_id), ("osprofiler.parent_id", span.parent_id):
-        if point not in (ids.point_uuid(prefix, ids.span_id_of(point)), trace.base_id, ""):
-            yield key, point
-    for key, value in dict(semconv.tags(span.start_info)).items():
-        if key not in own:
-            yield key, value
-    yield from flatten(span.start_info, "start")
-    yield from flatten(span.stop_info, "stop")
+def _without_host(info: Mapping[str, Any], span: SpanNode) -> Mapping[str, Any]:
+    """*info* without what the process says: on which host that is."""
+    if "host" in info and info["host"] == span.host:
+        return {key: value for key, value in info.items() if key != "host"}
+    return info
 
 
-def _tag(key: str, value: Any) -> dict[str, Any]:
-    kind = _TYPES.get(type(value), "string")
-    if not isinstance(value, (str, bool, int, float)):
-        value = json.dumps(value, default=str)
-    elif type(value) is int and abs(value) > _MOST_EXACT:
-        value = str(value)  # as Jaeger does: JavaScript would round it
-    return {"key": key, "type": kind, "value": value}
+def _tags(tags: Iterable[tuple[str, Any]]) -> str:
+    """The list of *tags*, or of a log's fields."""
+    return f"[{', '.join([_tag(key, value) for key, value in tags])}]"
+
+
+def _tag(key: str, value: Any) -> str:
+    kind = type(value)
+    if kind is str:
+        text = _quote(value)
+    elif kind is int and abs(value) > _MOST_EXACT:
+        text = f'"{value}"'  # as Jaeger does: JavaScript would round it
+    elif kind is float and not math.isfinite(value):
+        text = _quote(json.dumps(value))  # for which JSON has no numbers
+    elif isinstance(value, (str, bool, int, float)):
+        text = json.dumps(value)
+    else:
+        text = _quote(json.dumps(value, default=str))
+    return f"{_head(key, _TYPES.get(kind, 'string'))}{text}}}"
+
+
+@functools.lru_cache(4096)
+def _head(key: str, kind: str) -> str:
+    return f'{{"key": {_quote(key)}, "type": "{kind}", "value": '
 
 
 def _process(span: SpanNode) -> tuple[Any, ...]:
-    return wording.place(span), span.project, span.service, span.host, span.pid
+    more = json.dumps(span.process, default=str) if span.process else "{}"
+    return wording.place(span), span.project, span.service, span.host, span.pid, more
 
 
-def _described(place: str, project: Any, service: Any, host: Any, pid: Any) -> dict[str, Any]:
+def _described(place: str, project: Any, service: Any, host: Any, pid: Any, more: str) -> str:
     tags = {"project": project, "service": service, "hostname": host, "pid": pid}
+    theirs = json.loads(more)
+    tags = {key: value for key, value in tags.items() if value is not None and _SAME.get(key) not in theirs} | theirs
     if service is None:
         # A process with our version among its tags has its service there too: its reader takes no other name for it.
-        tags["osprofiler.version"] = osprofiler.__version__
-    return {
-        "serviceName": place or _NO_SERVICE,
-        "tags": [_tag(key, value) for key, value in tags.items() if value is not None],
-    }
-
-
-def _json(value: Any) -> str:
-    """JSON that a browser reads: without NaN and infinities, which Python's has."""
-    try:
-        return json.dumps(value, allow_nan=False)
-    except ValueError:
-        return json.dumps(json.loads(json.dumps(value), parse_constant=str))
+        tags.setdefault("osprofiler.version", osprofiler.__version__)
+    return f'{{"serviceName": {_quote(place or _NO_SERVICE)}, "tags": {_tags(tags.items())}}}'

@@ -73,17 +73,24 @@ def marks(span: SpanNode) -> list[str]:
     found = []
     if span.error:
         found.append(f"error {one_line(span.error)}")
+    found.extend(missing(span))
+    if span.detached:
+        found.append("follows from")
+    if span.links:
+        found.append(f"joins {len(span.links)}")
+    found.extend(f"{count} {fate.replace('_', ' ')}" for fate, count in span.fates.items())
+    return found
+
+
+def missing(span: SpanNode) -> list[str]:
+    """What of this span is not in the store, in a word or two each."""
+    found = []
     if not span.finished:
         found.append("unfinished")
     if not span.has_start:
         found.append("start lost")
     if span.parent_missing:
         found.append("parent missing")
-    if span.detached:
-        found.append("follows from")
-    if span.links:
-        found.append(f"joins {len(span.links)}")
-    found.extend(f"{count} {fate.replace('_', ' ')}" for fate, count in span.fates.items())
     return found
 
 

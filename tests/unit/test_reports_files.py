@@ -196,6 +196,61 @@ def test_an_integer_that_javascript_would_round_is_text_and_comes_back(tmp_path:
     assert (span.start_info["large"], span.start_info["small"]) == (2**62, 7)
 
 
+def test_warnings_are_what_is_missing_and_nothing_else() -> None:
+    """A join and a reference say how a trace is made, and stand where Jaeger has such things."""
+    (trace,) = json.loads("".join(jaeger_json.text(troubled())))["data"]
+    warnings = {warning for span in trace["spans"] for warning in span["warnings"] or ()}
+    assert warnings == {"unfinished", "start lost", "parent missing"}
+
+
+def _by_key(tags: Any) -> list[dict[str, Any]]:
+    return sorted(tags, key=lambda tag: str(tag["key"]))
+
+
+def test_the_tags_of_a_process_keep_their_names(tmp_path: Path) -> None:
+    process = {
+        "serviceName": "shop",
+        "tags": [
+            {"key": "host.name", "type": "string", "value": "h1"},
+            {"key": "process.pid", "type": "int64", "value": 7},
+            {"key": "osprofiler.version", "type": "string", "value": "5.0.0"},
+            {"key": "service", "type": "string", "value": "till"},
+            {"key": "telemetry.sdk.name", "type": "string", "value": "x"},
+        ],
+    }
+    span = {"traceID": "a", "spanID": "b", "operationName": "o", "startTime": 5, "duration": 7, "processID": "p1"}
+    file, again = tmp_path / "given.json", tmp_path / "again.json"
+    file.write_text(json.dumps({"spans": [span], "processes": {"p1": process}}))
+    (trace,) = files.load(file)
+    (only,) = trace.spans.values()
+    assert (only.host, only.pid, only.service) == ("h1", 7, "till")
+    for _ in range(2):
+        again.write_text("".join(jaeger_json.text(trace)))
+        (written,) = json.loads(again.read_text())["data"]
+        assert _by_key(written["processes"]["p1"]["tags"]) == _by_key(process["tags"])
+        assert [tag["key"] for tag in written["spans"][0]["tags"]] == ["osprofiler.name"]
+        (trace,) = files.load(again)
+    for only in trace.spans.values():
+        only.payloads = {}
+    assert model.from_records(to_records.records(trace)).spans[only.trace_id].process == only.process
+
+
+@pytest.mark.parametrize("flag", ["timeout", "connection refused\nat host b"])
+def test_an_error_tag_with_words_is_an_error_of_that_kind(flag: str, tmp_path: Path) -> None:
+    span = {"traceID": "a", "spanID": "b", "operationName": "o", "startTime": 5, "duration": 7, "processID": "p1"}
+    span["tags"] = [{"key": "error", "type": "string", "value": flag}]  # type: ignore[assignment]
+    file = tmp_path / "trace.json"
+    file.write_text(json.dumps({"spans": [span], "processes": {}}))
+    (trace,) = files.load(file)
+    (only,) = trace.spans.values()
+    assert only.error == flag.partition("\n")[0]
+    only.payloads = {}
+    (again,) = model.from_records(to_records.records(trace)).spans.values()
+    assert (again.error, again.tags, again.stop_info) == (only.error, {"error": flag}, {})
+    (written,) = json.loads("".join(jaeger_json.text(trace)))["data"]
+    assert {"key": "error", "type": "string", "value": flag} in written["spans"][0]["tags"]
+
+
 def test_numbers_that_a_browser_cannot_read() -> None:
     text = "".join(jaeger_json.text(model.from_records([record(1, "start", 0, x=float("nan"))])))
     assert "NaN" not in text.replace('"NaN"', "")
