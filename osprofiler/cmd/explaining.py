@@ -14,7 +14,7 @@ from osprofiler import exc
 from osprofiler.cmd import cliutils, output, sources
 from osprofiler.cmd.progress import Progress
 from osprofiler.cmd.showing import TRACE_HELP
-from osprofiler.reports import critical_path, search, skew, statistics, wording
+from osprofiler.reports import critical_path, lookup, search, skew, statistics, wording
 from osprofiler.reports.model import SpanNode, Trace
 
 
@@ -28,7 +28,7 @@ class ExplainingCommands:
     )
     @cliutils.arg("trace", help=TRACE_HELP)
     @sources.store
-    @cliutils.arg("--span", metavar="ID", help="of this span, not of the requests")
+    @cliutils.arg("--span", metavar="ID", help="of this span (its id, its beginning, or Jaeger's), not of the requests")
     @cliutils.arg(
         "--whole",
         action="store_true",
@@ -42,7 +42,7 @@ class ExplainingCommands:
         if args.span and args.whole:
             raise sources.BadInput("choose one of --span and --whole")
         trace = skew.correct(sources.trace(args, args.trace))
-        span = trace.spans.get(args.span) if args.span else None
+        span = lookup.span(trace, args.span) if args.span else None
         if args.span and span is None:
             raise exc.CommandError(f"no span {args.span} in this trace")
         with Progress("looking for the critical path"):

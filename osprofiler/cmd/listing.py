@@ -15,7 +15,7 @@ from osprofiler.cmd import cliutils, output, quantities, sources
 from osprofiler.cmd.progress import Progress
 from osprofiler.drivers import base
 from osprofiler.records import timestamp
-from osprofiler.reports import search, wording
+from osprofiler.reports import lookup, search, wording
 
 _SHORT = ("base_id", "timestamp")
 _LONG = ("base_id", "timestamp", "duration", "spans", "errors", "unfinished", "operation", "services")
@@ -58,7 +58,7 @@ class ListingCommands:
         "osprofiler trace delete 6b1f7f9e-4a36-4a53-9c0f-1f6a2f6f0c11",
         "osprofiler trace delete --connection-string redis://localhost ID ID",
     )
-    @cliutils.arg("traces", nargs="+", metavar="ID", help="the id of a trace")
+    @cliutils.arg("traces", nargs="+", metavar="ID", help="the id of a trace, as `show` takes it")
     @sources.store
     def delete(self, args: argparse.Namespace) -> None:
         """Remove traces from a store."""
@@ -66,7 +66,7 @@ class ListingCommands:
         absent = []
         with Progress("deleting traces") as progress, _able(driver.connection_str, "delete"):
             for base_id in progress.over(args.traces, len(args.traces)):
-                if not driver.delete(base_id):
+                if lookup.find(driver, base_id, driver.delete) is None:
                     absent.append(base_id)
         _say(f"{_traces(len(args.traces) - len(absent))} removed from {_secrets.masked(driver.connection_str)}")
         if absent:

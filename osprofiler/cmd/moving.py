@@ -14,7 +14,7 @@ from osprofiler._fault_text import typed
 from osprofiler.cmd import cliutils, output, sources
 from osprofiler.cmd.progress import Progress
 from osprofiler.drivers import base
-from osprofiler.reports import files, search, to_records
+from osprofiler.reports import files, lookup, search, to_records
 
 _BATCH = 2000  # records to a write
 
@@ -29,7 +29,9 @@ class MovingCommands:
         "osprofiler trace export 6b1f7f9e-4a36-4a53-9c0f-1f6a2f6f0c11 --out trace.jsonl",
         "osprofiler trace export --since 1d --error-trace --to redis://localhost:6379",
     )
-    @cliutils.arg("traces", nargs="*", metavar="ID", help="traces; none: those that the options choose")
+    @cliutils.arg(
+        "traces", nargs="*", metavar="ID", help="traces, as `show` takes them; none: those that the options choose"
+    )
     @sources.store
     @sources.filters
     @cliutils.arg("--out", dest="file_name", metavar="FILE", help="write into FILE instead of standard output")
@@ -81,21 +83,27 @@ class _Counted:
 
 def _exported(args: argparse.Namespace, driver: base.Driver) -> Iterator[Records]:
     """The records of each trace; as stored, where the driver gives records."""
-    ids: Iterable[str] = args.traces
+    if args.traces:
+        for given in args.traces:
+            found = lookup.find(driver, given, lambda one: _stored(driver, one))
+            if found is None:
+                raise exc.CommandError(f"no trace {given.strip()} in {_secrets.masked(driver.connection_str)}")
+            yield found
+        return
     wanted = sources.wanted(args)
-    if not args.traces and search.must_read(driver, wanted):
+    if search.must_read(driver, wanted):
         ids = [trace.base_id for trace in search.traces(driver, wanted)]
-    elif not args.traces:
-        found = [str(trace["base_id"]) for trace in search.identified(driver, wanted)]
-        ids = found[-wanted.limit :] if wanted.limit else found
+    else:
+        ids = [str(trace["base_id"]) for trace in search.identified(driver, wanted)]
+        ids = ids[-wanted.limit :] if wanted.limit else ids
     for base_id in ids:
-        if base.overrides(type(driver), "read", "get_report"):
-            records = sorted(driver.read(base_id), key=_by_time)
-        else:
-            records = list(to_records.records(search.read(driver, base_id)))
-        if not records and args.traces:
-            raise exc.CommandError(f"no trace {base_id} in {_secrets.masked(driver.connection_str)}")
-        yield records
+        yield _stored(driver, base_id)
+
+
+def _stored(driver: base.Driver, base_id: str) -> Records:
+    if base.overrides(type(driver), "read", "get_report"):
+        return sorted(driver.read(base_id), key=_by_time)
+    return list(to_records.records(search.read(driver, base_id)))
 
 
 def _by_time(record: dict[str, Any]) -> tuple[str, str]:

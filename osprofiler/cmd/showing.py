@@ -14,7 +14,11 @@ from osprofiler.reports import dot, html, jaeger_json, json_report, skew, tree
 from osprofiler.reports.model import Trace
 
 #: A trace's place on the command line.
-TRACE_HELP = "the trace's id; or a file with it, as --json, --jaeger-json or `osprofiler trace export` write it"
+TRACE_HELP = (
+    "the trace's id, its beginning, Jaeger's 32 digits, a link to it in Jaeger's UI, the short id that openstackclient "
+    "prints, or `latest`; or a file with it (`-`: standard input), as --json, --jaeger-json or `osprofiler trace "
+    "export` write it"
+)
 
 
 class ShowingCommands:
@@ -24,6 +28,8 @@ class ShowingCommands:
         "osprofiler trace show 6b1f7f9e-4a36-4a53-9c0f-1f6a2f6f0c11",
         "osprofiler trace show 6b1f7f9e-4a36-4a53-9c0f-1f6a2f6f0c11 --html --out trace.html",
         "osprofiler trace show 6b1f7f9e-4a36-4a53-9c0f-1f6a2f6f0c11 --jaeger-json --out for-the-jaeger-ui.json",
+        "osprofiler trace show latest",
+        "osprofiler trace show 6b1f7f",
         "osprofiler trace show trace.json --dot",
     )
     @cliutils.arg("trace", help=TRACE_HELP)

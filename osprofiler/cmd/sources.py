@@ -15,7 +15,7 @@ from osprofiler._fault_text import typed
 from osprofiler.cmd import cliutils, output, quantities
 from osprofiler.cmd.progress import Progress
 from osprofiler.drivers import base
-from osprofiler.reports import files, search
+from osprofiler.reports import files, lookup, search
 from osprofiler.reports.model import Trace
 
 CONNECTION_STRING = "OSPROFILER_CONNECTION_STRING"
@@ -153,12 +153,17 @@ def trace(args: argparse.Namespace, given: str) -> Trace:
     if is_file(file):
         return _of_file(Path(file), base_id)
     used = driver(args)
+
+    def read(one: str) -> Trace | None:
+        trace = search.read(used, one)
+        return trace if trace.spans else None
+
     with Progress(f"reading trace {given}"):
-        found = search.read(used, given)
-    if not found.spans:
+        found = lookup.find(used, given, read)
+    if found is None:
         raise exc.CommandError(
-            f"no trace {given} in {_secrets.masked(used.connection_str)}; `osprofiler trace list` shows what is "
-            "there. Was the request signed with one of the services' hmac_keys, and do they write to this store?"
+            f"no trace {given.strip()} in {_secrets.masked(used.connection_str)}; `osprofiler trace list` shows what "
+            "is there. Was the request signed with one of the services' hmac_keys, and do they write to this store?"
         )
     name_default(args, used)
     return found
@@ -169,6 +174,8 @@ _FILES = (".json", ".jsonl", ".gz")
 
 def is_file(text: str) -> bool:
     """Whether what stands for a trace is a file's name and not an id."""
+    if "://" in text:  # a link to Jaeger's UI
+        return False
     try:
         uuid.UUID(text)
     except ValueError:
@@ -178,7 +185,12 @@ def is_file(text: str) -> bool:
 
 
 def _of_file(file: Path, base_id: str) -> Trace:
-    found = [trace for trace in loaded(file) if not base_id or trace.base_id == base_id]
+    found = loaded(file)
+    if base_id.strip() == lookup.LATEST:
+        found = sorted(found, key=lambda trace: trace.start_us)[-1:]
+    elif base_id:
+        named = lookup.only(base_id, lookup.trace_id(base_id).among(trace.base_id for trace in found))
+        found = [trace for trace in found if trace.base_id in named]
     if len(found) > 1:
         raise BadInput(f"{file} holds {len(found)} traces; name one, for instance {file}#{found[0].base_id}")
     if not found or not found[0].spans:

@@ -125,6 +125,14 @@ class Driver:
         """The first record of every trace, cut down to *fields* (``default_trace_fields`` if None)."""
         self._unsupported()
 
+    def find_ids(self, prefix: str = "", suffix: str = "") -> list[str]:
+        """The ids of the traces that begin with *prefix* and end with *suffix*.
+
+        A driver overrides it where its store can look for them; here all traces are listed.
+        """
+        listed = (str(trace["base_id"]) for trace in self.list_traces({"base_id"}))
+        return [base_id for base_id in listed if base_id.startswith(prefix) and base_id.endswith(suffix)]
+
     def list_error_traces(self) -> list[dict[str, Any]]:
         """``base_id`` and ``timestamp`` of every trace in which something failed."""
         self._unsupported()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote, unquote
@@ -191,6 +192,14 @@ class MongoDB(base.Driver):
         except _library().errors.OperationFailure:  # FerretDB has no $first
             found = self.db.profiler.find({}, shown)
         return found
+
+    def find_ids(self, prefix: str = "", suffix: str = "") -> list[str]:
+        """As in the base class; by the index for a prefix."""
+        parts = [f"^{re.escape(prefix)}", f"{re.escape(suffix)}$"]
+        wanted = {"$and": [{"base_id": {"$regex": part}} for part in parts if len(part) > 1]}
+        with self._reading():
+            found = self.db.profiler.distinct("base_id", wanted if wanted["$and"] else {})
+        return [one for one in found if isinstance(one, str) and one.startswith(prefix) and one.endswith(suffix)]
 
     def list_error_traces(self) -> list[dict[str, Any]]:
         wanted = {"$or": [{_ERROR: True}, {"info.etype": {"$exists": True}}]}

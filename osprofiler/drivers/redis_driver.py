@@ -165,6 +165,14 @@ class Redis(base.Driver):
             heads += [record for _, record in self._old_records("")]
         return network.listed(heads, fields or self.default_trace_fields)
 
+    def find_ids(self, prefix: str = "", suffix: str = "") -> list[str]:
+        """As in the base class; Redis looks through its keys. No record is read but those of versions before 2.3."""
+        with self._reading():
+            chunks = self._keys(self.namespace_opt + prefix)
+            found = [_text(key).removeprefix(self.namespace_opt) for keys in chunks for key in keys]
+            found += [record["base_id"] for _, record in self._old_records(prefix, is_prefix=True)]
+        return [one for one in dict.fromkeys(found) if one.startswith(prefix) and one.endswith(suffix)]
+
     def list_error_traces(self) -> list[dict[str, Any]]:
         with self._reading():
             marks = [
@@ -274,12 +282,12 @@ class Redis(base.Driver):
 
         return unreadable.readable(masked(self.connection_str), values, read, named)
 
-    def _old_records(self, base_id: str) -> Iterator[tuple[Any, dict[str, Any]]]:
+    def _old_records(self, base_id: str, is_prefix: bool = False) -> Iterator[tuple[Any, dict[str, Any]]]:
         """The records of versions before 2.3, each with its key; of every trace if *base_id* is empty."""
         for keys in self._keys(self.namespace + base_id):
             for key, value in self._texts(keys):
                 for record in self._records(key, [value]):
-                    if not base_id or record["base_id"] == base_id:
+                    if not base_id or is_prefix or record["base_id"] == base_id:
                         yield key, record
 
 

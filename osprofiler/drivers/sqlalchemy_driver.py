@@ -146,6 +146,24 @@ class SQLAlchemyDriver(base.Driver):
                 if first is not None:
                     yield first
 
+    def find_ids(self, prefix: str = "", suffix: str = "") -> list[str]:
+        """As in the base class; by the index where the database has it in the order of characters."""
+        from sqlalchemy import select
+
+        base_id = self._table.c.base_id
+        statement = select(base_id).distinct().where(base_id.startswith(prefix, autoescape=True))
+        statement = statement.where(base_id.endswith(suffix, autoescape=True))
+        if prefix and self._database.url.get_backend_name() in ("sqlite", "mysql", "mariadb"):
+            # LIKE alone does not use SQLite's index. What is stored is ASCII, of which this is the last.
+            statement = statement.where(base_id >= prefix, base_id < f"{prefix}\x7f")
+        with self._reading() as is_empty:
+            if is_empty:
+                return []
+            with self._database.engine().connect() as connection:
+                found = connection.execute(statement).scalars().all()
+        # LIKE takes no notice of case in some databases.
+        return [one for one in found if one.startswith(prefix) and one.endswith(suffix)]
+
     def list_error_traces(self) -> list[dict[str, Any]]:
         from sqlalchemy import Text, cast, or_
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from osprofiler.opentracing_compat import ids
 from osprofiler.records import timestamp
 from osprofiler.reports import critical_path, wording
 from osprofiler.reports.model import SpanNode, Trace
@@ -123,6 +124,7 @@ def _details(span: SpanNode, position: dict[str, int]) -> dict[str, Any]:
     about = {
         "span id": span.trace_id,  # as records do not call it: there it is trace_id
         "parent id": span.parent_id,
+        "span id in Jaeger": f"{ids.span_id_of(span.trace_id):016x}",
         "name": span.name,
         "project": span.project,
         "service": span.service,

@@ -269,6 +269,14 @@ class DriverKit:
         driver.write(two_spans())
         assert driver.list_traces({"base_id", "name"}) == [{"base_id": TRACE, "name": "neutron-api-start"}]
 
+    @guarantee("list")
+    def test_ids_are_found_by_their_parts(self, driver: Driver) -> None:
+        driver.write(two_spans())
+        driver.write(span(7, 5_000_000, OTHER))
+        whole = [([TRACE], {"prefix": TRACE[:6]}), ([OTHER], {"suffix": OTHER[-17:]}), ([TRACE, OTHER], {})]
+        for wanted, part in [*whole, *(([], {"prefix": other}) for other in ("%", "_", "*", "?", TRACE[:5].upper()))]:
+            assert sorted(driver.find_ids(**part)) == sorted(wanted), part
+
     @guarantee("errors")
     @pytest.mark.parametrize("filter_error_trace", [False, True])
     def test_errors_are_listed_or_listing_is_refused(self, driver: Driver, filter_error_trace: bool) -> None:

@@ -83,6 +83,17 @@ def test_records_of_versions_before_2_3_are_read(redis: servers.Redis) -> None:
     assert len(driver.read(alike)) == 4
 
 
+def test_a_trace_is_found_by_its_beginning_without_a_record_being_read(redis: servers.Redis) -> None:
+    driver = Redis(redis.fresh_url())
+    base_ids = [trace_id() for _ in range(20)]
+    for base_id in base_ids:
+        driver.write(two_spans(base_id))
+    driver.db.config_resetstat()
+    assert driver.find_ids(base_ids[7][:20]) == [base_ids[7]]
+    used = {name.removeprefix("cmdstat_") for name in driver.db.info("commandstats")}
+    assert not used & {"lrange", "get", "mget"}
+
+
 def test_foreign_values_under_our_keys_are_passed_over(redis: servers.Redis) -> None:
     driver = Redis(redis.fresh_url())
     driver.write(two_spans("t"))
