@@ -119,7 +119,7 @@ def _kind() -> Any:
     class ReporterGreenlet(greenlet):  # type: ignore[misc,valid-type]
         abandoned = False
 
-        def switch(self, *args: Any, **kwargs: Any) -> Any:
+        def switch(self, /, *args: Any, **kwargs: Any) -> Any:
             return None if self.abandoned else super().switch(*args, **kwargs)
 
         def throw(self, *args: Any) -> Any:

@@ -96,12 +96,12 @@ import time
 from osprofiler import _policy_file, _settings
 serve(sys.argv[1], sampler="remote:http://127.0.0.1:1/sampling", policy_file=sys.argv[2])
 class Service:
-    def __del__(self, fresh=_settings.fresh, begin=opentracing_compat.get_tracer().begin, tell=tell,
+    def __del__(self, fresh=_settings.fresh, sample=opentracing_compat.sample_for("GET"), tell=tell,
                 touch=os.utime, path=sys.argv[2], look=initializer._policy_file):
         touch(path, (1, 1))
         look._due = 0.0
         fresh()
-        begin("GET", None)
+        sample(1)
         tell()
 service = Service()
 """

@@ -43,7 +43,7 @@ def _started(greenlet: Any) -> None:
 
 
 def _link(linked: weakref.ref[Any]) -> Callable[..., None]:
-    def link(callback: Any, *args: Any, **kwargs: Any) -> None:
+    def link(callback: Any, /, *args: Any, **kwargs: Any) -> None:
         greenlet: Any = linked()
         if _wrapping.on:
             callback = carry(MODEL, callback, detached=True)
@@ -80,14 +80,14 @@ def _apply_async(apply_async: Method) -> Method:
 
 
 def _callback(apply: Method) -> Method:
-    def run(self: Any, callback: Any, result: Any, /) -> Any:
+    def run(self: Any, /, callback: Any, result: Any) -> Any:
         return apply(self, carry(MODEL, callback, detached=True), result)
 
     return run
 
 
 def _map(map_: Method) -> Method:
-    def run(self: Any, func: Any, /, *iterables: Any, **kwargs: Any) -> Any:
+    def run(self: Any, /, func: Any, *iterables: Any, **kwargs: Any) -> Any:
         return map_(self, carry(MODEL, func, many=True), *iterables, **kwargs)
 
     return run

@@ -43,9 +43,12 @@ def by_name(parameters: list[inspect.Parameter]) -> dict[str, int]:
 
 
 def differences(replaced: Callable[..., Any], replacement: Callable[..., Any]) -> Iterator[str]:
-    theirs, mine = (
-        list(inspect.signature(each, follow_wrapped=False).parameters.values()) for each in (replaced, replacement)
-    )
+    try:
+        theirs, mine = (
+            list(inspect.signature(each, follow_wrapped=False).parameters.values()) for each in (replaced, replacement)
+        )
+    except ValueError:  # of a class made in C, which does not tell
+        return
     for name, at in by_name(mine).items():
         if by_name(theirs).get(name) != at:
             yield f"takes {name!r}, which the original does not take at {at}"
