@@ -1,21 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A trace as a tree in a terminal: a line a span, with its time and a bar that shows when it ran."""
+"""A trace as a tree in a terminal: a line a span, with its time and a bar that shows when it ran; and what failed."""
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from osprofiler.records import timestamp
-from osprofiler.reports import wording
+from osprofiler.reports import columns, wording
 from osprofiler.reports.model import SpanNode, Trace
 
 #: Deeper levels are not drawn one by one; the line then begins with its depth.
 DRAWN_LEVELS = 20
 
 _BAR_MIN, _BAR_MAX = 12, 40
+_BAR_FROM_WIDTH = 60  # a narrower window has no room for bars
 _TIME_COLUMN = 11
+_LEAST_NAME = 10  # columns that an operation keeps, whatever stands beside it
+_LEAST_PLACE = 6  # a service or a detail that would be cut to less is left out
+_DEPTH = 11  # columns of a depth and of the branch after it
+_ERROR = " (error)"
+_ERRORS = 10  # so many are listed below the tree
 _UNCUT_COLUMN = 90  # piped: lines longer than this are not cut and lose their alignment
 
 _RED, _YELLOW, _DIM, _BOLD, _RESET = "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[1m", "\x1b[0m"
@@ -29,6 +34,7 @@ class Style:
     width: int | None = None  # columns to stay within; None: lines are not cut
     colour: bool = False
     unicode: bool = True
+    encoding: str = "utf-8"  # what it has no characters for is escaped
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +56,20 @@ _PLAIN = _Glyphs("|- ", "`- ", "|~ ", "`~ ", "|  ", "#", "~", "'", ".", "..")
 
 
 def lines(trace: Trace, style: Style) -> Iterator[str]:
-    """The lines of the tree, without line ends."""
+    """The lines of the tree and of the errors below it, without line ends."""
     pen = _Pen(trace, style)
-    yield pen.heading()
-    clocks = wording.clocks(trace)
-    if clocks:
-        yield clocks
+    yield from pen.heading()
     yield ""
     if style.width is None:
         column = min(max((pen.length(*row) for row in pen.rows()), default=0), _UNCUT_COLUMN)
         bar = _BAR_MAX
     else:
-        bar = min(max(style.width // 4, _BAR_MIN), _BAR_MAX)
-        column = max(style.width - bar - _TIME_COLUMN - 3, 20)
+        bar = min(max(style.width // 4, _BAR_MIN), _BAR_MAX) if style.width >= _BAR_FROM_WIDTH else 0
+        column = max(style.width - bar - _TIME_COLUMN - (3 if bar else 1), _LEAST_NAME)
+        pen.fit_branches(column)
     for prefix, span in pen.rows():
         yield pen.line(prefix, span, column, bar)
+    yield from pen.errors()
 
 
 class _Pen:
@@ -72,17 +77,44 @@ class _Pen:
         self._trace = trace
         self._style = style
         self._glyphs = _FINE if style.unicode else _PLAIN
+        self._levels = DRAWN_LEVELS
         self._zero_us = trace.start_us
         self._total_us = max(trace.end_us - trace.start_us, 1)
         places = dict.fromkeys(wording.place(span) for span in trace.spans.values())
         self._colours = {place: _SERVICE_COLOURS[i % len(_SERVICE_COLOURS)] for i, place in enumerate(places)}
 
-    def heading(self) -> str:
-        trace = self._trace
+    def heading(self) -> Iterator[str]:
+        trace, room = self._trace, self._style.width
         when = timestamp(trace.start_us).replace("T", " ")
         took = wording.duration(trace.end_us - trace.start_us)
-        base_id = wording.one_line(trace.base_id)
-        return f"{self._paint(_BOLD, f'Trace {base_id}')}  {when} UTC  {took}  {wording.summary(trace)}"
+        base_id = self._shown(trace.base_id)
+        name = f"Trace {base_id}"
+        first, *more = columns.wrapped(f"{name}  {when} UTC  {took}  {wording.summary(trace)}", room, "  ")
+        yield self._paint(_BOLD, name) + first[len(name) :] if first.startswith(name) else first
+        yield from more
+        clocks = wording.clocks(trace)
+        if clocks:
+            yield from columns.wrapped(self._shown(clocks), room, "  ")
+
+    def fit_branches(self, column: int) -> None:
+        """Draw so many levels one by one that *column* has room for the depth, a name and the mark of an error."""
+        room = column - _DEPTH - _LEAST_NAME - len(_ERROR)
+        self._levels = max(min(DRAWN_LEVELS, room // len(self._glyphs.line)), 0)
+
+    def errors(self) -> Iterator[str]:
+        """What failed and why, after an empty line; nothing where nothing did."""
+        failures = wording.failures(self._trace)
+        if failures:
+            yield ""
+        for failure in failures[:_ERRORS]:
+            text = self._shown(failure.text)
+            place = f" [{self._shown(failure.place)}]" if failure.place else ""
+            whole = f"error in {self._shown(failure.operation)}{place}: {text}"
+            first, *more = columns.wrapped(whole, self._style.width, "  ")
+            yield self._paint(_RED, first[:5]) + first[5:]
+            yield from more
+        if len(failures) > _ERRORS:
+            yield f"... and {len(failures) - _ERRORS} errors more"
 
     def rows(self) -> Iterator[tuple[str, SpanNode]]:
         """Each span with the branches that lead to it."""
@@ -96,8 +128,8 @@ class _Pen:
             if depth:
                 last = not siblings_left[depth]
                 normal, detached = (glyphs.last, glyphs.last_detached) if last else (glyphs.fork, glyphs.fork_detached)
-                prefix = "".join(drawn[:DRAWN_LEVELS])
-                if depth > DRAWN_LEVELS:
+                prefix = "".join(drawn[: self._levels])
+                if depth > self._levels:
                     prefix += f"{glyphs.cut}{depth} "
                 prefix += detached if span.detached else normal
                 drawn.append("   " if last else glyphs.line)
@@ -106,41 +138,53 @@ class _Pen:
 
     def line(self, prefix: str, span: SpanNode, column: int, bar: int) -> str:
         parts = self._parts(prefix, span)
-        used = sum(_width(text) for _, text in parts)
+        used = sum(columns.width(text) for _, text in parts)
         if self._style.width is not None and used > column:
             parts = self._cut(parts, column)
-            used = sum(_width(text) for _, text in parts)
+            used = sum(columns.width(text) for _, text in parts)
         left = "".join(self._paint(colour, text) for colour, text in parts) + " " * (column - used)
         took = wording.duration(span.duration_us or 0) if span.finished else "unfinished"
         tone = _RED if span.error else _YELLOW if not span.finished else self._colours[wording.place(span)]
-        return f"{left} {took:>{_TIME_COLUMN}}  {self._bar(span, bar, tone)}".rstrip()
+        drawn = f"  {self._bar(span, bar, tone)}" if bar else ""
+        return f"{left} {took:>{_TIME_COLUMN}}{drawn}".rstrip()
 
     def length(self, prefix: str, span: SpanNode) -> int:
-        return sum(_width(text) for _, text in self._parts(prefix, span))
+        return sum(columns.width(text) for _, text in self._parts(prefix, span))
 
     def _parts(self, prefix: str, span: SpanNode) -> list[tuple[str, str]]:
-        """(colour, text) from left to right; what comes later is cut first."""
+        """(colour, text) from left to right: branches, operation, service, marks, what it is about."""
         place, about = wording.place(span), wording.detail(span)
-        parts = [(_DIM, prefix), ("", wording.one_line(span.operation))]
-        if place:
-            parts.append((self._colours[place], f" [{place}]"))
-        for mark in wording.marks(span):
-            tone = _RED if mark.startswith("error") else _DIM if mark == "follows from" else _YELLOW
-            parts.append((tone, f" ({mark})"))
-        if about:
-            parts.append((_DIM, f" {about}"))
-        return parts
+        marks = wording.marks(span)
+        return [
+            (_DIM, prefix),
+            ("", self._shown(span.operation)),
+            (self._colours[place], f" [{self._shown(place)}]" if place else ""),
+            *((_tone(mark), f" ({self._shown(mark)})") for mark in marks),
+            (_DIM, f" {self._shown(about)}" if about else ""),
+        ]
 
     def _cut(self, parts: list[tuple[str, str]], column: int) -> list[tuple[str, str]]:
-        cut = self._glyphs.cut
-        room = column - len(cut)
+        """*parts* in *column* columns. Marks stay, the error's before the others. The detail makes way first, then the
+        service, then the operation."""
+        prefix, operation, place, *marks, about = parts
+        room = column - columns.width(prefix[1])
         kept: list[tuple[str, str]] = []
-        for colour, text in parts:
-            if _width(text) > room:
-                return [*kept, (colour, _head(text, room) + cut)]
-            room -= _width(text)
-            kept.append((colour, text))
-        return kept
+        for mark in marks:
+            left = room - sum(columns.width(text) for _, text in kept) - _LEAST_NAME
+            if columns.width(mark[1]) <= left:
+                kept.append(mark)
+            elif mark[0] == _RED:  # its kind stands below the tree, too
+                kept.append((_RED, _ERROR))
+        room -= sum(columns.width(text) for _, text in kept)
+        texts = []
+        for (_, text), least in ((operation, 0), (place, _LEAST_PLACE), (about, _LEAST_PLACE)):
+            text = columns.cut(text, room, self._glyphs.cut) if room > least or columns.width(text) <= room else ""
+            texts.append(text)
+            room -= columns.width(text)
+        return [prefix, (operation[0], texts[0]), (place[0], texts[1]), *kept, (about[0], texts[2])]
+
+    def _shown(self, text: str) -> str:
+        return columns.encodable(wording.one_line(text), self._style.encoding)
 
     def _bar(self, span: SpanNode, width: int, tone: str) -> str:
         glyphs = self._glyphs
@@ -158,19 +202,5 @@ class _Pen:
         return f"{colour}{text}{_RESET}" if self._style.colour and colour and text else text
 
 
-def _head(text: str, room: int) -> str:
-    """As much of *text* as fits into *room* columns."""
-    for i, char in enumerate(text):
-        room -= _width(char)
-        if room < 0:
-            return text[:i]
-    return text
-
-
-def _width(text: str) -> int:
-    """How many columns a terminal gives *text*."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
-    )
+def _tone(mark: str) -> str:
+    return _RED if mark.startswith("error") else _DIM if mark == "follows from" else _YELLOW

@@ -9,11 +9,23 @@ from __future__ import annotations
 import functools
 import unicodedata
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from osprofiler.reports.model import SpanNode, Trace
 
 _DETAIL_CHARS = 200
+_MESSAGE_CHARS = 1000
+_OPERATION_CHARS = 100  # before a message
+#: Where a port says no more than the scheme.
+_DEFAULT_PORTS = {("http", "80"), ("https", "443")}
+
+
+class Failure(NamedTuple):
+    """A span that failed, in words."""
+
+    place: str  # the service; "" where none is known
+    operation: str
+    text: str  # its kind and message
 
 
 def one_line(text: object) -> str:
@@ -44,7 +56,7 @@ def detail(span: SpanNode) -> str:
     for key, parts in _GIST:
         found = span.start_info.get(key)
         if found is not None and isinstance(found, Mapping):
-            text = "".join(str(found[part]) for part in parts if isinstance(found.get(part), (str, int)))
+            text = "".join(_part(found, part) for part in parts)
             if text and text != span.operation:
                 return _beyond(span.operation, text)
     for tag in ("http.url", "db.statement", "message_bus.destination"):
@@ -62,17 +74,70 @@ def _beyond(operation: str, text: str) -> str:
 
 _GIST: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("request", ("path",)),
-    ("requests", ("hostname", "path")),
+    ("requests", ("hostname", "port", "path")),
     ("db", ("statement",)),
     ("function", ("name",)),
 )
+
+
+def _part(info: Mapping[str, Any], name: str) -> str:
+    value = info.get(name)
+    if not isinstance(value, (str, int)):
+        return ""
+    if name == "port":
+        return "" if not value or (info.get("scheme"), str(value)) in _DEFAULT_PORTS else f":{value}"
+    return str(value)
+
+
+def http_status(span: SpanNode) -> int | None:
+    """The status that an HTTP request was answered with; None where none is known."""
+    said = [span.tags.get(tag) for tag in _STATUS_TAGS]
+    for key in _STATUS_INFO:
+        info = span.stop_info.get(key)
+        if isinstance(info, Mapping):
+            said += [info.get("status_code"), info.get("status")]
+    return next((int(str(value)) for value in said if str(value).isdecimal() and len(str(value)) == 3), None)
+
+
+_STATUS_TAGS = ("http.status_code", "http.response.status_code")  # OpenTracing's, and OpenTelemetry's of today
+_STATUS_INFO = ("requests", "response")
+
+
+def message(span: SpanNode) -> str:
+    """What a failed span says of its error, on one line; "" if it says nothing."""
+    said = [span.stop_info.get("message"), *(span.tags.get(tag) for tag in _MESSAGE_TAGS)]
+    for log in reversed(span.logs):
+        if log.fields.get("event") in ("error", "exception") or "error.object" in log.fields:
+            said += [log.fields.get(name) for name in _MESSAGE_FIELDS]
+    return next((one_line(str(text)[:_MESSAGE_CHARS]) for text in said if text), "")
+
+
+# OpenTracing's conventions, OpenTelemetry's, and what Jaeger's clients for other languages write.
+_MESSAGE_TAGS = ("otel.status_description", "error.message", "exception.message")
+_MESSAGE_FIELDS = ("message", "exception.message", "error.object", "error.kind", "exception.type")
+
+
+def failures(trace: Trace) -> list[Failure]:
+    """What failed, as the spans are ordered: of an error that went through several spans only where it came from."""
+    found = []
+    for _, span in trace.walk():
+        if span.error:
+            same = (span.error, message(span))
+            if not any((child.error, message(child)) == same for child in span.children):
+                kind, said = one_line(span.error), same[1]
+                text = said if said and kind == "error" else f"{kind}: {said}" if said else kind
+                found.append(Failure(place(span), one_line(span.operation[:_OPERATION_CHARS]), text))
+    return found
 
 
 def marks(span: SpanNode) -> list[str]:
     """What a reader must not miss about this span, in a word or two each."""
     found = []
     if span.error:
-        found.append(f"error {one_line(span.error)}")
+        found.append("error" if span.error == "error" else f"error {one_line(span.error)}")
+    status = http_status(span)
+    if status is not None and status >= 400:
+        found.append(f"HTTP {status}")
     found.extend(missing(span))
     if span.detached:
         found.append("follows from")

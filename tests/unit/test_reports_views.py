@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from osprofiler import exc
-from osprofiler.reports import dot, html, model, tree, wording
+from osprofiler.reports import columns, dot, html, model, tree, wording
 from osprofiler.testing.records import TRACE, point, record, two_spans
 from tests.conftest import missing
 
@@ -69,7 +69,8 @@ def data(page: str) -> Any:
 def test_the_tree_of_a_trace() -> None:
     drawn = lines(troubled(), unicode=False)
     assert drawn[0].endswith("1.00 ms  6 spans, 1 error, 1 unfinished, 1 missing parent")
-    assert [re.split(r" {2,}", line)[0] for line in drawn[2:]] == [
+    spans = drawn[2 : drawn.index("", 2)]
+    assert [re.split(r" {2,}", line)[0] for line in spans] == [
         "neutron-api",
         "|- neutron-api (error ValueError)",
         "|~ rpc cast (unfinished) (follows from)",
@@ -77,7 +78,7 @@ def test_the_tree_of_a_trace() -> None:
         "`- neutron-api (start lost)",
         "neutron-api (parent missing)",
     ]
-    assert [re.split(r" {2,}", line)[1] for line in drawn[2:]] == [
+    assert [re.split(r" {2,}", line)[1] for line in spans] == [
         "1.00 ms",
         "400 us",
         "unfinished",
@@ -88,30 +89,107 @@ def test_the_tree_of_a_trace() -> None:
 
 
 def test_a_bar_shows_when_a_span_ran() -> None:
-    bars = [line.split()[-1] for line in lines(troubled(), unicode=False)[2:]]
+    bars = [line.split()[-1] for line in lines(troubled(), unicode=False)[2:8]]
     assert bars[0] == "#" * 40
     assert bars[1] == "." * 4 + "#" * 16 + "." * 20
     assert bars[2] == "." * 8 + "~" * 32  # no end
     assert bars[5] == "." * 12 + "'" + "." * 27  # shorter than a column
 
 
-@pytest.mark.parametrize("width", [60, 80, 133, 200])
-@pytest.mark.parametrize("trace", [troubled, hostile])
+@pytest.mark.parametrize("width", [40, 60, 80, 133, 200])
+@pytest.mark.parametrize("trace", [troubled, hostile, lambda: failing(40)])
 def test_no_line_is_wider_than_the_window(width: int, trace: Any) -> None:
-    assert max(map(len, lines(trace(), width=width)[2:])) <= width
+    for unicode in True, False:
+        drawn = lines(trace(), width=width, unicode=unicode, encoding="utf-8" if unicode else "ascii")
+        assert max(map(columns.width, drawn)) <= width
+
+
+def failing(depth: int) -> model.Trace:
+    """A trace whose deepest span, with a long name and much to say, failed, and all above it by the same fault."""
+    spans = []
+    for i in range(1, depth + 1):
+        request = {"request": {"path": "/v2.1/servers/0c5d9a54-1f0e-4f0a-9f3e-0d6f4f0c2a11/action"}}
+        spans.append(record(i, "start", i, parent=i - 1, osprofiler={"operation": "wsgi POST größe " * 3}, **request))
+        spans.append(record(i, "stop", 900 - i, parent=i - 1, etype="NoValidHost", message=MESSAGE))
+    return model.from_records(spans)
+
+
+MESSAGE = "No valid host was found. There are not enough hosts available, and none of them has the memory asked for."
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200, None])
+def test_the_mark_of_a_failed_span_is_never_cut(width: int | None) -> None:
+    for depth in 1, 5, 40:
+        drawn = lines(failing(depth), width=width)
+        spans = drawn[drawn.index("") + 1 : -drawn[::-1].index("") - 1]
+        assert len(spans) == depth
+        assert all("(error)" in line or "(error NoValidHost)" in line for line in spans)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200, None])
+def test_an_error_is_listed_once_with_all_of_its_message(width: int | None) -> None:
+    drawn = lines(failing(5), width=width)
+    below = " ".join(line.strip() for line in drawn[-drawn[::-1].index("") :])
+    assert below.startswith("error in wsgi POST größe")
+    assert below.count("NoValidHost: ") == 1
+    assert below.endswith(MESSAGE)
+
+
+def test_no_more_than_ten_errors_are_listed() -> None:
+    spans = [record(1, "start", 0), record(1, "stop", 900)]
+    for i in range(2, 15):
+        spans += [record(i, "start", i, parent=1), record(i, "stop", 90, parent=1, etype="E", message=str(i))]
+    assert lines(model.from_records(spans))[-1] == "... and 3 errors more"
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"etype": "E", "message": "from the record"}, "E: from the record"),
+        ({"etype": "E"}, "E"),
+        ({"osprofiler": {"tags": {"error": True}}}, "error"),
+        ({"osprofiler": {"tags": {"error": "true", "otel.status_description": "of a status"}}}, "of a status"),
+        ({"osprofiler": {"tags": {"error": True}, "logs": [[5, {"event": "error", "message": "logged"}]]}}, "logged"),
+        (
+            {"osprofiler": {"tags": {"error": True}, "logs": [[5, {"event": "exception", "exception.message": "ex"}]]}},
+            "ex",
+        ),
+        ({"osprofiler": {"tags": {"error": True}, "logs": [[5, {"event": "retry", "message": "no error"}]]}}, "error"),
+    ],
+)
+def test_where_the_message_of_an_error_is(said: dict[str, Any], message: str) -> None:
+    trace = model.from_records([record(1, "start", 0), record(1, "stop", 9, **said)])
+    assert [failure.text for failure in wording.failures(trace)] == [message]
+
+
+@pytest.mark.parametrize(
+    ("said", "mark"),
+    [
+        ({"requests": {"status_code": 404}}, " (HTTP 404)"),
+        ({"response": {"status": 400}}, " (HTTP 400)"),
+        ({"osprofiler": {"tags": {"http.status_code": 401}}}, " (HTTP 401)"),
+        ({"osprofiler": {"tags": {"http.response.status_code": "503"}}}, " (HTTP 503)"),
+        ({"osprofiler": {"tags": {"http.status_code": 302}}}, ""),
+        ({"osprofiler": {"tags": {"http.status_code": "\u00b2\u00b2\u00b2"}}}, ""),
+        ({"osprofiler": {"tags": {"http.status_code": None}}}, ""),
+    ],
+)
+def test_a_status_of_400_and_more_shows(said: dict[str, Any], mark: str) -> None:
+    trace = model.from_records([record(1, "start", 0), record(1, "stop", 9, **said)])
+    assert lines(trace)[2].partition("   ")[0].rstrip() == f"neutron-api{mark}"
 
 
 def test_colour_only_where_asked_for() -> None:
     assert "\x1b" not in "".join(lines(hostile()))
     painted = lines(troubled(), colour=True, width=100)
-    assert "\x1b[31m" in painted[3]  # the error
+    assert any("\x1b[31m (error ValueError)" in line for line in painted)
     assert [re.sub(r"\x1b\[\d+m", "", line) for line in painted] == lines(troubled(), width=100)
 
 
 @pytest.mark.parametrize("unicode", [True, False])
 def test_a_hostile_name_cannot_reach_the_terminal(unicode: bool) -> None:
     drawn = lines(hostile(), unicode=unicode)
-    assert len(drawn) == 2 + len(HOSTILE_NAMES)
+    assert len(drawn) == 2 + 2 * len(HOSTILE_NAMES) + 1  # each is a span and an error
     assert all(line.isprintable() for line in drawn)
 
 
@@ -222,16 +300,16 @@ def test_drawing_without_graphviz_says_what_to_do(tmp_path: Path, monkeypatch: p
 
 def test_a_long_name_in_another_script_is_cut_in_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = 0
-    width = tree._width
+    width = columns.width
 
     def counting(text: str) -> int:
         nonlocal seen
         seen += len(text)
         return width(text)
 
-    monkeypatch.setattr(tree, "_width", counting)
+    monkeypatch.setattr(columns, "width", counting)
     name = "\u670d" * 3_000
     spans = [{**each, "name": f"{name}-{each['name'].rpartition('-')[2]}"} for each in two_spans()]
     found = list(tree.lines(model.from_records(spans), tree.Style(80)))
-    assert found[-1].startswith("\u2514\u2500 " + "\u670d" * 5)
+    assert any(line.startswith("\u2514\u2500 " + "\u670d" * 5) for line in found)
     assert seen < 20 * len(name)

