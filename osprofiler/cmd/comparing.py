@@ -53,8 +53,8 @@ _KINDS = ("appeared", "vanished", "slower", "faster")
 
 def _diff_lines(before: Trace, after: Trace, steps: list[comparison.Step], args: argparse.Namespace) -> Iterator[str]:
     lengths = [trace.end_us - trace.start_us for trace in (before, after)]
-    for name, trace, length_us in zip(("before", "after "), (before, after), lengths, strict=True):
-        yield f"{name}  {wording.one_line(trace.base_id)}  {wording.duration(length_us)}  {wording.summary(trace)}\n"
+    for name, trace, length_us in zip(("before", "after"), (before, after), lengths, strict=True):
+        yield from output.text(f"{name}  {trace.base_id}  {wording.duration(length_us)}  {wording.summary(trace)}")
     yield f"change  {wording.signed(lengths[1] - lengths[0])}\n"
     found = sorted((step for step in steps if step.kind != "same"), key=lambda step: -abs(step.self_change_us))
     failing = [step for step in steps if step.failure_change and step.kind == "same"]

@@ -52,7 +52,7 @@ class ExplainingCommands:
     @cliutils.examples(
         "osprofiler trace stats 6b1f7f9e-4a36-4a53-9c0f-1f6a2f6f0c11",
         "osprofiler trace stats --since 1d --service 'nova-*'",
-        "osprofiler trace stats before.json after.json --json",
+        "osprofiler trace stats monday.jsonl tuesday.jsonl --json",
     )
     @cliutils.arg("traces", nargs="*", metavar="trace", help="ids and files; none: the traces that the options choose")
     @sources.store
@@ -60,7 +60,10 @@ class ExplainingCommands:
     @cliutils.ROWS
     @cliutils.USE_JSON
     def stats(self, args: argparse.Namespace) -> None:
-        """Count and time the spans of each operation, in one trace or many."""
+        """Count and time the spans of each operation, in one trace or in many taken together.
+
+        `osprofiler trace diff BEFORE AFTER` compares two traces.
+        """
         with Progress("reading traces") as progress:
             found = statistics.of(skew.correct(trace) for trace in progress.over(_chosen(args)))
         if args.use_json:
@@ -106,12 +109,13 @@ def _path_lines(trace: Trace, path: critical_path.CriticalPath, args: argparse.N
     spans = sum(share.span is not critical_path.CLIENT for share in shares)
     about = _about(path.of[0]) if len(path.of) == 1 else f"{len(path.of)} requests of one client"
     about = "the whole trace" if args.whole else about
-    yield f"Critical path of {about}: {wording.duration(total_us)} through {spans} spans\n"
+    yield from output.text(f"Critical path of {about}: {wording.duration(total_us)} through {spans} spans")
     after_us = trace.end_us - path.to_us
     if after_us > 0 and not args.span:
-        yield f"The trace goes on for {wording.duration(after_us)} after that, unwaited for: see --whole\n"
+        after = wording.duration(after_us)
+        yield from output.text(f"The trace goes on for {after} after that, unwaited for: see --whole")
     if trace.skews:
-        yield wording.clocks(trace) + "\n"
+        yield from output.text(wording.clocks(trace))
     yield "\n"
     if args.sections:
         rows = [

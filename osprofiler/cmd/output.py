@@ -12,8 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from osprofiler import exc
+from osprofiler.reports import columns as terminal
 from osprofiler.reports import wording
 from osprofiler.reports.tree import Style
+
+_LEAST_LAST = 16  # columns that the last column of a table is wrapped to at the least
 
 
 def write(pieces: Iterable[str], file_name: str | None = None) -> None:
@@ -35,14 +38,28 @@ def write(pieces: Iterable[str], file_name: str | None = None) -> None:
         raise exc.CommandError(f"cannot write {file_name}: {fault.strerror}") from fault
 
 
-def table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """A table with borders, as 4.4.0 printed it."""
-    cells = [[wording.one_line(row.get(column, "")) for column in columns] for row in rows]
-    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+def table(heads: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """A table with borders, as 4.4.0 printed it. In a narrow terminal the last column is wrapped, in a still narrower
+    one each row is a list."""
+    encoding = _encoding()
+    cells = [[_shown(str(row.get(column, "")), encoding) for column in heads] for row in rows]
+    widths = [max(map(terminal.width, column)) for column in zip(heads, *cells, strict=True)]
+    room = _room()
+    if room is not None:
+        widths[-1] = min(widths[-1], room - sum(widths[:-1]) - 3 * len(widths) - 1)
+    if widths[-1] < min(_LEAST_LAST, terminal.width(heads[-1])):
+        for line in cells:
+            for head, cell in zip(heads, line, strict=True):
+                yield from _lines(f"{head}: {cell}", room)
+            yield "\n"
+        return
     border = "+" + "+".join("-" * (width + 2) for width in widths) + "+\n"
     yield border
-    for i, line in enumerate([list(columns), *cells]):
-        yield "|" + "|".join(f" {cell:<{width}} " for cell, width in zip(line, widths, strict=True)) + "|\n"
+    for i, line in enumerate([list(heads), *cells]):
+        for j, last in enumerate(terminal.wrapped(line[-1], widths[-1])):
+            shown = [*(line[:-1] if j == 0 else [""] * (len(line) - 1)), last]
+            padded = (_padded(cell, width) for cell, width in zip(shown, widths, strict=True))
+            yield "|" + "|".join(f" {cell} " for cell in padded) + "|\n"
         if i == 0:
             yield border
     if cells:
@@ -50,12 +67,54 @@ def table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Iterator
 
 
 def columns(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """A table without borders; all columns but the last are numbers or short, and stand to the right."""
-    lines = [list(heads), *(list(row) for row in rows)]
+    """A table without borders; all columns but the last are numbers or short, and stand to the right.
+
+    In a narrow terminal the last column is wrapped; in a still narrower one each row is its text, the others below.
+    """
+    encoding, room = _encoding(), _room()
+    lines = [list(heads), *([_shown(cell, encoding) for cell in row] for row in rows)]
     last = len(heads) - 1
-    widths = [max(len(line[i]) for line in lines) for i in range(last)]
+    widths = [max(terminal.width(line[i]) for line in lines) for i in range(last)]
+    left = None if room is None else room - sum(widths) - 2 * last
+    if left is not None and left < _LEAST_LAST:
+        for line in lines[1:]:
+            yield from _lines(line[last], room)
+            others = (f"{head} {cell}" for head, cell in zip(heads, line[:last], strict=False) if cell.strip())
+            yield from _lines(f"  {', '.join(others)}", room)
+        return
+    indent = " " * (sum(widths) + 2 * last)
     for line in lines:
-        yield "  ".join([*(f"{cell:>{width}}" for cell, width in zip(line, widths, strict=False)), line[last]]) + "\n"
+        begin = "".join(f"{_padded(cell, -width)}  " for cell, width in zip(line, widths, strict=False))
+        for j, text in enumerate(terminal.wrapped(line[last], left)):
+            yield (indent if j else begin) + text + "\n"
+
+
+def text(line: str) -> Iterator[str]:
+    """*line*, which may hold names of any kind, wrapped to the terminal."""
+    yield from _lines(_shown(line, _encoding()), _room())
+
+
+def _lines(line: str, room: int | None) -> Iterator[str]:
+    return (f"{each}\n" for each in terminal.wrapped(line, room, "  "))
+
+
+def _padded(text: str, width: int) -> str:
+    """*text* in *width* columns, to the left; to the right where *width* is negative."""
+    blanks = " " * (abs(width) - terminal.width(text))
+    return text + blanks if width > 0 else blanks + text
+
+
+def _shown(text: str, encoding: str) -> str:
+    return terminal.encodable(wording.one_line(text), encoding)
+
+
+def _encoding() -> str:
+    return sys.stdout.encoding or "ascii"
+
+
+def _room() -> int | None:
+    """How many columns standard output has; None where it is no terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def json_list(items: Iterable[Any]) -> Iterator[str]:
@@ -80,15 +139,14 @@ def named(operation: str, place: str) -> str:
 
 def tree_style() -> Style:
     """How a tree is drawn on standard output: cut to the window and in colour on a terminal, plain in a pipe."""
-    if not sys.stdout.isatty():
-        return Style(unicode=_shows_unicode())
-    colour = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return Style(shutil.get_terminal_size().columns, colour, _shows_unicode())
+    room = _room()
+    colour = room is not None and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return Style(room, colour, _shows_unicode(), _encoding())
 
 
 def _shows_unicode() -> bool:
     try:
-        "├┄━·µ…".encode(sys.stdout.encoding or "ascii")
+        "├┄━·µ…".encode(_encoding())
     except UnicodeEncodeError:
         return False
     return True

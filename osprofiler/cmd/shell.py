@@ -1,34 +1,45 @@
 # SPDX-License-Identifier: Apache-2.0
 """The console script ``osprofiler``: finds the command, runs it, and says in one line what went wrong.
 
-Exit status: 0; 1 the operation failed; 2 it was asked for wrongly.
+Exit status: 0; 1 the operation failed; 2 it was asked for wrongly; 130 it was interrupted.
 """
 
 from __future__ import annotations
 
-import argparse
-import gc
-import inspect
-import logging
-import os
 import sys
-import traceback
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr
-from typing import Any, NoReturn
 
-import osprofiler
-import osprofiler.cmd.patch  # a group of commands is found by being there
-import osprofiler.cmd.policy
-from osprofiler import _secrets, exc, unreadable
-from osprofiler._fault_text import typed
-from osprofiler.cmd import cliutils, commands, sources
+try:
+    import argparse
+    import gc
+    import inspect
+    import logging
+    import os
+    import traceback
+    import warnings
+    from collections.abc import Callable, Iterator
+    from contextlib import contextmanager, redirect_stderr, suppress
+    from typing import Any, NoReturn
+
+    import osprofiler
+    import osprofiler.cmd.patch  # a group of commands is found by being there
+    import osprofiler.cmd.policy
+    from osprofiler import _secrets, exc, unreadable
+    from osprofiler._fault_text import typed
+    from osprofiler.cmd import cliutils, commands, sources
+except KeyboardInterrupt:  # the console script imports this module before it calls anything in it
+    sys.exit(130)
 
 LOG = logging.getLogger(__name__)
 
 
 class _Parser(argparse.ArgumentParser):
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As in the base class; but each command's parser answers for what it does not know, and points at its help."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see `{self.prog} --help`)\n")
 
@@ -105,8 +116,9 @@ def _help_of(parser: argparse.ArgumentParser) -> Any:
 
 def main(args: list[str] | None = None) -> int:
     """Run the command line *args* (``sys.argv`` if None); the exit status."""
-    if sys.stderr is None:  # closed by who started us; print() would then say on standard output what is meant for it
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - until the process ends
+    for name in "stdout", "stderr":
+        if getattr(sys, name) is None:  # closed by who started us; print() would mix them up
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - until the process ends
     # A command builds one large trace and ends. To look through that for cycles, again and again, is half the time.
     collects = gc.isenabled()
     gc.disable()
@@ -115,7 +127,12 @@ def main(args: list[str] | None = None) -> int:
         cut = _cutter(argv)
         with redirect_stderr(_WithoutSecrets(sys.stderr, cut)):
             return _run(argv, cut)
+    except BrokenPipeError:  # the reader has seen enough, perhaps of standard error
+        return 0
+    except KeyboardInterrupt:
+        return 130
     finally:
+        _leave_nothing()
         if collects:
             gc.enable()
 
@@ -123,18 +140,26 @@ def main(args: list[str] | None = None) -> int:
 def _run(argv: list[str], cut: Callable[[str], str]) -> int:
     try:
         with _own_words(), unreadable.told(LOG.warning):
-            return OSProfilerShell(argv).status
+            status = OSProfilerShell(argv).status
+        sys.stdout.flush()
+        return status
     except exc.CommandError as fault:
         return _failed(str(fault), 2 if isinstance(fault, commands.BadInput) else 1)
-    except BrokenPipeError:
-        # The reader has seen enough. Python flushes standard output once more on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt:
-        return 130
+    except (BrokenPipeError, KeyboardInterrupt):
+        raise
     except Exception as fault:
         LOG.debug("the command failed\n%s", cut("".join(traceback.format_exception(fault))))
         return _failed(typed(fault), 1)
+
+
+def _leave_nothing() -> None:
+    """Have the interpreter, which flushes both streams once more on its way out, not complain where nobody reads."""
+    for stream in sys.stdout, sys.stderr:
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _cutter(argv: list[str]) -> Callable[[str], str]:

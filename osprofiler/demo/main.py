@@ -66,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
         return _run(args)
     except ValueError as fault:
         return _fail(str(fault), 2)
+    except BrokenPipeError:  # whoever read has seen enough; the command line knows what to do
+        raise
     except (DemoError, OSError, exc.CommandError) as fault:
         return _fail(str(fault))
     except KeyboardInterrupt:
@@ -174,8 +176,7 @@ def _show(trace: Trace, html_file: str | None) -> list[Failure]:
     from osprofiler.demo import outcome
     from osprofiler.reports import html, tree
 
-    for line in tree.lines(trace, output.tree_style()):
-        print(line)
+    output.write(f"{line}\n" for line in tree.lines(trace, output.tree_style()))
     path = Path(html_file) if html_file else _report_folder() / f"demo-{trace.base_id[:8]}.html"
     with path.open("w", encoding="utf-8") as page:
         page.writelines(html.text(trace))
