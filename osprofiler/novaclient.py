@@ -28,6 +28,19 @@ JAEGER_UI = "OSPROFILER_JAEGER_UI"
 REQUEST = "novaclient"
 COMMAND = "nova"
 
+#: The services that novaclient speaks to, by the types that catalogs have for them.
+_SERVICES = {
+    "compute": "nova",
+    "image": "glance",
+    "network": "neutron",
+    "volume": "cinder",
+    "volumev2": "cinder",
+    "volumev3": "cinder",
+    "block-storage": "cinder",
+    "identity": "keystone",
+    "placement": "placement",
+}
+
 _REQUEST_ID = ("x-openstack-request-id", "x-compute-request-id")
 
 # What stands in nova's paths where an id could stand, and is none.
@@ -49,7 +62,7 @@ def traced(send: Callable[..., Any]) -> Callable[..., Any]:
     """*send*, novaclient's way to one request: called with URL, method and keywords, it returns response and body."""
 
     def request(url: str, method: str, /, **kwargs: Any) -> Any:
-        point = _open(url, method, kwargs)
+        point = _open(_service_of(send), url, method, kwargs)
         if point is None:
             return send(url, method, **kwargs)
         try:
@@ -63,7 +76,14 @@ def traced(send: Callable[..., Any]) -> Callable[..., Any]:
     return request
 
 
-def _open(url: str, method: str, kwargs: dict[str, Any]) -> Point | None:
+def _service_of(send: Callable[..., Any]) -> str:
+    """Which service *send*, a method of keystoneauth's adapter, speaks to at this moment: novaclient changes the
+    adapter's type while it asks glance or neutron."""
+    kind = getattr(getattr(send, "__self__", None), "service_type", None)
+    return _SERVICES.get(kind, kind) if isinstance(kind, str) and kind else COMMAND
+
+
+def _open(service: str, url: str, method: str, kwargs: dict[str, Any]) -> Point | None:
     """Open the request's point, if one is to be recorded, and have its context sent in the request's headers."""
     with _guard.Harmless("novaclient.start"):
         here = scope.current.get()
@@ -75,7 +95,7 @@ def _open(url: str, method: str, kwargs: dict[str, Any]) -> Point | None:
             here,
             REQUEST,
             {"request": {"method": method, "path": split.path, "query": split.query}},
-            operation=f"nova {method} {template}",
+            operation=f"{service} {method} {template}",
             tags={
                 "span.kind": "client",
                 "component": "python-novaclient",
@@ -84,7 +104,7 @@ def _open(url: str, method: str, kwargs: dict[str, Any]) -> Point | None:
                 if split.netloc
                 else split.path,
                 "http.route": template,
-                "peer.service": "nova",
+                "peer.service": service,
             },
         )
         # The caller's own dictionary, which keystoneauth sends again with each retry and redirect.
