@@ -97,7 +97,12 @@ def _chosen(args: argparse.Namespace) -> Iterator[Trace]:
                 yield sources.trace(args, given)
         return
     driver = sources.driver(args)
-    yield from search.traces(driver, sources.wanted(args))
+    empty = True
+    for trace in search.traces(driver, sources.wanted(args)):
+        empty = False
+        yield trace
+    if empty:
+        sources.name_empty(args, driver)
     sources.name_default(args, driver)
 
 

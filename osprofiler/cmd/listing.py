@@ -43,6 +43,7 @@ class ListingCommands:
             with Progress("reading traces") as progress:
                 found = [search.summary(trace) for trace in progress.over(search.traces(driver, wanted))]
             found.reverse()
+            empty = not found
             if args.use_json:
                 output.write(output.json_list(each._asdict() for each in found))
             else:
@@ -51,7 +52,10 @@ class ListingCommands:
             with Progress("listing traces"):
                 traces = search.identified(driver, wanted)
             traces = traces[-wanted.limit :] if wanted.limit else traces
+            empty = not traces
             output.write(output.json_list(traces) if args.use_json else output.table(_SHORT, traces))
+        if empty:
+            sources.name_empty(args, driver)
         sources.name_default(args, driver)
 
     @cliutils.examples(

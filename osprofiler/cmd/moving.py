@@ -51,6 +51,8 @@ class MovingCommands:
                 output.write(files.lines(record for trace in counted for record in trace), args.file_name)
                 if args.file_name:
                     _say(counted.count, args.file_name)
+                if not counted.count:
+                    sources.name_empty(args, driver)
         sources.name_default(args, driver)
 
     @cliutils.examples(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arguments that are lengths or points of time."""
+"""Arguments that are lengths or points of time, or other numbers."""
 
 from __future__ import annotations
 
@@ -51,6 +51,15 @@ def moment_us(text: str) -> int:
         raise argparse.ArgumentTypeError(
             f"a time like 2026-11-20, 2026-11-20T21:46 or 2h (ago), not {text!r}"
         ) from None
+
+
+def http_status(text: str) -> range:
+    """``404``, or with ``4xx`` all statuses from 400 to 499. Raises what argparse reports."""
+    if re.fullmatch(r"[1-5]xx", text.lower()):
+        return range(int(text[0]) * 100, int(text[0]) * 100 + 100)
+    if re.fullmatch(r"[1-5][0-9]{2}", text):
+        return range(int(text), int(text) + 1)
+    raise argparse.ArgumentTypeError(f"a status like 404, or 4xx for all of them, not {text!r}")
 
 
 def count(text: str) -> int:

@@ -89,6 +89,13 @@ _FILTERS: tuple[Callable[[Any], Any], ...] = (
         help="only traces in which something failed",
     ),
     cliutils.arg(
+        "--http-status",
+        dest="http_status",
+        type=quantities.http_status,
+        metavar="STATUS",
+        help="only traces with an HTTP request, of the service and operation asked for, that was answered so: 404, 4xx",
+    ),
+    cliutils.arg(
         "--since",
         dest="since_us",
         type=quantities.moment_us,
@@ -112,6 +119,7 @@ def wanted(args: argparse.Namespace) -> search.Wanted:
         args.since_us,
         args.until_us,
         args.limit,
+        args.http_status,
     )
 
 
@@ -145,6 +153,13 @@ def name_default(args: argparse.Namespace, used: base.Driver) -> None:
     if not (args.conn_str or cliutils.env(CONNECTION_STRING) or "default_named" in args):
         args.default_named = True
         print(f"osprofiler: from {used.connection_str}", file=sys.stderr)
+
+
+def name_empty(args: argparse.Namespace, used: base.Driver) -> None:
+    """Say which store has none of the traces that the arguments of :func:`filters` ask for."""
+    those = "traces" if wanted(args) == search.Wanted(limit=args.limit) else "traces that match the options"
+    args.default_named = True
+    print(f"osprofiler: no {those} in {_secrets.masked(used.connection_str)}", file=sys.stderr)
 
 
 def trace(args: argparse.Namespace, given: str) -> Trace:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from osprofiler.opentracing_compat.reporting.exporter import Exporter
 
 QUERY_PORT = 16686
+_NAME_IT = f"name it with ?query=http://host:{QUERY_PORT}"
 
 #: How many traces are asked for at once. Jaeger sends them whole.
 _LIMIT = 200
@@ -98,18 +99,26 @@ class Query:
         """What a GET of *path* answers; nothing where Jaeger itself answers with the status *absent*."""
         import requests
 
-        with network.reading(self._url, requests.RequestException, plain=[self._access.token or ""]):
+        try:
             answer = self._session.get().get(
                 f"{self._url}/api/{path}",
                 verify=self._access.verify,
                 timeout=(network.CONNECT_TIMEOUT_S, network.READ_TIMEOUT_S),
             )
+        except (OSError, requests.RequestException) as fault:
+            why = told(fault, self._url, plain=[self._access.token or ""])
+            raise network.cannot_read(self._url, f"{why}; if Jaeger's query service is elsewhere, {_NAME_IT}") from None
+        if answer.status_code in (401, 403):
+            raise exc.CommandError(
+                f"{self.shown} refuses us (HTTP status {answer.status_code}): give it an account with "
+                f"?query=http://user:password@host:{QUERY_PORT}, or a token with ?query_token=TOKEN (?token=TOKEN "
+                "where the spans go to the same host)"
+            )
         try:
             data = answer.json()["data"]
         except (ValueError, KeyError, TypeError) as fault:
             raise exc.CommandError(
-                f"{self.shown} is no Jaeger query service (HTTP status {answer.status_code}); name one with "
-                f"?query=http://host:{QUERY_PORT}"
+                f"{self.shown} is no Jaeger query service (HTTP status {answer.status_code}); {_NAME_IT}"
             ) from fault
         if answer.status_code not in (200, absent):
             raise exc.CommandError(f"cannot read {self.shown}: HTTP status {answer.status_code}")

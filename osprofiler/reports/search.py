@@ -23,29 +23,32 @@ class Wanted:
 
     service: str | None = None  # of a span: its service, or project-service
     operation: str | None = None  # of that same span: its operation, or its name
-    min_duration_us: int | None = None  # of that same span; where neither is asked for, of the whole trace
+    min_duration_us: int | None = None  # of that same span; where no span is asked for, of the whole trace
     error: bool = False  # something in the trace failed
     since_us: int | None = None  # the trace began then or later, microseconds since the epoch
     until_us: int | None = None  # and before this
     limit: int | None = None  # only so many, the newest
+    http_status: range | None = None  # of that same span: what its request was answered with
 
     @property
     def needs_reading(self) -> bool:
         """Whether the traces themselves must be read for it."""
-        return any(each is not None for each in (self.service, self.operation, self.min_duration_us))
+        return any(each is not None for each in (self.service, self.operation, self.min_duration_us, self.http_status))
 
     def matches(self, trace: Trace) -> bool:
         """Whether *trace* is wanted by what is in it."""
         least_us = self.min_duration_us or 0
         if self.error and not any(span.error for span in trace.spans.values()):
             return False
-        if self.service is None and self.operation is None:
+        if self.service is None and self.operation is None and self.http_status is None:
             return trace.end_us - trace.start_us >= least_us
-        return any((span.duration_us or 0) >= least_us and self._names(span) for span in trace.spans.values())
+        return any((span.duration_us or 0) >= least_us and self._is_of(span) for span in trace.spans.values())
 
-    def _names(self, span: SpanNode) -> bool:
-        return _is_one(self.service, span.service, wording.place(span)) and _is_one(
-            self.operation, span.operation, span.name
+    def _is_of(self, span: SpanNode) -> bool:
+        return (
+            _is_one(self.service, span.service, wording.place(span))
+            and _is_one(self.operation, span.operation, span.name)
+            and (self.http_status is None or wording.http_status(span) in self.http_status)
         )
 
 

@@ -2,10 +2,12 @@
 """The commands that look for traces, explain them, and carry them about, as their users run them."""
 
 import argparse
+import http.server
 import json
 import os
 import pty
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -55,7 +57,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     driver = base.get_driver(url, service="nova-api")
     driver.write(BOOT)
     driver.write(moved(two_spans(), OTHER, HOUR_US))
-    driver.write(moved(BOOT[:4], THIRD, 2 * HOUR_US))  # its cast never came
+    absent = {**BOOT[3], "info": {**BOOT[3]["info"], "requests": {"status_code": 404}}}
+    driver.write(moved([*BOOT[:3], absent], THIRD, 2 * HOUR_US))  # its cast never came
     monkeypatch.setenv("OSPROFILER_CONNECTION_STRING", url)
     return url
 
@@ -93,6 +96,11 @@ def stamp(hours: float) -> str:
         (["--operation", "build", "--min-duration", "900us"], []),
         (["--operation", "build", "--min-duration", "800us", "--limit", "1"], [THIRD]),
         (["--operation", "build", "--error-trace"], []),
+        (["--http-status", "404"], [THIRD]),
+        (["--http-status", "4XX"], [THIRD]),
+        (["--http-status", "4xx", "--operation", "build"], [THIRD]),
+        (["--http-status", "4xx", "--operation", "boot"], []),
+        (["--http-status", "400"], []),
     ],
 )
 def test_list_filters(options: list[str], found: list[str], store: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -435,3 +443,50 @@ def test_a_file_survives_an_export_that_finds_nothing(store: str, tmp_path: Path
     before = kept.read_text()
     assert shell.main(["trace", "export", TRACE.replace("6", "7"), "--out", str(kept)]) == 1
     assert kept.read_text() == before
+
+
+@pytest.mark.parametrize("command", [["list"], ["list", "--long"], ["list", "--json"], ["stats"], ["export"]])
+def test_an_empty_list_says_what_was_empty(
+    command: list[str], store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert shell.main(["trace", *command]) == 0
+    assert capsys.readouterr().err == ""
+    assert shell.main(["trace", *command, "--until", stamp(0)]) == 0
+    assert capsys.readouterr().err == f"osprofiler: no traces that match the options in {store}\n"
+    url = f"sqlite:///{tmp_path}/empty.db"
+    base.get_driver(url).write(BOOT)
+    assert base.get_driver(url).delete(TRACE)
+    monkeypatch.setenv("OSPROFILER_CONNECTION_STRING", url)
+    assert shell.main(["trace", *command]) == 0
+    assert capsys.readouterr().err == f"osprofiler: no traces in {url}\n"
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("body", [b"denied", b'{"data": null}'])
+def test_a_query_service_that_refuses_us(status: int, body: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    class Refusing(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        query = f"http://u:s3cret@127.0.0.1:{server.server_port}"
+        assert shell.main(["trace", "list", "--connection-string", f"jaeger://127.0.0.1?query={query}"]) == 1
+        server.shutdown()
+    said = capsys.readouterr().err
+    assert f"refuses us (HTTP status {status})" in said
+    assert all(option in said for option in ("user:password@", "?query_token=", "?token="))
+    assert "s3cret" not in said
+
+
+def test_a_query_service_that_is_down(capsys: pytest.CaptureFixture[str]) -> None:
+    assert shell.main(["trace", "list", "--connection-string", "jaeger://127.0.0.1?query=http://127.0.0.1:1"]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "?query=http://host:16686" in said
