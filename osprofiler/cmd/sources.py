@@ -189,7 +189,7 @@ _FILES = (".json", ".jsonl", ".gz")
 
 def is_file(text: str) -> bool:
     """Whether what stands for a trace is a file's name and not an id."""
-    if "://" in text:  # a link to Jaeger's UI
+    if text.strip().startswith(("http://", "https://")):  # a link to Jaeger's UI
         return False
     try:
         uuid.UUID(text)

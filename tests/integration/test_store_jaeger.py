@@ -289,7 +289,7 @@ def test_what_is_no_trace_is_refused(what: dict[str, Any]) -> None:
 
 def test_a_span_that_makes_no_sense_hides_no_other() -> None:
     good = {"traceID": "1", "spanID": "2", "operationName": "o", "startTime": 1, "duration": 2, "tags": [], "logs": []}
-    bad: list[Any] = [1, None, {}, {**good, "spanID": "x"}, {**good, "startTime": None}, {**good, "tags": [1]}]
+    bad: list[Any] = [1, None, {}, {**good, "spanID": 7}, {**good, "startTime": None}, {**good, "tags": [1]}]
     found = jaeger_json.records({"spans": [*bad, good], "processes": {}})
     assert [each["name"] for each in found] == ["o-start", "o-stop"]
 
