@@ -32,6 +32,8 @@ class ElasticKit(ServerKit):
 
     @pytest.fixture
     def plant(self, driver: ElasticsearchDriver) -> Plant:
+        driver.index_name_error = f"{driver.index_name}-error"  # the usual one has marks of other tests
+
         def planted() -> int:
             # An index of ours takes no time that is none.
             wrong = [each for each in wrong_records() if each.get("timestamp") != "yesterday"]

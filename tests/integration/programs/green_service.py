@@ -134,7 +134,7 @@ def locked_sqlite() -> None:
         report(tracer)
         until(lambda: tracer.reporter._backlog)  # type: ignore[attr-defined]
         beats(100)
-        assert tracer.reporter._failures == 0, "they came between two attempts"  # type: ignore[attr-defined]
+        assert tracer.reporter._backlog.retry_at == 0, "they came between two attempts"  # type: ignore[attr-defined]
         holder.close()
         assert tracer.flush(30)
 
