@@ -383,7 +383,7 @@ def test_a_request_is_a_client_span(recorder: Recorder, status: int, error: bool
     assert tags.get("http.status_code") == (status or None)
     assert tags.get("request_id") == ("req-1" if status else None)
     assert tags.get("error") == error
-    assert send.headers[0]["uber-trace-id"].split(":")[1] == format(span.span_id, "x")
+    assert send.headers[0]["uber-trace-id"].split(":")[1] == format(span.span_id, "016x")
 
 
 def test_an_untraced_request_is_sent_as_it_is(recorder: Recorder) -> None:

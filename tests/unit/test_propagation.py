@@ -53,7 +53,7 @@ def test_a_traced_request_carries_the_pair_first_then_the_rest(spans: Recorder) 
         trace, span = point.origin.trace_id, point.span.span_id
         parent = point.span.parent_span_id
         assert list(fields) == ["X-Trace-Info", "X-Trace-HMAC", "X-Trace-Context", "uber-trace-id", "traceparent"]
-        assert fields["uber-trace-id"] == f"{trace:032x}:{span:016x}:{parent or 0:x}:1"
+        assert fields["uber-trace-id"] == f"{trace:032x}:{span:016x}:{parent:016x}:1"
         assert fields["traceparent"] == f"00-{trace:032x}-{span:016x}-01"
         for part in (pair_of(fields), {"x-trace-context": fields["X-Trace-Context"]}):
             found = propagation.read(part, KEYS)

@@ -237,7 +237,7 @@ def test_headers_of_the_caller_stay(service: Service, trace: Recorder) -> None:
     requests.get(f"{service.url}/200", headers={"X-Auth-Token": "t", "uber-trace-id": "stale"}, timeout=30)
     (headers,) = service.headers
     assert headers["x-auth-token"] == "t"
-    assert headers["uber-trace-id"].startswith(f"{trace.by_name('http').trace_id:x}:")
+    assert headers["uber-trace-id"].startswith(f"{trace.by_name('http').trace_id:032x}:")
 
 
 def test_a_prepared_request_sent_again_is_in_no_older_trace(service: Service, trace: Recorder) -> None:
