@@ -6,10 +6,10 @@ written here, and the packaging reads it from here: looking it up in the install
 milliseconds and fail in a checkout that is not installed.
 """
 
-from osprofiler import _lazy
+from osprofiler._runtime import lazy
 
 __version__ = "5.0.0"
 
 # Osprofiler 4 had these loaded after an import of any module of it: mistral calls ``osprofiler.notifier.set`` having
 # imported ``osprofiler.profiler`` and ``osprofiler.web``.
-__getattr__ = _lazy.modules(__name__, "drivers", "exc", "notifier", "profiler", "web")
+__getattr__ = lazy.modules(__name__, "drivers", "exc", "notifier", "profiler", "web")

@@ -3,16 +3,27 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import importlib
-import json
 import pkgutil
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator
 from typing import Any, TypeVar, overload
 
-from osprofiler.opentracing_compat import ids
+from osprofiler.propagation.packing import (
+    binary_decode as binary_decode,
+)
+from osprofiler.propagation.packing import (
+    binary_encode as binary_encode,
+)
+from osprofiler.propagation.packing import (
+    generate_hmac as generate_hmac,
+)
+from osprofiler.propagation.packing import (
+    signed_pack as signed_pack,
+)
+from osprofiler.propagation.packing import (
+    signed_unpack as signed_unpack,
+)
+from osprofiler.records import ids
 
 C = TypeVar("C")
 Parts = TypeVar("Parts", bound="list[Any] | tuple[Any, ...]")
@@ -39,57 +50,6 @@ def split(text: str | Parts, strip: bool = True) -> list[str] | Parts:
         raise TypeError(f"cannot split {type(text).__name__}: a comma-separated text or a list is wanted")
     parts = text.split(",")
     return [part.strip() for part in parts if part.strip()] if strip else parts
-
-
-def binary_encode(text: bytes | str, encoding: str = "utf-8") -> bytes:
-    """*text* as bytes; bytes come back as they are. Raises TypeError for anything else."""
-    if isinstance(text, str):
-        return text.encode(encoding)
-    if isinstance(text, bytes):
-        return text
-    raise TypeError(f"text or bytes are wanted, not {type(text).__name__}")
-
-
-def binary_decode(data: bytes | str, encoding: str = "utf-8") -> str:
-    """*data* as text; text comes back as it is. Raises TypeError for anything else."""
-    if isinstance(data, bytes):
-        return data.decode(encoding)
-    if isinstance(data, str):
-        return data
-    raise TypeError(f"text or bytes are wanted, not {type(data).__name__}")
-
-
-def generate_hmac(data: bytes | str, hmac_key: bytes | str) -> str:
-    """The HMAC-SHA-1 of *data*, in hexadecimal: what ``X-Trace-HMAC`` holds."""
-    return hmac.new(binary_encode(hmac_key), binary_encode(data), hashlib.sha1).hexdigest()
-
-
-def signed_pack(data: Mapping[str, Any], hmac_key: str | None) -> tuple[bytes, str | None]:
-    """*data* as base64url of JSON, and its HMAC; without a key there is no HMAC, and nobody will accept it."""
-    packed = base64.urlsafe_b64encode(json.dumps(data).encode())
-    return packed, generate_hmac(packed, hmac_key) if hmac_key else None
-
-
-def signed_unpack(
-    data: str | bytes | None, hmac_data: str | None, hmac_keys: Sequence[str] | None
-) -> dict[str, Any] | None:
-    """The inverse of :func:`signed_pack`, with the key that signed it under ``hmac_key``.
-
-    None where anything is missing, nobody of *hmac_keys* has signed, or what was signed is no JSON dictionary.
-    """
-    if not (data and hmac_data and hmac_keys):
-        return None
-    try:
-        packed = binary_encode(data)
-        # As bytes: compare_digest refuses text that is not ASCII, and this comes from outside.
-        signature = binary_encode(hmac_data.strip())
-        for key in hmac_keys:
-            if hmac.compare_digest(generate_hmac(packed, key).encode("ascii"), signature):
-                contents = json.loads(base64.urlsafe_b64decode(packed))
-                return {**contents, "hmac_key": key} if isinstance(contents, dict) else None
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        return None
-    return None
 
 
 def itersubclasses(cls: type[C], _seen: set[type] | None = None) -> Generator[type[C], None, None]:

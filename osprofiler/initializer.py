@@ -15,11 +15,15 @@ from typing import Any
 
 from oslo_config import cfg
 
-from osprofiler import _guard, _settings, notifier, opentracing_compat, policy, requests, sqlalchemy, web
-from osprofiler._policy_file import PolicyFile
+from osprofiler import config, notifier, requests, sqlalchemy, web
+from osprofiler._runtime import guard
 from osprofiler._utils import split
-from osprofiler.opentracing_compat import scope
-from osprofiler.opentracing_compat.concurrency import isolation
+from osprofiler.concurrency import isolation
+from osprofiler.config import policy
+from osprofiler.config.policy_file import PolicyFile
+from osprofiler.context import scope
+from osprofiler.instrumentation import registry
+from osprofiler.tracer import global_tracer
 
 LOG = logging.getLogger(__name__)
 
@@ -49,10 +53,10 @@ def init_from_conf(
     configuration that cannot be used is logged and leaves the service untraced; nothing is raised.
     """
     global _configured, _keys_changed
-    with _guard.Harmless("init_from_conf"):
+    with guard.Harmless("init_from_conf"):
         _configured = {"enabled": True, "trace_sqlalchemy": None, **_settings_from(conf)}
         _keys_changed = False
-        _settings.publish(**_configured)
+        config.publish(**_configured)
         chosen = notifier.create(
             conf.profiler.connection_string,
             context=context,
@@ -74,7 +78,7 @@ def init_from_conf(
             _follow,
             _watch,
         ):
-            with _guard.Harmless(f"init_from_conf.{step.__name__}"):  # what one cannot do, the others still can
+            with guard.Harmless(f"init_from_conf.{step.__name__}"):  # what one cannot do, the others still can
                 step(conf)
 
 
@@ -104,10 +108,10 @@ def _isolate(conf: cfg.ConfigOpts) -> None:
 
 
 def _flush_at_exit(conf: cfg.ConfigOpts) -> None:
-    from osprofiler.opentracing_compat.reporting import exits, uwsgi
+    from osprofiler.delivery import exits, uwsgi
 
     exits.install()
-    uwsgi.install()
+    uwsgi.install(global_tracer.flush)
 
 
 def _watch(conf: cfg.ConfigOpts) -> None:
@@ -127,7 +131,7 @@ def _option(conf: cfg.ConfigOpts, name: str, default: Any) -> Any:
 
 
 def _settings_from(conf: cfg.ConfigOpts) -> dict[str, Any]:
-    defaults = _settings.Settings()
+    defaults = config.Settings()
     keys = tuple(split(conf.profiler.hmac_keys or ""))
     if not keys:
         LOG.warning("[profiler] hmac_keys is empty: nobody can ask for a trace")
@@ -174,7 +178,7 @@ def _read_policy(conf: cfg.ConfigOpts) -> None:
     global _policy_file
     path = _option(conf, "policy_file", "")
     _policy_file = PolicyFile(path, _put_in_force) if path else None
-    _settings.look = _policy_file.look if _policy_file else None
+    config.watch(_policy_file.look if _policy_file else None)
     if _policy_file:
         _policy_file.read()
 
@@ -185,9 +189,9 @@ def _follow(conf: cfg.ConfigOpts) -> None:
 
 def _put_in_force() -> None:
     """Publish what the options and the policy say, and do what acts outside the settings object."""
-    before = _settings.current()
-    said = _policy_file.policy.of(opentracing_compat.get_tracer().service_name) if _policy_file else {}
-    after = _settings.publish(**{**_configured, **said})
+    before = config.current()
+    said = _policy_file.policy.of(global_tracer.get_tracer().service_name) if _policy_file else {}
+    after = config.publish(**{**_configured, **said})
     if after.enabled:
         web.enable(",".join(after.hmac_keys))
         if _keys_changed:
@@ -202,10 +206,10 @@ def _put_in_force() -> None:
 
 
 def _sample(conf: cfg.ConfigOpts | None = None) -> None:
-    from osprofiler.opentracing_compat.sampling import sampler_of
+    from osprofiler.tracer.sampling import sampler_of
 
-    tracer = opentracing_compat.get_tracer()
-    before, tracer.sampler = tracer.sampler, sampler_of(_settings.current(), tracer.service_name)
+    tracer = global_tracer.get_tracer()
+    before, tracer.sampler = tracer.sampler, sampler_of(config.current(), tracer.service_name)
     before.close()
 
 
@@ -221,9 +225,9 @@ def _use_scope_manager(conf: cfg.ConfigOpts) -> None:
 
 
 def _instrument(conf: cfg.ConfigOpts) -> None:
-    for name in _settings.current().instrument:
+    for name in config.current().instrument:
         try:
-            opentracing_compat.instrument(name)
+            registry.instrument(name)
         except ValueError as fault:
             LOG.error("[profiler] instrument: %s", fault)
 
@@ -234,7 +238,7 @@ def _on_mutate(conf: cfg.ConfigOpts, fresh: dict[tuple[str | None, str], tuple[A
     changed = {name for group, name in fresh if group == "profiler"}
     if not changed:
         return
-    with _guard.Harmless("mutate"):
+    with guard.Harmless("mutate"):
         _configured.update(_settings_from(conf))
         # A service that was started without looking at these goes on as it does until they are changed.
         for name in {"enabled", "trace_sqlalchemy"} & changed:

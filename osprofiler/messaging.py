@@ -13,11 +13,13 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from osprofiler import _guard, _rpc_spans, _settings
-from osprofiler._wrapping import Method, Target, Wrapping
-from osprofiler.opentracing_compat import scope
-from osprofiler.opentracing_compat.propagation import Incoming, envelope
-from osprofiler.opentracing_compat.scope import Origin
+from osprofiler import config
+from osprofiler._runtime import guard
+from osprofiler._runtime.wrapping import Method, Target, Wrapping
+from osprofiler.context import current, scope
+from osprofiler.context.origin import Origin
+from osprofiler.handlers import rpc
+from osprofiler.propagation import Incoming, envelope
 
 __all__ = [
     "TracingSerializer",
@@ -39,16 +41,16 @@ def inject(context: Mapping[str, Any], *, follows: bool = False) -> dict[str, An
     try:
         return envelope.inject(context, scope.context(), follows=follows)
     except Exception as fault:
-        _guard.swallow("messaging.inject", fault)
+        guard.swallow("messaging.inject", fault)
         return envelope.without_key(context)
 
 
 def extract(context: Mapping[str, Any]) -> Incoming | None:
     """The trace that a received RPC context dictionary asks to be continued, or None. Never raises."""
     try:
-        return envelope.extract(context) if _settings.current().enabled else None
+        return envelope.extract(context) if config.current().enabled else None
     except Exception as fault:
-        _guard.swallow("messaging.extract", fault)
+        guard.swallow("messaging.extract", fault)
         return None
 
 
@@ -104,8 +106,8 @@ def instrument_client(client: Any) -> Any:
     if "prepare" not in vars(client):
         client.prepare = _prepared(client.prepare)
         if not isinstance(client, RPCClient):  # that one calls through a context that it prepares
-            client.call = functools.partial(_rpc_spans.called, client.call, "call", client)
-            client.cast = functools.partial(_rpc_spans.called, client.cast, "cast", client)
+            client.call = functools.partial(rpc.called, client.call, "call", client)
+            client.cast = functools.partial(rpc.called, client.cast, "cast", client)
             if not isinstance(client.transport, _Transport):
                 client.transport = _Transport(client.transport)
     return client
@@ -114,7 +116,7 @@ def instrument_client(client: Any) -> Any:
 def instrument_server(server: Any) -> Any:
     """Trace the dispatches of *server*, an RPC server. Returns it; a second call does nothing."""
     if "_process_incoming" not in vars(server):
-        server._process_incoming = functools.partial(_rpc_spans.served, server._process_incoming, server)
+        server._process_incoming = functools.partial(rpc.served, server._process_incoming, server)
     return server
 
 
@@ -135,12 +137,12 @@ class _Transport:
         return getattr(self._shared, name)
 
     def _send(self, /, target: Any, ctxt: Any, *args: Any, **kwargs: Any) -> Any:
-        return _rpc_spans.sent(self._shared._send, self._shared, target, ctxt, *args, **kwargs)
+        return rpc.sent(self._shared._send, self._shared, target, ctxt, *args, **kwargs)
 
 
 def _continue(origin: Origin) -> None:
     """Make *origin* current unless this flow is in its trace under the same parent already."""
-    here = scope.current.get()
+    here = current.point.get()
     if here is not None and (here.origin.base_id, here.origin.parent_id) == (origin.base_id, origin.parent_id):
         return
     scope.take_up(origin)
@@ -165,20 +167,20 @@ def _as_method(function: Callable[..., Any], *fixed: Any, own: str = "") -> Call
 
 def _notify_method(original: Method) -> Method:
     def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        return _rpc_spans.notified(functools.partial(original, self), *args, **kwargs)
+        return rpc.notified(functools.partial(original, self), *args, **kwargs)
 
     return method
 
 
 _wrapping = Wrapping(
-    Target("oslo_messaging.rpc.client", "_BaseCallContext", "call", _as_method(_rpc_spans.called, "call", own="call")),
-    Target("oslo_messaging.rpc.client", "_BaseCallContext", "cast", _as_method(_rpc_spans.called, "cast", own="cast")),
-    Target("oslo_messaging.transport", "Transport", "_send", _as_method(_rpc_spans.sent)),
+    Target("oslo_messaging.rpc.client", "_BaseCallContext", "call", _as_method(rpc.called, "call", own="call")),
+    Target("oslo_messaging.rpc.client", "_BaseCallContext", "cast", _as_method(rpc.called, "cast", own="cast")),
+    Target("oslo_messaging.transport", "Transport", "_send", _as_method(rpc.sent)),
     Target("oslo_messaging.transport", "Transport", "_send_notification", _notify_method),
     Target(
         "oslo_messaging.rpc.server",
         "RPCServer",
         "_process_incoming",
-        _as_method(_rpc_spans.served, own="_process_incoming"),
+        _as_method(rpc.served, own="_process_incoming"),
     ),
 )

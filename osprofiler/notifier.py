@@ -12,12 +12,13 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from osprofiler import _guard, opentracing_compat
-from osprofiler._fault_text import told
-from osprofiler._secrets import masked
+from osprofiler._runtime import guard
+from osprofiler.connection.fault_text import told
+from osprofiler.connection.secrets import masked
+from osprofiler.tracer import global_tracer
 
 if TYPE_CHECKING:
-    from osprofiler.opentracing_compat.reporting.base import Reporter
+    from osprofiler.delivery.base import Reporter
 
 LOG = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ class StoreNotifier:
         self.service_name = service_name
 
     def __call__(self, info: dict[str, Any], context: Any = None) -> None:
-        with _guard.Harmless("notifier"):
+        with guard.Harmless("notifier"):
             self.reporter.report_record(info)
 
 
@@ -44,7 +45,7 @@ _cache: dict[tuple[str, ...], Callable[..., Any]] = {}
 
 def notify(info: dict[str, Any]) -> None:
     """Give one record, made by hand, to the notifier in use."""
-    with _guard.Harmless("notifier"):
+    with guard.Harmless("notifier"):
         _notifier(info)
 
 
@@ -58,13 +59,13 @@ def set(notifier: Callable[..., Any]) -> None:
     global _notifier
     _notifier = notifier
     if isinstance(notifier, StoreNotifier):
-        opentracing_compat.report_to(lambda: notifier.reporter, notifier.service_name)
+        global_tracer.report_to(lambda: notifier.reporter, notifier.service_name)
     else:
-        opentracing_compat.report_to(lambda: _reporter_for(notifier))
+        global_tracer.report_to(lambda: _reporter_for(notifier))
 
 
 def _reporter_for(notifier: Callable[..., Any]) -> Reporter:
-    from osprofiler.opentracing_compat.reporting import base
+    from osprofiler.delivery import base
 
     return base.NullReporter() if notifier is _noop_notifier else base.CallableReporter(notifier)
 
@@ -87,14 +88,14 @@ def create(connection_string: str, *args: Any, **kwargs: Any) -> Callable[..., A
 
 
 def _create(connection_string: str, named: dict[str, Any]) -> Callable[..., Any]:
-    from osprofiler.opentracing_compat.reporting import connect
+    from osprofiler.drivers import connect
 
     try:
         reporter = connect.reporter_for(connection_string, **named)
         service_name = connect.service_name(named.get("project"), named.get("service"), named.get("conf"))
         notifier = StoreNotifier(reporter, service_name)
     except Exception as fault:
-        _guard.count("fault.connect")
+        guard.count("fault.connect")
         LOG.error("osprofiler is off: %s", told(fault, str(connection_string), max_chars=1000))
         return _noop_notifier
     LOG.info("osprofiler is on; traces go to %s", masked(connection_string))

@@ -11,12 +11,14 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from osprofiler import _guard, initializer, messaging, opentracing_compat, profiler
-from osprofiler._decorators import Definition, trace
-from osprofiler._wrapping import Method, Target, Wrapping
-from osprofiler.opentracing_compat import scope
-from osprofiler.opentracing_compat.concurrency.carried import Carried
-from osprofiler.opentracing_compat.concurrency.fork import Fork, hand_over
+from osprofiler import initializer, messaging, profiler
+from osprofiler._runtime import guard
+from osprofiler._runtime.wrapping import Method, Target, Wrapping
+from osprofiler.concurrency.carried import Carried
+from osprofiler.concurrency.fork import Fork, hand_over
+from osprofiler.context import current
+from osprofiler.instrumentation import registry
+from osprofiler.instrumentation.decorators import Definition, trace
 
 __all__ = ["Cells", "get", "handed_over", "init_from_conf", "inject", "instrument", "on", "receive"]
 
@@ -93,7 +95,7 @@ _serializer = messaging.TracingSerializer()
 def instrument(conf: Any) -> None:
     """Trace the process's RPC clients and servers, if *conf* lets this service be traced. Sets :data:`on`."""
     global on
-    with _guard.Harmless("nova.instrument"):
+    with guard.Harmless("nova.instrument"):
         on = "profiler" in conf and bool(conf.profiler.enabled)
         if on:
             messaging.instrument()
@@ -106,15 +108,15 @@ def init_from_conf(conf: Any, manager: Any = None, **kwargs: Any) -> None:
     retries and polls, stay in the request that starts them. Of a compute *manager* the steps of its work and its
     driver's calls become trace points.
     """
-    with _guard.Harmless("nova.init_from_conf"):
+    with guard.Harmless("nova.init_from_conf"):
         conf.set_default("trace_requests", True, group="profiler")
     initializer.init_from_conf(conf=conf, **kwargs)
     instrument(conf)
-    with _guard.Harmless("nova.looping_calls"):
-        opentracing_compat.instrument("oslo_service")
-    with _guard.Harmless("nova.networks"):
+    with guard.Harmless("nova.looping_calls"):
+        registry.instrument("oslo_service")
+    with guard.Harmless("nova.networks"):
         _networks.install()
-    with _guard.Harmless("nova.trace_manager"):
+    with guard.Harmless("nova.trace_manager"):
         _trace_manager(manager)
 
 
@@ -161,7 +163,7 @@ def receive(context: Any) -> Any:
 
     Where the server is traced, it has seen to both before.
     """
-    with _guard.Harmless("nova.receive"):
+    with guard.Harmless("nova.receive"):
         return _serializer.deserialize_context(context)
     return context
 
@@ -178,7 +180,7 @@ def _asked_for(init: Method) -> Method:
     """A network that is asked for: a fork, of which nobody knows yet when, or whether, it will be waited for."""
 
     def run(self: Any, async_method: Any, /, *args: Any, **kwargs: Any) -> None:
-        if scope.current.get() is not None:
+        if current.point.get() is not None:
             fork = vars(self)[_FORK] = Fork("allocate network", detached=True)
             async_method = fork.wrap(async_method)
         init(self, async_method, *args, **kwargs)
@@ -218,7 +220,7 @@ class Cells:
         """*gather* as the branch of one cell."""
         if self._fork.at is None:
             return gather
-        with _guard.Harmless("nova.cells"):
+        with guard.Harmless("nova.cells"):
             return _CellWork(gather, self._fork.branch(f"cell {_name_of(cell_mapping)}"))
         return gather
 

@@ -15,9 +15,12 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from osprofiler import _guard, notifier, opentracing_compat, profiler, web
-from osprofiler.opentracing_compat import scope
-from osprofiler.opentracing_compat.scope import SAMPLED, Point
+from osprofiler import notifier, profiler, web
+from osprofiler._runtime import guard
+from osprofiler.context import current
+from osprofiler.context.points import Point
+from osprofiler.context.trace_context import SAMPLED
+from osprofiler.tracer import global_tracer
 
 __all__ = ["begin", "end", "path_template", "traced"]
 
@@ -85,13 +88,13 @@ def _service_of(send: Callable[..., Any]) -> str:
 
 def _open(service: str, url: str, method: str, kwargs: dict[str, Any]) -> Point | None:
     """Open the request's point, if one is to be recorded, and have its context sent in the request's headers."""
-    with _guard.Harmless("novaclient.start"):
-        here = scope.current.get()
+    with guard.Harmless("novaclient.start"):
+        here = current.point.get()
         if here is None or not _recording or not here.origin.flags & SAMPLED:
             return None
         split = urlsplit(url)
         template = path_template(split.path)
-        point = opentracing_compat.get_tracer().open_point(
+        point = global_tracer.get_tracer().open_point(
             here,
             REQUEST,
             {"request": {"method": method, "path": split.path, "query": split.query}},
@@ -114,7 +117,7 @@ def _open(service: str, url: str, method: str, kwargs: dict[str, Any]) -> Point 
 
 
 def _close(point: Point, response: Any, fault: BaseException | None) -> None:
-    with _guard.Harmless("novaclient.stop"):
+    with guard.Harmless("novaclient.stop"):
         info = None
         if response is not None:
             said = {"status": response.status_code}
@@ -159,10 +162,10 @@ class _Command:
         self.base_id = base_id
 
     def end(self, name: str, fault: BaseException | None) -> None:
-        with _guard.Harmless("novaclient.end"):
+        with guard.Harmless("novaclient.end"):
             if self.point is not None:
                 self.point.end({"command": name} if name else None, fault)
-        with _guard.Harmless("novaclient.show"):
+        with guard.Harmless("novaclient.show"):
             # With a failed command, what was asked for is on standard output only in part, if at all.
             print(_how_to_show(self.base_id), file=sys.stdout if fault is None else sys.stderr)
 
@@ -174,23 +177,23 @@ class _Failed(Exception):
 def begin(hmac_key: str) -> None:
     """Begin the trace of a command: with a span for the whole of it, where there is a store to write spans to."""
     global _command, _recording
-    with _guard.Harmless("novaclient.begin"):
+    with guard.Harmless("novaclient.begin"):
         began = profiler.init(hmac_key)
         store = os.environ.get(CONNECTION_STRING)
         _recording = bool(store)
         point = None
         if store:
             _write_to(store)
-            here = scope.current.get()
+            here = current.point.get()
             if here is not None and here.origin.flags & SAMPLED:
-                point = opentracing_compat.get_tracer().open_point(here, COMMAND)
+                point = global_tracer.get_tracer().open_point(here, COMMAND)
         if _command is None:
             atexit.register(_at_exit)
         _command = _Command(point, began.get_base_id())
 
 
 def _write_to(store: str) -> None:
-    from osprofiler.opentracing_compat.reporting import exits
+    from osprofiler.delivery import exits
 
     exits.install()
     notifier.set(notifier.create(store, project="python", service="novaclient", host=os.uname().nodename))

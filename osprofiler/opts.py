@@ -8,7 +8,7 @@ from typing import Any
 from oslo_config import cfg
 
 from osprofiler import web
-from osprofiler.policy import ARGUMENTS
+from osprofiler.config.policy import ARGUMENTS
 
 __all__ = [
     "disable_web_trace",

@@ -12,10 +12,16 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
 
-from osprofiler import _class_decorators, _decorators, _guard, _settings, opentracing_compat
-from osprofiler.opentracing_compat import ids, scope
-from osprofiler.opentracing_compat.concurrency.fork import Fork, join
-from osprofiler.opentracing_compat.scope import SAMPLED, Origin, Point
+from osprofiler import config
+from osprofiler._runtime import guard
+from osprofiler.concurrency.fork import Fork, join
+from osprofiler.context import current, points, scope
+from osprofiler.context.origin import Origin
+from osprofiler.context.points import Point
+from osprofiler.context.trace_context import SAMPLED
+from osprofiler.instrumentation import class_decorators, decorators
+from osprofiler.records import ids
+from osprofiler.tracer import global_tracer
 
 __all__ = [
     "Trace",
@@ -33,9 +39,9 @@ __all__ = [
     "trace_cls",
 ]
 
-trace = _decorators.trace
-trace_cls = _class_decorators.trace_cls
-TracedMeta = _class_decorators.TracedMeta
+trace = decorators.trace
+trace_cls = class_decorators.trace_cls
+TracedMeta = class_decorators.TracedMeta
 
 
 def init(hmac_key: str, base_id: str | None = None, parent_id: str | None = None) -> _Profiler:
@@ -45,10 +51,10 @@ def init(hmac_key: str, base_id: str | None = None, parent_id: str | None = None
     continued under *parent_id*: it replaces what an earlier ``init`` set, or, where a trace point is open, it lasts as
     long as that point. The ids are UUIDs; any other text is kept as it is in records and headers.
     """
-    here = scope.current.get()
+    here = current.point.get()
     if here is not None and not base_id and here.origin.sampled:
         return _Profiler.at(here)
-    if not _settings.fresh().enabled or here is scope.SUPPRESSED:
+    if not config.fresh().enabled or here is scope.SUPPRESSED:
         return _Profiler.at(Point(None, None, Origin.from_osprofiler(hmac_key, base_id, parent_id, flags=0)))
     if here is not None and base_id and _continues(here.origin, hmac_key, base_id, parent_id):
         return _Profiler.at(here)
@@ -63,21 +69,21 @@ def _continues(origin: Origin, hmac_key: str, base_id: str, parent_id: str | Non
 
 def get() -> _Profiler | None:
     """The profiler of this flow of control; None where no trace is on, or the request is not sampled."""
-    here = scope.current.get()
+    here = current.point.get()
     return None if here is None or not here.origin.flags & SAMPLED else _Profiler.at(here)
 
 
 def clean() -> None:
     """Turn tracing off in this flow of control; points left open by bare ``start`` calls end here."""
-    here = scope.current.get()
+    here = current.point.get()
     if here is None or here is scope.SUPPRESSED:
         return
-    scope.current.set(None)
+    current.point.set(None)
     try:
         if here.origin.flags & SAMPLED:
-            scope.finish_bare(here)
+            points.finish_bare(here)
     except Exception as fault:
-        _guard.swallow("clean", fault)
+        guard.swallow("clean", fault)
 
 
 def start(name: str, info: Mapping[str, Any] | None = None) -> None:
@@ -85,12 +91,12 @@ def start(name: str, info: Mapping[str, Any] | None = None) -> None:
 
     *info* may nest; its values become bounded text and numbers at once.
     """
-    here = scope.current.get()
+    here = current.point.get()
     if here is not None and here.origin.flags & SAMPLED:
         try:
-            opentracing_compat.get_tracer().open_point(here, name, info, scope.bare)
+            global_tracer.get_tracer().open_point(here, name, info, points.bare)
         except Exception as fault:
-            _guard.swallow("start", fault)
+            guard.swallow("start", fault)
 
 
 def stop(info: Mapping[str, Any] | None = None) -> None:
@@ -98,22 +104,22 @@ def stop(info: Mapping[str, Any] | None = None) -> None:
 
     An ``etype`` in *info* marks the point as an error, ``message`` says more.
     """
-    here = scope.current.get()
+    here = current.point.get()
     if here is not None and here.origin.flags & SAMPLED:
         try:
             here.stop(info)
         except Exception as fault:
-            _guard.swallow("stop", fault)
+            guard.swallow("stop", fault)
 
 
 def annotate(event: str | None = None, /, **fields: Any) -> None:
     """Add a log to the innermost open trace point: what happened (*event*) and any further fields."""
-    here = scope.current.get()
+    here = current.point.get()
     if here is not None and here.span is not None:
         try:
             here.span.log_kv(fields if event is None else {"event": event, **fields})
         except Exception as fault:
-            _guard.swallow("annotate", fault)
+            guard.swallow("annotate", fault)
 
 
 def fork(name: str, info: Mapping[str, Any] | None = None, detached: bool = False) -> Fork:
@@ -130,7 +136,7 @@ def branch(carrier: Mapping[Any, Any], name: str | None = None) -> AbstractConte
 
     A carrier that asks for nothing, or that is not signed with one of ``[profiler] hmac_keys``, changes nothing.
     """
-    from osprofiler.opentracing_compat.concurrency import carrier as carriers
+    from osprofiler.concurrency import carrier as carriers
 
     return carriers.entered(carrier, name)
 
@@ -148,13 +154,13 @@ class Trace:
         self._open: list[Point | None] = []
 
     def __enter__(self) -> None:
-        here = scope.current.get()
+        here = current.point.get()
         point = None
         if here is not None and here.origin.flags & SAMPLED:
             try:
-                point = opentracing_compat.get_tracer().open_point(here, self._name, self._info)
+                point = global_tracer.get_tracer().open_point(here, self._name, self._info)
             except Exception as fault:
-                _guard.swallow("start", fault)
+                guard.swallow("start", fault)
         self._open.append(point)
 
     def __exit__(
@@ -165,7 +171,7 @@ class Trace:
             if point is not None:
                 point.end(fault=value)
         except Exception as fault:
-            _guard.swallow("stop", fault)
+            guard.swallow("stop", fault)
 
     async def __aenter__(self) -> None:
         self.__enter__()
@@ -177,7 +183,7 @@ class Trace:
 
     def _take(self) -> Point | None:
         """What this flow entered last. Where its trace was left meanwhile, an untraced entry, else the last at all."""
-        node = scope.current.get()
+        node = current.point.get()
         while node is not None and node not in self._open:
             node = node.parent
         if node is None and None not in self._open:
@@ -212,7 +218,7 @@ class _Profiler:
         return hash(self._point.origin)
 
     def _here(self) -> Point:
-        here = scope.current.get()
+        here = current.point.get()
         return here if here is not None and here.origin is self._point.origin else self._point
 
     @property
@@ -240,17 +246,17 @@ class _Profiler:
 
     def start(self, name: str, info: Mapping[str, Any] | None = None) -> None:
         """Open a trace point, as :func:`start` does."""
-        if self._here() is not self._point or scope.current.get() is self._point:
+        if self._here() is not self._point or current.point.get() is self._point:
             start(name, info)
         elif self._point.origin.flags & SAMPLED:
-            with _guard.Harmless("start"), scope.entered(self._point):
-                self._point = opentracing_compat.get_tracer().open_point(self._point, name, info)
+            with guard.Harmless("start"), scope.entered(self._point):
+                self._point = global_tracer.get_tracer().open_point(self._point, name, info)
 
     def stop(self, info: Mapping[str, Any] | None = None) -> None:
         """Close the innermost open trace point, as :func:`stop` does."""
-        if self._here() is not self._point or scope.current.get() is self._point:
+        if self._here() is not self._point or current.point.get() is self._point:
             stop(info)
         elif self._point.span is not None and self._point.parent is not None:
             point, self._point = self._point, self._point.parent
-            with _guard.Harmless("stop"):
+            with guard.Harmless("stop"):
                 point.end(info)

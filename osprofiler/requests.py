@@ -9,9 +9,11 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from osprofiler import _guard, opentracing_compat, web
-from osprofiler.opentracing_compat import scope
-from osprofiler.opentracing_compat.scope import Point
+from osprofiler import web
+from osprofiler._runtime import guard
+from osprofiler.context import current
+from osprofiler.context.points import Point
+from osprofiler.tracer import global_tracer
 
 __all__ = ["disable", "enable", "send"]
 
@@ -59,7 +61,7 @@ def send(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
     The request itself is its owner's, who may send it again, in another trace or in none.
     """
     function = _FUNC or _plain_send()
-    here = scope.current.get()
+    here = current.point.get()
     if here is None or not (_on or _FUNC is None):
         return function(self, request, *args, **kwargs)
     point, request = _open(here, request)
@@ -83,10 +85,10 @@ def _open(here: Point, request: Any) -> tuple[Point | None, Any]:
     current.
     """
     point, sent = None, request
-    with _guard.Harmless("requests.start"):
+    with guard.Harmless("requests.start"):
         if here.origin.sampled:
             url = urlsplit(request.url)
-            point = opentracing_compat.get_tracer().open_point(
+            point = global_tracer.get_tracer().open_point(
                 here, url.scheme, _info(request.method, url), tags=_tags(request.method, url)
             )
         sent = copy.copy(request)
@@ -123,7 +125,7 @@ def _tags(method: str, url: SplitResult) -> dict[str, Any]:
 def _close(point: Point | None, response: Any, fault: BaseException | None) -> None:
     if point is None or point.span is None:
         return
-    with _guard.Harmless("requests.stop"):
+    with guard.Harmless("requests.stop"):
         info = None
         if response is not None:
             info = {"requests": {"status_code": response.status_code}}

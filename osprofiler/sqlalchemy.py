@@ -14,10 +14,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from osprofiler import _guard, _settings, opentracing_compat
-from osprofiler.opentracing_compat import scope
-from osprofiler.opentracing_compat.scope import Point
-from osprofiler.opentracing_compat.values import Budget, clean, text
+from osprofiler import config
+from osprofiler._runtime import guard
+from osprofiler.context import current
+from osprofiler.context.points import Point
+from osprofiler.context.values import Budget, clean, text
+from osprofiler.tracer import global_tracer
 
 __all__ = ["add_tracing", "disable", "enable", "handle_error", "wrap_session"]
 
@@ -53,9 +55,9 @@ def add_tracing(sqlalchemy: Any, engine: Any, name: str, hide_result: bool = Tru
     that its statement returned; the application still gets all of them. Does nothing while tracing of statements is
     disabled, but by the configuration or the policy: these may turn it on again.
     """
-    if _DISABLED and _settings.current().trace_sqlalchemy is not False:
+    if _DISABLED and config.current().trace_sqlalchemy is not False:
         return
-    with _guard.Harmless("sqlalchemy.add_tracing"):
+    with guard.Harmless("sqlalchemy.add_tracing"):
         engine = getattr(engine, "sync_engine", engine)
         if _MARK in vars(engine):
             return
@@ -82,14 +84,14 @@ def wrap_session(sqlalchemy: Any, sess: Any) -> Iterator[Any]:
             add_tracing(sqlalchemy, connection.engine, "db")
 
         listening = False
-        with _guard.Harmless("sqlalchemy.wrap_session"):
+        with guard.Harmless("sqlalchemy.wrap_session"):
             sqlalchemy.event.listen(session, "after_begin", begun)
             listening = True
         try:
             yield session
         finally:
             if listening:
-                with _guard.Harmless("sqlalchemy.wrap_session"):
+                with guard.Harmless("sqlalchemy.wrap_session"):
                     sqlalchemy.event.remove(session, "after_begin", begun)
 
 
@@ -97,15 +99,15 @@ def _before_cursor_execute(name: str) -> Callable[..., None]:
     """A listener that opens a statement's point."""
 
     def handler(conn: Any, cursor: Any, statement: Any, params: Any, context: Any, executemany: Any) -> None:
-        here = scope.current.get()
+        here = current.point.get()
         if here is None or _DISABLED or not here.origin.sampled:
             return
-        with _guard.Harmless("sqlalchemy.start"):
+        with guard.Harmless("sqlalchemy.start"):
             points = vars(conn).setdefault(_OPEN, [])
             if context is not None and points and points[-1][0] is context:
                 return  # by the same listener of an engine that this one is a view of, with other options
             info, tags = _info(statement, params), _tags(conn)
-            points.append((context, opentracing_compat.get_tracer().open_point(here, name, info, tags=tags)))
+            points.append((context, global_tracer.get_tracer().open_point(here, name, info, tags=tags)))
 
     return handler
 
@@ -121,7 +123,7 @@ def _after_cursor_execute(hide_result: bool = True) -> Callable[..., None]:
             # The database's own errors on fetching are the application's, as they would be one line later.
             rows = cursor.fetchmany(RESULT_ROWS)
             context.cursor_fetch_strategy = _strategy()(cursor, context.execution_options, initial_buffer=deque(rows))
-        with _guard.Harmless("sqlalchemy.stop"):
+        with guard.Harmless("sqlalchemy.stop"):
             point = _take(conn, context)
             if point is None:
                 return
@@ -133,7 +135,7 @@ def _after_cursor_execute(hide_result: bool = True) -> Callable[..., None]:
 
 def handle_error(exception_context: Any) -> None:
     """A listener that closes the point of a statement that failed, as an error, if it has one that is open."""
-    with _guard.Harmless("sqlalchemy.error"):
+    with guard.Harmless("sqlalchemy.error"):
         of = exception_context
         _fail(of.connection, of.execution_context, of.original_exception)
 
@@ -148,7 +150,7 @@ class _Told:
     root_connection: Any
 
     def handle_dbapi_exception(self, e: BaseException) -> None:
-        with _guard.Harmless("sqlalchemy.error"):
+        with guard.Harmless("sqlalchemy.error"):
             _fail(self.root_connection, self, e)
         super().handle_dbapi_exception(e)  # type: ignore[misc]
 
@@ -214,7 +216,7 @@ def _strategy() -> Any:
 
 def _can_peek(cursor: Any, context: Any) -> bool:
     """Whether rows can be read ahead and still reach the application: those of a plain query, not streamed."""
-    with _guard.Harmless("sqlalchemy.peek"):
+    with guard.Harmless("sqlalchemy.peek"):
         from sqlalchemy.engine.cursor import _DEFAULT_FETCH
 
         return (

@@ -9,11 +9,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from osprofiler import _guard, _settings, _wsgi, opentracing_compat
+from osprofiler import config, propagation
+from osprofiler._runtime import guard
 from osprofiler._utils import split
-from osprofiler.opentracing_compat import propagation, scope
-from osprofiler.opentracing_compat.propagation import carriers, osprofiler, signed
-from osprofiler.opentracing_compat.scope import Origin, Point
+from osprofiler.context import current, scope
+from osprofiler.context.origin import Origin
+from osprofiler.context.points import Point
+from osprofiler.instrumentation import wsgi_call
+from osprofiler.propagation import carriers, osprofiler, signed
+from osprofiler.tracer import global_tracer
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -40,12 +44,12 @@ def get_trace_id_headers() -> dict[str, str]:
 
     A trace that is not sampled has only headers that say so.
     """
-    if scope.current.get() is None:
+    if current.point.get() is None:
         return {}
     try:
         return propagation.write(scope.context())
     except Exception as fault:
-        _guard.swallow("web.headers", fault)
+        guard.swallow("web.headers", fault)
         return {}
 
 
@@ -121,33 +125,33 @@ class WsgiMiddleware:
     def _trace_is_valid(self, trace_info: Any) -> bool:
         return osprofiler.is_trace_info(trace_info)
 
-    def _call(self, environ: WSGIEnvironment, start_response: StartResponse) -> _wsgi.Call | None:
+    def _call(self, environ: WSGIEnvironment, start_response: StartResponse) -> wsgi_call.Call | None:
         """How to run this request, if not just as it is."""
         try:
-            settings = _settings.fresh()
+            settings = config.fresh()
             if not (self.enabled if _ENABLED is None else _ENABLED):
                 return None
             if not settings.enabled:
                 return None
-            here = scope.current.get()
+            here = current.point.get()
             inside = here is not None and here.span is not None and not here.span.finished
             sample = settings.samples and not inside
             if _INFO_KEY in environ or _CONTEXT_KEY in environ or settings.trust_incoming or sample:
                 incoming = self._incoming(environ, sample)
                 if incoming is not None:
-                    return _wsgi.Call(self._open(environ, here, incoming), start_response)
+                    return wsgi_call.Call(self._open(environ, here, incoming), start_response)
             if here is None or inside:
                 return None
             # What somebody left behind in this worker is not this request's.
-            return _wsgi.Call(None, start_response)
+            return wsgi_call.Call(None, start_response)
         except Exception as fault:
-            _guard.swallow("web.request", fault)
+            guard.swallow("web.request", fault)
             return None
 
     def _incoming(self, environ: WSGIEnvironment, sample: bool) -> propagation.Incoming | None:
         """The trace that this request is in."""
         keys = self.hmac_keys if _HMAC_KEYS is None else _HMAC_KEYS
-        sampling = opentracing_compat.sample_for(self._operation(environ)) if sample else None
+        sampling = global_tracer.sample_for(self._operation(environ)) if sample else None
         return propagation.read(carriers.Environ(environ), keys, sample=sampling)
 
     def _open(self, environ: WSGIEnvironment, here: Point | None, incoming: propagation.Incoming) -> Point:
@@ -166,10 +170,10 @@ class WsgiMiddleware:
             "http.method": method,
             "http.url": f"{scheme}://{_host(environ)}{path}",
         }
-        point = opentracing_compat.get_tracer().open_point(
+        point = global_tracer.get_tracer().open_point(
             root, self.name, info, operation=self._operation(environ), tags=tags, follows=follows
         )
-        scope.current.set(here)
+        current.point.set(here)
         return point
 
     def _operation(self, environ: WSGIEnvironment) -> str:

@@ -30,9 +30,9 @@ def bytes_of(make: Callable[[], object]) -> float:
 
 
 def of_ours(contender: Any) -> dict[str, float]:
-    from osprofiler import _settings, profiler
+    from osprofiler import config, profiler
 
-    _settings.publish(flush_interval_s=3600.0)
+    config.publish(flush_interval_s=3600.0)
     with contender.root():
         contender.two_tags(0)
         contender.flush()

@@ -17,8 +17,8 @@ from typing import Any
 
 from contenders import TEXT
 
-from osprofiler import _settings, notifier, profiler
-from osprofiler.opentracing_compat.reporting.reporter import BATCH_BYTES, BATCH_ENTRIES
+from osprofiler import config, notifier, profiler
+from osprofiler.delivery.reporter import BATCH_BYTES, BATCH_ENTRIES
 
 _INTERVAL_S = 0.001
 _stacks: Counter[str] = Counter()
@@ -46,7 +46,7 @@ def reporter(exporter: Any, queue: Any) -> None:
 
 
 def main(order: dict[str, Any]) -> None:
-    _settings.publish(flush_interval_s=3600.0)
+    config.publish(flush_interval_s=3600.0)
     made: Any = notifier.create(order["target"], project="", service="bench", host="")
     notifier.set(made)
 

@@ -14,8 +14,10 @@ from osprofiler import exc
 from osprofiler.cmd import cliutils, output, sources
 from osprofiler.cmd.progress import Progress
 from osprofiler.cmd.showing import TRACE_HELP
-from osprofiler.reports import critical_path, lookup, search, skew, statistics, wording
+from osprofiler.drivers import lookup, search
+from osprofiler.reports.analysis import critical_path, skew, statistics
 from osprofiler.reports.model import SpanNode, Trace
+from osprofiler.reports.views import wording
 
 
 class ExplainingCommands:

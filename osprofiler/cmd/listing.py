@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from osprofiler import _secrets, exc
+from osprofiler import exc
 from osprofiler.cmd import cliutils, output, quantities, sources
 from osprofiler.cmd.progress import Progress
-from osprofiler.drivers import base
-from osprofiler.records import timestamp
-from osprofiler.reports import lookup, search, wording
+from osprofiler.connection import secrets
+from osprofiler.drivers import base, lookup, search
+from osprofiler.records.record import timestamp
+from osprofiler.reports.views import wording
 
 _SHORT = ("base_id", "timestamp")
 _LONG = ("base_id", "timestamp", "duration", "spans", "errors", "unfinished", "operation", "services")
@@ -72,7 +73,7 @@ class ListingCommands:
             for base_id in progress.over(args.traces, len(args.traces)):
                 if lookup.find(driver, base_id, driver.delete) is None:
                     absent.append(base_id)
-        _say(f"{_traces(len(args.traces) - len(absent))} removed from {_secrets.masked(driver.connection_str)}")
+        _say(f"{_traces(len(args.traces) - len(absent))} removed from {secrets.masked(driver.connection_str)}")
         if absent:
             raise exc.CommandError(f"no trace {', '.join(absent)} there")
 
@@ -103,7 +104,7 @@ class ListingCommands:
             else:
                 count = driver.purge(before_us)
         would = "would be removed" if args.dry_run else "removed"
-        _say(f"{_traces(count)} {where} {would} from {_secrets.masked(driver.connection_str)}")
+        _say(f"{_traces(count)} {where} {would} from {secrets.masked(driver.connection_str)}")
 
 
 @contextmanager
@@ -112,7 +113,7 @@ def _able(connection_string: str, what: str) -> Iterator[None]:
     try:
         yield
     except NotImplementedError as fault:
-        raise exc.CommandError(f"{_secrets.masked(connection_string)} cannot {what} traces") from fault
+        raise exc.CommandError(f"{secrets.masked(connection_string)} cannot {what} traces") from fault
 
 
 def _row(summary: search.Summary) -> dict[str, Any]:

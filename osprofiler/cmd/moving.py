@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from osprofiler import _secrets, exc
-from osprofiler._fault_text import typed
+from osprofiler import exc
 from osprofiler.cmd import cliutils, output, sources
 from osprofiler.cmd.progress import Progress
-from osprofiler.drivers import base
-from osprofiler.reports import files, lookup, search, to_records
+from osprofiler.connection import secrets
+from osprofiler.connection.fault_text import typed
+from osprofiler.drivers import base, lookup, search
+from osprofiler.reports import files, to_records
 
 _BATCH = 2000  # records to a write
 
@@ -89,7 +90,7 @@ def _exported(args: argparse.Namespace, driver: base.Driver) -> Iterator[Records
         for given in args.traces:
             found = lookup.find(driver, given, lambda one: _stored(driver, one))
             if found is None:
-                raise exc.CommandError(f"no trace {given.strip()} in {_secrets.masked(driver.connection_str)}")
+                raise exc.CommandError(f"no trace {given.strip()} in {secrets.masked(driver.connection_str)}")
             yield found
         return
     wanted = sources.wanted(args)
@@ -123,9 +124,9 @@ def _write(traces: Iterable[Records], target: base.Driver) -> None:
     except exc.CommandError:
         raise
     except Exception as fault:
-        store = _secrets.masked(target.connection_str)
+        store = secrets.masked(target.connection_str)
         raise exc.CommandError(f"cannot write into {store}: {typed(fault, target.connection_str)}") from None
-    _say(counted.count, _secrets.masked(target.connection_str))
+    _say(counted.count, secrets.masked(target.connection_str))
 
 
 def _say(count: int, where: str) -> None:

@@ -8,7 +8,7 @@ import datetime
 import re
 import time
 
-from osprofiler.records import microseconds
+from osprofiler.records.record import microseconds
 
 _UNITS_US = {
     "us": 1,

@@ -23,9 +23,11 @@ try:
     import osprofiler
     import osprofiler.cmd.patch  # a group of commands is found by being there
     import osprofiler.cmd.policy
-    from osprofiler import _secrets, exc, unreadable
-    from osprofiler._fault_text import typed
+    from osprofiler import exc
     from osprofiler.cmd import cliutils, commands, sources
+    from osprofiler.connection import secrets
+    from osprofiler.connection.fault_text import typed
+    from osprofiler.records import unreadable
 except KeyboardInterrupt:  # the console script imports this module before it calls anything in it
     sys.exit(130)
 
@@ -92,7 +94,7 @@ def _add_demo(subcommands: Any, argv: list[str]) -> None:
     about = "run a small cloud that boots a server, and show the trace of it"
     parser = subcommands.add_parser("demo", help=about, description=about)
     if "demo" in argv:  # its module is not loaded for other commands
-        from osprofiler.demo import main as demo
+        from osprofiler.cmd import demo
 
         demo.add_arguments(parser)
         parser.set_defaults(func=demo.run)
@@ -118,7 +120,7 @@ def main(args: list[str] | None = None) -> int:
     """Run the command line *args* (``sys.argv`` if None); the exit status."""
     for name in "stdout", "stderr":
         if getattr(sys, name) is None:  # closed by who started us; print() would mix them up
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - until the process ends
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     # A command builds one large trace and ends. To look through that for cycles, again and again, is half the time.
     collects = gc.isenabled()
     gc.disable()
@@ -166,7 +168,7 @@ def _cutter(argv: list[str]) -> Callable[[str], str]:
     """What cuts the secrets of the connection strings in the command line, and of the default, from a text."""
     values = [arg.partition("=")[2] if arg.startswith("--") else arg for arg in argv]
     given = [value for value in values if "://" in value or "@" in value]
-    return _secrets.cutter(*given, cliutils.env(sources.CONNECTION_STRING))
+    return secrets.cutter(*given, cliutils.env(sources.CONNECTION_STRING))
 
 
 class _WithoutSecrets:

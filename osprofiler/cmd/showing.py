@@ -10,8 +10,9 @@ from pathlib import Path
 
 from osprofiler.cmd import cliutils, output, sources
 from osprofiler.cmd.progress import Progress
-from osprofiler.reports import dot, html, jaeger_json, json_report, skew, tree
+from osprofiler.reports.analysis import skew
 from osprofiler.reports.model import Trace
+from osprofiler.reports.views import dot, html, jaeger_json, json_report, tree
 
 #: A trace's place on the command line.
 TRACE_HELP = (

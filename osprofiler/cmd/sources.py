@@ -10,12 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from osprofiler import _secrets, exc
-from osprofiler._fault_text import typed
+from osprofiler import exc
 from osprofiler.cmd import cliutils, output, quantities
 from osprofiler.cmd.progress import Progress
-from osprofiler.drivers import base
-from osprofiler.reports import files, lookup, search
+from osprofiler.connection import secrets
+from osprofiler.connection.fault_text import typed
+from osprofiler.drivers import base, lookup, search
+from osprofiler.reports import files
 from osprofiler.reports.model import Trace
 
 CONNECTION_STRING = "OSPROFILER_CONNECTION_STRING"
@@ -136,7 +137,7 @@ def driver(args: argparse.Namespace, given: str | None = None) -> base.Driver:
     except exc.CommandError:
         raise
     except Exception as fault:
-        raise exc.CommandError(f"cannot use {_secrets.masked(given)}: {typed(fault, given)}") from None
+        raise exc.CommandError(f"cannot use {secrets.masked(given)}: {typed(fault, given)}") from None
 
 
 def _register_options() -> None:
@@ -159,7 +160,7 @@ def name_empty(args: argparse.Namespace, used: base.Driver) -> None:
     """Say which store has none of the traces that the arguments of :func:`filters` ask for."""
     those = "traces" if wanted(args) == search.Wanted(limit=args.limit) else "traces that match the options"
     args.default_named = True
-    print(f"osprofiler: no {those} in {_secrets.masked(used.connection_str)}", file=sys.stderr)
+    print(f"osprofiler: no {those} in {secrets.masked(used.connection_str)}", file=sys.stderr)
 
 
 def trace(args: argparse.Namespace, given: str) -> Trace:
@@ -177,7 +178,7 @@ def trace(args: argparse.Namespace, given: str) -> Trace:
         found = lookup.find(used, given, read)
     if found is None:
         raise exc.CommandError(
-            f"no trace {given.strip()} in {_secrets.masked(used.connection_str)}; `osprofiler trace list` shows what "
+            f"no trace {given.strip()} in {secrets.masked(used.connection_str)}; `osprofiler trace list` shows what "
             "is there. Was the request signed with one of the services' hmac_keys, and do they write to this store?"
         )
     name_default(args, used)

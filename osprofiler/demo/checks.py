@@ -9,11 +9,12 @@ import warnings
 import sqlalchemy
 from oslo_config import cfg
 
-from osprofiler._fault_text import told
-from osprofiler._secrets import masked
+from osprofiler.connection import strings
+from osprofiler.connection.fault_text import told
+from osprofiler.connection.secrets import masked
 from osprofiler.demo import database, outcome
 from osprofiler.demo.cloud import DemoError
-from osprofiler.drivers import base, network
+from osprofiler.drivers import base
 
 _DIAL_S = 5
 
@@ -23,7 +24,7 @@ def check_store(store: str) -> None:
     base.get_driver(store)
     if not outcome.is_jaeger(store) or store.startswith("jaeger:"):
         return
-    _, host, port = network.split(store, 14268)
+    _, host, port = strings.split(store, 14268)
     if fault := _dial(host, port):
         raise DemoError(
             f"no Jaeger collector answers at {host}:{port} ({fault}): start it, or give another --connection-string"

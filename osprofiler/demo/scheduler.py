@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from osprofiler import profiler
 
 if TYPE_CHECKING:
-    from osprofiler.opentracing_compat.concurrency.fork import Fork
+    from osprofiler.concurrency.fork import Fork
 
 FreeMb = Callable[[str], int]
 

@@ -4,9 +4,9 @@
 None is imported before somebody looks for it: every driver brings a store's client with it, and a service uses one.
 """
 
-from osprofiler import _lazy
+from osprofiler._runtime import lazy
 
-__getattr__ = _lazy.modules(
+__getattr__ = lazy.modules(
     __name__,
     "base",
     "elasticsearch_driver",

@@ -15,10 +15,10 @@ from typing import Any, ClassVar
 
 from oslo_config import cfg
 
-from osprofiler import unreadable
-from osprofiler._secrets import masked
+from osprofiler.connection.secrets import masked
 from osprofiler.drivers import base, elasticsearch_http, network
-from osprofiler.records import MARK, checked, checked_mark, loads_json
+from osprofiler.records import unreadable
+from osprofiler.records.record import MARK, checked, checked_mark, loads_json
 from osprofiler.reports.model import error_kind
 
 #: Beside a record's own: its info as text where the index does not take it; and that something failed.

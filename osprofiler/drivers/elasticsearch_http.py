@@ -8,11 +8,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
-from osprofiler._secrets import malformed
+from osprofiler.connection import options as known
+from osprofiler.connection import strings
+from osprofiler.connection.access import Access
+from osprofiler.connection.secrets import malformed
 from osprofiler.drivers import network
-from osprofiler.drivers import options as known
-from osprofiler.drivers.access import Access
-from osprofiler.reports import deep_json
+from osprofiler.records import deep_json
 
 if TYPE_CHECKING:
     import requests
@@ -60,8 +61,8 @@ class Http:
     """
 
     def __init__(self, connection_string: str) -> None:
-        options = network.options(connection_string, *known.names("elasticsearch"))
-        parts, host, port = network.split(connection_string, _PORT)
+        options = strings.options(connection_string, *known.names("elasticsearch"))
+        parts, host, port = strings.split(connection_string, _PORT)
         if parts.scheme not in _SCHEMES:
             raise malformed(connection_string, f"it is none of {', '.join(sorted(_SCHEMES))}")
         place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -71,9 +72,9 @@ class Http:
         self._session: network.PerProcess[requests.Session] = network.PerProcess(self._connect)
 
     def _connect(self) -> requests.Session:
-        from osprofiler import _http
+        from osprofiler._runtime import http_session
 
-        session = _http.session()
+        session = http_session.session()
         session.auth = self._account or self._access.auth
         session.cert = self._access.certificate
         return session
@@ -166,7 +167,7 @@ class Http:
     def _ask(
         self, method: str, path: str, body: Any = None, expected: tuple[int, ...] = (200, 201)
     ) -> requests.Response:
-        from osprofiler import _http
+        from osprofiler._runtime import http_session
 
         kind = "application/x-ndjson" if isinstance(body, str) else "application/json"
         data = body if isinstance(body, str) or body is None else json.dumps(body)
@@ -181,7 +182,7 @@ class Http:
         )
         if answer.status_code not in expected:
             fault = _fault(answer.status_code, _said(answer))
-            fault.retry_after_s = _http.retry_after_s(answer)
+            fault.retry_after_s = http_session.retry_after_s(answer)
             raise fault
         return answer
 

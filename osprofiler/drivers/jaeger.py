@@ -10,19 +10,20 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
-from osprofiler import exc, unreadable
-from osprofiler._fault_text import told
-from osprofiler._secrets import malformed, masked
-from osprofiler.drivers import base, jaeger_json, network
-from osprofiler.drivers.access import Access
-from osprofiler.opentracing_compat import ids
-from osprofiler.opentracing_compat.reporting.pairing import Pairs, RecordedSpan, is_start
+from osprofiler import exc
+from osprofiler.connection import strings
+from osprofiler.connection.access import Access
+from osprofiler.connection.fault_text import told
+from osprofiler.connection.secrets import malformed, masked
+from osprofiler.delivery.pairing import Pairs, RecordedSpan, is_start
+from osprofiler.drivers import base, network
+from osprofiler.records import ids, jaeger_json, unreadable
 from osprofiler.reports.model import error_kind
 
 if TYPE_CHECKING:
     import requests
 
-    from osprofiler.opentracing_compat.reporting.exporter import Exporter
+    from osprofiler.delivery.exporter import Exporter
 
 QUERY_PORT = 16686
 _NAME_IT = f"name it with ?query=http://host:{QUERY_PORT}"
@@ -39,7 +40,7 @@ class Query:
     """The query service at *url* (``http://host:16686``, with ``user:password@`` where it wants one)."""
 
     def __init__(self, url: str, access: Access | None = None) -> None:
-        network.split(url, QUERY_PORT)
+        strings.split(url, QUERY_PORT)
         if urlsplit(url).scheme not in ("http", "https"):
             raise malformed(url, f"the address of a Jaeger query service has the form http://host:{QUERY_PORT}")
         self.shown = masked(url)
@@ -48,9 +49,9 @@ class Query:
         self._session: network.PerProcess[requests.Session] = network.PerProcess(self._connect)
 
     def _connect(self) -> requests.Session:
-        from osprofiler import _http
+        from osprofiler._runtime import http_session
 
-        session = _http.session()
+        session = http_session.session()
         session.auth = self._access.auth
         session.cert = self._access.certificate
         return session
@@ -159,7 +160,7 @@ class SpanStore(base.Driver):
 
     @classmethod
     def check(cls, connection_string: str) -> None:
-        from osprofiler.opentracing_compat.reporting import connect
+        from osprofiler.drivers import connect
 
         connect.span_exporter(connection_string)
         address = cls.query_address(connection_string)
@@ -169,7 +170,7 @@ class SpanStore(base.Driver):
     @classmethod
     def query_address(cls, connection_string: str) -> str | None:
         """Where to read: what ``?query=`` says, else a guess of the store's own, None where there is none."""
-        return network.take_options(connection_string, ("query",))[1].get("query")
+        return strings.take_options(connection_string, ("query",))[1].get("query")
 
     # Writing
 
@@ -189,8 +190,8 @@ class SpanStore(base.Driver):
 
     def _send(self, spans: Iterable[RecordedSpan]) -> None:
         """Send *spans*, those of one process at a time: it is the process that says service, host and pid."""
-        from osprofiler.opentracing_compat.reporting import connect
-        from osprofiler.opentracing_compat.reporting.exporter import Rejected
+        from osprofiler.delivery.exporter import Rejected
+        from osprofiler.drivers import connect
 
         by_process: dict[tuple[Any, ...], list[Any]] = {}
         for span in spans:
@@ -207,7 +208,7 @@ class SpanStore(base.Driver):
                 raise Rejected(", ".join(outcome.dropped), divisible=True)
 
     def _connect(self) -> Exporter:
-        from osprofiler.opentracing_compat.reporting import connect
+        from osprofiler.drivers import connect
 
         exporter = connect.span_exporter(self.connection_str)
         assert exporter is not None, "checked at construction"
@@ -268,17 +269,17 @@ class Jaeger(SpanStore):
         given = super().query_address(connection_string)
         if given:
             return given
-        parts, host, _ = network.split(connection_string, 0)
+        parts, host, _ = strings.split(connection_string, 0)
         scheme = "https" if parts.scheme.endswith("+https") else "http"
         return f"{scheme}://[{host}]:{QUERY_PORT}" if ":" in host else f"{scheme}://{host}:{QUERY_PORT}"
 
 
 def _query_access(connection_string: str, address: str) -> Access:
     """How to speak to the query service at *address*: as to the string's host, but a token goes to that host alone."""
-    from osprofiler.opentracing_compat.reporting import connect
+    from osprofiler.drivers import connect
 
     access = connect.access(connection_string)
-    token = network.take_options(connection_string, ("query_token",))[1].get("query_token")
+    token = strings.take_options(connection_string, ("query_token",))[1].get("query_token")
     has_user = "@" in address
     if token is not None and has_user:
         raise malformed(connection_string, "query has a user, and there is a query_token: choose one")

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osprofiler import exc
-from osprofiler._secrets import cut, malformed, masked
+from osprofiler.connection.secrets import cut, malformed, masked
 
 if TYPE_CHECKING:
-    from osprofiler.drivers.base import Driver
+    from osprofiler.drivers.driver import Driver
 
 #: Distributions register drivers here: the entry point's name is the scheme, its value the class.
 ENTRY_POINTS = "osprofiler.drivers"
@@ -167,7 +167,7 @@ def _subclass(scheme: str) -> type[Driver] | None:
 
 
 def _subclasses() -> Iterator[type[Driver]]:
-    from osprofiler.drivers.base import Driver
+    from osprofiler.drivers.driver import Driver
 
     waiting: list[type[Driver]] = [Driver]
     seen: set[type[Driver]] = set()

@@ -12,12 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
-from osprofiler import exc, unreadable
-from osprofiler._secrets import malformed, masked
-from osprofiler.drivers import base, network, options
-from osprofiler.drivers.access import Access
+from osprofiler import exc
+from osprofiler.connection import options, strings
+from osprofiler.connection.access import Access
+from osprofiler.connection.secrets import malformed, masked
+from osprofiler.drivers import base, network
 from osprofiler.drivers.loginsight_client import LogInsightClient
-from osprofiler.records import loads
+from osprofiler.records import unreadable
+from osprofiler.records.record import loads
 from osprofiler.reports.model import error_kind
 
 __all__ = ["LogInsightClient", "LogInsightDriver"]
@@ -105,8 +107,8 @@ class LogInsightDriver(base.Driver):
 
 def _parts(connection_string: str) -> tuple[str, str, str, Access]:
     """Host, user, password, and how to speak TLS. Raises ValueError, one line without password."""
-    taken = network.options(connection_string, *options.names("loginsight"))
-    parts, host, _ = network.split(connection_string, 0)
+    taken = strings.options(connection_string, *options.names("loginsight"))
+    parts, host, _ = strings.split(connection_string, 0)
     account, at, _ = parts.netloc.rpartition("@")
     user, colon, password = account.partition(":")
     if not at or not colon or ":" in password or "@" in account or parts.port is not None:

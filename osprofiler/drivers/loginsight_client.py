@@ -157,7 +157,7 @@ class _Refused(exc.LogInsightAPIError, ValueError):
 
 
 def _fault(answer: requests.Response) -> exc.LogInsightAPIError:
-    from osprofiler import _http
+    from osprofiler._runtime import http_session
 
     said = None
     try:
@@ -166,15 +166,15 @@ def _fault(answer: requests.Response) -> exc.LogInsightAPIError:
         pass  # not the server's own words
     text = f"HTTP status {answer.status_code}{f': {said}' if said else ''}"
     if answer.status_code in network.AWAY:
-        return _Unavailable(text, _http.retry_after_s(answer))
+        return _Unavailable(text, http_session.retry_after_s(answer))
     return _Refused(text) if answer.status_code in (400, 413) else exc.LogInsightAPIError(text)
 
 
 def _session() -> requests.Session:
     import urllib3
 
-    from osprofiler import _http
+    from osprofiler._runtime import http_session
 
     # Said once in the documentation, and not by a warning with each request.
     urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    return _http.session()
+    return http_session.session()

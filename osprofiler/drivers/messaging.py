@@ -18,9 +18,10 @@ from collections.abc import Collection, Sequence
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from osprofiler._fault_text import told
-from osprofiler._secrets import cut, malformed
-from osprofiler.drivers import base, locate, network, notifications, options
+from osprofiler.connection import options, strings
+from osprofiler.connection.fault_text import told
+from osprofiler.connection.secrets import cut, malformed
+from osprofiler.drivers import base, locate, network, notifications
 from osprofiler.reports.model import error_kind
 
 #: RabbitMQ's, where the transport's URL has none.
@@ -253,7 +254,7 @@ def _is_of_the_broker(fault: Exception, oslo_messaging: Any) -> bool:
 
 
 def _is_plain(connection_string: str) -> bool:
-    return network.switch(network.options(connection_string, *options.names("messaging")), "plain")
+    return strings.switch(strings.options(connection_string, *options.names("messaging")), "plain")
 
 
 def _library() -> Any:

@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote, unquote
 
-from osprofiler import unreadable
-from osprofiler._fault_text import told
-from osprofiler._secrets import malformed, masked
+from osprofiler.connection import options as known
+from osprofiler.connection import strings
+from osprofiler.connection.fault_text import told
+from osprofiler.connection.secrets import malformed, masked
 from osprofiler.drivers import base, network
-from osprofiler.drivers import options as known
-from osprofiler.records import RESERVED, Unreadable, checked, checked_mark, loads_json
+from osprofiler.records import unreadable
+from osprofiler.records.record import RESERVED, Unreadable, checked, checked_mark, loads_json
 from osprofiler.reports.model import error_kind
 
 #: Fields of ours beside the record's own.
@@ -60,8 +61,8 @@ class MongoDB(base.Driver):
         super().__init__(connection_str, project=project, service=service, host=host, **kwargs)
         self.check(connection_str)
         self._db_name = db_name
-        self._url, options = network.take_options(connection_str, _OPTIONS)
-        self._ttl_s = network.seconds(options, "ttl")
+        self._url, options = strings.take_options(connection_str, _OPTIONS)
+        self._ttl_s = strings.seconds(options, "ttl")
         self._client: network.PerProcess[Any] = network.PerProcess(self._connect)
         self._given: Any = None  # a subclass's database
 
@@ -71,8 +72,8 @@ class MongoDB(base.Driver):
 
     @classmethod
     def check(cls, connection_string: str) -> None:
-        url, options = network.take_options(connection_string, _OPTIONS)
-        network.seconds(options, "ttl")
+        url, options = strings.take_options(connection_string, _OPTIONS)
+        strings.seconds(options, "ttl")
         library = _library()
         try:
             if url.partition("://")[0].lower() != "mongodb+srv":

@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the drivers of network stores share: options in the connection string, a client for each process, and one line
-for the reader where a store cannot be read."""
+"""What the drivers of network stores share: a client for each process, and one line for the reader where a store cannot
+be read."""
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
-from urllib.parse import SplitResult, unquote_plus, urlsplit
 
-from osprofiler import _inherited, exc
-from osprofiler._fault_text import told
-from osprofiler._secrets import is_certain, malformed, masked
+from osprofiler import exc
+from osprofiler._runtime import inherited
+from osprofiler.connection.fault_text import told
+from osprofiler.connection.secrets import masked
 
 T = TypeVar("T")
 
@@ -25,94 +24,6 @@ READ_TIMEOUT_S = 120.0
 
 #: What an HTTP server, or somebody before it, answers when it is away or asks for patience.
 AWAY = frozenset((408, 425, 429, 502, 503, 504))
-
-_SPAN_OF_TIME = re.compile(r"([0-9]{1,10})([smhd]?)", re.A)
-_UNEXPECTED = re.compile(r"keyword argument '(\w+)'|'(\w+)' is an invalid keyword")
-_UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_YES_NO = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-
-
-def split(connection_string: str, default_port: int, default_host: str = "") -> tuple[SplitResult, str, int]:
-    """The parts, the host and the port. Raises ValueError, one line without password, for what has no host if there is
-    no *default_host*."""
-    if "#" in connection_string or not is_certain(connection_string):
-        raise malformed(connection_string, "where user and password end, or the port, cannot be told")
-    try:
-        parts = urlsplit(connection_string)
-    except ValueError:  # brackets that do not match, or letters that look like / ? # @ :
-        raise malformed(
-            connection_string, "it has no host that can be read, or a special character stands in it"
-        ) from None
-    try:
-        port = parts.port
-    except ValueError:
-        port = 0
-    if port == 0:
-        raise malformed(connection_string, "the port is no number from 1 to 65535")
-    host = parts.hostname or default_host
-    if not host:
-        raise malformed(connection_string, "a host is missing")
-    return parts, host, default_port if port is None else port
-
-
-def take_options(connection_string: str, names: Iterable[str]) -> tuple[str, dict[str, str]]:
-    """The string without the options of these *names*, whose values are returned beside it; others stay as written."""
-    head, question_mark, query = connection_string.partition("?")
-    wanted = set(names)
-    taken: dict[str, str] = {}
-    kept: list[str] = []
-    for pair in query.split("&") if question_mark else ():
-        key, _, value = pair.partition("=")
-        if key in wanted:
-            taken[key] = unquote_plus(value)
-        else:
-            kept.append(pair)
-    return f"{head}?{'&'.join(kept)}" if kept else head, taken
-
-
-def options(connection_string: str, *names: str) -> dict[str, str]:
-    """What the string says of the options of these *names*, where a store has no others.
-
-    Raises ValueError, one line without password, for an option that it does not have.
-    """
-    rest, taken = take_options(connection_string, names)
-    if "?" in rest:
-        unknown = rest.partition("?")[2].partition("=")[0].partition("&")[0]
-        raise malformed(connection_string, f"there is no option {unknown!r}; known are {', '.join(names)}")
-    return taken
-
-
-def unexpected(connection_string: str, fault: TypeError) -> ValueError:
-    """The fault for an option of which a library says, by *fault*, that it does not have it."""
-    match = _UNEXPECTED.search(str(fault))
-    why = f"there is no option {match[1] or match[2]!r}" if match else told(fault, connection_string)
-    return malformed(connection_string, why)
-
-
-def seconds(options: Mapping[str, str], name: str) -> int | None:
-    """The span of time that the option *name* gives (``3600``, ``90m``, ``12h``, ``7d``); None where it is not given.
-
-    Raises ValueError for anything else.
-    """
-    text = options.get(name)
-    if text is None:
-        return None
-    match = _SPAN_OF_TIME.fullmatch(text)
-    found = int(match[1]) * _UNIT_S[match[2]] if match else 0
-    if not found:
-        raise ValueError(f"{name}={text}: give a time such as 3600 (seconds), 90m, 12h or 7d")
-    return found
-
-
-def switch(options: Mapping[str, str], name: str, default: bool = False) -> bool:
-    """The yes or no that the option *name* gives. Raises ValueError for anything else."""
-    text = options.get(name)
-    if text is None:
-        return default
-    if text.lower() not in _YES_NO:
-        raise ValueError(f"{name}={text}: give yes or no")
-    return _YES_NO[text.lower()]
-
 
 def setting(conf: Any, name: str, default: T) -> T:
     """The option *name* of *conf*'s group ``profiler``; *default* where *conf* does not know it."""
@@ -135,7 +46,7 @@ class PerProcess(Generic[T]):
         made = self._made
         if made is None or made[0] != os.getpid():
             if made is not None:
-                _inherited.keep(made[1])
+                inherited.keep(made[1])
             self._made = made = (os.getpid(), self._make())
         return made[1]
 

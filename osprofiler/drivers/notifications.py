@@ -12,11 +12,12 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from osprofiler import exc, unreadable
-from osprofiler._fault_text import told
-from osprofiler._secrets import masked
+from osprofiler import exc
+from osprofiler.connection.fault_text import told
+from osprofiler.connection.secrets import masked
 from osprofiler.drivers import network
-from osprofiler.records import checked
+from osprofiler.records import unreadable
+from osprofiler.records.record import checked
 
 if TYPE_CHECKING:
     from osprofiler.drivers.messaging import Messaging

@@ -37,7 +37,7 @@ class OTLP(jaeger.SpanStore):
 
     @classmethod
     def check(cls, connection_string: str) -> None:
-        from osprofiler.opentracing_compat.reporting import otlp
+        from osprofiler.delivery import otlp
 
         super().check(connection_string)
         otlp.check_library()

@@ -15,12 +15,13 @@ from typing import Any
 
 from oslo_config import cfg
 
-from osprofiler import unreadable
-from osprofiler._fault_text import told
-from osprofiler._secrets import malformed, masked
-from osprofiler.drivers import base, network, options
+from osprofiler.connection import options, strings
+from osprofiler.connection.fault_text import told
+from osprofiler.connection.secrets import malformed, masked
+from osprofiler.drivers import base, network
 from osprofiler.drivers.redis_sentinels import Sentinels
-from osprofiler.records import loads, loads_mark
+from osprofiler.records import unreadable
+from osprofiler.records.record import loads, loads_mark
 from osprofiler.reports.model import error_kind
 
 #: Of how many records, the first to arrive, a list shows the earliest: services deliver at intervals of their own, so
@@ -56,9 +57,9 @@ class Redis(base.Driver):
         super().__init__(connection_str, project=project, service=service, host=host, conf=conf, **kwargs)
         self.check(connection_str)
         self.conf = conf
-        self._url, taken = network.take_options(connection_str, _OPTIONS)
-        self._ttl_s = network.seconds(taken, "ttl")
-        self._told_cluster = network.switch(taken, "cluster") if "cluster" in taken else None
+        self._url, taken = strings.take_options(connection_str, _OPTIONS)
+        self._ttl_s = strings.seconds(taken, "ttl")
+        self._told_cluster = strings.switch(taken, "cluster") if "cluster" in taken else None
         self._cluster = self._told_cluster  # None: not known yet
         self._client: network.PerProcess[Any] = network.PerProcess(self._connect)
 
@@ -68,16 +69,16 @@ class Redis(base.Driver):
 
     @classmethod
     def check(cls, connection_string: str) -> None:
-        network.split(connection_string, 6379, "localhost")
-        url, taken = network.take_options(connection_string, _OPTIONS)
-        network.seconds(taken, "ttl")
-        network.switch(taken, "cluster")
+        strings.split(connection_string, 6379, "localhost")
+        url, taken = strings.take_options(connection_string, _OPTIONS)
+        strings.seconds(taken, "ttl")
+        strings.switch(taken, "cluster")
         try:
             _library().ConnectionPool.from_url(url).make_connection()  # connects nowhere
         except (ValueError, _library().RedisError) as fault:
             raise malformed(connection_string, told(fault, connection_string)) from None
         except TypeError as fault:
-            raise network.unexpected(connection_string, fault) from None
+            raise strings.unexpected(connection_string, fault) from None
 
     @property
     def db(self) -> Any:

@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import unquote
 
-from osprofiler._secrets import is_certain, malformed
-from osprofiler.drivers import network, options
+from osprofiler.connection import options, strings
+from osprofiler.connection.secrets import is_certain, malformed
 
 
 class Sentinels:
@@ -16,16 +16,16 @@ class Sentinels:
     def __init__(self, connection_string: str) -> None:
         if "#" in connection_string or not is_certain(connection_string):
             raise malformed(connection_string, "where user and password end, or a port, cannot be told")
-        given = network.options(connection_string, *options.names("redissentinel"))
+        given = strings.options(connection_string, *options.names("redissentinel"))
         url = connection_string.partition("?")[0]
-        network.seconds(given, "ttl")
+        strings.seconds(given, "ttl")
         account, _, rest = url.partition("://")[2].rpartition("@")
         places, _, number = rest.partition("/")
         self.hosts = [_place(place, connection_string) for place in places.split(",")]
         user, colon, password = account.partition(":")
         if not number.isdecimal() and number:
             raise malformed(connection_string, "the database is no number")
-        security = {"ssl": True} if network.switch(given, "ssl") else {}
+        security = {"ssl": True} if strings.switch(given, "ssl") else {}
         self.master: dict[str, Any] = {"db": int(number or 0), **security}
         if colon:
             self.master |= {"username": unquote(user) or None, "password": unquote(password)}
@@ -38,6 +38,6 @@ class Sentinels:
 
 def _place(text: str, connection_string: str) -> tuple[str, int]:
     try:
-        return network.split(f"redissentinel://{text}", 26379)[1:]
+        return strings.split(f"redissentinel://{text}", 26379)[1:]
     except ValueError:
         raise malformed(connection_string, f"{text!r} is no host[:port]") from None

@@ -36,9 +36,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SAWarning
 
-from osprofiler import _inherited, exc
-from osprofiler._fault_text import told
-from osprofiler._secrets import malformed, masked
+from osprofiler import exc
+from osprofiler._runtime import inherited
+from osprofiler.connection.fault_text import told
+from osprofiler.connection.secrets import malformed, masked
 from osprofiler.drivers import sqlite_forks
 
 #: How long a writer waits for another writer of the same SQLite file.
@@ -189,7 +190,7 @@ class Database:
         """This process's engine."""
         if self._owner != os.getpid():
             if self._engine is not None:
-                _inherited.keep(self._engine)
+                inherited.keep(self._engine)
             self._engine = None
         if self._engine is None:
             self._engine = self._make()

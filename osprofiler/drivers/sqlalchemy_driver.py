@@ -14,9 +14,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from osprofiler import exc, unreadable
+from osprofiler import exc
 from osprofiler.drivers import base, network
-from osprofiler.records import MARK, Unreadable, checked, checked_mark, loads_json, microseconds, timestamp
+from osprofiler.records import unreadable
+from osprofiler.records.record import MARK, Unreadable, checked, checked_mark, loads_json, microseconds, timestamp
 from osprofiler.reports.model import error_kind
 
 if TYPE_CHECKING:

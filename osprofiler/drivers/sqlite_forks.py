@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from osprofiler import _forks, _guard, _native
+from osprofiler._runtime import forks, guard, native
 
 if TYPE_CHECKING:
     from osprofiler.drivers.sql_engine import Database
@@ -26,7 +26,7 @@ LONGEST_WAIT_S = 1.0
 #: Those with connections to SQLite files.
 databases: weakref.WeakSet[Database] = weakref.WeakSet()
 
-_inside = _native.lock()
+_inside = native.lock()
 _forking: set[int] = set()  # the threads that hold it for a fork
 
 
@@ -42,7 +42,7 @@ def _before_fork() -> None:
     if _inside.acquire(timeout=LONGEST_WAIT_S):
         _forking.add(_thread.get_ident())
         for database in tuple(databases):
-            with _guard.Harmless("fork"):
+            with guard.Harmless("fork"):
                 database.close()
 
 
@@ -52,10 +52,10 @@ def _after_fork_in_parent() -> None:
         _inside.release()
 
 
-@_forks.anew
+@forks.anew
 def _after_fork_in_child() -> None:
     global _inside
-    _inside = _native.lock()
+    _inside = native.lock()
     _forking.clear()
 
 

@@ -14,25 +14,25 @@ All of it takes O(n log n) for n spans, and none recurses in the depth of the tr
 trace; what is written as a report or as records should not have been corrected.
 """
 
-from osprofiler.reports.comparison import Step, Sums, compare
-from osprofiler.reports.critical_path import CriticalPath, Section, Share
-from osprofiler.reports.critical_path import find as find_critical_path
-from osprofiler.reports.dot import render as render_dot
-from osprofiler.reports.dot import text as dot_text
+from osprofiler.reports.analysis.comparison import Step, Sums, compare
+from osprofiler.reports.analysis.critical_path import CriticalPath, Section, Share
+from osprofiler.reports.analysis.critical_path import find as find_critical_path
+from osprofiler.reports.analysis.self_time import self_us
+from osprofiler.reports.analysis.skew import correct as correct_clocks
+from osprofiler.reports.analysis.statistics import OperationStats
+from osprofiler.reports.analysis.statistics import of as statistics_of
 from osprofiler.reports.files import load
-from osprofiler.reports.html import text as html_text
-from osprofiler.reports.jaeger_json import text as jaeger_text
-from osprofiler.reports.json_report import from_report
-from osprofiler.reports.json_report import report as to_report
-from osprofiler.reports.json_report import text as report_text
 from osprofiler.reports.model import Link, Log, SpanNode, Trace, from_records
-from osprofiler.reports.self_time import self_us
-from osprofiler.reports.skew import correct as correct_clocks
-from osprofiler.reports.statistics import OperationStats
-from osprofiler.reports.statistics import of as statistics_of
 from osprofiler.reports.to_records import records as records_of
-from osprofiler.reports.tree import Style
-from osprofiler.reports.tree import lines as tree_lines
+from osprofiler.reports.views.dot import render as render_dot
+from osprofiler.reports.views.dot import text as dot_text
+from osprofiler.reports.views.html import text as html_text
+from osprofiler.reports.views.jaeger_json import text as jaeger_text
+from osprofiler.reports.views.json_report import from_report
+from osprofiler.reports.views.json_report import report as to_report
+from osprofiler.reports.views.json_report import text as report_text
+from osprofiler.reports.views.tree import Style
+from osprofiler.reports.views.tree import lines as tree_lines
 
 __all__ = [
     "Trace",

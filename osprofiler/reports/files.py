@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from osprofiler import unreadable
-from osprofiler.records import Unreadable, checked, loads_json
-from osprofiler.reports import deep_json, json_report, model, to_records
+from osprofiler.records import deep_json, unreadable
+from osprofiler.records.record import Unreadable, checked, loads_json
+from osprofiler.reports import model, to_records
 from osprofiler.reports.model import Trace
+from osprofiler.reports.views import json_report
 
 
 def lines(records: Iterable[dict[str, Any]]) -> Iterator[str]:
@@ -27,8 +28,8 @@ def lines(records: Iterable[dict[str, Any]]) -> Iterator[str]:
 def load(path: str | Path) -> list[Trace]:
     """The traces in a file, in the file's order; ``-`` is standard input. It may be packed by gzip.
 
-    What cannot be read in it is left out and told (``osprofiler.unreadable``). Raises OSError where the file cannot be
-    read, and ValueError, whose one line says why, if it holds no traces.
+    What cannot be read in it is left out and named (``osprofiler.records.unreadable``). Raises OSError where the file
+    cannot be read, and ValueError, whose one line says why, if it holds no traces.
     """
     where = "standard input" if str(path) == "-" else str(path)
     text = _decoded(sys.stdin.buffer.read() if str(path) == "-" else Path(path).read_bytes(), where)
@@ -98,7 +99,7 @@ def _records(value: Any, where: str) -> Iterator[dict[str, Any]]:
 
 
 def _of_jaeger(value: dict[str, Any], where: str) -> Iterator[dict[str, Any]]:
-    from osprofiler.drivers import jaeger_json as reading
+    from osprofiler.records import jaeger_json as reading
 
     traces = value.get("data", [value])
     if not isinstance(traces, list):

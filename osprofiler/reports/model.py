@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from osprofiler import unreadable
-from osprofiler.records import RESERVED, Unreadable, checked, microseconds, split_name
+from osprofiler.records import unreadable
+from osprofiler.records.record import RESERVED, Unreadable, checked, microseconds, split_name
 from osprofiler.reports import shared_ids
 
 CHILD_OF = "child_of"
@@ -184,7 +184,8 @@ def began_us(trace: Mapping[str, Any]) -> int:
 def from_records(records: Iterable[dict[str, Any]], payloads: Sequence[Any] | None = None) -> Trace:
     """The trace that *records* tell of, in any order. *payloads*: what to show of each, if not the record itself.
 
-    What is no record is left out, and spans that share an id are told apart; ``osprofiler.unreadable`` has either.
+    What is no record is left out, and spans that share an id get ids of their own; ``osprofiler.records.unreadable``
+    names both.
     """
     trace = Trace("")
     read: list[tuple[dict[str, Any], Any]] = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from osprofiler.records import another_id, microseconds, split_name
+from osprofiler.records.record import another_id, microseconds, split_name
 
 
 def spans_of(records: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from osprofiler.records import RESERVED, split_name, timestamp
+from osprofiler.records.record import RESERVED, split_name, timestamp
 from osprofiler.reports import model
 from osprofiler.reports.model import SpanNode, Trace
 

@@ -28,10 +28,12 @@ from typing import Any, ClassVar, TypeVar
 
 import pytest
 
-from osprofiler import exc, unreadable
+from osprofiler import exc
+from osprofiler.drivers import search
 from osprofiler.drivers.base import Driver
-from osprofiler.records import timestamp
-from osprofiler.reports import model, search
+from osprofiler.records import unreadable
+from osprofiler.records.record import timestamp
+from osprofiler.reports import model
 from osprofiler.testing.records import HOSTILE, OTHER, T0_US, TRACE, point, record, span, two_spans
 
 Connect = Callable[..., Driver]

@@ -14,7 +14,7 @@ from typing import Any
 import opentracing
 import pytest
 
-from osprofiler.opentracing_compat.span import SpanContext
+from osprofiler.tracer.span import SpanContext
 
 #: (trace id, span id, parent id, flags), at the ends of their ranges.
 EDGES = [

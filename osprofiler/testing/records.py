@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from osprofiler.records import timestamp
+from osprofiler.records.record import timestamp
 
 #: When the records of the kit begin, in microseconds since the epoch.
 T0_US = 1_795_000_000_000_000

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from osprofiler.drivers import options
+from osprofiler.connection import options
 from osprofiler.testing import tables
 
 #: What the page's marks name.

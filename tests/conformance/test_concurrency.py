@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from osprofiler.opentracing_compat import instrumentation
+from osprofiler.instrumentation import registry
 from osprofiler.testing import concurrency, tables
 from osprofiler.testing.concurrency import table
 from osprofiler.testing.concurrency.models import MODELS
 
-EXECUTION_MODELS = sorted(set(instrumentation.known()) & {name for model in MODELS for name in model.instrumentation})
+EXECUTION_MODELS = sorted(set(registry.known()) & {name for model in MODELS for name in model.instrumentation})
 
 
 @functools.cache
@@ -46,4 +46,4 @@ def test_the_documentation_has_the_table() -> None:
 
 
 def test_every_execution_model_that_can_be_instrumented_has_a_row() -> None:
-    assert set(instrumentation.known()) - {"messaging"} == set(EXECUTION_MODELS)
+    assert set(registry.known()) - {"messaging"} == set(EXECUTION_MODELS)

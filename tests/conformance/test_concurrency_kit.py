@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from osprofiler.opentracing_compat import scope
-from osprofiler.opentracing_compat.concurrency.carried import Carried
+from osprofiler.concurrency.carried import Carried
+from osprofiler.context import current, scope
+from osprofiler.context.points import Point
 from osprofiler.testing import concurrency
 from osprofiler.testing.concurrency.spans import probe
 from osprofiler.testing.concurrency.threads import Threads
@@ -37,7 +38,7 @@ class MakesNoBranch(Threads):
 
     def run(self, works: Sequence[Work]) -> None:
         self.mark()
-        here = scope.current.get()
+        here = current.point.get()
 
         def run(work: Work) -> None:
             with scope.entered(here):
@@ -65,11 +66,11 @@ class ForgetsOne(Threads):
 class KeepsTheTrace(Threads):
     """Its workers stay in the trace of their first work."""
 
-    last: scope.Point | None = None
+    last: Point | None = None
 
     def run(self, works: Sequence[Work]) -> None:
-        if scope.current.get() is not None:
-            type(self).last = scope.current.get()
+        if current.point.get() is not None:
+            type(self).last = current.point.get()
             super().run(works)
             return
         super().run([self._in_last(work) for work in works])
@@ -87,8 +88,8 @@ class LeavesTheTraceOn(Threads):
 
     def run(self, works: Sequence[Work]) -> None:
         super().run(works)
-        here = scope.current.get()
-        scope.current.set(here and here.parent)
+        here = current.point.get()
+        current.point.set(here and here.parent)
 
 
 class HidesErrors(Threads):
@@ -124,7 +125,7 @@ class ForgetsTheLate(Threads):
     """Loses the branch of what is run after its request."""
 
     def run(self, works: Sequence[Work]) -> None:
-        super().run([_bare(work) for work in works] if scope.current.get() is None else works)
+        super().run([_bare(work) for work in works] if current.point.get() is None else works)
 
 
 class RunsTwice(Threads):
@@ -138,7 +139,7 @@ class CannotBeTurnedOff(Threads):
     """Carries the trace along whether it is instrumented or not."""
 
     def run(self, works: Sequence[Work]) -> None:
-        from osprofiler.opentracing_compat.concurrency import threading as model
+        from osprofiler.concurrency import threading as model
 
         model.instrument()
         super().run(works)

@@ -9,7 +9,7 @@ from opentracing.scope_managers import ThreadLocalScopeManager
 from opentracing.scope_managers.asyncio import AsyncioScopeManager
 from opentracing.scope_managers.contextvars import ContextVarsScopeManager
 
-from osprofiler.opentracing_compat import scope
+from osprofiler.context import current, scope
 from osprofiler.testing import concurrency
 from osprofiler.testing.concurrency import tasks, threads
 from osprofiler.testing.concurrency.processes import Processes
@@ -33,7 +33,7 @@ def with_manager(manager: str, model: type[concurrency.Model]) -> type[concurren
             scope.use(MANAGERS[manager][0]())
 
         def mark(self) -> None:
-            assert type(scope.manager) is MANAGERS[manager][0]
+            assert type(current.manager) is MANAGERS[manager][0]
             super().mark()
 
     return Managed

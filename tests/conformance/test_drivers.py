@@ -10,7 +10,7 @@ import pytest
 
 from osprofiler.drivers import base
 from osprofiler.drivers.sql_engine import DATA
-from osprofiler.records import timestamp
+from osprofiler.records.record import timestamp
 from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, DriverKit, OwnServer, Plant, ServerKit, guarantee
 from osprofiler.testing.records import T0_US, TRACE, point
 from tests.conftest import own

@@ -10,7 +10,7 @@ import pytest
 
 from osprofiler.drivers.base import Driver
 from osprofiler.drivers.elasticsearch_driver import ElasticsearchDriver
-from osprofiler.records import timestamp
+from osprofiler.records.record import timestamp
 from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, OwnServer, Plant, ServerKit
 from osprofiler.testing.records import T0_US, record, wrong_records
 from tests import servers

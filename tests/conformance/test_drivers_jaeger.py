@@ -12,7 +12,7 @@ import requests
 from osprofiler.drivers.base import Driver
 from osprofiler.drivers.jaeger import Jaeger, SpanStore
 from osprofiler.drivers.otlp import OTLP
-from osprofiler.opentracing_compat import ids
+from osprofiler.records import ids
 from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, OwnServer, ServerKit, wait_for
 from tests import servers
 from tests.conftest import own

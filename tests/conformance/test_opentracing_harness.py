@@ -14,9 +14,9 @@ from opentracing.ext import tags as ext_tags
 from opentracing.harness.api_check import APICompatibilityCheckMixin
 from opentracing.harness.scope_check import ScopeCompatibilityCheckMixin
 
-from osprofiler import opentracing_compat
-from osprofiler.opentracing_compat import scope
-from osprofiler.opentracing_compat.tracer import Tracer
+from osprofiler.context import current, scope
+from osprofiler.tracer import global_tracer
+from osprofiler.tracer.tracer import Tracer
 from tests.unit.core_kit import SpanKeeper, a_clean_process
 
 
@@ -42,7 +42,7 @@ class TestAPI(unittest.TestCase, APICompatibilityCheckMixin):
 
 class TestScopes(unittest.TestCase, ScopeCompatibilityCheckMixin):
     def setUp(self) -> None:
-        scope.current.set(None)
+        current.point.set(None)
 
     tearDown = setUp
 
@@ -51,9 +51,9 @@ class TestScopes(unittest.TestCase, ScopeCompatibilityCheckMixin):
 
 
 def test_it_is_the_global_tracer() -> None:
-    made = opentracing_compat.get_tracer()
+    made = global_tracer.get_tracer()
     assert opentracing.global_tracer() is made
-    assert isinstance(opentracing_compat.get_tracer(), jaeger_client.Tracer)
+    assert isinstance(global_tracer.get_tracer(), jaeger_client.Tracer)
 
 
 # The same operations on stock jaeger-client and on ours

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from osprofiler import _settings, opentracing_compat, profiler
-from osprofiler.opentracing_compat import scope
-from osprofiler.opentracing_compat.reporting import connect
-from osprofiler.opentracing_compat.reporting.base import NullReporter, Reporter
+from osprofiler import config, profiler
+from osprofiler.context import current
+from osprofiler.delivery.base import NullReporter, Reporter
+from osprofiler.drivers import connect
+from osprofiler.tracer import global_tracer
 from tests.integration.test_jaeger_delivery import tags_of
 from tests.servers import Jaeger
 
@@ -23,7 +24,7 @@ KEY = "a key"
 def use(url: str) -> Reporter:
     """Send to *url* from now on."""
     reporter = connect.reporter_for(url, project="concurrency", service="jaeger")
-    opentracing_compat.report_to(lambda: reporter)
+    global_tracer.report_to(lambda: reporter)
     return reporter
 
 
@@ -31,9 +32,9 @@ def use(url: str) -> Reporter:
 def _clean() -> Iterator[None]:
     yield
     profiler.clean()
-    scope.current.set(None)
-    opentracing_compat.report_to(NullReporter)
-    _settings.reset()
+    current.point.set(None)
+    global_tracer.report_to(NullReporter)
+    config.reset()
 
 
 def work(name: str) -> None:
@@ -135,7 +136,7 @@ def test_a_forked_and_joined_trace(jaeger: Jaeger, transport: str) -> None:
 @pytest.mark.parametrize("transport", ["http", "udp"])
 def test_ten_thousand_references_pass_every_transport(jaeger: Jaeger, transport: str) -> None:
     base_id = str(uuid.uuid4())
-    opentracing_compat.report_to(NullReporter)  # the branches themselves are not what this is about
+    global_tracer.report_to(NullReporter)  # the branches themselves are not what this is about
     profiler.init(KEY, base_id=base_id)
     with profiler.Trace("root"):
         fork = profiler.fork("fan-out")

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from osprofiler import _settings, opentracing_compat, profiler
+from osprofiler import config, profiler
+from osprofiler.context import current
+from osprofiler.delivery.base import NullReporter
+from osprofiler.drivers import connect
 from osprofiler.drivers.base import get_driver
-from osprofiler.opentracing_compat import scope
-from osprofiler.opentracing_compat.reporting import connect
-from osprofiler.opentracing_compat.reporting.base import NullReporter
 from osprofiler.reports import model
+from osprofiler.tracer import global_tracer
 from tests.integration.programs import conc_random_plan as plan
 from tests.waiting import wait_until
 
@@ -27,12 +28,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Where this process reports, and a reader of it."""
     url = f"sqlite:///{Path(tmp_path_factory.mktemp('random')) / 'traces.db'}"
     reporter = connect.reporter_for(url, project="random", service="programs")
-    opentracing_compat.report_to(lambda: reporter)
-    _settings.publish(hmac_keys=(KEY,))
+    global_tracer.report_to(lambda: reporter)
+    config.publish(hmac_keys=(KEY,))
     yield reporter, get_driver(url)
     reporter.close()
-    opentracing_compat.report_to(NullReporter)
-    _settings.reset()
+    global_tracer.report_to(NullReporter)
+    config.reset()
 
 
 def told(trace: model.Trace) -> tuple[Counter[plan.Node], Counter[plan.Join], set[str]]:
@@ -65,7 +66,7 @@ def check(store: Any, program: plan.Step) -> None:
         plan.run(program)
     finally:
         profiler.clean()
-    assert scope.current.get() is None
+    assert current.point.get() is None
     assert reporter.flush(30)
     wanted = Counter(plan.expected(program))
     joins = Counter(plan.expected_joins(program))

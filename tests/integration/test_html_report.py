@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
-from osprofiler.reports import html, model, skew
+from osprofiler.reports import model
+from osprofiler.reports.analysis import skew
+from osprofiler.reports.views import html
 from osprofiler.testing.records import record
 from tests.conftest import missing
 from tests.unit.reports_kit import Made, made, records

@@ -18,8 +18,8 @@ from futurist import _utils as futurist_utils
 from futurist import periodics
 
 from osprofiler import profiler
-from osprofiler.opentracing_compat import scope
-from osprofiler.opentracing_compat.concurrency import isolation
+from osprofiler.concurrency import isolation
+from osprofiler.context import current, scope
 
 PROGRAMS = Path(__file__).parent / "programs"
 BASE = "7bbd2d5c-3c54-4d45-8a9c-9a4b3d1f0a01"
@@ -105,11 +105,11 @@ def test_work_submitted_before_the_install_is_covered() -> None:
 def test_inline_work_is_in_the_submitters_trace_and_leaves_it_intact() -> None:
     executor = futurist.SynchronousExecutor()
     profiler.init("key", base_id=BASE)
-    before = scope.current.get()
+    before = current.point.get()
     assert executor.submit(seen).result() == BASE
     assert executor.submit(leak).result() == BASE
     assert isinstance(executor.submit(leak_and_fail).exception(), KeyError)
-    assert scope.current.get() is before
+    assert current.point.get() is before
 
 
 def test_a_pool_fed_from_inline_work_is_a_pool_still() -> None:
@@ -149,11 +149,11 @@ def test_callbacks_leave_nothing_where_they_run(name: str) -> None:
 
 def test_a_callback_run_by_whoever_cancels_leaves_that_flow_as_it_was() -> None:
     profiler.init("key", base_id=BASE)
-    before = scope.current.get()
+    before = current.point.get()
     future: concurrent.futures.Future[None] = concurrent.futures.Future()
     future.add_done_callback(lambda _: leak())
     future.cancel()
-    assert scope.current.get() is before
+    assert current.point.get() is before
 
 
 def test_a_periodic_task_never_keeps_a_trace() -> None:

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from opentracing import ReferenceType
 
-from osprofiler import _guard
-from osprofiler.opentracing_compat.reporting import connect, span_tags
-from osprofiler.opentracing_compat.reporting.reporter import QueueReporter
-from osprofiler.opentracing_compat.scope import Origin, Point
-from osprofiler.records import unflatten
+from osprofiler._runtime import guard
+from osprofiler.context.origin import Origin
+from osprofiler.context.points import Point
+from osprofiler.delivery.reporter import QueueReporter
+from osprofiler.drivers import connect
+from osprofiler.records import span_tags
+from osprofiler.records.record import unflatten
 from tests.servers import Jaeger
 from tests.unit.reporting_kit import Traced, counted, out
 from tests.waiting import wait_until
@@ -21,7 +23,7 @@ from tests.waiting import wait_until
 
 @pytest.fixture(autouse=True)
 def _fresh() -> None:
-    _guard.counters.clear()
+    guard.counters.clear()
 
 
 def reporter_for(url: str, service: str = "api") -> QueueReporter:

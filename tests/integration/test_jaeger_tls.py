@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from osprofiler import exc
+from osprofiler.delivery.exporter import Transient
 from osprofiler.drivers import base
-from osprofiler.opentracing_compat.reporting.exporter import Transient
 from osprofiler.testing.records import two_spans
 from tests.conftest import own
 from tests.servers.certificate import make_certificate

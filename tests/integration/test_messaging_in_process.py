@@ -17,10 +17,14 @@ from oslo_config import cfg
 from oslo_messaging.rpc import client as rpc_client
 from oslo_messaging.rpc import server as rpc_server
 
-from osprofiler import _guard, _settings, messaging, opentracing_compat, profiler
-from osprofiler.opentracing_compat import scope
-from osprofiler.opentracing_compat.reporting.base import NullReporter, Reporter
-from osprofiler.opentracing_compat.span import Span
+from osprofiler import config, messaging, opentracing_compat, profiler
+from osprofiler._runtime import guard
+from osprofiler.context import current, scope
+from osprofiler.context.origin import Origin
+from osprofiler.context.points import Point
+from osprofiler.delivery.base import NullReporter, Reporter
+from osprofiler.tracer import global_tracer
+from osprofiler.tracer.span import Span
 from tests.waiting import wait_until
 
 KEY = "the secret key"
@@ -59,15 +63,15 @@ class Endpoint:
 
 @pytest.fixture
 def recorded() -> Iterator[Recorded]:
-    tracer = opentracing_compat.get_tracer()
+    tracer = global_tracer.get_tracer()
     reporter = Recorded()
     tracer.report_to(reporter)
-    _settings.publish(enabled=True, hmac_keys=(KEY,))
+    config.publish(enabled=True, hmac_keys=(KEY,))
     with scope.entered(None):
         yield reporter
     messaging.uninstrument()
     tracer.report_to(NullReporter())
-    _settings.reset()
+    config.reset()
 
 
 @pytest.fixture
@@ -179,15 +183,15 @@ def test_a_fanout_over_one_dictionary_reaches_each_receiver_whole(recorded: Reco
 
 def test_a_sampler_starts_a_trace_for_a_message_that_asks_for_none(recorded: Recorded, transport: Any) -> None:
     messaging.instrument()
-    tracer = opentracing_compat.get_tracer()
+    tracer = global_tracer.get_tracer()
     sampler, tracer.sampler = tracer.sampler, _Always()
-    _settings.publish(sampler="const:1")
+    config.publish(sampler="const:1")
     try:
         with served(transport) as (client, _, endpoint):
             client.call({}, "look")
             wait_until(lambda: recorded.spans)
             # A request that was decided on before, and not sampled, is not decided on again.
-            scope.current.set(scope.Point(None, None, scope.Origin.from_ids(7 << 64 | 5, 9, flags=0)))
+            current.point.set(Point(None, None, Origin.from_ids(7 << 64 | 5, 9, flags=0)))
             client.call({}, "look")
     finally:
         tracer.sampler = sampler
@@ -211,13 +215,13 @@ def test_a_fault_of_tracing_costs_no_rpc(
     messaging.instrument()
     profiler.init(KEY)
     owner = opentracing_compat if broken == "get_tracer" else messaging.envelope
-    before = sum(value for name, value in _guard.counters.items() if name.startswith("fault.messaging"))
+    before = sum(value for name, value in guard.counters.items() if name.startswith("fault.messaging"))
     with served(transport) as (client, _, _):
         with monkeypatch.context() as patch:
             patch.setattr(owner, broken, fail)
             assert client.call({"a": 1}, "look") == "answer"
             client.prepare().cast({"a": 1}, "look")
-        assert sum(value for name, value in _guard.counters.items() if name.startswith("fault.messaging")) > before
+        assert sum(value for name, value in guard.counters.items() if name.startswith("fault.messaging")) > before
 
 
 class KeyCarrier(oslo_messaging.NoOpSerializer):  # type: ignore[misc]

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from osprofiler import web
-from osprofiler.opentracing_compat.propagation import osprofiler
-from osprofiler.opentracing_compat.trace_context import TraceContext
+from osprofiler.context.trace_context import TraceContext
+from osprofiler.propagation import osprofiler
 from tests.waiting import wait_until
 
 PROGRAM = Path(__file__).parent / "programs" / "policy_service.py"

@@ -12,7 +12,7 @@ import requests
 from osprofiler.cmd import shell
 from osprofiler.drivers import base
 from osprofiler.drivers.jaeger import Query
-from osprofiler.records import timestamp
+from osprofiler.records.record import timestamp
 from osprofiler.reports import model
 from osprofiler.testing.records import T0_US, TRACE, point, record
 from tests.servers import Jaeger

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The remote sampler against a real Jaeger's sampling endpoint."""
 
-from osprofiler.opentracing_compat.sampling import sampler_for
+from osprofiler.tracer.sampling import sampler_for
 from tests.servers import Jaeger
 from tests.waiting import wait_until
 

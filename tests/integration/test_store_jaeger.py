@@ -14,18 +14,20 @@ import pytest
 import requests
 
 from osprofiler import exc
+from osprofiler.context import current, scope
+from osprofiler.context.origin import Origin
+from osprofiler.context.points import Point
+from osprofiler.delivery import base
+from osprofiler.drivers import connect
 from osprofiler.drivers import jaeger as jaeger_driver
-from osprofiler.drivers import jaeger_json
 from osprofiler.drivers.jaeger import Jaeger
 from osprofiler.drivers.otlp import OTLP
 from osprofiler.drivers.redis_driver import Redis
-from osprofiler.opentracing_compat import ids, scope
-from osprofiler.opentracing_compat.reporting import base, connect
-from osprofiler.opentracing_compat.scope import Origin, Point
-from osprofiler.opentracing_compat.tracer import Tracer
-from osprofiler.records import timestamp
+from osprofiler.records import ids, jaeger_json
+from osprofiler.records.record import timestamp
 from osprofiler.reports import model
 from osprofiler.testing.records import record, two_spans
+from osprofiler.tracer.tracer import Tracer
 from tests import servers
 from tests.waiting import wait_until
 
@@ -80,7 +82,7 @@ def work(tracer: Tracer, origin: Origin) -> int:
     """A trace with everything that a span can have; how many spans."""
 
     def opened(name: str, info: dict[str, Any], tags: dict[str, Any] | None = None, **more: Any) -> Point:
-        return tracer.open_point(scope.current.get() or Point(None, None, origin), name, info, tags=tags, **more)
+        return tracer.open_point(current.point.get() or Point(None, None, origin), name, info, tags=tags, **more)
 
     request = {"request": {"method": "GET", "path": "/servers", "query": "a=1", "scheme": "http"}}
     said = {"span.kind": "server", "component": "wsgi", "http.method": "GET", "http.url": "http://nova/servers"}

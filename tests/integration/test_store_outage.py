@@ -8,17 +8,18 @@ from typing import Any
 
 import pytest
 
-from osprofiler import _guard, exc
+from osprofiler import exc
+from osprofiler._runtime import guard
+from osprofiler.delivery.exporter import Transient
+from osprofiler.delivery.queue import Recorded
+from osprofiler.drivers import connect
 from osprofiler.drivers.base import Driver
 from osprofiler.drivers.elasticsearch_driver import ElasticsearchDriver
+from osprofiler.drivers.exporter import StoreExporter
 from osprofiler.drivers.loginsight import LogInsightDriver
 from osprofiler.drivers.messaging import Messaging
 from osprofiler.drivers.mongodb import MongoDB
 from osprofiler.drivers.redis_driver import Redis, RedisSentinel
-from osprofiler.opentracing_compat.reporting import connect
-from osprofiler.opentracing_compat.reporting.exporter import Transient
-from osprofiler.opentracing_compat.reporting.queue import Recorded
-from osprofiler.opentracing_compat.reporting.store import StoreExporter
 from osprofiler.testing.records import record, two_spans
 from tests import servers
 from tests.conftest import missing
@@ -36,7 +37,7 @@ def own(kind: type[servers.Server]) -> Iterator[servers.Server]:
 
 
 def dropped() -> dict[str, int]:
-    return {name: number for name, number in _guard.counters.items() if name.startswith("dropped")}
+    return {name: number for name, number in guard.counters.items() if name.startswith("dropped")}
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 from redis.exceptions import RedisError
 
 from osprofiler import exc
+from osprofiler.drivers import connect
 from osprofiler.drivers.redis_driver import Redis, RedisSentinel
-from osprofiler.opentracing_compat.reporting import connect
 from osprofiler.testing.records import TRACE, point, record, two_spans
 from tests import servers
 from tests.conftest import missing

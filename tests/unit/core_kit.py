@@ -5,10 +5,12 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from osprofiler import _guard, _settings, notifier, opentracing_compat, profiler
-from osprofiler.opentracing_compat import scope
-from osprofiler.opentracing_compat.reporting.base import Reporter
-from osprofiler.opentracing_compat.span import Span
+from osprofiler import config, notifier, profiler
+from osprofiler._runtime import guard
+from osprofiler.context import current, scope
+from osprofiler.delivery.base import Reporter
+from osprofiler.tracer import global_tracer
+from osprofiler.tracer.span import Span
 
 
 class Caught(list[dict[str, Any]]):
@@ -65,7 +67,7 @@ def a_clean_process() -> Iterator[None]:
     _reset()
     try:
         yield
-        assert scope.current.get() is None, "a trace was left in the test's own flow of control"
+        assert current.point.get() is None, "a trace was left in the test's own flow of control"
     finally:
         _reset()
 
@@ -80,17 +82,17 @@ def caught_records() -> Iterator[Caught]:
 @contextlib.contextmanager
 def kept_spans() -> Iterator[SpanKeeper]:
     keeper = SpanKeeper()
-    opentracing_compat.report_to(lambda: keeper)
+    global_tracer.report_to(lambda: keeper)
     yield keeper
 
 
 def _reset() -> None:
     scope.use(None)
-    scope.current.set(None)
+    current.point.set(None)
     profiler.clean()
     notifier.set(notifier._noop_notifier)
     notifier.clear_notifier_cache()
-    _settings.reset()
-    with _guard._lock:
-        _guard.counters.clear()
-        _guard._last_logged.clear()
+    config.reset()
+    with guard._lock:
+        guard.counters.clear()
+        guard._last_logged.clear()

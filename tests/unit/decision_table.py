@@ -10,9 +10,9 @@ import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from osprofiler.opentracing_compat.propagation import precedence, signed
-from osprofiler.opentracing_compat.propagation.precedence import Decision, Sample
-from osprofiler.opentracing_compat.trace_context import TraceContext
+from osprofiler.context.trace_context import TraceContext
+from osprofiler.propagation import precedence, signed
+from osprofiler.propagation.precedence import Decision, Sample
 
 KEY = "key"
 SIGNED, FOREIGN = 0x0AF7651916CD43DD8448EB211C80319C, 0x4BF92F3577B34DA6A3CE929D0E0E4736

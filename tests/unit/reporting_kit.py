@@ -5,12 +5,13 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from osprofiler import _guard
-from osprofiler.opentracing_compat import scope
-from osprofiler.opentracing_compat.reporting.exporter import Outcome
-from osprofiler.opentracing_compat.reporting.queue import Entry, Recorded, Started
-from osprofiler.opentracing_compat.scope import Origin, Point
-from osprofiler.opentracing_compat.tracer import Tracer
+from osprofiler._runtime import guard
+from osprofiler.context import current, scope
+from osprofiler.context.origin import Origin
+from osprofiler.context.points import Point
+from osprofiler.delivery.exporter import Outcome
+from osprofiler.delivery.queue import Entry, Recorded, Started
+from osprofiler.tracer.tracer import Tracer
 
 
 class Obedient:
@@ -44,7 +45,7 @@ class Obedient:
     def export(self, batch: Sequence[Entry], deadline: float) -> Outcome:
         self.tries.append(len(batch))
         self.threads.add(threading.get_ident())
-        self.suppressed.add(scope.current.get() is scope.SUPPRESSED)
+        self.suppressed.add(current.point.get() is scope.SUPPRESSED)
         outcome = self.answer(batch) or Outcome(len(batch))
         self.taken += batch
         return outcome
@@ -89,7 +90,7 @@ class Traced:
 
 def counted() -> dict[str, int]:
     """The counters that are not zero."""
-    return {name: number for name, number in _guard.counters.items() if number}
+    return {name: number for name, number in guard.counters.items() if number}
 
 
 def unaccounted(counters: dict[str, int]) -> int:
@@ -103,6 +104,6 @@ def out() -> int:
     """How many entries have left the pipeline, by whatever door but a full queue."""
     return sum(
         number
-        for name, number in _guard.counters.items()
+        for name, number in guard.counters.items()
         if name in ("delivered", "sent", "merged") or (name.startswith("dropped.") and name != "dropped.queue_full")
     )

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from osprofiler import _guard, _settings, opentracing_compat, profiler
-from osprofiler.opentracing_compat import scope
-from osprofiler.opentracing_compat.reporting.base import Reporter
-from osprofiler.opentracing_compat.span import Span
+from osprofiler import config, profiler
+from osprofiler._runtime import guard
+from osprofiler.context import current
+from osprofiler.delivery.base import Reporter
+from osprofiler.tracer import global_tracer
+from osprofiler.tracer.span import Span
 
 
 class Recorder(Reporter):
@@ -44,20 +46,20 @@ class Recorder(Reporter):
 @pytest.fixture
 def spans() -> Iterator[Recorder]:
     """Records every span of the test; fails where one was left open, a point current, or a fault swallowed."""
-    tracer = opentracing_compat.get_tracer()
+    tracer = global_tracer.get_tracer()
     before, recorder = tracer.reporter, Recorder()
     tracer.report_to(recorder)
-    _settings.reset()
-    scope.current.set(None)
-    counters = dict(_guard.counters)
+    config.reset()
+    current.point.set(None)
+    counters = dict(guard.counters)
     yield recorder
-    left = scope.current.get()
+    left = current.point.get()
     profiler.clean()
     tracer.report_to(before)
-    _settings.reset()
+    config.reset()
     faults = {
         name: count - counters.get(name, 0)
-        for name, count in _guard.counters.items()
+        for name, count in guard.counters.items()
         if name.startswith("fault.") and count != counters.get(name, 0) and name not in recorder.expected_faults
     }
     assert left is None, "a trace point was left current"

@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 
 from osprofiler import profiler
+from osprofiler.context.origin import Origin
+from osprofiler.context.points import Point
+from osprofiler.tracer import global_tracer
 from tests.unit.core_kit import a_clean_process, kept_spans
 from tests.unit.test_bench_rows import child
 
@@ -49,8 +52,8 @@ def test_a_span_takes_less_than_a_kilobyte_and_no_lock() -> None:
 )
 @pytest.mark.parametrize("logs", [0, 20])
 def test_a_queue_takes_no_more_bytes_than_its_bound_says(info: Callable[[int], dict[str, Any]], logs: int) -> None:
-    from osprofiler.opentracing_compat import scope
-    from osprofiler.opentracing_compat.reporting.reporter import QueueReporter
+    from osprofiler.context import scope
+    from osprofiler.delivery.reporter import QueueReporter
     from tests.unit.reporting_kit import Obedient, Traced
 
     with a_clean_process(), scope.entered(None):
@@ -116,13 +119,12 @@ def point() -> None:
 
 
 def test_calls_of_a_traced_span() -> None:
-    from osprofiler import opentracing_compat
-    from osprofiler.opentracing_compat.reporting.reporter import QueueReporter
+    from osprofiler.delivery.reporter import QueueReporter
     from tests.unit.reporting_kit import Obedient
 
     with a_clean_process():
         reporter = QueueReporter(Obedient(), interval_s=3600.0)
-        opentracing_compat.report_to(lambda: reporter)
+        global_tracer.report_to(lambda: reporter)
         profiler.init("key")
         assert 10 < calls_of(point) <= CALLS
         profiler.clean()
@@ -160,10 +162,10 @@ def test_calls_at_rest() -> None:
 
 
 def test_calls_of_an_unsampled_point() -> None:
-    from osprofiler.opentracing_compat import scope
+    from osprofiler.context import scope
 
     with a_clean_process(), kept_spans() as kept:
-        origin = scope.Origin.from_ids(1, 2, flags=0)
-        with scope.entered(scope.Point(None, None, origin)):
+        origin = Origin.from_ids(1, 2, flags=0)
+        with scope.entered(Point(None, None, origin)):
             assert calls_of(point) <= 7
         assert kept.started == []

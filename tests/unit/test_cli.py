@@ -14,7 +14,8 @@ import pytest
 import osprofiler
 from osprofiler.cmd import cliutils, commands, shell
 from osprofiler.drivers import base
-from osprofiler.reports import json_report, model
+from osprofiler.reports import model
+from osprofiler.reports.views import json_report
 from osprofiler.testing.records import OTHER, TRACE, point, record, two_spans
 from tests.unit.test_reports_model import chain
 

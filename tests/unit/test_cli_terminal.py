@@ -16,7 +16,7 @@ import pytest
 
 from osprofiler.cmd import shell
 from osprofiler.drivers import base
-from osprofiler.reports import columns
+from osprofiler.reports.views import columns
 from osprofiler.testing.records import OTHER, TRACE, record
 from tests.unit.test_cli import OSPROFILER
 
@@ -157,7 +157,7 @@ sys.meta_path.insert(0, Finder())
 
 
 @pytest.mark.parametrize(
-    "module", ["osprofiler.cmd.patch", "osprofiler.drivers.base", "osprofiler.reports.tree", "sqlalchemy"]
+    "module", ["osprofiler.cmd.patch", "osprofiler.drivers.base", "osprofiler.reports.views.tree", "sqlalchemy"]
 )
 def test_ctrl_c_while_modules_are_imported(module: str, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(INTERRUPTING.format(module=module))

@@ -16,8 +16,9 @@ import pytest
 
 from osprofiler.cmd import progress, quantities, shell
 from osprofiler.drivers import base
-from osprofiler.records import timestamp
-from osprofiler.reports import files, json_report, model
+from osprofiler.records.record import timestamp
+from osprofiler.reports import files, model
+from osprofiler.reports.views import json_report
 from osprofiler.testing.records import OTHER, T0_US, TRACE, point, record, two_spans
 from tests.unit.reports_kit import Made, records
 from tests.unit.test_cli import OSPROFILER, OldDriver, run

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 from freezegun import freeze_time
 
-from osprofiler import _clocks, profiler
-from osprofiler.opentracing_compat.span import Span
+from osprofiler import profiler
+from osprofiler._runtime import clocks
+from osprofiler.tracer.span import Span
 from tests.unit.core_kit import SpanKeeper, a_clean_process, kept_spans
 
 FROZEN = "2012-01-14"
@@ -61,10 +62,10 @@ def check(span: Span, before_us: int, after_us: int) -> None:
 
 @pytest.mark.parametrize("where", WHERE)
 def test_a_point_is_dated_by_the_machines_clock(spans: SpanKeeper, where: str) -> None:
-    before_us = _clocks.wall_ns() // 1000 - 2  # what is rounded down may be one less
+    before_us = clocks.wall_ns() // 1000 - 2  # what is rounded down may be one less
     one_point(where)
     (span,) = spans.finished
-    check(span, before_us, _clocks.wall_ns() // 1000 + 2)
+    check(span, before_us, clocks.wall_ns() // 1000 + 2)
 
 
 def test_the_clocks_are_the_machines_where_the_first_import_is_frozen() -> None:
@@ -73,10 +74,10 @@ from freezegun import freeze_time
 import time
 before = time.time_ns()
 with freeze_time({FROZEN!r}):
-    from osprofiler import _clocks
-    frozen, tick, fake = _clocks.wall_ns(), _clocks.tick_ns(), time.time()
+    from osprofiler._runtime import clocks
+    frozen, tick, fake = clocks.wall_ns(), clocks.tick_ns(), time.time()
 assert fake < 1.4e9 < 1.7e9 < before / 1e9 <= frozen / 1e9 <= time.time()
-assert tick <= _clocks.tick_ns() <= time.perf_counter_ns()
+assert tick <= clocks.tick_ns() <= time.perf_counter_ns()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr

@@ -18,11 +18,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from osprofiler import exc, notifier
 from osprofiler.cmd import shell
-from osprofiler.drivers import base, options
-from osprofiler.drivers.access import Access
-from osprofiler.opentracing_compat.reporting import connect
-from osprofiler.opentracing_compat.reporting.exporter import Transient
-from osprofiler.opentracing_compat.reporting.queue import Recorded
+from osprofiler.connection import options
+from osprofiler.connection.access import Access
+from osprofiler.delivery.exporter import Transient
+from osprofiler.delivery.queue import Recorded
+from osprofiler.drivers import base, connect
 from osprofiler.testing.records import TRACE, two_spans
 
 UNKNOWN = [
@@ -328,9 +328,9 @@ def test_the_time_out_is_opentelemetrys_milliseconds(monkeypatch: pytest.MonkeyP
 def test_a_variable_that_makes_no_sense_is_ignored_with_a_line(
     name: str, text: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from osprofiler import _guard
+    from osprofiler._runtime import guard
 
-    _guard._last_logged.clear()
+    guard._last_logged.clear()
     monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{name}", text)
     assert connect.span_exporter("otlp://h") is not None
     assert f"{name}={text} is ignored" in caplog.text

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from osprofiler import profiler
-from osprofiler.opentracing_compat import faults
-from osprofiler.opentracing_compat.span import Span
+from osprofiler.context import faults
+from osprofiler.tracer.span import Span
 from tests.unit.core_kit import SpanKeeper, a_clean_process, kept_spans
 
 

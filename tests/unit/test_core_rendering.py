@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osprofiler.opentracing_compat import rendering, values
+from osprofiler.context import rendering, values
 
 LIMIT = 2000
 

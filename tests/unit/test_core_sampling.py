@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 from jaeger_client.sampler import AdaptiveSampler, ConstSampler, ProbabilisticSampler, RateLimitingSampler
 
-from osprofiler import _guard, profiler
-from osprofiler.opentracing_compat import sampling, scope
-from osprofiler.opentracing_compat.sampling import RemoteSampler, sampler_for
+from osprofiler import profiler
+from osprofiler._runtime import guard
+from osprofiler.context import scope
+from osprofiler.tracer import sampling
+from osprofiler.tracer.sampling import RemoteSampler, sampler_for
 from tests.servers.trickle import trickle
 from tests.unit.core_kit import a_clean_process
 from tests.waiting import wait_until
@@ -182,7 +184,7 @@ def test_a_server_that_is_not_there_is_counted_and_logged_once(caplog: pytest.Lo
 
     def counted() -> bool:
         decided(sampler)
-        return _guard.counters["fault.sampling_unreachable"] > 3
+        return guard.counters["fault.sampling_unreachable"] > 3
 
     wait_until(counted)
     sampler.close()
@@ -192,7 +194,7 @@ def test_a_server_that_is_not_there_is_counted_and_logged_once(caplog: pytest.Lo
 def test_the_poll_is_not_traced(strategies: Strategies, monkeypatch: pytest.MonkeyPatch) -> None:
     current: list[Any] = []
     follow = RemoteSampler._follow
-    monkeypatch.setattr(RemoteSampler, "_follow", lambda *args: (current.append(scope.current.get()), follow(*args)))
+    monkeypatch.setattr(RemoteSampler, "_follow", lambda *args: (current.append(current.point.get()), follow(*args)))
     strategies.answer = {"probabilisticSampling": {"samplingRate": 1.0}}
     profiler.init("key")
     sampler = sampler_for(f"remote:{strategies.url}", "service")
@@ -223,7 +225,7 @@ def test_nobody_polls_while_a_poll_runs(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_forked_child_polls_though_its_parent_does() -> None:
     program = """
 import os, sys, time
-from osprofiler.opentracing_compat.sampling import sampler_for
+from osprofiler.tracer.sampling import sampler_for
 from tests.servers.trickle import trickle
 from tests.waiting import wait_until
 with trickle() as server:

@@ -12,8 +12,12 @@ from opentracing.scope_managers import ThreadLocalScopeManager
 from opentracing.scope_managers.asyncio import AsyncioScopeManager
 from opentracing.scope_managers.contextvars import ContextVarsScopeManager
 
-from osprofiler import _guard, opentracing_compat, profiler
-from osprofiler.opentracing_compat import scope
+from osprofiler import profiler
+from osprofiler._runtime import guard
+from osprofiler.context import current, scope
+from osprofiler.context.pieces import Pieces
+from osprofiler.context.points import Point
+from osprofiler.tracer import global_tracer
 from tests.unit import test_decorators, test_decorators_async, test_profiler
 from tests.unit.core_kit import Caught, SpanKeeper, a_clean_process, caught_records, kept_spans
 
@@ -76,7 +80,7 @@ def managed(request: pytest.FixtureRequest) -> Iterator[str]:
     scope.use(MANAGERS[request.param]())
     yield request.param
     profiler.clean()
-    assert scope.manager.active is None, "a scope was left"
+    assert current.manager.active is None, "a scope was left"
     scope.use(None)
 
 
@@ -110,7 +114,7 @@ def spans() -> Iterator[SpanKeeper]:
 
 
 def test_spans_of_other_instrumentation_nest_with_points(managed: str, spans: SpanKeeper) -> None:
-    tracer = opentracing_compat.get_tracer()
+    tracer = global_tracer.get_tracer()
     profiler.init("key")
     with profiler.Trace("point"):
         with tracer.start_active_span("other") as active:
@@ -119,7 +123,7 @@ def test_spans_of_other_instrumentation_nest_with_points(managed: str, spans: Sp
                 pass
             assert tracer.active_span is active.span
         assert tracer.active_span is not active.span
-    assert tracer.scope_manager is scope.manager
+    assert tracer.scope_manager is current.manager
     parents = {span.span_id: span for span in spans.finished}
     told = {
         span.operation_name: parents[span.parent_span_id].operation_name if span.parent_span_id else None
@@ -131,7 +135,7 @@ def test_spans_of_other_instrumentation_nest_with_points(managed: str, spans: Sp
 def test_turning_tracing_off_inside_a_scope_of_the_application_leaves_that_to_it(
     managed: str, spans: SpanKeeper
 ) -> None:
-    tracer = opentracing_compat.get_tracer()
+    tracer = global_tracer.get_tracer()
     profiler.init("key")
     with tracer.start_active_span("other") as active:
         with scope.entered(None):
@@ -149,7 +153,7 @@ def test_turning_tracing_off_inside_a_scope_of_the_application_leaves_that_to_it
 def test_a_scope_of_the_application_ends_with_what_services_left_on_it(
     managed: str, spans: SpanKeeper, cleaned: bool
 ) -> None:
-    tracer = opentracing_compat.get_tracer()
+    tracer = global_tracer.get_tracer()
     with tracer.start_active_span("request") as active:
         profiler.init("key", "8d28af1e-acc0-4b1e-a0d5-5fa3b3b7d8a1")  # of a message: nobody undoes it
         profiler.start("left open")
@@ -163,7 +167,7 @@ def test_a_scope_of_the_application_ends_with_what_services_left_on_it(
 
 def test_a_stop_too_many_leaves_a_scope_of_the_application_open(managed: str, spans: SpanKeeper) -> None:
     profiler.init("key")
-    with opentracing_compat.get_tracer().start_active_span("other"):
+    with global_tracer.get_tracer().start_active_span("other"):
         profiler.stop()
         assert spans.finished == []
     assert [span.operation_name for span in spans.finished] == ["other"]
@@ -172,17 +176,17 @@ def test_a_stop_too_many_leaves_a_scope_of_the_application_open(managed: str, sp
 def test_a_span_of_another_tracer_that_is_left_open_is_left_alone(spans: SpanKeeper) -> None:
     other = opentracing.Tracer()
     profiler.init("key")
-    before = scope.current.get()
+    before = current.point.get()
     with profiler.Trace("ours"):
-        scope.manager.activate(other.start_span("theirs"), True)
-    assert scope.current.get() is before
+        current.manager.activate(other.start_span("theirs"), True)
+    assert current.point.get() is before
     assert [span.operation_name for span in spans.finished] == ["ours"]
-    assert not any(name.startswith("fault") for name in _guard.counters)
+    assert not any(name.startswith("fault") for name in guard.counters)
     profiler.clean()
 
 
 def test_a_span_handed_to_a_thread_is_not_finished_there(managed: str, spans: SpanKeeper) -> None:
-    tracer = opentracing_compat.get_tracer()
+    tracer = global_tracer.get_tracer()
     profiler.init("key")
     with profiler.Trace("point"):
         span = tracer.active_span
@@ -202,7 +206,7 @@ def test_a_span_handed_to_a_thread_is_not_finished_there(managed: str, spans: Sp
 
 
 def test_an_unsampled_span_of_another_instrumentation(managed: str, spans: SpanKeeper) -> None:
-    tracer = opentracing_compat.get_tracer()
+    tracer = global_tracer.get_tracer()
     with tracer.start_active_span("unsampled") as active:
         assert profiler.get() is None
         profiler.start("a")
@@ -215,9 +219,9 @@ def test_an_unsampled_span_of_another_instrumentation(managed: str, spans: SpanK
 
 def test_pieces_leave_nothing_between_them(managed: str) -> None:
     profiler.init("key", base_id="one")
-    one = scope.current.get()
+    one = current.point.get()
     profiler.clean()
-    pieces = scope.Pieces(one)
+    pieces = Pieces(one)
     for _ in range(3):
         with pieces:
             profiler.start("in a piece")
@@ -225,7 +229,7 @@ def test_pieces_leave_nothing_between_them(managed: str) -> None:
     with pieces:
         for _ in range(3):
             profiler.stop()
-        assert scope.current.get() is one
+        assert current.point.get() is one
 
 
 def test_a_child_task_does_not_move_its_parent() -> None:
@@ -235,19 +239,19 @@ def test_a_child_task_does_not_move_its_parent() -> None:
     async def main() -> None:
         profiler.init("key")
         with profiler.Trace("parent"):
-            before = scope.current.get()
+            before = current.point.get()
             await asyncio.create_task(child())
-            assert scope.current.get() is before
+            assert current.point.get() is before
 
     asyncio.run(main())
 
 
 def test_leaving_a_point_that_is_not_in_the_chain_changes_nothing() -> None:
     profiler.init("key")
-    before = scope.current.get()
+    before = current.point.get()
     assert before is not None
-    scope.leave(scope.Point(None, None, before.origin))
-    assert scope.current.get() is before
+    scope.leave(Point(None, None, before.origin))
+    assert current.point.get() is before
     profiler.clean()
 
 
@@ -259,7 +263,7 @@ def test_a_long_chain_is_freed_without_recursion() -> None:
 
 
 def _depth() -> int:
-    point, depth = scope.current.get(), 0
+    point, depth = current.point.get(), 0
     while point is not None:
         point, depth = point.parent, depth + 1
     return depth
@@ -267,7 +271,7 @@ def _depth() -> int:
 
 def _opened(by_opentracing: bool) -> Any:
     if by_opentracing:
-        return opentracing_compat.get_tracer().start_active_span("tick")
+        return global_tracer.get_tracer().start_active_span("tick")
     return profiler.Trace("tick")
 
 

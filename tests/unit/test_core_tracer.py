@@ -17,14 +17,17 @@ import opentracing
 import pytest
 from jaeger_client.sampler import ConstSampler
 
-from osprofiler import _guard, _settings, opentracing_compat, profiler, web
+from osprofiler import config, opentracing_compat, profiler, propagation, web
+from osprofiler._runtime import guard
 from osprofiler._utils import signed_unpack
-from osprofiler.opentracing_compat import ids, naming, propagation, scope
-from osprofiler.opentracing_compat.reporting import records
-from osprofiler.opentracing_compat.reporting.base import CallableReporter, NullReporter, Reporter
-from osprofiler.opentracing_compat.scope import Origin, Point
-from osprofiler.opentracing_compat.span import SpanContext
-from osprofiler.opentracing_compat.tracer import Tracer
+from osprofiler.context import current, scope
+from osprofiler.context.origin import Origin
+from osprofiler.context.points import Point
+from osprofiler.delivery.base import CallableReporter, NullReporter, Reporter
+from osprofiler.records import ids, naming, span_records
+from osprofiler.tracer import global_tracer
+from osprofiler.tracer.span import SpanContext
+from osprofiler.tracer.tracer import Tracer
 from tests.unit.core_kit import SpanKeeper, a_clean_process
 from tests.unit.reporting_kit import unaccounted
 
@@ -35,7 +38,7 @@ TRACE = 0x1111_2222_3333_4444_5555_6666_7777_8888
 def _clean() -> Iterator[None]:
     with a_clean_process():
         yield
-        scope.current.set(None)
+        current.point.set(None)
 
 
 @pytest.fixture
@@ -65,7 +68,7 @@ def test_the_first_point_under_a_remote_parent(tracer: Tracer) -> None:
     assert second.span.raw_tags == {}
     assert (second.span.parent_id, second.span.trace_id) == (first.span.span_id, TRACE)
     first.end()
-    assert scope.current.get() is root
+    assert current.point.get() is root
 
 
 def test_other_instrumentation_gets_the_origins_tags_on_its_first_span_only(tracer: Tracer) -> None:
@@ -97,7 +100,7 @@ def test_a_point_can_go_back_to_another_flows(tracer: Tracer) -> None:
     point = tracer.open_point(elsewhere, "branch", above=here)
     assert point.origin is elsewhere.origin
     point.end()
-    assert scope.current.get() is here
+    assert current.point.get() is here
 
 
 def test_a_stop_info_that_cannot_be_read_ends_the_span(tracer: Tracer, keeper: SpanKeeper) -> None:
@@ -114,7 +117,7 @@ def test_a_stop_info_that_cannot_be_read_ends_the_span(tracer: Tracer, keeper: S
     point.end(Bad(x=1))
     assert len(keeper.finished) == 1
     point = tracer.open_point(Point(None, None, Origin.from_osprofiler("k")), "b")
-    with _guard.Harmless("stop"):
+    with guard.Harmless("stop"):
         point.end(Bad(x=1), ValueError())
     assert len(keeper.finished) == 2
 
@@ -149,8 +152,8 @@ def test_a_span_is_bounded(keeper: SpanKeeper) -> None:
     span.set_tag("\0\ud800" * 1000, {"nested": [1] * 10_000})
     size = sum(len(str(item)) for pair in span.raw_tags.items() for item in pair) + len(str(span.raw_logs))
     assert size < 8000
-    assert _guard.counters["cut.tags"] > 0
-    assert _guard.counters["cut.logs"] > 0
+    assert guard.counters["cut.tags"] > 0
+    assert guard.counters["cut.logs"] > 0
 
 
 def test_tags_are_plain(tracer: Tracer) -> None:
@@ -175,7 +178,7 @@ def test_a_finished_span_takes_nothing_more(tracer: Tracer, keeper: SpanKeeper) 
     assert "late" not in span.raw_tags
     assert span.raw_logs == []
     assert keeper.finished == [span]
-    assert _guard.counters["fault.finished_twice"] == 1
+    assert guard.counters["fault.finished_twice"] == 1
 
 
 def _raise(_: object) -> None:
@@ -197,12 +200,12 @@ class _Refusing(Reporter):
     ],
 )
 def test_spans_are_accounted_for_without_a_queue_too(reporter: Reporter, fates: dict[str, int]) -> None:
-    before = _guard.totals()
+    before = guard.totals()
     tracer = Tracer("t", reporter, ConstSampler(True))
     still_open = tracer.start_span("open")
     for _ in range(3):
         tracer.start_span("ended").finish()
-    now = _guard.totals()
+    now = guard.totals()
     assert (now["started"] - before["started"], now["open"] - before["open"]) == (4, 1)
     assert {name: now.get(name, 0) - before.get(name, 0) for name in fates} == fates
     assert unaccounted(now) == unaccounted(before)
@@ -210,7 +213,7 @@ def test_spans_are_accounted_for_without_a_queue_too(reporter: Reporter, fates: 
 
 
 def test_a_span_that_is_taken_out_of_the_sample_or_into_it_is_accounted_for(tracer: Tracer) -> None:
-    before = _guard.totals()
+    before = guard.totals()
     tracer.report_to(NullReporter())
     out = tracer.start_span("out")
     for _ in range(2):
@@ -223,7 +226,7 @@ def test_a_span_that_is_taken_out_of_the_sample_or_into_it_is_accounted_for(trac
     for _ in range(2):
         taken.set_tag("sampling.priority", 1)
     taken.finish()
-    now = _guard.totals()
+    now = guard.totals()
     fates = ("started", "open", "dropped.unsampled", "dropped.no_store")
     assert [now.get(name, 0) - before.get(name, 0) for name in fates] == [2, 0, 1, 1]
 
@@ -326,7 +329,7 @@ def test_further_references_become_links(tracer: Tracer, keeper: SpanKeeper) -> 
     span.finish()
     assert span.parent_id == two.span_id
     assert not span.follows
-    links = records.stop(span)["info"]["osprofiler"]["links"]
+    links = span_records.stop(span)["info"]["osprofiler"]["links"]
     assert links == [["follows_from", ids.uuid_text(each.trace_id), each.uuid] for each in (one, three)]
     assert tracer.start_span("a", references=opentracing.follows_from(one.context)).follows
 
@@ -334,7 +337,7 @@ def test_further_references_become_links(tracer: Tracer, keeper: SpanKeeper) -> 
 def test_an_activated_span_of_another_tracer_hides_the_trace(tracer: Tracer, keeper: SpanKeeper) -> None:
     profiler.init("key")
     noop = opentracing.Tracer().start_span("noop")
-    with scope.manager.activate(noop, True):
+    with current.manager.activate(noop, True):
         assert profiler.get() is None
         tracer.start_span("inside").finish()
     assert keeper.finished == []
@@ -342,15 +345,15 @@ def test_an_activated_span_of_another_tracer_hides_the_trace(tracer: Tracer, kee
 
 
 def test_the_sampler_starts_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:
-    tracer = opentracing_compat.get_tracer()
+    tracer = global_tracer.get_tracer()
     monkeypatch.setattr(tracer, "sampler", ConstSampler(True))
-    incoming = propagation.read({}, ["first key"], sample=opentracing_compat.sample_for("wsgi GET"))
+    incoming = propagation.read({}, ["first key"], sample=global_tracer.sample_for("wsgi GET"))
     assert incoming is not None
     origin = incoming.origin
     assert (origin.sampled, origin.hmac_key, origin.parent_span_id) == (True, "first key", 0)
     assert origin.foreign == {"sampler.type": "const", "sampler.param": True}
     monkeypatch.setattr(tracer, "sampler", ConstSampler(False))
-    incoming = propagation.read({}, ["first key"], sample=opentracing_compat.sample_for("wsgi GET"))
+    incoming = propagation.read({}, ["first key"], sample=global_tracer.sample_for("wsgi GET"))
     assert incoming is not None
     assert not incoming.origin.sampled
 
@@ -359,7 +362,7 @@ def test_under_suppression_nothing_is_recorded(tracer: Tracer, keeper: SpanKeepe
     with scope.entered(scope.SUPPRESSED):
         with tracer.start_active_span("a"), tracer.start_span("b"):
             pass
-        assert scope.current.get() is scope.SUPPRESSED
+        assert current.point.get() is scope.SUPPRESSED
     assert keeper.started == keeper.finished == []
 
 
@@ -393,7 +396,7 @@ def test_one_tracer_however_many_ask_at_once(monkeypatch: pytest.MonkeyPatch) ->
 
     def ask() -> None:
         start.wait()
-        made.append(opentracing_compat.get_tracer())
+        made.append(global_tracer.get_tracer())
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for thread in threads:
@@ -401,16 +404,16 @@ def test_one_tracer_however_many_ask_at_once(monkeypatch: pytest.MonkeyPatch) ->
     for thread in threads:
         thread.join()
     assert len(set(map(id, made))) == 1
-    assert opentracing_compat.existing_tracer() is made[0]
+    assert global_tracer.existing_tracer() is made[0]
 
 
 def test_the_tracer_can_be_made_in_a_child_of_a_fork_that_found_the_lock_held(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opentracing_compat, "_tracer", None)
-    with opentracing_compat._lock:
+    with global_tracer._lock:
         child = os.fork()
         if not child:
             signal.alarm(30)  # a child that waits for the lock for ever ends by this
-            os._exit(0 if opentracing_compat.get_tracer() is not None else 1)
+            os._exit(0 if global_tracer.get_tracer() is not None else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
@@ -445,19 +448,19 @@ def test_records_of_a_span_hold_what_stock_holds_and_the_rest_apart(tracer: Trac
     point.span.set_tag("db.type", "sql")
     point.span.log_kv({"event": "x"}, timestamp=1.5)
     point.end({"rows": 1})
-    start, stop = records.start(point.span), records.stop(point.span)
+    start, stop = span_records.start(point.span), span_records.stop(point.span)
     assert (start["name"], stop["name"]) == ("db-start", "db-stop")
     assert start["base_id"] == stop["base_id"] == "base"
     assert start["parent_id"] == stop["parent_id"] == "parent"
     assert start["trace_id"] == stop["trace_id"] == point.span.uuid
     assert start["info"] == {
         "db": {"statement": "SELECT 1"},
-        "host": records.HOST,
+        "host": span_records.HOST,
         "osprofiler": {"operation": "db SELECT", "pid": os.getpid(), "parent": "follows_from"},
     }
     assert stop["info"] == {
         "rows": 1,
-        "host": records.HOST,
+        "host": span_records.HOST,
         "osprofiler": {"tags": {"db.type": "sql"}, "logs": [[1_500_000, {"event": "x"}]]},
     }
     assert "secret" not in repr((start, stop))
@@ -468,9 +471,9 @@ def test_records_of_a_span_hold_what_stock_holds_and_the_rest_apart(tracer: Trac
 
 def test_a_fault_is_counted_always_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(3):
-        with _guard.Harmless("here"):
+        with guard.Harmless("here"):
             raise ValueError("the password")
-    assert _guard.counters["fault.here"] == 3
+    assert guard.counters["fault.here"] == 3
     assert len(caplog.records) == 1
     assert "here" in caplog.text
     assert "ValueError" in caplog.text
@@ -478,7 +481,7 @@ def test_a_fault_is_counted_always_and_logged_once(caplog: pytest.LogCaptureFixt
 
 def test_a_faults_own_text_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, logger="osprofiler")
-    with _guard.Harmless("here"):
+    with guard.Harmless("here"):
         raise ValueError("the password" + str(1))
     assert "ValueError" in caplog.text
     assert "the password1" not in caplog.text
@@ -486,9 +489,9 @@ def test_a_faults_own_text_is_in_no_log(caplog: pytest.LogCaptureFixture) -> Non
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
 def test_what_is_no_fault_of_ours_passes(kind: type[BaseException]) -> None:
-    with pytest.raises(kind), _guard.Harmless("here"):
+    with pytest.raises(kind), guard.Harmless("here"):
         raise kind
-    assert not _guard.counters
+    assert not guard.counters
 
 
 def test_a_log_that_fails_is_harmless() -> None:
@@ -497,13 +500,13 @@ def test_a_log_that_fails_is_harmless() -> None:
             raise RuntimeError
 
     broken = Broken()
-    _guard.LOG.addFilter(broken)
+    guard.LOG.addFilter(broken)
     try:
-        with _guard.Harmless("here"):
+        with guard.Harmless("here"):
             raise ValueError
     finally:
-        _guard.LOG.removeFilter(broken)
-    assert _guard.counters["fault.here"] == 1
+        guard.LOG.removeFilter(broken)
+    assert guard.counters["fault.here"] == 1
 
 
 def test_at_the_end_of_the_stack_the_service_gets_its_own_error(keeper: SpanKeeper) -> None:
@@ -511,7 +514,7 @@ def test_at_the_end_of_the_stack_the_service_gets_its_own_error(keeper: SpanKeep
     def deep(left: int) -> int:
         return deep(left - 1) if left else 0
 
-    opentracing_compat.report_to(lambda: keeper)
+    global_tracer.report_to(lambda: keeper)
     profiler.init("key")
     with pytest.raises(RecursionError):
         deep(100_000)
@@ -523,16 +526,16 @@ def test_at_the_end_of_the_stack_the_service_gets_its_own_error(keeper: SpanKeep
 
 
 def test_settings_are_replaced_as_a_whole() -> None:
-    before = _settings.current()
-    after = _settings.publish(trust_incoming=True)
-    assert _settings.current() is after
+    before = config.current()
+    after = config.publish(trust_incoming=True)
+    assert config.current() is after
     assert not before.trust_incoming
     with pytest.raises(dataclasses.FrozenInstanceError):
         after.enabled = False  # type: ignore[misc]
     with pytest.raises(TypeError):
-        _settings.publish(no_such_switch=1)
-    _settings.reset()
-    assert _settings.current() == _settings.Settings()
+        config.publish(no_such_switch=1)
+    config.reset()
+    assert config.current() == config.Settings()
 
 
 # What code written for jaeger-client and OpenTracing does
@@ -547,7 +550,7 @@ def test_headers_that_are_no_mapping_are_read(tracer: Tracer) -> None:
 
 
 def test_a_trace_that_opentracing_began_is_signed_like_any_that_a_sampler_did(tracer: Tracer) -> None:
-    _settings.publish(hmac_keys=("first", "second"))
+    config.publish(hmac_keys=("first", "second"))
     with tracer.start_active_span("job"), tracer.start_active_span("part"):
         headers = web.get_trace_id_headers()
     assert signed_unpack(headers["X-Trace-Info"], headers["X-Trace-HMAC"], ["first"])
@@ -555,7 +558,7 @@ def test_a_trace_that_opentracing_began_is_signed_like_any_that_a_sampler_did(tr
 
 def test_a_foreign_trace_that_opentracing_continues_is_signed_on(tracer: Tracer) -> None:
     """As one that came by HTTP or RPC: the services behind need not trust anybody."""
-    _settings.publish(hmac_keys=("first",))
+    config.publish(hmac_keys=("first",))
     foreign = tracer.extract(opentracing.Format.HTTP_HEADERS, {"uber-trace-id": "1:2:0:1"})
     with tracer.start_active_span("job", child_of=foreign):
         headers = web.get_trace_id_headers()

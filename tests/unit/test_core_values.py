@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osprofiler import records
-from osprofiler.opentracing_compat import ids, values
-from osprofiler.opentracing_compat.scope import Origin
+from osprofiler.context import values
+from osprofiler.context.origin import Origin
+from osprofiler.records import ids, record
 
 # Ids
 
@@ -317,9 +317,9 @@ infos = st.dictionaries(
 
 @given(infos)
 def test_info_becomes_tags_and_comes_back(info: dict[str, Any]) -> None:
-    tags = dict(records.flatten(info, "start"))
+    tags = dict(record.flatten(info, "start"))
     assert all(isinstance(value, (str, bool, int, float)) for value in tags.values())
-    back = records.unflatten({**tags, "starting": 1, "error": True}, "start")
+    back = record.unflatten({**tags, "starting": 1, "error": True}, "start")
     assert back == info
     assert repr(back) == repr(info) or back == info  # also the order of keys is kept, where it is not sorted
     assert json.dumps(back, sort_keys=True) == json.dumps(info, sort_keys=True)  # True is not 1
@@ -327,16 +327,16 @@ def test_info_becomes_tags_and_comes_back(info: dict[str, Any]) -> None:
 
 @given(st.dictionaries(st.text("start.~\\ab"), leaves))
 def test_tags_that_were_not_made_here_are_read_all_the_same(tags: dict[str, Any]) -> None:
-    records.unflatten({f"start.{key}": value for key, value in tags.items()}, "start")
+    record.unflatten({f"start.{key}": value for key, value in tags.items()}, "start")
 
 
 @given(st.integers(0, 4_000_000_000_000_000))
 def test_timestamps_keep_microseconds(us: int) -> None:
-    assert records.microseconds(records.timestamp(us)) == us
+    assert record.microseconds(record.timestamp(us)) == us
 
 
 def test_a_timestamp_is_as_stock_writes_it() -> None:
-    assert records.timestamp(1_000_000) == "1970-01-01T00:00:01.000000"
+    assert record.timestamp(1_000_000) == "1970-01-01T00:00:01.000000"
 
 
 @pytest.mark.parametrize(
@@ -350,7 +350,7 @@ def test_a_timestamp_is_as_stock_writes_it() -> None:
     ],
 )
 def test_only_the_last_part_of_a_name_is_the_phase(name: str, parts: tuple[str, str]) -> None:
-    assert records.split_name(name) == parts
+    assert record.split_name(name) == parts
 
 
 def test_many_unusual_names_do_not_keep_the_usual_ones_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from osprofiler import _settings, profiler
-from osprofiler.opentracing_compat import scope
+from osprofiler import config, profiler
+from osprofiler.context import current
 from tests.unit.core_kit import Caught, SpanKeeper, a_clean_process, caught_records, kept_spans
 
 traced = profiler.trace("point", hide_result=False)
@@ -216,7 +216,7 @@ def test_arguments_and_results_are_kept_as_the_configuration_says(
 ) -> None:
     subject: Any = profiler.trace("shown", hide_result=False)(lambda a, b, c: a)
     hidden: Any = profiler.trace("hidden", hide_args=True)(lambda a: a)
-    _settings.publish(trace_arguments=kept)
+    config.publish(trace_arguments=kept)
     subject(Untouched(), 1, c=Untouched())
     hidden(Untouched())
     function = records.start_of("shown")["info"]["function"]
@@ -224,7 +224,7 @@ def test_arguments_and_results_are_kept_as_the_configuration_says(
     result = {"function": {"result": f"{__name__}.Untouched"}} if kept == "types" else {}
     assert {key: value for key, value in records.stop_of("shown")["info"].items() if key == "function"} == result
     assert set(records.start_of("hidden")["info"]["function"]) == {"name"}
-    _settings.publish(trace_arguments="full")
+    config.publish(trace_arguments="full")
     subject(1, 2, c=3)
     assert records.starts[-1]["info"]["function"]["args"] == "(1, 2)"
 
@@ -283,10 +283,10 @@ def test_a_result_whose_text_ends_the_program_leaves_no_point_open(records: Caug
     def f() -> Any:
         return Exiting()
 
-    above = scope.current.get()
+    above = current.point.get()
     with pytest.raises(SystemExit):
         f()
-    assert scope.current.get() is above
+    assert current.point.get() is above
     assert len(records.stops) == 1
 
 
@@ -748,7 +748,7 @@ def test_so_it_is_with_an_object(spans: SpanKeeper) -> None:
 
 
 def test_nothing_is_left_current(records: Caught) -> None:
-    before = scope.current.get()
+    before = current.point.get()
     for row in CALLS:
         row[1]()
-    assert scope.current.get() is before
+    assert current.point.get() is before

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from osprofiler import profiler
-from osprofiler.opentracing_compat import scope
+from osprofiler.context import current
 from tests.unit.core_kit import Caught, a_clean_process, caught_records
 
 traced = profiler.trace("point", hide_result=False)
@@ -63,9 +63,9 @@ def plainly(f: Callable[..., Any]) -> Callable[..., Any]:
 def in_a_trace(body: Callable[[], Awaitable[Any]]) -> Any:
     async def main() -> Any:
         profiler.init("key")
-        before = scope.current.get()
+        before = current.point.get()
         result = await body()
-        assert scope.current.get() is before
+        assert current.point.get() is before
         return result
 
     return asyncio.run(main())
@@ -106,9 +106,9 @@ def test_a_coroutine_that_is_awaited_somewhere_else(records: Caught) -> None:
     async def body() -> Any:
         one, two = plainly(work)(1), plainly(work)(2)
         with profiler.Trace("later"):
-            inside = scope.current.get()
+            inside = current.point.get()
             results = [await one, await asyncio.create_task(two)]
-            assert scope.current.get() is inside
+            assert current.point.get() is inside
         return results
 
     assert in_a_trace(body) == [1, 2]

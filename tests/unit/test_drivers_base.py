@@ -15,9 +15,8 @@ from sqlalchemy.exc import OperationalError
 
 from osprofiler import exc
 from osprofiler.cmd import shell
-from osprofiler.drivers import base, locate, mongodb, redis_driver
+from osprofiler.drivers import base, connect, locate, mongodb, redis_driver
 from osprofiler.drivers.sqlalchemy_driver import SQLAlchemyDriver
-from osprofiler.opentracing_compat.reporting import connect
 from osprofiler.reports import model
 from osprofiler.testing.records import OTHER, TRACE, point, record, two_spans
 

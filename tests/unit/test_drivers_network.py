@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from osprofiler import _inherited, exc
+from osprofiler import exc
+from osprofiler._runtime import inherited
+from osprofiler.connection import strings
 from osprofiler.drivers import locate, network
 from osprofiler.drivers.mongodb import MongoDB
 from osprofiler.drivers.redis_driver import Redis
@@ -17,48 +19,48 @@ from osprofiler.testing.records import two_spans
 
 def test_options_of_ours_are_taken_out_and_others_stay_as_written() -> None:
     text = "redis://h/0?a=%20b&ttl=7d&ssl_ca_certs=/x%26y&empty"
-    assert network.take_options(text, ("ttl", "none")) == (
+    assert strings.take_options(text, ("ttl", "none")) == (
         "redis://h/0?a=%20b&ssl_ca_certs=/x%26y&empty",
         {"ttl": "7d"},
     )
-    assert network.take_options("redis://h?ttl=1%302", ("ttl",)) == ("redis://h", {"ttl": "102"})
-    assert network.take_options("redis://h", ("ttl",)) == ("redis://h", {})
+    assert strings.take_options("redis://h?ttl=1%302", ("ttl",)) == ("redis://h", {"ttl": "102"})
+    assert strings.take_options("redis://h", ("ttl",)) == ("redis://h", {})
 
 
 @pytest.mark.parametrize(
     ("text", "expected"), [("3600", 3600), ("45s", 45), ("90m", 5400), ("12h", 43200), ("7d", 604800)]
 )
 def test_spans_of_time(text: str, expected: int) -> None:
-    assert network.seconds({"ttl": text}, "ttl") == expected
+    assert strings.seconds({"ttl": text}, "ttl") == expected
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "1.5h", "soon", "1w", "\u0661", " 1", "9" * 30])
 def test_what_is_no_span_of_time(text: str) -> None:
     with pytest.raises(ValueError, match="ttl="):
-        network.seconds({"ttl": text}, "ttl")
+        strings.seconds({"ttl": text}, "ttl")
 
 
 def test_what_is_not_given() -> None:
-    assert network.seconds({}, "ttl") is None
-    assert network.switch({}, "verify", True) is True
+    assert strings.seconds({}, "ttl") is None
+    assert strings.switch({}, "verify", True) is True
 
 
 @pytest.mark.parametrize(
     ("text", "expected"), [("yes", True), ("TRUE", True), ("1", True), ("off", False), ("0", False)]
 )
 def test_switches(text: str, expected: bool) -> None:
-    assert network.switch({"verify": text}, "verify") is expected
+    assert strings.switch({"verify": text}, "verify") is expected
 
 
 def test_what_is_no_switch() -> None:
     with pytest.raises(ValueError, match="verify=perhaps"):
-        network.switch({"verify": "perhaps"}, "verify")
+        strings.switch({"verify": "perhaps"}, "verify")
 
 
 @pytest.mark.parametrize("text", ["redis://", "redis://:my-secret@", "redis://:my-secret@h:x", "redis://[::1"])
 def test_what_names_no_host(text: str) -> None:
     with pytest.raises(ValueError, match=r".") as caught:
-        network.split(text, 1)
+        strings.split(text, 1)
     assert "my-secret" not in str(caught.value)
 
 
@@ -125,7 +127,7 @@ def test_each_process_has_a_client_of_its_own_and_keeps_its_parents() -> None:
         try:
             theirs = clients.get()
             # The parent's is not collected, which might close its connection; and closing ours leaves it alone.
-            good = theirs is not mine and mine in _inherited.kept and clients.take() is theirs
+            good = theirs is not mine and mine in inherited.kept and clients.take() is theirs
             os.write(writer, b"y" if good else b"n")
             status = 0
         finally:

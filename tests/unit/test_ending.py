@@ -20,6 +20,7 @@ STORES = ["jaeger://127.0.0.1", "jaeger+http://127.0.0.1:1", "otlp://127.0.0.1:1
 _BEGIN = """
 import atexit, json, os, sys
 from oslo_config import cfg
+from osprofiler.tracer import global_tracer
 from osprofiler import initializer, notifier, opts, opentracing_compat, profiler
 def tell(counters=opentracing_compat.counters, write=os.write, dumps=json.dumps):
     write(1, dumps(counters()).encode() + b"\\n")
@@ -93,10 +94,11 @@ def test_a_trace_that_begins_in_a_finalizer_starts_no_thread(tmp_path: Path, sql
     policy.write_text("services: {}\n")
     program = """
 import time
-from osprofiler import _policy_file, _settings
+from osprofiler.config import policy_file
+from osprofiler import config
 serve(sys.argv[1], sampler="remote:http://127.0.0.1:1/sampling", policy_file=sys.argv[2])
 class Service:
-    def __del__(self, fresh=_settings.fresh, sample=opentracing_compat.sample_for("GET"), tell=tell,
+    def __del__(self, fresh=config.fresh, sample=global_tracer.sample_for("GET"), tell=tell,
                 touch=os.utime, path=sys.argv[2], look=initializer._policy_file):
         touch(path, (1, 1))
         look._due = 0.0
@@ -112,11 +114,11 @@ service = Service()
 def test_blocking_work_is_done_in_place_once_the_process_ends() -> None:
     program = """
 import threading
-from osprofiler import _ending, _native
+from osprofiler._runtime import ending, native
 here = threading.get_native_id()
-assert _native.elsewhere(threading.get_native_id) != here
-_ending.begin()
-assert _native.elsewhere(threading.get_native_id) == here
+assert native.elsewhere(threading.get_native_id) != here
+ending.begin()
+assert native.elsewhere(threading.get_native_id) == here
 """
     _run(program, patched=True)
 

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from opentracing import ReferenceType
 
-from osprofiler import _settings, opentracing_compat, profiler
-from osprofiler.opentracing_compat import scope
-from osprofiler.opentracing_compat.concurrency import fork as forks
-from osprofiler.opentracing_compat.concurrency.branch import Branch
-from osprofiler.opentracing_compat.scope import Origin, Point
+from osprofiler import config, profiler
+from osprofiler.concurrency import fork as forks
+from osprofiler.concurrency.branch import Branch
+from osprofiler.context import current, scope
+from osprofiler.context.origin import Origin
+from osprofiler.context.points import Point
+from osprofiler.tracer import global_tracer
 from tests.unit.span_kit import Recorder, spans  # noqa: F401 (a fixture)
 
 KEY = "a key"
@@ -181,7 +183,7 @@ def test_entered_too_late(traced: Recorder, detached: bool, end_root: bool, late
 @pytest.mark.parametrize("detached", [False, True])
 def test_a_branch_made_when_the_point_has_ended_follows_from_it(traced: Recorder, detached: bool) -> None:
     with profiler.Trace("request"):
-        inherited = scope.current.get()
+        inherited = current.point.get()
     with scope.entered(inherited), profiler.fork("fork", detached=detached) as fork:
         threads = [threading.Thread(target=fork.wrap(work)), threading.Thread(target=fork.wrap(work))]
         for thread in threads:
@@ -306,7 +308,7 @@ def test_ten_thousand_branches(traced: Recorder) -> None:
 
 
 def test_a_join_fits_what_the_transport_takes(traced: Recorder) -> None:
-    tracer = opentracing_compat.get_tracer()
+    tracer = global_tracer.get_tracer()
     before, tracer.max_span_chars = tracer.max_span_chars, 9_000
     try:
         with profiler.Trace("root"), profiler.fork("fork") as fork:
@@ -322,7 +324,7 @@ def test_without_a_trace_nothing_is_made(spans: Recorder) -> None:  # noqa: F811
     assert fork.wrap(work) is work
     assert fork.to_carrier() == {}
     with fork, fork.branch():
-        assert scope.current.get() is None
+        assert current.point.get() is None
     profiler.join(fork)
     profiler.join()
     assert spans.started == []
@@ -332,7 +334,7 @@ def test_unsampled_is_carried_on_and_records_nothing(spans: Recorder) -> None:  
     with scope.entered(Point(None, None, Origin.from_ids(7, 9, flags=0))):
         fork = profiler.fork("fork")
         seen: list[Point | None] = []
-        in_thread(fork.wrap(lambda: seen.append(scope.current.get())))
+        in_thread(fork.wrap(lambda: seen.append(current.point.get())))
         fork.join()
     assert seen[0] is not None
     assert seen[0].origin.trace_id == 7
@@ -395,7 +397,7 @@ def test_a_wrapped_callable_looks_like_itself(traced: Recorder) -> None:
 
 
 def test_pickled_the_branch_goes_along_and_only_once(traced: Recorder) -> None:
-    _settings.publish(hmac_keys=("another", KEY))
+    config.publish(hmac_keys=("another", KEY))
     with profiler.Trace("root"):
         fork = profiler.fork("fork", info={"a": 1}, detached=True)
         wrapped = fork.wrap(work)
@@ -422,7 +424,7 @@ def test_a_fault_of_ours_stays_ours(traced: Recorder, monkeypatch: pytest.Monkey
     with profiler.Trace("root"):
         fork = profiler.fork("fork")
         fork.wrap(work)()
-        monkeypatch.setattr(opentracing_compat.get_tracer(), "open_point", broken)
+        monkeypatch.setattr(global_tracer.get_tracer(), "open_point", broken)
         assert fork.wrap(lambda: "result")() == "result"
         fork.join()
         monkeypatch.undo()

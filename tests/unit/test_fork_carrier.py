@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osprofiler import _guard, _settings, profiler
-from osprofiler.opentracing_compat import scope
-from osprofiler.opentracing_compat.concurrency import carrier
-from osprofiler.opentracing_compat.scope import Origin, Point
+from osprofiler import config, profiler
+from osprofiler._runtime import guard
+from osprofiler.concurrency import carrier
+from osprofiler.context import current, scope
+from osprofiler.context.origin import Origin
+from osprofiler.context.points import Point
 from tests.unit.span_kit import Recorder, spans  # noqa: F401 (a fixture)
 
 KEY = "a key"
@@ -19,7 +21,7 @@ KEY = "a key"
 
 @pytest.fixture
 def traced(spans: Recorder) -> Iterator[Recorder]:  # noqa: F811
-    _settings.publish(hmac_keys=("first", KEY))
+    config.publish(hmac_keys=("first", KEY))
     profiler.init(KEY)
     yield spans
     profiler.clean()
@@ -28,7 +30,7 @@ def traced(spans: Recorder) -> Iterator[Recorder]:  # noqa: F811
 def sent(detached: bool = False) -> tuple[dict[str, str], int]:
     """A carrier, and the id of the point that it was forked from."""
     with profiler.Trace("root"):
-        here = scope.current.get()
+        here = current.point.get()
         assert here is not None
         assert here.span is not None
         fields = profiler.fork("fork", detached=detached).to_carrier("a branch")
@@ -37,12 +39,12 @@ def sent(detached: bool = False) -> tuple[dict[str, str], int]:
 
 def enter(fields: dict[str, str]) -> None:
     """As the receiver, which has no trace of its own."""
-    before = scope.current.get()
-    scope.current.set(None)
+    before = current.point.get()
+    current.point.set(None)
     with carrier.entered(fields), profiler.Trace("work"):
         pass
-    assert scope.current.get() is None
-    scope.current.set(before)
+    assert current.point.get() is None
+    current.point.set(before)
 
 
 @pytest.mark.parametrize("detached", [False, True])
@@ -99,7 +101,7 @@ def test_a_branch_does_not_fit_another_context(traced: Recorder) -> None:
 
 def test_without_one_of_our_keys_it_is_nothing(traced: Recorder) -> None:
     fields, _ = sent()
-    _settings.publish(hmac_keys=("first",))
+    config.publish(hmac_keys=("first",))
     enter(fields)
     assert traced.names() == ["root"]
 
@@ -108,14 +110,14 @@ def test_foreign_context_needs_trust(traced: Recorder) -> None:
     fields = {"TRACEPARENT": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
     enter(fields)
     assert traced.names() == []
-    _settings.publish(trust_incoming=True)
+    config.publish(trust_incoming=True)
     enter(fields)
     assert traced.by_name("branch").parent_span_id == 0xB7AD6B7169203331
     assert traced.by_name("branch").trace_id == 0x0AF7651916CD43DD8448EB211C80319C
 
 
 def test_a_trace_without_a_key_goes_on_where_it_is_trusted(spans: Recorder) -> None:  # noqa: F811
-    _settings.publish(trust_incoming=True)
+    config.publish(trust_incoming=True)
     with scope.entered(Point(None, None, Origin.from_ids(11, 12))):
         fields, _ = sent()
     assert not [name for name in fields if "hmac" in name.lower()]
@@ -124,13 +126,13 @@ def test_a_trace_without_a_key_goes_on_where_it_is_trusted(spans: Recorder) -> N
 
 
 def test_unsampled_is_carried_on(spans: Recorder) -> None:  # noqa: F811
-    _settings.publish(trust_incoming=True)
+    config.publish(trust_incoming=True)
     with scope.entered(Point(None, None, Origin.from_ids(11, 12, flags=0))):
         fields = profiler.fork("fork").to_carrier()
     assert fields
     assert "X-Trace-Branch" not in fields
     with carrier.entered(fields):
-        here = scope.current.get()
+        here = current.point.get()
         assert here is not None
         assert (here.origin.trace_id, here.origin.sampled) == (11, False)
     assert spans.started == []
@@ -140,7 +142,7 @@ def test_the_environment_is_read_once(traced: Recorder, monkeypatch: pytest.Monk
     fields, _ = sent()
     for name, value in carrier.environment(fields).items():
         monkeypatch.setenv(name, value)
-    scope.current.set(None)
+    current.point.set(None)
     with carrier.entered(os.environ):
         pass
     assert "X_TRACE_BRANCH" not in os.environ, "a child would enter the same branch"
@@ -163,11 +165,11 @@ SIGNED = st.tuples(st.text("eyJ0IjoxLCJiIn0="), HEX).map(".".join)
 
 @given(st.dictionaries(st.sampled_from(NAMES), st.text() | st.binary() | st.none() | SIGNED))
 def test_hostile_carriers_are_as_absent(fields: dict[str, str]) -> None:
-    before = _guard.counters["fault.branch"]
-    _settings.publish(hmac_keys=(KEY,), trust_incoming=False)
+    before = guard.counters["fault.branch"]
+    config.publish(hmac_keys=(KEY,), trust_incoming=False)
     try:
         with carrier.entered(fields):
-            assert scope.current.get() is None
+            assert current.point.get() is None
     finally:
-        _settings.reset()
-    assert _guard.counters["fault.branch"] == before
+        config.reset()
+    assert guard.counters["fault.branch"] == before

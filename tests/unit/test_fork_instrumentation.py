@@ -15,12 +15,15 @@ from typing import Any
 
 import pytest
 
-from osprofiler import _settings, opentracing_compat, profiler
-from osprofiler.opentracing_compat import instrumentation, scope
-from osprofiler.opentracing_compat.concurrency import isolation
-from osprofiler.opentracing_compat.concurrency.carried import Carried, is_machinery, name_of
-from osprofiler.opentracing_compat.reporting.base import CallableReporter
-from osprofiler.opentracing_compat.scope import Origin, Point
+from osprofiler import config, opentracing_compat, profiler
+from osprofiler.concurrency import isolation
+from osprofiler.concurrency.carried import Carried, is_machinery, name_of
+from osprofiler.context import current, scope
+from osprofiler.context.origin import Origin
+from osprofiler.context.points import Point
+from osprofiler.delivery.base import CallableReporter
+from osprofiler.instrumentation import registry
+from osprofiler.tracer import global_tracer
 from tests.unit.span_kit import Recorder, spans  # noqa: F401 (a fixture)
 from tests.waiting import wait_until
 
@@ -32,7 +35,7 @@ def traced(spans: Recorder) -> Iterator[Recorder]:  # noqa: F811
     """Tracing is on; what the test instruments is off again after it."""
     profiler.init(KEY)
     yield spans
-    instrumentation.uninstrument()
+    registry.uninstrument()
     isolation.uninstall()
     profiler.clean()
 
@@ -55,7 +58,7 @@ def own_name(span: Any) -> str:
 
 
 def test_names() -> None:
-    assert instrumentation.known() == [
+    assert registry.known() == [
         "asyncio",
         "eventlet",
         "futures",
@@ -78,7 +81,7 @@ def test_an_unknown_name_touches_nothing() -> None:
     with pytest.raises(ValueError, match="not known"):
         opentracing_compat.uninstrument("everything")
     assert threading.Thread.start is before
-    assert instrumentation.in_force() == []
+    assert registry.in_force() == []
 
 
 def wrapped_here() -> list[Any]:
@@ -112,12 +115,12 @@ def test_the_very_originals_come_back() -> None:
     for _ in range(3):
         opentracing_compat.instrument(*names)
         opentracing_compat.instrument("threading")
-    assert instrumentation.in_force() == sorted(names)
+    assert registry.in_force() == sorted(names)
     changed = wrapped_here()
     assert [one is other for one, other in zip(before, changed, strict=True)].count(True) == 1  # the abstract submit
     opentracing_compat.uninstrument()
     assert all(one is other for one, other in zip(before, wrapped_here(), strict=True))
-    assert instrumentation.in_force() == []
+    assert registry.in_force() == []
 
 
 def test_what_two_names_share_goes_with_the_last() -> None:
@@ -131,7 +134,7 @@ def test_what_two_names_share_goes_with_the_last() -> None:
 
 def test_instrumenting_imports_no_library() -> None:
     program = (
-        "import sys; from osprofiler.opentracing_compat import instrumentation as i; "
+        "import sys; from osprofiler.instrumentation import registry as i; "
         "i.instrument(*[name for name in i.known()]); "
         "print([m for m in ('eventlet', 'gevent', 'futurist', 'oslo_service', 'oslo_concurrency', 'openstack', "
         "'multiprocessing.pool', 'oslo_messaging', 'jaeger_client', 'tornado') if m in sys.modules])"
@@ -169,7 +172,7 @@ def test_unsampled_goes_along_and_records_nothing(spans: Recorder) -> None:  # n
     seen: list[Point | None] = []
     try:
         with scope.entered(Point(None, None, Origin.from_ids(5, 6, flags=0))):
-            thread = threading.Thread(target=lambda: seen.append(scope.current.get()))
+            thread = threading.Thread(target=lambda: seen.append(current.point.get()))
             thread.start()
             thread.join()
     finally:
@@ -197,7 +200,7 @@ def test_a_pool_made_in_a_request_outlives_it(traced: Recorder) -> None:
         pool.submit(work).result()
     profiler.clean()
     assert [own_name(span) for span in traced.started] == ["request", "work", "work"]
-    assert pool.submit(lambda: scope.current.get()).result() is None
+    assert pool.submit(lambda: current.point.get()).result() is None
     pool.shutdown()
 
 
@@ -220,7 +223,7 @@ def test_a_timer_that_goes_on_setting_itself_leaves_the_trace(traced: Recorder) 
 
     def tick() -> None:
         ended.wait()
-        rounds.append(scope.current.get() is not None)
+        rounds.append(current.point.get() is not None)
         if len(rounds) == 5:
             over.set()
         else:
@@ -246,7 +249,7 @@ def test_work_that_sets_itself_and_could_be_waited_for_leaves_it_too(traced: Rec
 
     def tick() -> None:
         go_on.wait()
-        rounds.append(scope.current.get() is not None)
+        rounds.append(current.point.get() is not None)
         if len(rounds) == 5:
             over.set()
         else:
@@ -287,11 +290,11 @@ def test_a_context_given_by_hand_is_entered_outside_the_branch(traced: Recorder)
     other.set(7)
 
     def inside() -> tuple[int, Any]:
-        here = scope.current.get()
+        here = current.point.get()
         return other.get(), here and here.span and here.span.parent_span_id
 
     with profiler.Trace("request"), concurrent.futures.ThreadPoolExecutor(1) as pool:
-        request = scope.current.get()
+        request = current.point.get()
         assert request is not None
         assert request.span is not None
         context = contextvars.copy_context()
@@ -506,7 +509,7 @@ def test_a_greenlet_that_goes_on_spawning_itself_leaves_the_trace(traced: Record
     over = Event()
 
     def tick() -> None:
-        rounds.append(scope.current.get() is not None)
+        rounds.append(current.point.get() is not None)
         if len(rounds) == 5:
             over.set()
         else:
@@ -524,11 +527,11 @@ def test_a_context_given_to_a_greenlet_is_entered_outside_the_branch(traced: Rec
     other.set(7)
 
     def inside(own: int) -> tuple[int, int, Any]:
-        here = scope.current.get()
+        here = current.point.get()
         return other.get(), own, here and here.span and here.span.parent_span_id
 
     with profiler.Trace("request"):
-        request = scope.current.get()
+        request = current.point.get()
         assert request is not None
         assert request.span is not None
         assert gevent_spawn(contextvars.copy_context().run, inside, 8).get() == (7, 8, request.span.span_id)
@@ -555,7 +558,7 @@ def test_what_gevent_keeps_is_in_nobody_s_trace(traced: Recorder) -> None:
         profiler.init("another key")
 
     def look() -> None:
-        seen.append(scope.current.get() is not None)
+        seen.append(current.point.get() is not None)
 
     with profiler.Trace("request"):
         gevent_spawn(look).join()
@@ -575,8 +578,8 @@ def test_a_looping_call_leaves_the_trace_with_the_request(traced: Recorder) -> N
     program = """
 import threading
 from osprofiler import profiler, opentracing_compat
-from osprofiler.opentracing_compat import scope
-from osprofiler.opentracing_compat.concurrency import isolation
+from osprofiler.context import scope
+from osprofiler.concurrency import isolation
 from oslo_service import backend
 backend.init_backend(backend.BackendType.THREADING)
 from oslo_service import loopingcall
@@ -584,7 +587,7 @@ isolation.install()
 opentracing_compat.instrument("oslo_service")
 seen, beat, go_on = [], threading.Semaphore(0), threading.Semaphore(0)
 def tick():
-    seen.append(scope.current.get() is not None)
+    seen.append(current.point.get() is not None)
     beat.release()
     go_on.acquire()
 loop = loopingcall.FixedIntervalLoopingCall(tick)
@@ -609,7 +612,7 @@ print(seen)
 
 def test_open_points_of_the_parent_are_not_the_forked_child_s(traced: Recorder) -> None:
     read, write = os.pipe()
-    tracer = opentracing_compat.get_tracer()
+    tracer = global_tracer.get_tracer()
     with profiler.Trace("request"):
         profiler.start("bare")
         inherited = profiler.fork("fork").branch("inherited")
@@ -641,12 +644,12 @@ def test_open_points_of_the_parent_are_not_the_forked_child_s(traced: Recorder) 
 
 @pytest.mark.parametrize("given", [None, {"PATH": os.environ.get("PATH", ""), "OWN": "1"}])
 def test_a_program_finds_the_trace_in_its_environment(traced: Recorder, given: dict[str, str] | None) -> None:
-    _settings.publish(hmac_keys=(KEY,))
+    config.publish(hmac_keys=(KEY,))
     opentracing_compat.instrument("subprocess")
     before = dict(os.environ)
     show = [sys.executable, "-c", "import json, os; print(json.dumps(dict(os.environ)))"]
     with profiler.Trace("request"):
-        here = scope.current.get()
+        here = current.point.get()
         assert here is not None
         assert here.span is not None
         told = subprocess.run(show, env=given, capture_output=True, text=True, check=True).stdout

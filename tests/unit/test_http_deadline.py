@@ -12,17 +12,18 @@ from typing import Any
 import pytest
 import requests
 
-from osprofiler import _deadline, _guard, _http, exc
+from osprofiler import exc
+from osprofiler._runtime import deadlines, guard, http_session
+from osprofiler.delivery import collector
+from osprofiler.delivery.exporter import Transient
+from osprofiler.delivery.jaeger_http import HttpExporter
+from osprofiler.delivery.queue import Recorded
+from osprofiler.delivery.reporter import QueueReporter
 from osprofiler.drivers import network
 from osprofiler.drivers.elasticsearch_driver import ElasticsearchDriver
+from osprofiler.drivers.exporter import StoreExporter
 from osprofiler.drivers.jaeger import Jaeger
 from osprofiler.drivers.loginsight import LogInsightDriver
-from osprofiler.opentracing_compat.reporting import collector
-from osprofiler.opentracing_compat.reporting.exporter import Transient
-from osprofiler.opentracing_compat.reporting.http import HttpExporter
-from osprofiler.opentracing_compat.reporting.queue import Recorded
-from osprofiler.opentracing_compat.reporting.reporter import QueueReporter
-from osprofiler.opentracing_compat.reporting.store import StoreExporter
 from osprofiler.testing.records import two_spans
 from tests.servers import certificate
 from tests.servers.trickle import Trickle, trickle
@@ -55,13 +56,13 @@ def server(
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    _guard.counters.clear()
-    monkeypatch.setattr(_guard, "_last_logged", {})
+    guard.counters.clear()
+    monkeypatch.setattr(guard, "_last_logged", {})
 
 
 @pytest.mark.parametrize("server", KINDS, indirect=True)
 def test_a_request_ends_at_its_deadline_and_its_connection_is_closed(server: Trickle) -> None:
-    with _http.session() as session, pytest.raises(requests.Timeout):
+    with http_session.session() as session, pytest.raises(requests.Timeout):
         session.post(server.url, data=b"x", timeout=(5, 0.5))
     assert server.trickled == 1
     wait_until(lambda: not server.trickling, what="the connection to be closed")
@@ -70,7 +71,7 @@ def test_a_request_ends_at_its_deadline_and_its_connection_is_closed(server: Tri
 @pytest.mark.parametrize("server", [("http", "headers"), ("http", "body")], indirect=True)
 def test_a_connection_that_was_kept_has_the_deadline_of_each_request(server: Trickle) -> None:
     part, server.part = server.part, ""
-    with _http.session() as session:
+    with http_session.session() as session:
         assert session.post(server.url, data=b"1", timeout=(5, 30)).status_code == 202
         server.part = part
         with pytest.raises(requests.Timeout):
@@ -81,24 +82,24 @@ def test_a_connection_that_was_kept_has_the_deadline_of_each_request(server: Tri
 
 @pytest.mark.parametrize("server", [("http", "headers")], indirect=True)
 def test_so_does_one_through_a_proxy_that_trickles(server: Trickle) -> None:
-    with _http.session() as session, pytest.raises(requests.Timeout):
+    with http_session.session() as session, pytest.raises(requests.Timeout):
         session.get("https://192.0.2.1/", proxies={"https": server.url}, timeout=(5, 0.5))
     wait_until(lambda: not server.trickling)
 
 
 @pytest.mark.parametrize("server", [("http", "headers")], indirect=True)
 def test_an_earlier_deadline_of_the_work_at_hand_holds(server: Trickle) -> None:
-    with _http.session() as session, _deadline.until(time.monotonic() + 0.3), pytest.raises(requests.Timeout):
+    with http_session.session() as session, deadlines.until(time.monotonic() + 0.3), pytest.raises(requests.Timeout):
         session.post(server.url, data=b"x", timeout=(5, 3600))
 
 
 @pytest.mark.parametrize("server", [("http", "")], indirect=True)
 def test_an_answer_has_a_bound(server: Trickle) -> None:
-    with _http.session(answer_bytes=1) as session:
+    with http_session.session(answer_bytes=1) as session:
         with pytest.raises(requests.RequestException, match="longer than 1 byte") as fault:
             session.get(server.url, timeout=(5, 30))
         assert fault.value.response.status_code == 202
-    with _http.session(answer_bytes=2) as session:
+    with http_session.session(answer_bytes=2) as session:
         assert session.get(server.url, timeout=(5, 30)).content == b"{}"
 
 
@@ -150,7 +151,7 @@ _GREEN = """
 import eventlet; eventlet.monkey_patch()
 import json, sys
 import requests
-from osprofiler import _http
+from osprofiler._runtime import http_session
 ticks = 0
 def tick():
     global ticks
@@ -158,7 +159,7 @@ def tick():
         ticks += 1
         eventlet.sleep(0.01)
 eventlet.spawn(tick)
-with _http.session() as session:
+with http_session.session() as session:
     try:
         session.post(sys.argv[1], data=b"x", timeout=(5, 0.5))
     except requests.Timeout:

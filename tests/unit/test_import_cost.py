@@ -51,7 +51,7 @@ def loaded_by(module: str) -> set[str]:
         ("osprofiler.opts", [*TRACING, *LIBRARIES]),
         ("osprofiler.exc", [*TRACING, *LIBRARIES, *SERVICE]),
         ("osprofiler.opentracing_compat", [*TRACING, *LIBRARIES, *SERVICE]),
-        ("osprofiler.opentracing_compat.scope", [*TRACING, *LIBRARIES, *SERVICE]),
+        ("osprofiler.context.scope", [*TRACING, *LIBRARIES, *SERVICE]),
     ],
 )
 def test_importing_loads_only_what_it_needs(module: str, not_loaded: list[str]) -> None:

@@ -16,11 +16,13 @@ from jaeger_client.sampler import ConstSampler, ProbabilisticSampler, RateLimiti
 from opentracing.scope_managers import ThreadLocalScopeManager
 from oslo_config import cfg
 
-from osprofiler import _guard, _settings, initializer, notifier, opentracing_compat, opts, profiler, requests, web
+from osprofiler import config, initializer, notifier, opts, profiler, requests, web
+from osprofiler._runtime import guard
 from osprofiler._utils import signed_pack
-from osprofiler.opentracing_compat import scope
-from osprofiler.opentracing_compat.concurrency import isolation
-from osprofiler.opentracing_compat.sampling import sampler_for
+from osprofiler.concurrency import isolation
+from osprofiler.context import current, scope
+from osprofiler.tracer import global_tracer
+from osprofiler.tracer.sampling import sampler_for
 from tests.unit.core_kit import a_clean_process, kept_spans
 
 
@@ -32,7 +34,7 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
         requests.disable()
         isolation.uninstall()
-        opentracing_compat.get_tracer().sampler = sampler_for("", "test")
+        global_tracer.get_tracer().sampler = sampler_for("", "test")
 
 
 Write = Callable[..., cfg.ConfigOpts]
@@ -80,7 +82,7 @@ def test_everything_is_put_into_force(configured: Write, tmp_path: Path) -> None
         flush_timeout=0.25,
     )
     init(conf)
-    assert _settings.current() == _settings.Settings(
+    assert config.current() == config.Settings(
         enabled=True,
         hmac_keys=("one", "two"),
         trust_incoming=True,
@@ -96,10 +98,10 @@ def test_everything_is_put_into_force(configured: Write, tmp_path: Path) -> None
     assert (web._ENABLED, list(web._HMAC_KEYS or ())) == (True, ["one", "two"])
     assert requests._on
     assert isinstance(notifier.get(), notifier.StoreNotifier)
-    tracer = opentracing_compat.get_tracer()
+    tracer = global_tracer.get_tracer()
     assert tracer.service_name == "nova-api"
     assert isinstance(tracer.sampler, ProbabilisticSampler)
-    assert not _guard.counters
+    assert not guard.counters
 
 
 def test_a_service_that_registered_only_stocks_options(tmp_path: Path) -> None:
@@ -113,9 +115,9 @@ def test_a_service_that_registered_only_stocks_options(tmp_path: Path) -> None:
     conf([])
     conf.set_override("connection_string", store(tmp_path), "profiler")
     init(conf)
-    assert _settings.current() == _settings.Settings(hmac_keys=("SECRET_KEY",), trust_incoming=False)
+    assert config.current() == config.Settings(hmac_keys=("SECRET_KEY",), trust_incoming=False)
     assert web._ENABLED is True
-    assert not _guard.counters
+    assert not guard.counters
 
 
 def test_switches_follow_a_mutation(configured: Write, tmp_path: Path) -> None:
@@ -123,23 +125,23 @@ def test_switches_follow_a_mutation(configured: Write, tmp_path: Path) -> None:
 
     fixed = {"connection_string": store(tmp_path)}
     init(configured(enabled=True, hmac_keys="one", sampler="ratelimiting:2", trace_sqlalchemy=True, **fixed))
-    sampler = opentracing_compat.get_tracer().sampler
+    sampler = global_tracer.get_tracer().sampler
     assert isinstance(sampler, RateLimitingSampler)
 
     configured(enabled=True, hmac_keys="two,three", sampler="ratelimiting:2", trace_requests=True, **fixed)
-    assert _settings.current().hmac_keys == ("two", "three")
+    assert config.current().hmac_keys == ("two", "three")
     assert list(web._HMAC_KEYS or ()) == ["two", "three"]
-    assert opentracing_compat.get_tracer().sampler is sampler  # or each mutation would fill the bucket again
+    assert global_tracer.get_tracer().sampler is sampler  # or each mutation would fill the bucket again
     assert requests._on
     assert sqlalchemy._DISABLED
 
     configured(enabled=False, hmac_keys="two", trust_incoming=True, propagation="w3c", rpc_plain_peers=True, **fixed)
-    settings = _settings.current()
+    settings = config.current()
     assert (settings.enabled, settings.trust_incoming, settings.rpc_plain_peers) == (False, True, True)
     assert settings.propagation == ("w3c",)
     assert web._ENABLED is False
     assert not requests._on
-    assert isinstance(opentracing_compat.get_tracer().sampler, ConstSampler)
+    assert isinstance(global_tracer.get_tracer().sampler, ConstSampler)
     profiler.init("key")
     assert profiler.get() is None
 
@@ -149,7 +151,7 @@ def test_switches_follow_a_mutation(configured: Write, tmp_path: Path) -> None:
     profiler.init("key")
     assert profiler.get() is not None
     profiler.clean()
-    assert not _guard.counters
+    assert not guard.counters
 
 
 def test_an_option_that_is_misspelt_is_named(
@@ -159,8 +161,8 @@ def test_an_option_that_is_misspelt_is_named(
     warnings = sorted(record.getMessage() for record in caplog.records if "is not an option" in record.getMessage())
     assert [line.partition(" in ")[0] for line in warnings] == ["[profiler] colour", "[profiler] trace_request"]
     assert warnings[1].endswith("did you mean trace_requests?")
-    assert _settings.current().enabled
-    assert not _guard.counters
+    assert config.current().enabled
+    assert not guard.counters
 
 
 def test_keys_that_are_taken_away_are_not_those_of_the_paste_file(configured: Write, tmp_path: Path) -> None:
@@ -200,26 +202,26 @@ def test_the_policy_goes_before_the_options_as_long_as_it_says_so(configured: Wr
     other.write_text("services:\n  '*': {propagation: [b3]}\n")
     fixed = {"enabled": True, "connection_string": store(tmp_path), "hmac_keys": "one"}
     init(configured(policy_file=policy, sampler="ratelimiting:2", **fixed))
-    settings = _settings.current()
+    settings = config.current()
     assert (settings.enabled, settings.sampler, settings.operations) == (False, "const:1", (("wsgi *", "const:0"),))
     assert (web._ENABLED, requests._on, sqlalchemy._DISABLED) == (False, True, True)
-    sampler = opentracing_compat.get_tracer().sampler
+    sampler = global_tracer.get_tracer().sampler
     assert [sampler.is_sampled(1, operation)[0] for operation in ("wsgi GET", "rpc build")] == [False, True]
 
     configured(policy_file=policy, sampler="ratelimiting:3", rpc_plain_peers=True, **fixed)
-    assert opentracing_compat.get_tracer().sampler is sampler, "the policy still says the same"
-    assert (_settings.current().enabled, _settings.current().rpc_plain_peers) == (False, True)
+    assert global_tracer.get_tracer().sampler is sampler, "the policy still says the same"
+    assert (config.current().enabled, config.current().rpc_plain_peers) == (False, True)
 
     configured(policy_file=other, sampler="ratelimiting:3", **fixed)
     assert (web._ENABLED, requests._on, sqlalchemy._DISABLED) == (True, False, False)
-    options = _settings.Settings(hmac_keys=("one",), trust_incoming=False)
-    assert _settings.current() == dataclasses.replace(options, sampler="ratelimiting:3", propagation=("b3",))
-    assert isinstance(opentracing_compat.get_tracer().sampler, RateLimitingSampler)
+    options = config.Settings(hmac_keys=("one",), trust_incoming=False)
+    assert config.current() == dataclasses.replace(options, sampler="ratelimiting:3", propagation=("b3",))
+    assert isinstance(global_tracer.get_tracer().sampler, RateLimitingSampler)
 
     configured(**fixed)
-    assert _settings.current() == _settings.Settings(hmac_keys=("one",), trust_incoming=False)
-    assert _settings.look is None
-    assert not _guard.counters
+    assert config.current() == config.Settings(hmac_keys=("one",), trust_incoming=False)
+    assert config.look is None
+    assert not guard.counters
 
 
 def test_an_engine_that_is_made_while_statements_are_off_is_traced_once_they_are_on(
@@ -251,20 +253,20 @@ def test_what_is_kept_of_arguments_is_followed(configured: Write, tmp_path: Path
     policy.write_text("services: {'*': {trace_arguments: none}}")
     fixed = {"enabled": True, "connection_string": store(tmp_path)}
     init(configured(**fixed))
-    assert _settings.current().trace_arguments == "full"
+    assert config.current().trace_arguments == "full"
     configured(trace_arguments="types", **fixed)
-    assert _settings.current().trace_arguments == "types"
+    assert config.current().trace_arguments == "types"
     configured(trace_arguments="types", policy_file=policy, **fixed)
-    assert _settings.current().trace_arguments == "none"
+    assert config.current().trace_arguments == "none"
 
 
 def test_a_mutation_of_other_options_changes_nothing(configured: Write, tmp_path: Path) -> None:
     conf = configured(enabled=True, connection_string=store(tmp_path))
     conf.register_opt(cfg.BoolOpt("other", default=False, mutable=True))
     init(conf)
-    before = _settings.current()
+    before = config.current()
     configured(enabled=True, connection_string=store(tmp_path), other=True)
-    assert _settings.current() is before
+    assert config.current() is before
 
 
 @pytest.mark.parametrize(
@@ -317,7 +319,7 @@ def test_a_configuration_without_any_option_is_harmless() -> None:
     conf = cfg.ConfigOpts()
     conf([])
     init(conf)
-    assert _guard.counters["fault.init_from_conf"] == 1
+    assert guard.counters["fault.init_from_conf"] == 1
 
 
 def test_a_password_is_in_no_log(configured: Write, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
@@ -338,11 +340,11 @@ def test_a_scope_manager_of_ones_own(configured: Write, tmp_path: Path) -> None:
             scope_manager="opentracing.scope_managers:ThreadLocalScopeManager",
         )
     )
-    assert isinstance(scope.manager, ThreadLocalScopeManager)
-    assert opentracing_compat.get_tracer().scope_manager is scope.manager
+    assert isinstance(current.manager, ThreadLocalScopeManager)
+    assert global_tracer.get_tracer().scope_manager is current.manager
     profiler.init("key")
     with profiler.Trace("a"):
-        assert opentracing_compat.get_tracer().active_span is not None
+        assert global_tracer.get_tracer().active_span is not None
     profiler.clean()
 
 
@@ -357,7 +359,7 @@ def test_a_scope_manager_that_breaks_is_harmless() -> None:
     with profiler.Trace("a"):
         pass
     profiler.clean()
-    assert _guard.counters["fault.scope_manager"] > 0
+    assert guard.counters["fault.scope_manager"] > 0
 
 
 PROGRAM = """

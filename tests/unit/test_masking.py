@@ -18,12 +18,15 @@ from hypothesis import strategies as st
 from oslo_config import cfg
 from oslo_utils import strutils
 
-from osprofiler import _guard, _settings, initializer, notifier, opentracing_compat, opts, policy, profiler, web
+from osprofiler import config, initializer, notifier, opentracing_compat, opts, profiler, web
 from osprofiler import sqlalchemy as traced
-from osprofiler.opentracing_compat import masking
-from osprofiler.opentracing_compat.masking import MASK, Masker
-from osprofiler.opentracing_compat.reporting.reporter import QueueReporter
+from osprofiler._runtime import guard
+from osprofiler.config import policy
+from osprofiler.delivery import masking
+from osprofiler.delivery.masking import MASK, Masker
+from osprofiler.delivery.reporter import QueueReporter
 from osprofiler.testing import records
+from osprofiler.tracer import global_tracer
 from tests.unit.core_kit import a_clean_process
 from tests.unit.reporting_kit import Obedient, Traced
 from tests.unit.test_reporting_otlp import Collector
@@ -84,7 +87,7 @@ def annotated(**fields: Any) -> Callable[[], None]:
 
 def tagged(name: str, value: Any) -> Callable[[], None]:
     def make() -> None:
-        with opentracing_compat.get_tracer().start_active_span(f"tagged {name}", tags={name: value}) as active:
+        with global_tracer.get_tracer().start_active_span(f"tagged {name}", tags={name: value}) as active:
             active.span.set_tag(name, value)
             active.span.log_kv({"event": "said", name: value, "text": f"{name}={value}"})
 
@@ -92,7 +95,7 @@ def tagged(name: str, value: Any) -> Callable[[], None]:
 
 
 def baggage() -> None:
-    with opentracing_compat.get_tracer().start_active_span("with baggage") as active:
+    with global_tracer.get_tracer().start_active_span("with baggage") as active:
         active.span.set_baggage_item("auth_token", S)
 
 
@@ -143,7 +146,7 @@ def sent(query: str) -> Callable[[], None]:
         from osprofiler import requests
 
         url = urlsplit(f"http://user:{S}@h/v3/things?{query}")
-        point = opentracing_compat.get_tracer().open_point(
+        point = global_tracer.get_tracer().open_point(
             opentracing_compat.scope.current.get(),  # type: ignore[arg-type]
             "http",
             requests._info("GET", url),
@@ -272,17 +275,17 @@ def test_no_secret_is_in_any_store(into: Any, tmp_path: Path) -> None:
     assert everything.count(MASK.encode()) >= len(VECTORS) / 2
     at = everything.find(S.encode())
     assert at < 0, everything[max(at - 300, 0) : at + 100]
-    assert not _guard.counters["fault.mask"]
+    assert not guard.counters["fault.mask"]
 
 
 @pytest.mark.parametrize("name", VECTORS)
 def test_each_secret_would_be_told_if_nothing_were_masked(name: str, tmp_path: Path) -> None:
-    _settings.publish(mask_secrets=False)
+    config.publish(mask_secrets=False)
     with a_callable(tmp_path) as (store, held):
         plain = told(store, held, VECTORS[name])
     if name not in ONLY_WITH_TAGS:
         assert S.encode() in plain
-        _settings.publish(mask_secrets=True)
+        config.publish(mask_secrets=True)
         with a_callable(tmp_path) as (store, held):
             assert S.encode() not in told(store, held, VECTORS[name])
 
@@ -431,7 +434,7 @@ def test_a_span_that_cannot_be_masked_tells_nothing(monkeypatch: pytest.MonkeyPa
     reporter.close()
     (span,) = exporter.taken
     assert span.start_info == {"unmaskable": "RuntimeError"}  # type: ignore[union-attr]
-    assert _guard.counters["fault.mask"]
+    assert guard.counters["fault.mask"]
 
 
 def test_what_an_application_gave_is_not_changed() -> None:
@@ -460,7 +463,7 @@ def test_options(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     opts.register(conf)
     conf(["--config-file", str(path)])
     initializer.init_from_conf(conf, None, "p", "s", "h")
-    settings = _settings.current()
+    settings = config.current()
     assert (settings.mask_secrets, settings.mask_names) == (True, ("pin", "code"))
     assert settings.mask_patterns == (r"\d{2,3}x", "y+")
     assert [each for each in caplog.messages if "mask_patterns" in each and "(broken" in each]

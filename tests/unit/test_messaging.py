@@ -10,10 +10,14 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from osprofiler import _guard, _rpc_spans, _settings, messaging, opentracing_compat, profiler
-from osprofiler.opentracing_compat import scope
-from osprofiler.opentracing_compat.propagation import envelope
-from osprofiler.opentracing_compat.scope import Origin, Point
+from osprofiler import config, messaging, profiler
+from osprofiler._runtime import guard
+from osprofiler.context import current, scope
+from osprofiler.context.origin import Origin
+from osprofiler.context.points import Point
+from osprofiler.handlers import rpc
+from osprofiler.propagation import envelope
+from osprofiler.tracer import global_tracer
 
 KEY = "the secret key"
 BASE = "7bbd2d5c-3c54-4d45-8a9c-9a4b3d1f0a01"
@@ -23,10 +27,10 @@ CONTEXT = {"user_id": "u", "is_admin": True, "roles": ["member"]}
 
 @pytest.fixture(autouse=True)
 def configured() -> Iterator[None]:
-    _settings.publish(enabled=True, hmac_keys=(KEY, "an older key"))
+    config.publish(enabled=True, hmac_keys=(KEY, "an older key"))
     with scope.entered(None):
         yield
-    _settings.reset()
+    config.reset()
 
 
 @pytest.fixture
@@ -34,7 +38,7 @@ def point() -> Iterator[Point]:
     """An open trace point in a trace that came from elsewhere."""
     profiler.init(KEY, base_id=BASE, parent_id=PARENT)
     with profiler.Trace("above"):
-        here = scope.current.get()
+        here = current.point.get()
         assert here is not None
         yield here
 
@@ -69,7 +73,7 @@ def test_a_virtual_root_stays_one() -> None:
 @pytest.mark.usefixtures("point")
 def test_the_applications_own_dictionary_is_left_alone(tracing: bool) -> None:
     if not tracing:
-        scope.current.set(None)
+        current.point.set(None)
     given_context = {**CONTEXT, "trace_info": trace_info(), "osprofiler_context": "stale"}
     before = copy.deepcopy(given_context)
     messaging.inject(given_context)
@@ -101,25 +105,25 @@ def test_nor_where_our_own_code_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(envelope, "inject", fail)
     given_context = {**CONTEXT, "trace_info": trace_info()}
-    _rpc_spans.sent(send, None, None, given_context)
+    rpc.sent(send, None, None, given_context)
     assert [messaging.inject(given_context), *sent] == [CONTEXT, CONTEXT]
 
 
 def test_plain_peers_get_exactly_what_they_understand(point: Point) -> None:
-    _settings.publish(rpc_plain_peers=True)
+    config.publish(rpc_plain_peers=True)
     carried = messaging.inject({**CONTEXT, "trace_info": {"hmac_key": "other"}})
     assert carried["trace_info"] == {"hmac_key": KEY, "base_id": BASE, "parent_id": point.id()}
 
 
 def test_plain_peers_hear_nothing_of_a_request_that_is_not_sampled() -> None:
-    _settings.publish(rpc_plain_peers=True)
-    scope.current.set(Point(None, None, Origin.from_osprofiler(KEY, BASE, PARENT, flags=0)))
+    config.publish(rpc_plain_peers=True)
+    current.point.set(Point(None, None, Origin.from_osprofiler(KEY, BASE, PARENT, flags=0)))
     assert "trace_info" not in messaging.inject({**CONTEXT, "trace_info": trace_info()})
 
 
 @pytest.mark.parametrize("plain_peers", [True, False])
 def test_a_plain_peers_trace_info_counts_with_one_of_our_keys(plain_peers: bool) -> None:
-    _settings.publish(rpc_plain_peers=plain_peers)
+    config.publish(rpc_plain_peers=plain_peers)
     found = messaging.extract({"trace_info": trace_info(hmac_key="an older key")})
     assert found is not None
     origin = found.origin
@@ -142,12 +146,12 @@ def test_one_changed_character_and_it_is_as_absent() -> None:
     for at in range(0, len(text), 7):
         changed = text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :]
         assert messaging.extract({"osprofiler_context": changed}) is None
-    _settings.publish(hmac_keys=("another",))
+    config.publish(hmac_keys=("another",))
     assert messaging.extract({"osprofiler_context": text}) is None
 
 
 def test_not_sampled_is_carried_on_and_recognised() -> None:
-    scope.current.set(Point(None, None, Origin.from_ids(7 << 64 | 5, 9, flags=0)))
+    current.point.set(Point(None, None, Origin.from_ids(7 << 64 | 5, 9, flags=0)))
     carried = messaging.inject(CONTEXT)
     assert carried["traceparent"].endswith("-00")
     found = messaging.extract(carried)
@@ -158,7 +162,7 @@ def test_not_sampled_is_carried_on_and_recognised() -> None:
 
 
 def test_a_trace_without_a_key_of_its_own_is_signed_with_the_first() -> None:
-    scope.current.set(Point(None, None, Origin.from_ids(7 << 64 | 5, 9)))
+    current.point.set(Point(None, None, Origin.from_ids(7 << 64 | 5, 9)))
     found = messaging.extract(messaging.inject({}))
     assert found is not None
     assert (found.origin.hmac_key, found.origin.trace_id, found.origin.parent_span_id) == (KEY, 7 << 64 | 5, 9)
@@ -180,7 +184,7 @@ def test_a_foreign_context_is_a_tag_where_it_is_not_trusted() -> None:
 
 
 def test_and_is_continued_where_it_is() -> None:
-    _settings.publish(trust_incoming=True)
+    config.publish(trust_incoming=True)
     found = messaging.extract({"traceparent": FOREIGN})
     assert found is not None
     assert (found.origin.trace_id, found.origin.parent_span_id) == (0xABCD, 0xEF01)
@@ -224,18 +228,18 @@ HOSTILE = [
 @pytest.mark.parametrize("context", HOSTILE, ids=range(len(HOSTILE)))
 @pytest.mark.parametrize("trusting", [True, False])
 def test_a_hostile_envelope_is_as_an_empty_one(context: dict[Any, Any], trusting: bool) -> None:
-    _settings.publish(trust_incoming=trusting)
-    faults = {name: value for name, value in _guard.counters.items() if name.startswith("fault.")}
+    config.publish(trust_incoming=trusting)
+    faults = {name: value for name, value in guard.counters.items() if name.startswith("fault.")}
     assert messaging.extract(context) is None
     messaging.TracingSerializer().deserialize_context(context)
     assert profiler.get() is None
-    assert faults == {name: value for name, value in _guard.counters.items() if name.startswith("fault.")}
+    assert faults == {name: value for name, value in guard.counters.items() if name.startswith("fault.")}
 
 
 def test_what_is_malformed_is_counted() -> None:
-    before = _guard.counters["malformed"]
+    before = guard.counters["malformed"]
     messaging.extract({"osprofiler_context": 7, "trace_info": "text"})
-    assert _guard.counters["malformed"] == before + 2
+    assert guard.counters["malformed"] == before + 2
 
 
 NAMES = st.sampled_from(["osprofiler_context", "trace_info", "traceparent", "uber-trace-id", "b3", "uberctx-a", "user"])
@@ -251,11 +255,11 @@ VALUES = st.recursive(
 
 @hypothesis.given(st.dictionaries(NAMES, VALUES))
 def test_no_envelope_raises_and_none_turns_tracing_on(context: dict[str, Any]) -> None:
-    faults = sum(value for name, value in _guard.counters.items() if name.startswith("fault."))
+    faults = sum(value for name, value in guard.counters.items() if name.startswith("fault."))
     assert messaging.extract(context) is None
     others = {name: value for name, value in context.items() if name not in ("osprofiler_context", "trace_info")}
     assert messaging.inject(context) == others
-    assert faults == sum(value for name, value in _guard.counters.items() if name.startswith("fault."))
+    assert faults == sum(value for name, value in guard.counters.items() if name.startswith("fault."))
 
 
 class Base:
@@ -284,7 +288,7 @@ class Request:
 def test_the_serializer_carries_the_trace_round_a_service_that_knows_nothing_of_it(point: Point) -> None:
     serializer = messaging.TracingSerializer(Base())
     carried = serializer.serialize_context(Request("me"))
-    scope.current.set(None)
+    current.point.set(None)
     assert serializer.deserialize_context(carried).items == {"user": "me"}
     here = profiler.get()
     assert here is not None
@@ -297,17 +301,17 @@ def test_the_serializer_changes_nothing_inside_a_span_of_the_same_dispatch(point
     carried = messaging.inject({})
     found = messaging.extract(carried)
     assert found is not None
-    server = opentracing_compat.get_tracer().open_point(Point(None, None, found.origin), "rpc")
+    server = global_tracer.get_tracer().open_point(Point(None, None, found.origin), "rpc")
     messaging.TracingSerializer().deserialize_context(carried)
-    assert scope.current.get() is server
+    assert current.point.get() is server
     server.end()
-    scope.current.set(point)
+    current.point.set(point)
 
 
 def test_while_tracing_is_off_nothing_is_read() -> None:
     profiler.init(KEY, base_id=BASE)
     carried = messaging.inject({})
-    scope.current.set(None)
-    _settings.publish(enabled=False)
+    current.point.set(None)
+    config.publish(enabled=False)
     assert messaging.TracingSerializer().deserialize_context(carried) == {}
-    assert scope.current.get() is None
+    assert current.point.get() is None

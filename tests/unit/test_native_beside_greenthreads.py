@@ -21,7 +21,8 @@ pause, start = monkey.get_original("time", "sleep"), monkey.get_original("_threa
 }
 _IMPORTS = """
 import os, sys
-from osprofiler import _guard, _utils, notifier, profiler, web
+from osprofiler._runtime import guard
+from osprofiler import _utils, notifier, profiler, web
 """
 
 
@@ -51,7 +52,7 @@ os._exit(0)
 
 
 _SERVE = """
-from osprofiler.opentracing_compat.reporting import uwsgi
+from osprofiler.delivery import uwsgi
 uwsgi.MOMENT_S = 30  # however slow this machine is
 made = notifier.create(sys.argv[1], project="p", service="s")
 notifier.set(made)
@@ -76,9 +77,9 @@ def test_requests_served_by_native_threads_are_delivered_while_the_main_thread_i
     program = """
 for _ in range(100):
     pause(0.05)
-    if _guard.counters["delivered"] == 10:
+    if guard.counters["delivered"] == 10:
         break
-print(len(served), _guard.counters["delivered"], made.reporter.pending(), flush=True)
+print(len(served), guard.counters["delivered"], made.reporter.pending(), flush=True)
 os._exit(0)
 """
     assert _run("eventlet", _SERVE + program, f"sqlite:///{tmp_path}/traces.db") == "10 10 0\n"
@@ -89,12 +90,12 @@ def test_with_gevent_they_are_delivered_once_something_is_traced_in_the_main_thr
     program = """
 while len(served) < 10:
     pause(0.01)
-print(_guard.counters["delivered"], made.reporter.pending())
+print(guard.counters["delivered"], made.reporter.pending())
 profiler.init("k")
 with profiler.Trace("x"):
     pass
 made.reporter.flush(30)
-print(_guard.counters["delivered"], made.reporter.pending(), flush=True)
+print(guard.counters["delivered"], made.reporter.pending(), flush=True)
 os._exit(0)
 """
     assert _run("gevent", _SERVE + program, f"sqlite:///{tmp_path}/traces.db") == "0 20\n11 0\n"
@@ -109,9 +110,9 @@ class Handler(logging.Handler):
     def emit(self, record):
         logged.append(record)
 logging.basicConfig(level=logging.DEBUG, handlers=[Handler()])
-start(lambda: _guard.swallow("x", ValueError()), ())
+start(lambda: guard.swallow("x", ValueError()), ())
 pause(0.5)
-print(_guard.counters["fault.x"], len(logged), flush=True)
+print(guard.counters["fault.x"], len(logged), flush=True)
 os._exit(0)
 """
     assert _run(library, program) == "1 0\n"

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from osprofiler import _guard, notifier, opentracing_compat, profiler
-from osprofiler.opentracing_compat.reporting.base import CallableReporter, NullReporter
+from osprofiler import notifier, opentracing_compat, profiler
+from osprofiler._runtime import guard
+from osprofiler.delivery.base import CallableReporter, NullReporter
+from osprofiler.tracer import global_tracer
 from tests.unit.core_kit import a_clean_process
 
 
@@ -20,10 +22,10 @@ def _clean() -> Iterator[None]:
 
 
 def test_nothing_is_kept_by_default() -> None:
-    opentracing_compat.get_tracer()
+    global_tracer.get_tracer()
     notifier.notify({"name": "a-start"})
     assert callable(notifier.get())
-    assert isinstance(opentracing_compat.get_tracer().reporter, NullReporter)
+    assert isinstance(global_tracer.get_tracer().reporter, NullReporter)
 
 
 def test_a_callable_is_called_at_once_in_the_callers_flow() -> None:
@@ -45,7 +47,7 @@ def test_a_callable_set_before_the_tracer_is_made_gets_its_records(monkeypatch: 
     monkeypatch.setattr(opentracing_compat, "_tracer", None)
     seen: list[Any] = []
     notifier.set(seen.append)
-    assert opentracing_compat.existing_tracer() is None
+    assert global_tracer.existing_tracer() is None
     profiler.init("key")
     with profiler.Trace("a"):
         pass
@@ -60,8 +62,8 @@ def test_a_callable_that_is_replaced_is_let_go() -> None:
     sink = Sink()
     gone = weakref.ref(sink)
     notifier.set(sink)
-    opentracing_compat.get_tracer()
-    assert isinstance(opentracing_compat.get_tracer().reporter, CallableReporter)
+    global_tracer.get_tracer()
+    assert isinstance(global_tracer.get_tracer().reporter, CallableReporter)
     notifier.set(lambda record: None)
     del sink
     assert gone() is None
@@ -73,7 +75,7 @@ def test_notify_is_guarded() -> None:
 
     notifier.set(broken)
     notifier.notify({})
-    assert _guard.counters["fault.notifier"] == 1
+    assert guard.counters["fault.notifier"] == 1
 
 
 def test_one_notifier_for_each_store_and_service(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ import pytest
 from opentracing import ReferenceType
 from oslo_config import cfg
 
-from osprofiler import _settings, messaging, nova, novaclient, opentracing_compat, opts, profiler
-from osprofiler.opentracing_compat import scope
-from osprofiler.opentracing_compat.propagation import signed
+from osprofiler import config, messaging, nova, novaclient, opentracing_compat, opts, profiler
+from osprofiler.context import current
+from osprofiler.propagation import signed
 from tests.unit.span_kit import Recorder, spans  # noqa: F401
 
 KEY = "a key of this test"
@@ -52,7 +52,7 @@ def test_a_configuration_without_our_options_means_off(conf: cfg.ConfigOpts) -> 
 
 
 def test_the_context_goes_out_signed_and_without_the_key(recorder: Recorder) -> None:
-    _settings.publish(hmac_keys=(KEY,))
+    config.publish(hmac_keys=(KEY,))
     profiler.init(KEY)
     with profiler.Trace("request"):
         sent = nova.inject({"user": "u"})
@@ -72,7 +72,7 @@ def test_the_context_goes_out_signed_and_without_the_key(recorder: Recorder) -> 
 
 
 def test_a_plain_peers_request_is_read_if_its_key_is_ours(recorder: Recorder) -> None:
-    _settings.publish(hmac_keys=(KEY,))
+    config.publish(hmac_keys=(KEY,))
     info = {"base_id": "11111111-1111-4111-8111-111111111111", "parent_id": "22222222-2222-4222-8222-222222222222"}
     assert nova.receive({"user": "u", "trace_info": {"hmac_key": "another", **info}}) == {"user": "u"}
     assert profiler.get() is None
@@ -125,7 +125,7 @@ def test_work_in_a_pool_is_a_branch_of_the_right_kind(
         with profiler.Trace("request"):
             spawn(pool, work).result()
         profiler.clean()
-        assert pool.submit(scope.current.get).result() is None
+        assert pool.submit(current.point.get).result() is None
         assert nova.handed_over(work) is work, "without a trace nothing is done"
     name = f"{__name__}.{work.__name__}"
     assert recorder.tree() == [("request", None), (name, "request"), (inside, name)]

@@ -7,15 +7,16 @@ from typing import Any
 
 import pytest
 
-from osprofiler import _native, opentracing_compat
-from osprofiler.opentracing_compat.reporting import uwsgi
+from osprofiler import opentracing_compat
+from osprofiler._runtime import native
+from osprofiler.delivery import uwsgi
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Any:
     module: Any = ModuleType("uwsgi")
     monkeypatch.setitem(sys.modules, "uwsgi", module)
-    monkeypatch.setattr(_native, "patched", lambda: True)
+    monkeypatch.setattr(native, "patched", lambda: True)
     monkeypatch.setattr(uwsgi, "_installed", False)
     return module
 
@@ -60,7 +61,7 @@ def test_a_collector_that_does_not_answer_is_left_alone_for_a_while(server: Any,
 
 
 def test_nothing_is_done_where_threads_are_native(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_native, "patched", lambda: False)
+    monkeypatch.setattr(native, "patched", lambda: False)
     uwsgi.install()
     assert not hasattr(server, "after_req_hook")
 
@@ -72,7 +73,7 @@ def test_nothing_is_done_where_uwsgi_runs_the_hub(server: Any) -> None:
 
 
 def test_nothing_is_done_outside_of_uwsgi(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_native, "patched", lambda: True)
+    monkeypatch.setattr(native, "patched", lambda: True)
     monkeypatch.setattr(uwsgi, "_installed", False)
     uwsgi.install()
     assert uwsgi._installed is False

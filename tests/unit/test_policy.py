@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osprofiler import _guard, _policy_file, policy
-from osprofiler._policy_file import PolicyFile
+from osprofiler._runtime import guard
+from osprofiler.config import policy, policy_file
+from osprofiler.config.policy_file import PolicyFile
 from tests.unit.core_kit import a_clean_process
 from tests.unit.test_cli import run
 from tests.waiting import wait_until
@@ -115,7 +116,7 @@ def test_any_text_is_a_policy_or_refused(text: str) -> None:
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(_policy_file, "INTERVAL_S", 0.0)
+    monkeypatch.setattr(policy_file, "INTERVAL_S", 0.0)
     return tmp_path / "policy.yaml"
 
 
@@ -220,11 +221,11 @@ def test_of_a_broken_file_there_is_one_line_and_the_last_good_policy_stays(
     assert "\n" not in error
     file.write_text(sampler("const:0"))
     says("const:0")
-    assert not _guard.counters
+    assert not guard.counters
 
 
 def test_a_look_is_one_stat_now_and_then(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_policy_file, "INTERVAL_S", 1e9)
+    monkeypatch.setattr(policy_file, "INTERVAL_S", 1e9)
     file.write_text(sampler("const:0"))
     followed = PolicyFile(str(file), lambda: pytest.fail("nothing is to be read"))
     followed.read()
@@ -309,7 +310,7 @@ def test_the_command_on_what_is_no_file(tmp_path: Path) -> None:
 
 def test_nobody_reads_the_policy_while_somebody_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As long as the file takes: a pipe that nobody writes to."""
-    monkeypatch.setattr(_policy_file, "INTERVAL_S", 0.0)
+    monkeypatch.setattr(policy_file, "INTERVAL_S", 0.0)
     path = tmp_path / "policy.yaml"
     os.mkfifo(path)
     changes: list[float] = []

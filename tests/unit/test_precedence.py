@@ -10,11 +10,13 @@ import opentracing
 import pytest
 from jaeger_client.sampler import ConstSampler
 
-from osprofiler import _settings, opentracing_compat, profiler, web
-from osprofiler.opentracing_compat import propagation, scope
-from osprofiler.opentracing_compat.concurrency import carrier as branches
-from osprofiler.opentracing_compat.propagation import envelope, osprofiler, precedence
-from osprofiler.opentracing_compat.trace_context import TraceContext
+from osprofiler import config, profiler, propagation, web
+from osprofiler.concurrency import carrier as branches
+from osprofiler.context import current, scope
+from osprofiler.context.points import Point
+from osprofiler.context.trace_context import TraceContext
+from osprofiler.propagation import envelope, osprofiler, precedence
+from osprofiler.tracer import global_tracer
 from tests.unit import decision_table
 from tests.unit.decision_table import FOREIGN, KEY, SAMPLERS, SIGNED, SPAN, Row, rows, words
 from tests.unit.span_kit import Recorder, spans  # noqa: F401
@@ -37,7 +39,7 @@ def test_whoever_decides_first_decides_for_all(row: Row, sampler: str) -> None:
     if decision.context is None:
         assert sampler == "none"
         return
-    _settings.publish(propagation=("osprofiler",))
+    config.publish(propagation=("osprofiler",))
     fields = {name.lower(): value for name, value in propagation.write(decision.context).items()}
     behind = precedence.decide(fields, [KEY], sample=SAMPLERS["yes"])
     assert behind.context is not None
@@ -55,8 +57,8 @@ def test_each_way_in_decides_alike(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     expected = words(row.decide(sampler))
-    _settings.publish(trust_incoming=row.trusted, hmac_keys=(KEY,), sampler="" if sampler == "none" else "const:1")
-    tracer = opentracing_compat.get_tracer()
+    config.publish(trust_incoming=row.trusted, hmac_keys=(KEY,), sampler="" if sampler == "none" else "const:1")
+    tracer = global_tracer.get_tracer()
     monkeypatch.setattr(tracer, "sampler", ConstSampler(sampler == "yes"))
     assert _by_http(row) == expected
     assert _by_rpc(row, sampler) == expected
@@ -78,10 +80,10 @@ def _words(trace_id: int, tags: Any, recorded: bool) -> str:
 
 
 def _by_http(row: Row) -> str:
-    seen: list[scope.Point | None] = []
+    seen: list[Point | None] = []
 
     def application(*_: Any) -> list[bytes]:
-        seen.append(scope.current.get())
+        seen.append(current.point.get())
         return [b""]
 
     environ = {f"HTTP_{name.upper().replace('-', '_')}": text for name, text in row.fields.items()}
@@ -156,7 +158,7 @@ def test_the_decision_is_pure() -> None:
     """The same fields lead to the same context, and settings have no say in it."""
     row = Row("both", "sampled", True)
     first = row.decide("none")
-    _settings.publish(trust_incoming=False, hmac_keys=(), propagation=())
+    config.publish(trust_incoming=False, hmac_keys=(), propagation=())
     assert row.decide("none") == first
 
 
@@ -169,7 +171,7 @@ def test_the_service_s_own_code_sees_nothing_of_a_no(spans: Recorder) -> None:  
     """``profiler.get()`` is None, and a trace that the service itself begins in such a request is recorded."""
     incoming = propagation.read({}, [KEY], sample=SAMPLERS["no"])
     assert incoming is not None
-    with scope.entered(scope.Point(None, None, incoming.origin)):
+    with scope.entered(Point(None, None, incoming.origin)):
         assert profiler.get() is None
         with profiler.Trace("nothing"):
             pass

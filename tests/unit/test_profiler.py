@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
-from osprofiler import _guard, _settings, notifier, profiler
-from osprofiler.opentracing_compat import scope
+from osprofiler import config, notifier, profiler
+from osprofiler._runtime import guard
+from osprofiler.context import current, scope
+from osprofiler.context.origin import Origin
+from osprofiler.context.points import Point
 from tests.unit.core_kit import Caught, SpanKeeper, a_clean_process, caught_records, kept_spans
 
 BASE, PARENT, OTHER = (f"{digit * 8}-{digit * 4}-4{digit * 3}-8{digit * 3}-{digit * 12}" for digit in "abc")
@@ -64,7 +67,7 @@ def test_the_profiler_of_a_trace_is_the_same_however_it_was_got() -> None:
 
 
 def test_a_disabled_process_starts_no_trace(records: Caught) -> None:
-    _settings.publish(enabled=False)
+    config.publish(enabled=False)
     made = profiler.init("key", base_id=BASE)
     assert profiler.get() is None
     with profiler.Trace("a"):
@@ -170,7 +173,7 @@ def test_a_second_init_in_an_open_point_replaces_the_first_one_there() -> None:
     with profiler.Trace("outer"):
         for index in range(50):  # a worker that calls init for each message must not pile roots up
             profiler.init("key", base_id=OTHER, parent_id=f"parent {index}")
-        node, depth = scope.current.get(), 0
+        node, depth = current.point.get(), 0
         while node is not None:
             node, depth = node.parent, depth + 1
         assert depth == 3
@@ -192,7 +195,7 @@ def test_init_in_the_reporter_records_nothing(records: Caught) -> None:
         with profiler.Trace("a"):
             pass
         profiler.clean()
-        assert scope.current.get() is scope.SUPPRESSED
+        assert current.point.get() is scope.SUPPRESSED
     assert records == []
 
 
@@ -225,13 +228,13 @@ def test_a_stop_too_many_does_nothing(records: Caught) -> None:
 def test_stop_in_an_unsampled_part_leaves_what_is_above_it_open(records: Caught) -> None:
     profiler.init("key")
     with profiler.Trace("outer"):
-        above = scope.current.get()
-        unsampled = scope.Point(None, above, scope.Origin.from_ids(7, 8, flags=0))
+        above = current.point.get()
+        unsampled = Point(None, above, Origin.from_ids(7, 8, flags=0))
         with scope.entered(unsampled):
             assert profiler.get() is None
             profiler.start("never")
             profiler.stop()
-            assert scope.current.get() is unsampled
+            assert current.point.get() is unsampled
         assert records.paths() == ["outer!"]
     assert records.paths() == ["outer"]
 
@@ -408,7 +411,7 @@ def test_a_notifier_that_raises_is_counted_and_harmless() -> None:
         profiler.start("b")
         profiler.stop()
     profiler.clean()
-    assert _guard.counters["fault.notifier"] == 4
+    assert guard.counters["fault.notifier"] == 4
 
 
 def test_a_notifier_that_is_traced_itself_does_not_call_itself(records: Caught) -> None:
@@ -434,7 +437,7 @@ def test_a_reporter_that_raises_leaves_points_balanced(spans: SpanKeeper) -> Non
     with profiler.Trace("a"), profiler.Trace("b"):
         pass
     assert [span.name for span in spans.finished] == ["b", "a"]
-    assert _guard.counters["fault.report"] == 2
+    assert guard.counters["fault.report"] == 2
 
 
 # Flows of control

@@ -13,12 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jaeger_client.sampler import ConstSampler
 
-from osprofiler import _guard, _settings, messaging, opentracing_compat, profiler, web
-from osprofiler.opentracing_compat import propagation, scope
-from osprofiler.opentracing_compat.propagation import envelope, osprofiler, signed
-from osprofiler.opentracing_compat.scope import Origin, Point
-from osprofiler.opentracing_compat.span import SpanContext
-from osprofiler.opentracing_compat.trace_context import TraceContext
+from osprofiler import config, messaging, profiler, propagation, web
+from osprofiler._runtime import guard
+from osprofiler.context import current, scope
+from osprofiler.context.origin import Origin
+from osprofiler.context.points import Point
+from osprofiler.context.trace_context import TraceContext
+from osprofiler.propagation import envelope, osprofiler, signed
+from osprofiler.tracer import global_tracer
+from osprofiler.tracer.span import SpanContext
 from tests.unit.span_kit import Recorder, spans  # noqa: F401
 
 BASE, PARENT = "5b0d2c6a-0b2f-4d7c-9e61-8f1f4c9f0a11", "5b0d2c6a-0b2f-4d7c-a7a2-2d4d4a3a9c22"
@@ -47,7 +50,7 @@ def test_a_traced_request_carries_the_pair_first_then_the_rest(spans: Recorder) 
     profiler.init("K", BASE, PARENT)
     with profiler.Trace("point"):
         fields = web.get_trace_id_headers()
-        point = scope.current.get()
+        point = current.point.get()
         assert point is not None
         assert point.span is not None
         trace, span = point.origin.trace_id, point.span.span_id
@@ -115,14 +118,14 @@ def test_only_the_configured_formats_are_written(
     formats: tuple[str, ...],
     expected: list[str],
 ) -> None:
-    _settings.publish(propagation=formats)
+    config.publish(propagation=formats)
     assert list(propagation.write(TraceContext.from_ids(1, 2, hmac_key="K"))) == expected
 
 
 def test_baggage_goes_out_as_jaegers_headers(spans: Recorder) -> None:  # noqa: F811
     profiler.init("K")
     with profiler.Trace("point"):
-        point = scope.current.get()
+        point = current.point.get()
         assert point is not None
         assert point.span is not None
         point.span.set_baggage_item("tenant", "a b")
@@ -172,7 +175,7 @@ def test_nothing_else_counts_by_default(carrier: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("carrier", [JAEGER, W3C, B3], ids=["jaeger", "w3c", "b3"])
 def test_a_trusted_foreign_context_is_continued(spans: Recorder, carrier: dict[str, str]) -> None:  # noqa: F811
-    _settings.publish(trust_incoming=True)
+    config.publish(trust_incoming=True)
     found = propagation.read(carrier, KEYS)
     assert found is not None
     origin = found.origin
@@ -186,11 +189,11 @@ def test_a_trusted_foreign_context_is_continued(spans: Recorder, carrier: dict[s
 
 def test_a_trusted_foreign_context_is_vouched_for(spans: Recorder) -> None:  # noqa: F811
     """The services behind need not trust anybody: what they get is signed."""
-    _settings.publish(trust_incoming=True)
+    config.publish(trust_incoming=True)
     found = propagation.read(JAEGER, KEYS)
     assert found is not None
     sent = {name.lower(): value for name, value in propagation.write(Point(None, None, found.origin).context()).items()}
-    _settings.publish(trust_incoming=False)
+    config.publish(trust_incoming=False)
     behind = propagation.read(sent, KEYS)
     assert behind is not None
     assert (behind.origin.trace_id, behind.origin.parent_span_id) == (
@@ -200,7 +203,7 @@ def test_a_trusted_foreign_context_is_vouched_for(spans: Recorder) -> None:  # n
 
 
 def test_a_trusted_context_that_is_not_sampled_stays_so(spans: Recorder) -> None:  # noqa: F811
-    _settings.publish(trust_incoming=True)
+    config.publish(trust_incoming=True)
     found = propagation.read({"traceparent": W3C["traceparent"][:-1] + "0"}, KEYS)
     assert found is not None
     assert not found.origin.sampled
@@ -208,16 +211,16 @@ def test_a_trusted_context_that_is_not_sampled_stays_so(spans: Recorder) -> None
 
 
 def test_a_bad_foreign_field_gives_way_to_a_good_one(spans: Recorder) -> None:  # noqa: F811
-    _settings.publish(trust_incoming=True)
-    before = _guard.counters["malformed"]
+    config.publish(trust_incoming=True)
+    before = guard.counters["malformed"]
     found = propagation.read({"uber-trace-id": "garbage", **W3C}, KEYS)
     assert found is not None
     assert found.origin.parent_span_id == 0xF067AA0BA902B7
-    assert _guard.counters["malformed"] == before + 1
+    assert guard.counters["malformed"] == before + 1
 
 
 def test_a_debug_id_begins_a_trace_where_incoming_is_trusted(spans: Recorder) -> None:  # noqa: F811
-    _settings.publish(trust_incoming=True)
+    config.publish(trust_incoming=True)
     found = propagation.read({"jaeger-debug-id": "me"}, KEYS)
     assert found is not None
     assert found.origin.flags == 3
@@ -226,7 +229,7 @@ def test_a_debug_id_begins_a_trace_where_incoming_is_trusted(spans: Recorder) ->
 
 
 def test_tracestate_is_carried_on_with_its_trace_only(spans: Recorder) -> None:  # noqa: F811
-    _settings.publish(trust_incoming=True)
+    config.publish(trust_incoming=True)
     state = {"tracestate": "congo=t61rcWkgMzE"}
     found = propagation.read({**W3C, **state}, KEYS)
     assert found is not None
@@ -240,9 +243,9 @@ def test_tracestate_is_carried_on_with_its_trace_only(spans: Recorder) -> None: 
 
 
 def test_tracestate_goes_on_from_service_to_service(spans: Recorder) -> None:  # noqa: F811
-    _settings.publish(trust_incoming=True, hmac_keys=tuple(KEYS))
+    config.publish(trust_incoming=True, hmac_keys=tuple(KEYS))
     found = propagation.read({**W3C, "tracestate": "congo=t61rcWkgMzE"}, KEYS)
-    _settings.publish(trust_incoming=False)  # services behind the first need not trust anybody
+    config.publish(trust_incoming=False)  # services behind the first need not trust anybody
     for _ in range(2):
         assert found is not None
         sent = lower(propagation.write(Point(None, None, found.origin).context()))
@@ -253,7 +256,7 @@ def test_tracestate_goes_on_from_service_to_service(spans: Recorder) -> None:  #
     called = envelope.extract(context, KEYS)
     assert called is not None
     assert called.origin.foreign == {"w3c.tracestate": "congo=t61rcWkgMzE"}
-    tracer = opentracing_compat.get_tracer()
+    tracer = global_tracer.get_tracer()
     injected: dict[str, str] = {}
     with tracer.start_span("x", child_of=tracer.extract(opentracing.Format.HTTP_HEADERS, sent)) as span:
         tracer.inject(span.context, opentracing.Format.HTTP_HEADERS, injected)
@@ -268,7 +271,7 @@ def test_foreign_ids_of_a_signed_request_are_tags_and_no_parent(
     spans: Recorder,  # noqa: F811
     trusted: bool,
 ) -> None:
-    _settings.publish(trust_incoming=trusted)
+    config.publish(trust_incoming=trusted)
     found = propagation.read({**sealed(), **JAEGER, **W3C, "b3": "garbage"}, KEYS)
     assert found is not None
     assert found.origin.parent_id == PARENT
@@ -320,7 +323,7 @@ NAMES = (
     )
 )
 def test_any_fields_are_read_without_a_fault(trusted: bool, carrier: dict[str, str]) -> None:
-    _settings.publish(trust_incoming=trusted)
+    config.publish(trust_incoming=trusted)
     try:
         found = propagation.read(carrier, KEYS)
         if found is not None:
@@ -328,7 +331,7 @@ def test_any_fields_are_read_without_a_fault(trusted: bool, carrier: dict[str, s
             fields = propagation.write(Point(None, None, found.origin).context())
             assert all(value.isprintable() for value in fields.values())
     finally:
-        _settings.reset()
+        config.reset()
 
 
 def test_every_truncation_of_a_signed_request_is_as_absent() -> None:
@@ -346,8 +349,8 @@ def test_a_trace_point_injected_by_an_opentracing_library_is_signed_too(
     spans: Recorder,  # noqa: F811
     format_: str,
 ) -> None:
-    _settings.publish(hmac_keys=KEYS)
-    tracer = opentracing_compat.get_tracer()
+    config.publish(hmac_keys=KEYS)
+    tracer = global_tracer.get_tracer()
     carrier: dict[str, str] = {}
     profiler.init("K", BASE)
     with profiler.Trace("point"):
@@ -365,8 +368,8 @@ def test_a_trace_point_injected_by_an_opentracing_library_is_signed_too(
 
 @pytest.mark.parametrize("trusted", [True, None], ids=["trusted", "nothing configured"])
 def test_extract_reads_foreign_contexts(spans: Recorder, trusted: bool | None) -> None:  # noqa: F811
-    _settings.publish(trust_incoming=trusted)
-    found = opentracing_compat.get_tracer().extract(
+    config.publish(trust_incoming=trusted)
+    found = global_tracer.get_tracer().extract(
         opentracing.Format.HTTP_HEADERS, {"Traceparent": W3C["traceparent"]}
     )
     assert (found.trace_id, found.span_id) == (0x4BF92F3577B34DA6A3CE929D0E0E4736, 0xF067AA0BA902B7)
@@ -377,8 +380,8 @@ def test_extract_trusts_no_foreign_context_where_the_service_does_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A trace that then begins shows the ids that it does not continue."""
-    _settings.publish(trust_incoming=False)
-    tracer = opentracing_compat.get_tracer()
+    config.publish(trust_incoming=False)
+    tracer = global_tracer.get_tracer()
     monkeypatch.setattr(tracer, "sampler", ConstSampler(True))
     binary = bytearray()
     tracer.inject(SpanContext(1, 2, None, 1), opentracing.Format.BINARY, binary)
@@ -400,14 +403,14 @@ def test_the_sampler_of_a_service_that_has_no_keys_signs_nothing(spans: Recorder
 
 @pytest.mark.parametrize("carrier", [W3C, JAEGER, B3], ids=["w3c", "jaeger", "b3"])
 def test_baggage_and_the_random_flag_travel_with_a_trace(carrier: dict[str, str], spans: Recorder) -> None:  # noqa: F811
-    _settings.publish(trust_incoming=True, propagation=("w3c",))
+    config.publish(trust_incoming=True, propagation=("w3c",))
     random = {**carrier, "baggage": "tenant=a%20b"}
     if "traceparent" in random:
         random["traceparent"] = random["traceparent"][:-2] + "03"
     incoming = propagation.read(random, KEYS)
     assert incoming is not None
     profiler.clean()
-    scope.current.set(Point(None, None, incoming.origin))
+    current.point.set(Point(None, None, incoming.origin))
     with profiler.Trace("point"):
         headers, message = web.get_trace_id_headers(), messaging.inject({})
     profiler.clean()
@@ -421,7 +424,7 @@ def test_baggage_and_the_random_flag_travel_with_a_trace(carrier: dict[str, str]
 
 def test_reading_and_writing_load_no_jaeger_client() -> None:
     program = (
-        "import sys; from osprofiler.opentracing_compat import propagation as p; from osprofiler import web;"
+        "import sys; from osprofiler import propagation as p; from osprofiler import web;"
         "p.read({'uber-trace-id': '1:1:0:1'}, ()); web.get_trace_id_headers();"
         "print([name for name in ('jaeger_client', 'tornado', 'thrift', 'webob', 'requests') if name in sys.modules])"
     )

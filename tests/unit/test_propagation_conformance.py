@@ -9,9 +9,9 @@ import opentracing
 import pytest
 from jaeger_client import codecs as jaeger_codecs
 
-from osprofiler.opentracing_compat.propagation import codecs
-from osprofiler.opentracing_compat.propagation.codec import TextCodec
+from osprofiler.tracer.codec import codecs
 from osprofiler.testing.propagators import PropagatorKit, TextPropagatorKit
+from osprofiler.tracer.codec import TextCodec
 
 
 class TestTextMap(TextPropagatorKit):
@@ -54,7 +54,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("codec", "test"), WRONG, ids=[test for _, test in WRONG])
 def test_the_kit_finds_what_is_wrong(codec: Any, test: str) -> None:
-    with pytest.raises(BaseException):  # noqa: B017  whatever the wrong codec makes of it
+    with pytest.raises(BaseException):  # noqa: B017
         getattr(TextPropagatorKit(), test)(codec)
 
 

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from osprofiler import _utils
-from osprofiler.opentracing_compat import ids
-from osprofiler.opentracing_compat.propagation import b3, binary, jaeger, osprofiler, signed, w3c
-from osprofiler.opentracing_compat.propagation.formats import MAX_FIELD_CHARS, Malformed, Remote
-from osprofiler.opentracing_compat.trace_context import TraceContext
+from osprofiler.context.trace_context import TraceContext
+from osprofiler.propagation import b3, binary, jaeger, osprofiler, signed, w3c
+from osprofiler.propagation.formats import MAX_FIELD_CHARS, Malformed, Remote
+from osprofiler.records import ids
 
 TRACE = 0x4BF92F3577B34DA6A3CE929D0E0E4736
 SPAN = 0x00F067AA0BA902B7

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osprofiler.opentracing_compat.reporting import backlog as module
-from osprofiler.opentracing_compat.reporting.backlog import Backlog
-from osprofiler.opentracing_compat.reporting.exporter import Rejected, Transient
+from osprofiler.delivery import backlog as module
+from osprofiler.delivery.backlog import Backlog
+from osprofiler.delivery.exporter import Rejected, Transient
 
 
 class Collector:

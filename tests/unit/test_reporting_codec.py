@@ -10,12 +10,13 @@ from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.protocol.TCompactProtocol import TCompactProtocol
 from thrift.transport.TTransport import TMemoryBuffer
 
-from osprofiler.opentracing_compat.reporting import jaeger_spans, thrift_binary
-from osprofiler.opentracing_compat.reporting import thrift_compact as compact
-from osprofiler.opentracing_compat.reporting.jaeger_spans import tag
-from osprofiler.opentracing_compat.scope import Origin, Point
-from osprofiler.opentracing_compat.span import Span
-from osprofiler.opentracing_compat.tracer import Tracer
+from osprofiler.context.origin import Origin
+from osprofiler.context.points import Point
+from osprofiler.delivery import jaeger_spans, thrift_binary
+from osprofiler.delivery import thrift_compact as compact
+from osprofiler.delivery.jaeger_spans import tag
+from osprofiler.tracer.span import Span
+from osprofiler.tracer.tracer import Tracer
 
 I64 = st.integers(-(1 << 63), (1 << 63) - 1)
 U64 = st.integers(1, (1 << 64) - 1)

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from oslo_config import cfg
 
+from osprofiler.delivery.jaeger_http import HttpExporter
+from osprofiler.delivery.jaeger_udp import UdpExporter
+from osprofiler.delivery.reporter import QueueReporter
+from osprofiler.drivers import connect
 from osprofiler.drivers.base import Driver
-from osprofiler.opentracing_compat.reporting import connect
-from osprofiler.opentracing_compat.reporting.http import HttpExporter
-from osprofiler.opentracing_compat.reporting.reporter import QueueReporter
-from osprofiler.opentracing_compat.reporting.store import StoreExporter
-from osprofiler.opentracing_compat.reporting.udp import UdpExporter
+from osprofiler.drivers.exporter import StoreExporter
 
 
 @pytest.fixture

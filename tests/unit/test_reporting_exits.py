@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from osprofiler import _ending, _settings
-from osprofiler.opentracing_compat.reporting import exits
-from osprofiler.opentracing_compat.reporting.queue import Recorded, Started
-from osprofiler.opentracing_compat.reporting.reporter import QueueReporter
+from osprofiler import config
+from osprofiler._runtime import ending
+from osprofiler.delivery import exits
+from osprofiler.delivery.queue import Recorded, Started
+from osprofiler.delivery.reporter import QueueReporter
 from tests.unit.reporting_kit import Obedient, Traced
 
 
@@ -33,8 +34,8 @@ class Slow:
 @pytest.fixture
 def reporter(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], Slow]:
     clock = SimpleNamespace(now=1000.0)
-    monkeypatch.setattr(_ending, "_deadline", 0.0)
-    monkeypatch.setattr(_ending, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(ending, "_deadline", 0.0)
+    monkeypatch.setattr(ending, "time", SimpleNamespace(monotonic=lambda: clock.now))
 
     def make(needs_s: float) -> Slow:
         made = Slow(clock, needs_s)
@@ -45,7 +46,7 @@ def reporter(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], Slow]:
 
 
 def test_what_ends_after_an_earlier_hook_has_a_deadline_of_its_own(reporter: Callable[[float], Slow]) -> None:
-    deadline_s = _settings.current().flush_timeout_s
+    deadline_s = config.current().flush_timeout_s
     slow = reporter(deadline_s / 2)
     for _ in ("the reload, or the begin of a graceful stop", "the stop, or its end"):
         slow.left = 1
@@ -55,7 +56,7 @@ def test_what_ends_after_an_earlier_hook_has_a_deadline_of_its_own(reporter: Cal
 
 
 def test_hooks_that_wait_in_vain_take_one_deadline_together(reporter: Callable[[float], Slow]) -> None:
-    deadline_s = _settings.current().flush_timeout_s
+    deadline_s = config.current().flush_timeout_s
     away = reporter(10 * deadline_s)
     away.left = 1
     began = away.clock.now

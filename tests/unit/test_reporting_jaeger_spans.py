@@ -6,13 +6,15 @@ from typing import Any
 import pytest
 from opentracing import ReferenceType
 
-from osprofiler.opentracing_compat.reporting import encoding, jaeger_spans, records, span_tags, thrift_binary, udp
-from osprofiler.opentracing_compat.reporting import thrift_compact as thrift
-from osprofiler.opentracing_compat.reporting.pairing import MOST_WAITING, POINT_ID, Pairs
-from osprofiler.opentracing_compat.reporting.queue import Recorded
-from osprofiler.opentracing_compat.scope import Origin, Point
-from osprofiler.opentracing_compat.tracer import Tracer
-from osprofiler.records import unflatten
+from osprofiler.context.origin import Origin
+from osprofiler.context.points import Point
+from osprofiler.delivery import encoding, jaeger_spans, jaeger_udp, thrift_binary
+from osprofiler.delivery import thrift_compact as thrift
+from osprofiler.delivery.pairing import MOST_WAITING, POINT_ID, Pairs
+from osprofiler.delivery.queue import Recorded
+from osprofiler.records import span_records, span_tags
+from osprofiler.records.record import unflatten
+from osprofiler.tracer.tracer import Tracer
 
 BASE = "f0e1d2c3-b4a5-4697-8879-6a5b4c3d2e1f"
 PARENT = "01234567-89ab-4cde-8f01-23456789abcd"
@@ -32,7 +34,7 @@ def span_of(tracer: Tracer, origin: Origin, *args: Any, stop: Any = None, fault:
 def packed(limit_bytes: int) -> encoding.Encoder[bytes, bytes]:
     """An encoder for packets of at most *limit_bytes*."""
     encoder: encoding.Encoder[bytes, bytes] = encoding.Encoder(
-        jaeger_spans.process, lambda span: jaeger_spans.encode(span, udp.room(encoder.process(), limit_bytes))
+        jaeger_spans.process, lambda span: jaeger_spans.encode(span, jaeger_udp.room(encoder.process(), limit_bytes))
     )
     return encoder
 
@@ -138,7 +140,7 @@ def test_a_span_too_large_for_its_transport_is_cut_and_says_so(tracer: Tracer, i
     tracer.max_span_chars = 4 << 20  # as if another transport had set the limit
     span = span_of(tracer, Origin.from_osprofiler("k"), "p", info)
     encoder = packed(65_000)
-    ((packet, number),) = udp.packets(encoder.process(), encoder.encode([span]).spans, 65_000)
+    ((packet, number),) = jaeger_udp.packets(encoder.process(), encoder.encode([span]).spans, 65_000)
     assert number == 1
     assert len(packet) <= 65_000
     assert len(packet) > 300
@@ -163,7 +165,7 @@ def test_what_is_not_cut_enough_is_counted_and_the_rest_goes_on(tracer: Tracer) 
 def test_packets_hold_as_much_as_fits(tracer: Tracer) -> None:
     encoder = packed(5000)
     span = span_of(tracer, Origin.from_osprofiler("k"), "p", {"text": "x" * 500})
-    packets = list(udp.packets(encoder.process(), encoder.encode([span] * 100).spans, 5000))
+    packets = list(jaeger_udp.packets(encoder.process(), encoder.encode([span] * 100).spans, 5000))
     assert sum(number for _, number in packets) == 100
     assert all(3500 < len(packet) <= 5000 for packet, _ in packets[:-1])
 
@@ -202,8 +204,8 @@ def test_what_the_reserved_key_says_is_the_spans_own(tracer: Tracer) -> None:
     span = span_of(tracer, origin, "db", {"db": {"statement": "SELECT 1"}}, fault=KeyError("gone"), follows=True)
     span.links = [(ReferenceType.FOLLOWS_FROM, origin.trace_id, 7), (ReferenceType.CHILD_OF, 5, 6)]
     pairs = Pairs()
-    assert pairs.add(records.start(span)) is None
-    whole: Any = pairs.add(records.stop(span))
+    assert pairs.add(span_records.start(span)) is None
+    whole: Any = pairs.add(span_records.stop(span))
     expected, made = jaeger_spans.convert(span), jaeger_spans.convert(whole)
     for key in ("start.host", "stop.host"):  # which records have beside the process's tag
         made.tags = [tag for tag in made.tags if tag.key != key]

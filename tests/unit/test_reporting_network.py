@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 
-from osprofiler import _guard
+from osprofiler._runtime import guard
+from osprofiler.delivery.base import NullReporter
+from osprofiler.delivery.exporter import Rejected, Transient
+from osprofiler.delivery.jaeger_http import HttpExporter
+from osprofiler.delivery.jaeger_udp import PACKET_BYTES, UdpExporter
+from osprofiler.delivery.queue import Entry, Recorded
+from osprofiler.delivery.reporter import QueueReporter
 from osprofiler.drivers.elasticsearch_driver import ElasticsearchDriver
+from osprofiler.drivers.exporter import StoreExporter
 from osprofiler.drivers.loginsight import LogInsightDriver
-from osprofiler.opentracing_compat.reporting.base import NullReporter
-from osprofiler.opentracing_compat.reporting.exporter import Rejected, Transient
-from osprofiler.opentracing_compat.reporting.http import HttpExporter
-from osprofiler.opentracing_compat.reporting.queue import Entry, Recorded
-from osprofiler.opentracing_compat.reporting.reporter import QueueReporter
-from osprofiler.opentracing_compat.reporting.store import StoreExporter
-from osprofiler.opentracing_compat.reporting.udp import PACKET_BYTES, UdpExporter
 from osprofiler.testing.records import two_spans
 from tests.unit.reporting_kit import Traced, counted
 from tests.unit.test_reporting_codec import read_binary, read_compact
@@ -90,7 +90,7 @@ def collector() -> Iterator[Collector]:
 
 @pytest.fixture(autouse=True)
 def _fresh() -> None:
-    _guard.counters.clear()
+    guard.counters.clear()
 
 
 @pytest.fixture

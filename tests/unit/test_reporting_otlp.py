@@ -14,11 +14,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from osprofiler.delivery.exporter import Rejected, Transient
+from osprofiler.delivery.otlp import OtlpExporter
+from osprofiler.delivery.queue import Recorded
+from osprofiler.drivers import connect
 from osprofiler.drivers.otlp import OTLP
-from osprofiler.opentracing_compat.reporting import connect
-from osprofiler.opentracing_compat.reporting.exporter import Rejected, Transient
-from osprofiler.opentracing_compat.reporting.otlp import OtlpExporter
-from osprofiler.opentracing_compat.reporting.queue import Recorded
 from osprofiler.testing.records import record, two_spans
 
 

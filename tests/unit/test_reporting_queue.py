@@ -4,8 +4,8 @@
 import threading
 from collections.abc import Sequence
 
-from osprofiler.opentracing_compat.reporting.marks import Marks
-from osprofiler.opentracing_compat.reporting.queue import ENTRY_BYTES, Entry, Recorded, SpanQueue
+from osprofiler.delivery.flush_points import Marks
+from osprofiler.delivery.queue import ENTRY_BYTES, Entry, Recorded, SpanQueue
 from tests.unit.reporting_kit import name_of
 
 KB = ENTRY_BYTES

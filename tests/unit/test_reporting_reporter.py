@@ -9,27 +9,28 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from osprofiler import _guard, _settings
-from osprofiler.opentracing_compat import scope
-from osprofiler.opentracing_compat.reporting import backlog, worker
-from osprofiler.opentracing_compat.reporting import reporter as module
-from osprofiler.opentracing_compat.reporting.exporter import Outcome, Rejected, Transient
-from osprofiler.opentracing_compat.reporting.queue import Entry, Recorded, Started
-from osprofiler.opentracing_compat.reporting.reporter import QueueReporter
-from osprofiler.opentracing_compat.span import Span
+from osprofiler import config
+from osprofiler._runtime import guard
+from osprofiler.context import current, scope
+from osprofiler.delivery import backlog, worker
+from osprofiler.delivery import reporter as module
+from osprofiler.delivery.exporter import Outcome, Rejected, Transient
+from osprofiler.delivery.queue import Entry, Recorded, Started
+from osprofiler.delivery.reporter import QueueReporter
+from osprofiler.tracer.span import Span
 from tests.unit.reporting_kit import Obedient, Traced, counted, name_of, out, unaccounted
 from tests.waiting import wait_until
 
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    _guard.counters.clear()
-    monkeypatch.setattr(_guard, "_last_logged", {})
+    guard.counters.clear()
+    monkeypatch.setattr(guard, "_last_logged", {})
     monkeypatch.setattr(backlog, "FIRST_RETRY_S", 0.001)
     monkeypatch.setattr(backlog, "LAST_RETRY_S", 0.01)
-    before = scope.current.get()
+    before = current.point.get()
     yield
-    scope.current.set(before)
+    current.point.set(before)
 
 
 def test_spans_are_delivered_in_order_by_another_thread_under_suppression() -> None:
@@ -316,7 +317,7 @@ def test_started_spans_are_open_waiting_delivered_or_dropped(wants_starts: bool)
             return Outcome(len(batch) - 1, {"too_large": 1})
         return None
 
-    before = _guard.totals()
+    before = guard.totals()
     exporter = Obedient(moody, wants_starts=wants_starts)
     reporter = QueueReporter(exporter, interval_s=0, max_entries=500)
     traced = Traced(reporter)
@@ -334,7 +335,7 @@ def test_started_spans_are_open_waiting_delivered_or_dropped(wants_starts: bool)
     for thread in threads:
         thread.join()
     wait_until(lambda: reporter.flush(30) or not reporter.pending())
-    now = _guard.totals()
+    now = guard.totals()
     assert (now["started"] - before["started"], now["open"] - before["open"], now["records"]) == (4000, 40, 4)
     assert unaccounted(now) == unaccounted(before)
     assert sum(now.get(f"dropped.{reason}", 0) for reason in ("queue_full", "fault", "rejected")) > 0
@@ -355,14 +356,14 @@ def test_a_start_that_is_lost_is_counted_apart() -> None:
 def test_settings_are_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     reporter = QueueReporter(Obedient())
     try:
-        _settings.publish(queue_spans=3, queue_bytes=1 << 20)
+        config.publish(queue_spans=3, queue_bytes=1 << 20)
         Traced(reporter).point("p")
         assert reporter.flush(30)
         Traced(reporter).point("q")
         assert reporter.flush(30)
         assert reporter._queue.max_entries == 3
     finally:
-        _settings.reset()
+        config.reset()
 
 
 def test_the_name_given_at_construction_wins_over_the_tracers() -> None:
@@ -412,30 +413,30 @@ def test_where_no_thread_can_be_started_a_flush_delivers_itself(monkeypatch: pyt
     assert reporter.flush(30)
     assert exporter.threads == {threading.get_ident()}
     assert exporter.suppressed == {True}
-    assert scope.current.get() is not scope.SUPPRESSED
+    assert current.point.get() is not scope.SUPPRESSED
 
 
 _FORKED_IN_C = """
 import ctypes, os
-from osprofiler import _forks
-from osprofiler.opentracing_compat import ids
-from osprofiler.opentracing_compat.reporting.reporter import QueueReporter
+from osprofiler._runtime import forks
+from osprofiler.records import ids
+from osprofiler.delivery.reporter import QueueReporter
 from tests.unit.reporting_kit import Obedient, Traced
-exporter, fallback = Obedient(), _forks._Pid()
+exporter, fallback = Obedient(), forks._Pid()
 reporter = QueueReporter(exporter, interval_s=3600)
 traced = Traced(reporter)
 traced.point("parent's")
-assert _forks.mark[0] and fallback[0]
+assert forks.mark[0] and fallback[0]
 ids._random.seed(1)
 child = ctypes.PyDLL(None).fork()  # as a server in C does it: none of Python's hooks run
 if child == 0:
     assert not fallback[0]
     fallback[0] = 1
     assert fallback[0]
-    assert not _forks.mark[0]
+    assert not forks.mark[0]
     ids._random.seed(1)
     ours = [traced.point("child's").span_id, ids.new_span_id()]
-    assert _forks.mark[0]
+    assert forks.mark[0]
     assert exporter.forks == 1
     assert reporter.flush(30)
     assert exporter.names() == ["child's"], exporter.names()

@@ -9,14 +9,14 @@ import pytest
 from redis.exceptions import ReadOnlyError
 from sqlalchemy import exc
 
-from osprofiler import _inherited
+from osprofiler._runtime import inherited
+from osprofiler.delivery.base import NullReporter
+from osprofiler.delivery.exporter import Rejected, Transient
+from osprofiler.delivery.queue import Entry
+from osprofiler.delivery.reporter import QueueReporter
 from osprofiler.drivers.base import Driver
 from osprofiler.drivers.elasticsearch_http import Denied
-from osprofiler.opentracing_compat.reporting.base import NullReporter
-from osprofiler.opentracing_compat.reporting.exporter import Rejected, Transient
-from osprofiler.opentracing_compat.reporting.queue import Entry
-from osprofiler.opentracing_compat.reporting.reporter import QueueReporter
-from osprofiler.opentracing_compat.reporting.store import StoreExporter
+from osprofiler.drivers.exporter import StoreExporter
 from tests.unit.reporting_kit import Traced
 
 
@@ -93,7 +93,7 @@ def test_the_driver_is_made_in_the_reporter_and_again_in_a_child() -> None:
     exporter.after_fork()
     exporter.export(spans(1), 0)
     assert len(made) == 2
-    assert made[0] in _inherited.kept, "its destructor must not say goodbye on the parent's connection"
+    assert made[0] in inherited.kept, "its destructor must not say goodbye on the parent's connection"
 
 
 def test_a_driver_that_cannot_be_made_yet_is_tried_again() -> None:

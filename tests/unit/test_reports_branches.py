@@ -4,8 +4,10 @@
 import threading
 
 from osprofiler import profiler
-from osprofiler.opentracing_compat.reporting import records as bridge
-from osprofiler.reports import critical_path, model, wording
+from osprofiler.records import span_records as bridge
+from osprofiler.reports import model
+from osprofiler.reports.analysis import critical_path
+from osprofiler.reports.views import wording
 from tests.unit.span_kit import Recorder, spans  # noqa: F401
 
 

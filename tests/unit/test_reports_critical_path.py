@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from osprofiler.reports import critical_path, model
+from osprofiler.reports import model
+from osprofiler.reports.analysis import critical_path
 from osprofiler.testing.records import T0_US, point
 from tests.unit import reports_kit
 from tests.unit.reports_kit import Made, made, traces

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from osprofiler import reports
-from osprofiler.opentracing_compat import ids
-from osprofiler.reports import files, jaeger_json, json_report, model, to_records
+from osprofiler.records import ids
+from osprofiler.reports import files, model, to_records
+from osprofiler.reports.views import jaeger_json, json_report
 from osprofiler.testing.records import HOSTILE, OTHER, T0_US, TRACE, point, record, two_spans
 from tests.unit.test_reports_views import HOSTILE_NAMES, hostile, troubled
 

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from osprofiler.cmd import shell
-from osprofiler.drivers import base
-from osprofiler.opentracing_compat import ids
-from osprofiler.reports import html, lookup, model
+from osprofiler.drivers import base, lookup
+from osprofiler.records import ids
+from osprofiler.reports import model
+from osprofiler.reports.views import html
 from osprofiler.testing.records import OTHER, TRACE, record, span, two_spans
 
 # A trace that another tracer began, one with a short id, and one whose id is no UUID.

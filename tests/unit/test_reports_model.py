@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osprofiler.records import timestamp
-from osprofiler.reports import deep_json, jaeger_json, json_report, model, skew, statistics, tree
+from osprofiler.records import deep_json
+from osprofiler.records.record import timestamp
+from osprofiler.reports import model
+from osprofiler.reports.analysis import skew, statistics
+from osprofiler.reports.views import jaeger_json, json_report, tree
 from osprofiler.testing.records import T0_US, TRACE, point, record, two_spans
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from osprofiler import reports
-from osprofiler.reports import deep_json
+from osprofiler.records import deep_json
 from osprofiler.testing.records import TRACE, point, record
 
 

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osprofiler.reports import json_report, model, skew, tree
+from osprofiler.reports import model
+from osprofiler.reports.analysis import skew
+from osprofiler.reports.views import json_report, tree
 from osprofiler.testing.records import T0_US
 from tests.unit.reports_kit import Made, made
 

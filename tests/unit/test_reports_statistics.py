@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from osprofiler.reports import comparison, model, statistics
-from osprofiler.reports.self_time import self_us
+from osprofiler.reports import model
+from osprofiler.reports.analysis import comparison, statistics
+from osprofiler.reports.analysis.self_time import self_us
 from tests.unit.reports_kit import Made, made, traces
 
 

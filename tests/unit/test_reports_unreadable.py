@@ -13,14 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osprofiler import _guard, unreadable
+from osprofiler._runtime import guard
 from osprofiler.cmd import shell
-from osprofiler.drivers import base, jaeger_json
-from osprofiler.opentracing_compat import ids
-from osprofiler.opentracing_compat.reporting.pairing import Pairs
-from osprofiler.records import Unreadable, checked, loads
-from osprofiler.reports import files, json_report, model
-from osprofiler.reports import jaeger_json as writing
+from osprofiler.delivery.pairing import Pairs
+from osprofiler.drivers import base
+from osprofiler.records import ids, jaeger_json, unreadable
+from osprofiler.records.record import Unreadable, checked, loads
+from osprofiler.reports import files, model
+from osprofiler.reports.views import jaeger_json as writing
+from osprofiler.reports.views import json_report
 from osprofiler.testing.records import OTHER, T0_US, TRACE, no_records, point, record, span, two_spans
 
 
@@ -74,13 +75,13 @@ def test_each_thing_is_told_once_and_only_the_first_by_name() -> None:
 
 
 def test_outside_of_all_the_log_has_it_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
-    _guard._last_logged.pop("unreadable", None)
-    before = _guard.counters["unreadable"]
+    guard._last_logged.pop("unreadable", None)
+    before = guard.counters["unreadable"]
     with caplog.at_level(logging.WARNING):
         for i in range(100):
             unreadable.skip("store", f"record {i}", "it is no JSON")
     assert [entry.message for entry in caplog.records] == ["store: record 0 is left out: it is no JSON"]
-    assert _guard.counters["unreadable"] == before + 100
+    assert guard.counters["unreadable"] == before + 100
 
 
 @pytest.mark.parametrize(

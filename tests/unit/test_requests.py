@@ -12,10 +12,11 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from osprofiler import profiler, web
+from osprofiler import profiler, propagation, web
 from osprofiler import requests as traced
-from osprofiler.opentracing_compat import propagation, scope
-from osprofiler.opentracing_compat.scope import Origin, Point
+from osprofiler.context import scope
+from osprofiler.context.origin import Origin
+from osprofiler.context.points import Point
 from tests.unit.span_kit import Recorder, spans  # noqa: F401
 
 KEY = "SECRET"

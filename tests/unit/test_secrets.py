@@ -16,12 +16,12 @@ import pytest
 from hypothesis import strategies as st
 from oslo_config import cfg
 
-from osprofiler import _fault_text, _secrets, initializer, notifier, opentracing_compat, opts, profiler
+from osprofiler import initializer, notifier, opts, profiler
 from osprofiler.cmd import shell
-from osprofiler.drivers import base, network
-from osprofiler.opentracing_compat import sampling
-from osprofiler.opentracing_compat.reporting import connect
+from osprofiler.connection import fault_text, secrets
+from osprofiler.drivers import base, connect, network
 from osprofiler.testing.records import two_spans
+from osprofiler.tracer import global_tracer, sampling
 
 #: The two halves of a secret, between which a special character stands. A first half that is a number reads as a port.
 FIRST, NUMBER, SECOND = "Zq7xSecret", "8125", "Wv9hHidden"
@@ -53,7 +53,7 @@ def told_halves(text: str) -> list[str]:
     ],
 )
 def test_what_may_be_shown_of_a_string(text: str, shown: str) -> None:
-    assert _secrets.masked(text) == shown
+    assert secrets.masked(text) == shown
 
 
 @pytest.mark.parametrize(
@@ -65,30 +65,30 @@ def test_what_may_be_shown_of_a_string(text: str, shown: str) -> None:
     ],
 )
 def test_secrets_are_cut_in_every_form(text: str, expected: str) -> None:
-    assert _secrets.cut(text, "redis://user:secret%2Fword@h") == expected
+    assert secrets.cut(text, "redis://user:secret%2Fword@h") == expected
 
 
 def test_a_short_password_takes_no_other_text_with_it() -> None:
-    cut = _secrets.cutter("redis://user:a@h")
+    cut = secrets.cutter("redis://user:a@h")
     assert cut("a parser's words: no port 'a'") == "a parser's words: no port '***'"
 
 
 def test_a_fault_is_one_bounded_line() -> None:
     def told(text: str) -> str:
-        return _fault_text.told(RuntimeError(text), "redis://:my-secret@h")
+        return fault_text.told(RuntimeError(text), "redis://:my-secret@h")
 
     assert told("first\nsecond") == "first"
     assert told("") == "RuntimeError"
-    assert len(told("x" * 1000)) == _fault_text.MAX_CHARS
+    assert len(told("x" * 1000)) == fault_text.MAX_CHARS
     # Of a secret that the limit or the line's end divides, no half is left.
-    assert "my" not in told("x" * (_fault_text.MAX_CHARS - 5) + "my-secret")
-    assert _fault_text.told(RuntimeError("pass\nword"), "redis://:pass%0Aword@h") == "***"
+    assert "my" not in told("x" * (fault_text.MAX_CHARS - 5) + "my-secret")
+    assert fault_text.told(RuntimeError("pass\nword"), "redis://:pass%0Aword@h") == "***"
 
     class Mute(Exception):
         def __str__(self) -> str:
             raise ValueError
 
-    assert _fault_text.told(Mute()) == "Mute"
+    assert fault_text.told(Mute()) == "Mute"
 
 
 # Schemes, characters and places
@@ -231,7 +231,7 @@ def test_oslo_messagings_own_url_is_not_told() -> None:
     conf = cfg.ConfigOpts()
     driver = base.get_driver("messaging://", conf=conf, transport_url=f"user:{FIRST}@{SECOND}")
     with pytest.raises(ValueError, match="no transport") as caught:
-        driver.transport  # type: ignore[attr-defined] # noqa: B018
+        driver.transport  # type: ignore[attr-defined]  # noqa: B018
     assert not told_halves("".join(traceback.format_exception(caught.value)).replace(SECOND, ""))
 
 
@@ -292,9 +292,9 @@ def test_a_fault_of_a_value_names_its_type_alone() -> None:
         def write(self, records: Any) -> None:
             raise ValueError(f"not storable: {records}")
 
-    from osprofiler.opentracing_compat.reporting.exporter import Rejected
-    from osprofiler.opentracing_compat.reporting.queue import Recorded
-    from osprofiler.opentracing_compat.reporting.store import StoreExporter
+    from osprofiler.delivery.exporter import Rejected
+    from osprofiler.delivery.queue import Recorded
+    from osprofiler.drivers.exporter import StoreExporter
 
     with pytest.raises(Rejected, match=r"^ValueError$"):
         StoreExporter(lambda: Picky("x://"), "t").export([Recorded({"info": "application's"}, 1)], 0)
@@ -330,7 +330,7 @@ def test_no_object_of_ours_shows_a_key_or_a_password(tmp_path: Path) -> None:
     finally:
         profiler.clean()
         notifier.set(notifier._noop_notifier)
-        opentracing_compat.get_tracer()
+        global_tracer.get_tracer()
 
 
 def _representation(value: object) -> str:

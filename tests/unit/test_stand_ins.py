@@ -20,10 +20,10 @@ import pytest
 
 import osprofiler
 from osprofiler import novaclient, opentracing_compat, profiler
+from osprofiler.concurrency import isolation
+from osprofiler.concurrency import multiprocessing as multiprocessing_model
+from osprofiler.instrumentation import registry
 from osprofiler.nova import Cells, handed_over
-from osprofiler.opentracing_compat import instrumentation
-from osprofiler.opentracing_compat.concurrency import isolation
-from osprofiler.opentracing_compat.concurrency import multiprocessing as multiprocessing_model
 from tests.unit.span_kit import Recorder, spans  # noqa: F401 (a fixture)
 
 PACKAGE = Path(osprofiler.__path__[0])
@@ -32,13 +32,13 @@ STOCK = Path(__file__).parent.parent / "conformance" / "public_names.json"
 
 #: Functions whose own names keyword arguments may not have, by file and name, and why.
 ALLOWED = {
-    ("_http.py", "_Adapter.proxy_manager_for"): "overrides a method of requests, whose parameters these are",
-    ("_http.py", "Session.send"): "overrides a method of requests, whose parameters these are",
+    ("_runtime/http_session.py", "_Adapter.proxy_manager_for"): "overrides a method of requests, whose parameters these are",
+    ("_runtime/http_session.py", "Session.send"): "overrides a method of requests, whose parameters these are",
     ("messaging.py", "_Transport._send"): "stands for a method of oslo.messaging, whose parameters these are",
-    ("_rpc_spans.py", "sent"): "stands for a method of oslo.messaging, whose parameters these are",
-    ("_rpc_spans.py", "notified"): "stands for a method of oslo.messaging, whose parameters these are",
+    ("handlers/rpc.py", "sent"): "stands for a method of oslo.messaging, whose parameters these are",
+    ("handlers/rpc.py", "notified"): "stands for a method of oslo.messaging, whose parameters these are",
     ("nova.py", "init_from_conf"): "the signature of initializer.init_from_conf",
-    ("opentracing_compat/reporting/connect.py", "reporter_for"): "arguments of a driver",
+    ("drivers/connect.py", "reporter_for"): "arguments of a driver",
     ("testing/records.py", "record"): "fields of a record",
     ("testing/records.py", "span"): "fields of a record",
 }
@@ -282,7 +282,7 @@ def instrumented(spans: Recorder) -> Iterator[Recorder]:  # noqa: F811
     profiler.init("a key")
     yield spans
     multiprocessing_model.by_hand.uninstall()  # installed last, it lies on top of what else is installed
-    instrumentation.uninstrument()
+    registry.uninstrument()
     isolation.uninstall()
     profiler.clean()
 

@@ -22,10 +22,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jaeger_client.sampler import ConstSampler
 
-from osprofiler import _guard, _settings, messaging, opentracing_compat, profiler, web
+from osprofiler import config, messaging, profiler, web
+from osprofiler._runtime import guard
 from osprofiler._utils import signed_pack
-from osprofiler.opentracing_compat import scope
-from osprofiler.opentracing_compat.propagation import signed
+from osprofiler.context import current
+from osprofiler.context.points import Point
+from osprofiler.propagation import signed
+from osprofiler.tracer import global_tracer
 from tests.unit.span_kit import Recorder, spans  # noqa: F401
 
 KEY = "SECRET"
@@ -135,7 +138,7 @@ def test_other_requests_are_not(spans: Recorder, env: Environ) -> None:  # noqa:
         (True, web.disable, False),
         (True, lambda: web.enable("other"), False),
         (True, lambda: web.enable(), True),
-        (True, lambda: _settings.publish(enabled=False), False),
+        (True, lambda: config.publish(enabled=False), False),
         ("false", None, False),
         ("yes", None, True),
     ],
@@ -181,8 +184,8 @@ def test_a_sampler_begins_traces_signed_with_the_first_key(
     spans: Recorder,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(opentracing_compat.get_tracer(), "sampler", ConstSampler(True))
-    _settings.publish(sampler="const:1")
+    monkeypatch.setattr(global_tracer.get_tracer(), "sampler", ConstSampler(True))
+    config.publish(sampler="const:1")
     carried: list[dict[str, str]] = []
 
     def app(env: Environ, start_response: Any) -> Iterable[bytes]:
@@ -200,9 +203,9 @@ def test_a_sampler_begins_traces_signed_with_the_first_key(
 
 def test_a_sampler_that_says_no(spans: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     """Whoever is called learns of it, signed, and need not decide anew; a plain osprofiler sees nothing."""
-    tracer = opentracing_compat.get_tracer()
+    tracer = global_tracer.get_tracer()
     monkeypatch.setattr(tracer, "sampler", ConstSampler(False))
-    _settings.publish(sampler="const:0", propagation=("osprofiler", "jaeger", "w3c", "b3"))
+    config.publish(sampler="const:0", propagation=("osprofiler", "jaeger", "w3c", "b3"))
     seen: list[Any] = []
 
     def app(env: Environ, start_response: Any) -> Iterable[bytes]:
@@ -211,7 +214,7 @@ def test_a_sampler_that_says_no(spans: Recorder, monkeypatch: pytest.MonkeyPatch
 
     assert ask(middleware(app), environ(traced=False)) == ("200 OK", b"answer")
     assert spans.started == []
-    assert scope.current.get() is None
+    assert current.point.get() is None
     ((profiler_, headers, message),) = seen
     assert profiler_ is None
     assert not {"X-Trace-Info", "X-Trace-HMAC"} & headers.keys()
@@ -224,14 +227,14 @@ def test_a_sampler_that_says_no(spans: Recorder, monkeypatch: pytest.MonkeyPatch
     assert headers["traceparent"].endswith("-00")
     assert headers["X-B3-Sampled"] == "0"
     monkeypatch.setattr(tracer, "sampler", ConstSampler(True))
-    _settings.publish(sampler="const:1", hmac_keys=(KEY,))
+    config.publish(sampler="const:1", hmac_keys=(KEY,))
     behind = environ(traced=False, HTTP_X_TRACE_CONTEXT=headers["X-Trace-Context"])
     assert ask(middleware(plain), behind) == ("200 OK", b"answer")
     assert spans.started == []
 
 
 def test_a_trusted_unsampled_request_is_carried_on_untraced(spans: Recorder) -> None:  # noqa: F811
-    _settings.publish(trust_incoming=True)
+    config.publish(trust_incoming=True)
     seen: list[Any] = []
 
     def app(env: Environ, start_response: Any) -> Iterator[bytes]:
@@ -256,7 +259,7 @@ def test_a_trusted_unsampled_request_is_carried_on_untraced(spans: Recorder) -> 
 
 
 def test_a_trusted_sampled_request_is_continued(spans: Recorder) -> None:  # noqa: F811
-    _settings.publish(trust_incoming=True)
+    config.publish(trust_incoming=True)
     ask(middleware(plain), environ(traced=False, HTTP_UBER_TRACE_ID="5:6:0:1"))
     span = spans.by_name("wsgi")
     assert (span.trace_id, span.parent_span_id) == (5, 6)
@@ -281,8 +284,8 @@ def test_a_request_inside_a_span_of_the_process_stays_in_it(
     spans: Recorder,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(opentracing_compat.get_tracer(), "sampler", ConstSampler(True))
-    with opentracing_compat.get_tracer().start_active_span("outer") as outer:
+    monkeypatch.setattr(global_tracer.get_tracer(), "sampler", ConstSampler(True))
+    with global_tracer.get_tracer().start_active_span("outer") as outer:
         ask(middleware(plain), environ(traced=False))
     assert [span.operation_name for span in spans.finished] == ["inside", "outer"]
     assert spans.finished[0].parent_span_id == outer.span.span_id
@@ -417,11 +420,11 @@ def test_a_stream_is_not_buffered_and_leaves_nothing_between_chunks(spans: Recor
     server = Server()
     body = iter(middleware(streaming)(environ(), server.start_response))
     assert spans.names() == []
-    assert scope.current.get() is None
+    assert current.point.get() is None
     assert server.status is None
     for i in range(3):
         assert next(body) == b"%d" % i
-        assert scope.current.get() is None
+        assert current.point.get() is None
         assert spans.names() == ["setup", *(f"row {n}" for n in range(i + 1))]
     assert server.status == "200 OK"
     assert list(body) == []
@@ -631,9 +634,9 @@ LONG = st.builds(lambda part, size: (part * size)[:size], st.text(min_size=1, ma
     trusted=st.booleans(),
 )
 def test_hostile_headers_are_as_absent(spans: Recorder, fields: dict[str, str], trusted: bool) -> None:  # noqa: F811
-    _settings.publish(trust_incoming=trusted)
+    config.publish(trust_incoming=trusted)
     assert ask(middleware(plain), {**environ(), **fields}) == ("200 OK", b"answer")
-    assert scope.current.get() is None
+    assert current.point.get() is None
 
 
 def test_a_broken_environment_is_the_applications_business(spans: Recorder) -> None:  # noqa: F811
@@ -642,9 +645,9 @@ def test_a_broken_environment_is_the_applications_business(spans: Recorder) -> N
         del env[key]
     env["PATH_INFO"] = None
     spans.expected_faults.add("fault.web.request")
-    before = _guard.counters["fault.web.request"]
+    before = guard.counters["fault.web.request"]
     assert ask(middleware(plain), env) == ("200 OK", b"answer")
-    assert _guard.counters["fault.web.request"] == before + 1
+    assert guard.counters["fault.web.request"] == before + 1
 
 
 def test_a_tracer_that_fails_hurts_no_request(spans: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
@@ -652,14 +655,14 @@ def test_a_tracer_that_fails_hurts_no_request(spans: Recorder, monkeypatch: pyte
         raise RuntimeError("of ours")
 
     spans.expected_faults |= {"fault.web.request", "fault.web.end", "fault.stop", "fault.start"}
-    before = Counter(_guard.counters)
-    for owner, method in ((opentracing_compat.get_tracer(), "open_point"), (scope.Point, "end")):
+    before = Counter(guard.counters)
+    for owner, method in ((global_tracer.get_tracer(), "open_point"), (Point, "end")):
         with monkeypatch.context() as patched:
             patched.setattr(owner, method, broken)
             assert ask(middleware(plain)) == ("200 OK", b"answer")
             assert ask(middleware(streaming)) == ("200 OK", b"012")
-        assert scope.current.get() is None
-    seen = _guard.counters - before
+        assert current.point.get() is None
+    seen = guard.counters - before
     assert (seen["fault.web.request"], seen["fault.web.end"]) == (2, 2)
     for span in spans.started:
         if not span.finished:

@@ -19,8 +19,9 @@ import anyio.to_thread
 import pytest
 
 from osprofiler import opentracing_compat, profiler
-from osprofiler.opentracing_compat import instrumentation, scope
-from osprofiler.opentracing_compat.concurrency import isolation
+from osprofiler.concurrency import isolation
+from osprofiler.context import scope
+from osprofiler.instrumentation import registry
 from tests.unit.core_kit import Caught, a_clean_process, caught_records
 from tests.waiting import wait_until
 
@@ -34,9 +35,9 @@ def records(request: pytest.FixtureRequest) -> Iterator[Caught]:
     """What is recorded with isolation and some instrumentation on."""
     with a_clean_process(), caught_records() as caught:
         isolation.install()
-        instrumentation.instrument(*request.param)
+        registry.instrument(*request.param)
         yield caught
-        instrumentation.uninstrument()
+        registry.uninstrument()
         isolation.uninstall()
 
 
@@ -342,7 +343,7 @@ def test_a_pool_of_one_s_own(records: Caught, make: Callable[[], Pool]) -> None:
     with profiler.Trace("last"):
         pool.run(profiler.fork("fork").wrap(functools.partial(point, "last work")))
     profiler.clean()
-    instrumented = instrumentation.in_force()
+    instrumented = registry.in_force()
     pool.stop()
     assert not open_points(records)
     paths = {path.rpartition("/")[2]: path for path in records.paths()}
@@ -405,7 +406,7 @@ def test_consumers_inside_a_request_are_its_own() -> None:
             for thread in threads:
                 thread.join()
         profiler.clean()
-        instrumentation.uninstrument()
+        registry.uninstrument()
         paths = records.paths()
     branch = f"request/{__name__}.{consumer.__qualname__}"
     assert sorted(paths) == sorted(
@@ -432,6 +433,6 @@ def test_a_thread_that_waits_for_an_answer_stays_in_its_request() -> None:
         profiler.clean()
         answers.put("answer")
         thread.join()
-        instrumentation.uninstrument()
+        registry.uninstrument()
         branch = f"request/{__name__}.{ask.__qualname__}"
         assert records.paths() == ["request", branch, f"{branch}/answer"]

@@ -9,8 +9,12 @@ from typing import Any
 
 import contenders
 from contenders import TEXT, calls, floor
-from osprofiler import _guard, _settings, notifier, opentracing_compat, profiler, web
-from osprofiler.opentracing_compat import masking, scope
+from osprofiler import config, notifier, opentracing_compat, profiler, web
+from osprofiler._runtime import guard
+from osprofiler.context import current, scope
+from osprofiler.context.origin import Origin
+from osprofiler.context.points import Point
+from osprofiler.delivery import masking
 
 _KEY = "bench"
 
@@ -18,7 +22,7 @@ _KEY = "bench"
 class Made(contenders.Contender):
     def __init__(self, target: str, service: str) -> None:
         # A burst of 100,000 spans is to fit; the default, 64 MiB, holds 75,000.
-        _settings.publish(hmac_keys=(_KEY,), queue_bytes=256 << 20)
+        config.publish(hmac_keys=(_KEY,), queue_bytes=256 << 20)
         if target:
             notifier.set(notifier.create(target, project="", service=service, host=""))
         self._app = web.WsgiMiddleware(contenders.hello, _KEY, enabled=True)
@@ -58,10 +62,10 @@ class Made(contenders.Contender):
             profiler.stop()
 
     def wsgi(self, n: int) -> None:
-        before = scope.current.get()
-        scope.current.set(None)  # a server's worker is in no trace
+        before = current.point.get()
+        current.point.set(None)  # a server's worker is in no trace
         contenders.answer(self._app, contenders.environ(n, **self._headers))
-        scope.current.set(before)
+        current.point.set(before)
 
     def prepare_rpc(self) -> Any:
         from contenders import rpc
@@ -74,10 +78,10 @@ class Made(contenders.Contender):
 
     def flush(self) -> None:
         if not opentracing_compat.flush(120):
-            raise AssertionError(f"not delivered: {dict(_guard.counters)}")
+            raise AssertionError(f"not delivered: {dict(guard.counters)}")
 
     def counts(self) -> dict[str, int]:
-        return dict(_guard.counters)
+        return dict(guard.counters)
 
     def requests(self) -> dict[str, Any]:
         return {"app": self._app, "headers": web.get_trace_id_headers}
@@ -116,12 +120,12 @@ def _start_stop() -> None:
 @contextlib.contextmanager
 def _unsampled() -> Iterator[None]:
     """Inside a request that the sampler decided against."""
-    with scope.entered(scope.Point(None, None, scope.Origin.from_ids(1, 2, flags=0, hmac_key=_KEY))):
+    with scope.entered(Point(None, None, Origin.from_ids(1, 2, flags=0, hmac_key=_KEY))):
         yield
 
 
 @contextlib.contextmanager
 def _sampler_says_no() -> Iterator[None]:
-    _settings.publish(sampler="const:0")
+    config.publish(sampler="const:0")
     yield
-    _settings.publish(sampler="")
+    config.publish(sampler="")

@@ -30,8 +30,8 @@ import traceback
 from typing import Any
 
 from osprofiler import profiler
-from osprofiler.opentracing_compat import instrumentation
-from osprofiler.opentracing_compat.concurrency import isolation
+from osprofiler.concurrency import isolation
+from osprofiler.instrumentation import registry
 from osprofiler.testing.concurrency import spans
 from osprofiler.testing.concurrency.guarantees import GUARANTEES
 from osprofiler.testing.concurrency.model import Model, NotApplicable, Work
@@ -65,7 +65,7 @@ def check(model: Model) -> dict[str, str]:
                 outcomes[name] = traceback.format_exc()
             finally:
                 profiler.clean()
-                instrumentation.uninstrument()
+                registry.uninstrument()
                 model.close()
     return outcomes
 
@@ -101,4 +101,4 @@ def main(path: str, *others: str) -> None:
     checked = model_class(path)
     if others:
         checked.instrumentation = (*checked.instrumentation, *others)
-    print(json.dumps(check(checked())))  # noqa: T201 (what the starting process reads)
+    print(json.dumps(check(checked())))  # noqa: T201

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from opentracing import ReferenceType
 
 from osprofiler import profiler
-from osprofiler.opentracing_compat import instrumentation, scope
-from osprofiler.opentracing_compat.concurrency import branch as tags
+from osprofiler.concurrency import branch as tags
+from osprofiler.context import current
+from osprofiler.instrumentation import registry
 from osprofiler.testing.concurrency.model import Link, Model, NotApplicable, Work, run_as_branches
 from osprofiler.testing.concurrency.spans import KEY, Seen, Spans, take
 
@@ -26,13 +27,13 @@ def _must(truth: object, message: str) -> None:
 
 def _automatic(model: Model, works: Sequence[Work]) -> tuple[Seen, Spans]:
     """Run *works* under a point with the instrumentation on; the root and all that was recorded."""
-    instrumentation.instrument(*model.instrumentation)
+    registry.instrument(*model.instrumentation)
     try:
         _traced()
         with profiler.Trace(f"root of {works[0].name}"):
             model.run(works)
     finally:
-        instrumentation.uninstrument(*model.instrumentation)
+        registry.uninstrument(*model.instrumentation)
         profiler.clean()
     spans = Spans()
     return spans.one(f"root of {works[0].name}"), spans
@@ -116,19 +117,19 @@ def join_references_all(model: Model) -> None:
 
 def clean_worker(model: Model) -> None:
     """Traced and untraced work in turn: the workers, and whoever hands work over, keep nothing of a trace."""
-    instrumentation.instrument(*model.instrumentation)
+    registry.instrument(*model.instrumentation)
     try:
         for turn in range(3):
             _traced()
             with profiler.Trace(f"traced {turn}"):
-                before = scope.current.get()
+                before = current.point.get()
                 model.run([Work(f"work {turn}"), Work(f"failing {turn}", fails=True)])
-                _must(scope.current.get() is before, "the flow that handed work over stands elsewhere after it")
+                _must(current.point.get() is before, "the flow that handed work over stands elsewhere after it")
             profiler.clean()
             model.run([Work(f"untraced {turn}") for _ in range(3)])
-            _must(scope.current.get() is None, "a trace is on that nobody turned on")
+            _must(current.point.get() is None, "a trace is on that nobody turned on")
     finally:
-        instrumentation.uninstrument(*model.instrumentation)
+        registry.uninstrument(*model.instrumentation)
     spans = Spans()
     leaked = [probe["name"] for probe in spans.probes if probe["name"].startswith("untraced") and not probe["clean"]]
     ran = [probe["name"] for probe in spans.probes if probe["name"].startswith("untraced")]
@@ -181,7 +182,7 @@ def hand_over_chain(model: Model) -> None:
     """Three hand-overs by a patch, a fork or a carrier, each giver gone before the next begins: all in one trace."""
     for way in ("patch", "fork", "carrier") if model.takes_callables else ("carrier",):
         names = tuple(f"{way} link {number}" for number in (1, 2, 3))
-        instrumentation.instrument(*model.instrumentation)
+        registry.instrument(*model.instrumentation)
         try:
             _traced()
             with profiler.Trace(f"{way} root"):
@@ -192,7 +193,7 @@ def hand_over_chain(model: Model) -> None:
                 _must(Spans().one(name).stops == 1, f"{name} has not ended, so nothing comes after it")
                 link = link if name == names[-1] else take()
         finally:
-            instrumentation.uninstrument(*model.instrumentation)
+            registry.uninstrument(*model.instrumentation)
         spans = Spans()
         for giver, name in zip((f"{way} root", *names), names, strict=False):
             branch = spans.above(spans.one(name))
@@ -226,7 +227,7 @@ def instruments_and_back(model: Model) -> None:
     """Turned on twice it is on once; turned off it is gone; it can be turned on again."""
     if not model.instrumentation:
         raise NotApplicable("nothing is instrumented")
-    instrumentation.instrument(*model.instrumentation)
+    registry.instrument(*model.instrumentation)
     _, spans = _automatic(model, [Work("on")])
     if model.follows == "branch":
         branch = _branch_of(model, spans, "on")

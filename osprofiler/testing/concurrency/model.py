@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from osprofiler import profiler
-from osprofiler.opentracing_compat import scope
-from osprofiler.opentracing_compat.concurrency import carrier
-from osprofiler.opentracing_compat.concurrency.fork import Fork, hand_over
+from osprofiler.concurrency import carrier
+from osprofiler.concurrency.fork import Fork, hand_over
+from osprofiler.context import current
 from osprofiler.testing.concurrency import spans
 
 
@@ -122,7 +122,7 @@ class Model:
 
     def mark(self) -> None:
         """Note the point that the works' branches belong to."""
-        here = scope.current.get()
+        here = current.point.get()
         self.marked = here.span.span_id if here is not None and here.span is not None else 0
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from osprofiler.opentracing_compat import instrumentation
+from osprofiler.instrumentation import registry
 from osprofiler.testing.concurrency.greenthreads import wait_for_all
 from osprofiler.testing.concurrency.model import Model
 from osprofiler.testing.concurrency.processes import PROGRAM, ProcessPool
@@ -152,7 +152,7 @@ class ProcessUtils(Model):
                 processutils.execute(sys.executable, "-c", PROGRAM, process_input=pickle.dumps(work), binary=True)
 
     def run_inside(self, works: Sequence[Work]) -> None:
-        instrumentation.instrument(*self.instrumentation)
+        registry.instrument(*self.instrumentation)
         self.run(works)
 
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from osprofiler.opentracing_compat import instrumentation
+from osprofiler.instrumentation import registry
 from osprofiler.testing.concurrency.model import Model
 from osprofiler.testing.concurrency.spans import record
 from osprofiler.testing.concurrency.threads import Pool, Threads, call, drain
@@ -42,7 +42,7 @@ class SpawnedProcesses(Processes):
     works = 3
 
     def run_inside(self, works: Sequence[Work]) -> None:
-        instrumentation.instrument(*self.instrumentation)
+        registry.instrument(*self.instrumentation)
         self.run(works)
 
 
@@ -56,7 +56,7 @@ class ProcessPool(Pool):
         return concurrent.futures.ProcessPoolExecutor(2, context, initializer=record)
 
     def run_inside(self, works: Sequence[Work]) -> None:
-        instrumentation.instrument(*self.instrumentation)
+        registry.instrument(*self.instrumentation)
         with contextlib.closing(type(self)()) as model:
             model.run(works)
 
@@ -90,7 +90,7 @@ class MultiprocessingPool(ProcessPool):
 
     def run_inside(self, works: Sequence[Work]) -> None:
         """Its processes may not have children of their own."""
-        instrumentation.instrument("threading")
+        registry.instrument("threading")
         Threads().run(works)
 
     def close(self) -> None:
@@ -128,7 +128,7 @@ class BareFork(Model):
 #: What a subprocess runs: pickled work that it reads, in the trace that its environment has.
 PROGRAM = """
 import os, pickle, sys
-from osprofiler.opentracing_compat.concurrency import carrier
+from osprofiler.concurrency import carrier
 from osprofiler.testing.concurrency.spans import record
 work = pickle.load(sys.stdin.buffer)
 record()
@@ -150,5 +150,5 @@ class Subprocesses(Model):
             process.communicate(pickle.dumps(work))
 
     def run_inside(self, works: Sequence[Work]) -> None:
-        instrumentation.instrument(*self.instrumentation)
+        registry.instrument(*self.instrumentation)
         self.run(works)

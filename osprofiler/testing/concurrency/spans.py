@@ -14,10 +14,11 @@ import pickle
 from dataclasses import dataclass, field
 from typing import Any
 
-from osprofiler import _settings, opentracing_compat
-from osprofiler.opentracing_compat import scope
-from osprofiler.opentracing_compat.reporting.base import Reporter
-from osprofiler.opentracing_compat.span import Span
+from osprofiler import config
+from osprofiler.context import current
+from osprofiler.delivery.base import Reporter
+from osprofiler.tracer import global_tracer
+from osprofiler.tracer.span import Span
 
 #: The environment variable that names the file; child processes find it there.
 VARIABLE = "OSPROFILER_TESTING_SPANS"
@@ -76,13 +77,13 @@ def record() -> None:
     global _recording
     if _recording != os.environ[VARIABLE]:
         _recording = os.environ[VARIABLE]
-        _settings.publish(enabled=True, hmac_keys=(KEY,))
-        opentracing_compat.report_to(FileReporter, "kit")
+        config.publish(enabled=True, hmac_keys=(KEY,))
+        global_tracer.report_to(FileReporter, "kit")
 
 
 def probe(name: str) -> None:
     """Note whether a trace is on where this is called."""
-    here = scope.current.get()
+    here = current.point.get()
     _append({"phase": "probe", "name": name, "pid": os.getpid(), "clean": here is None})
 
 

@@ -53,7 +53,7 @@ def main(path: str) -> int:
     """Check every model and write the table into the page at *path*."""
     wrong = failures()
     if wrong:
-        print("\n".join(wrong), file=sys.stderr)  # noqa: T201 (a command)
+        print("\n".join(wrong), file=sys.stderr)  # noqa: T201
         return 1
     tables.put_between_marks(path, NAME, table())
     return 0

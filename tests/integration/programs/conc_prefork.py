@@ -14,9 +14,10 @@ import sys
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from osprofiler import _settings, opentracing_compat, profiler, web
-from osprofiler.opentracing_compat import scope
-from osprofiler.opentracing_compat.reporting import connect
+from osprofiler import config, opentracing_compat, profiler, web
+from osprofiler.context import current
+from osprofiler.drivers import connect
+from osprofiler.tracer import global_tracer
 
 KEY = "a key"
 
@@ -37,7 +38,7 @@ def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
 
 def serve(listening: socket.socket) -> None:
     """A worker: requests one after the other until SIGTERM."""
-    assert scope.current.get() is None, "a worker starts in no trace"
+    assert current.point.get() is None, "a worker starts in no trace"
     server = WSGIServer(listening.getsockname(), Quiet, bind_and_activate=False)
     server.socket.close()
     server.socket = listening
@@ -53,9 +54,9 @@ def serve(listening: socket.socket) -> None:
 
 
 def main() -> None:
-    _settings.publish(hmac_keys=(KEY,))
+    config.publish(hmac_keys=(KEY,))
     reporter = connect.reporter_for(URL, project="prefork", service="api")
-    opentracing_compat.report_to(lambda: reporter)
+    global_tracer.report_to(lambda: reporter)
     listening = socket.create_server(("127.0.0.1", 0))
     profiler.init(KEY, base_id=TRACE)
     with profiler.Trace("master"):  # its reporter is at work when the workers are forked

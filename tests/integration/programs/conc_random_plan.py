@@ -13,8 +13,8 @@ import eventlet
 from hypothesis import strategies as st
 
 from osprofiler import profiler
-from osprofiler.opentracing_compat.concurrency import carrier
-from osprofiler.opentracing_compat.concurrency.fork import Fork
+from osprofiler.concurrency import carrier
+from osprofiler.concurrency.fork import Fork
 
 Work = Callable[[], object]
 Node = tuple[str, str | None, str | None]  # name, name of the parent, reference

@@ -10,8 +10,10 @@ import os
 import sys
 import threading
 
-from osprofiler import _guard, _settings, opentracing_compat, profiler
-from osprofiler.opentracing_compat.reporting import connect
+from osprofiler import config, opentracing_compat, profiler
+from osprofiler._runtime import guard
+from osprofiler.drivers import connect
+from osprofiler.tracer import global_tracer
 from tests.integration.programs.conc_stress_plan import CHILD_POINTS, DEPTH, base_id
 
 #: The stated bound of the queue: what the run makes fits, whatever the collector does meanwhile.
@@ -56,16 +58,16 @@ def fork(prefix: str, above: str) -> None:
 
 
 def main() -> None:
-    _settings.publish(queue_spans=QUEUE_SPANS, queue_bytes=QUEUE_BYTES)
+    config.publish(queue_spans=QUEUE_SPANS, queue_bytes=QUEUE_BYTES)
     reporter = connect.reporter_for(URL, project="stress", service="threads")
-    opentracing_compat.report_to(lambda: reporter)
+    global_tracer.report_to(lambda: reporter)
     threads = [threading.Thread(target=run, args=(number,)) for number in range(THREADS)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     whole = reporter.flush(120)
-    print(json.dumps({"whole": whole, "pid": os.getpid(), "counters": dict(_guard.counters)}))
+    print(json.dumps({"whole": whole, "pid": os.getpid(), "counters": dict(guard.counters)}))
 
 
 if __name__ == "__main__":

@@ -18,12 +18,14 @@ if MODE != "native":
 
 import time  # noqa: E402
 
-from osprofiler import _guard, _settings  # noqa: E402
-from osprofiler.opentracing_compat.reporting import connect  # noqa: E402
-from osprofiler.opentracing_compat.scope import Origin, Point  # noqa: E402
-from osprofiler.opentracing_compat.tracer import Tracer  # noqa: E402
+from osprofiler import config  # noqa: E402
+from osprofiler._runtime import guard  # noqa: E402
+from osprofiler.context.origin import Origin  # noqa: E402
+from osprofiler.context.points import Point  # noqa: E402
+from osprofiler.drivers import connect  # noqa: E402
+from osprofiler.tracer.tracer import Tracer  # noqa: E402
 
-_settings.publish(flush_interval_s=0.0, flush_timeout_s=30.0)
+config.publish(flush_interval_s=0.0, flush_timeout_s=30.0)
 TRACER = Tracer("unnamed", connect.reporter_for(CONNECTION_STRING, project="forks", service=MODE))
 DONE = threading.Event()
 REPORTED = [0, 0, 0]
@@ -47,8 +49,8 @@ def main() -> int:
         thread.start()
     failed = 0
     for number in range(int(FORKS)):
-        before = _guard.counters["delivered"]
-        while number % 5 == 0 and _guard.counters["delivered"] == before:
+        before = guard.counters["delivered"]
+        while number % 5 == 0 and guard.counters["delivered"] == before:
             time.sleep(0.001)  # until the reporter is at it again
         child = os.fork()
         if child == 0:

@@ -6,13 +6,13 @@ import os
 import sys
 import threading
 
-from osprofiler import _http
+from osprofiler._runtime import http_session
 
 FORKS = 100
 
 
 def main() -> int:
-    adapter = _http.session().get_adapter("http://")
+    adapter = http_session.session().get_adapter("http://")
     pool = adapter.poolmanager.connection_from_url("http://127.0.0.1:1/")
     done = threading.Event()
 

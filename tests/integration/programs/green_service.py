@@ -24,18 +24,21 @@ import tempfile  # noqa: E402
 from collections.abc import Callable, Sequence  # noqa: E402
 from typing import Any  # noqa: E402
 
-from osprofiler import _guard, _settings  # noqa: E402
+from osprofiler import config  # noqa: E402
+from osprofiler._runtime import guard  # noqa: E402
+from osprofiler.context.origin import Origin  # noqa: E402
+from osprofiler.context.points import Point  # noqa: E402
+from osprofiler.delivery import worker  # noqa: E402
+from osprofiler.delivery.reporter import QueueReporter  # noqa: E402
+from osprofiler.drivers import connect  # noqa: E402
 from osprofiler.drivers.base import Driver  # noqa: E402
-from osprofiler.opentracing_compat.reporting import connect, worker  # noqa: E402
-from osprofiler.opentracing_compat.reporting.reporter import QueueReporter  # noqa: E402
-from osprofiler.opentracing_compat.scope import Origin, Point  # noqa: E402
-from osprofiler.opentracing_compat.tracer import Tracer  # noqa: E402
+from osprofiler.tracer.tracer import Tracer  # noqa: E402
 
 if HOW == "patched_after_import":
     patch(LIBRARY)
 
 green = Green(LIBRARY)
-_settings.publish(flush_interval_s=0.0, flush_timeout_s=0.5)
+config.publish(flush_interval_s=0.0, flush_timeout_s=0.5)
 ORIGIN = Origin.from_osprofiler("key")
 BEATS = 0
 
@@ -165,7 +168,7 @@ def slow_name_server() -> None:
         report(tracer)
         tracer.flush(30)
     assert meanwhile == [True, True]
-    assert _guard.counters["delivered"] == 1
+    assert guard.counters["delivered"] == 1
 
 
 def unreachable_collector_and_a_handler_that_yields() -> None:
@@ -269,7 +272,7 @@ def native_threads_report() -> None:
     assert flushed == [True] * 4
     assert not touched, touched
     assert tracer.flush(30)
-    assert _guard.counters["delivered"] == 4001
+    assert guard.counters["delivered"] == 4001
 
 
 def patched_after_import() -> None:
@@ -277,7 +280,7 @@ def patched_after_import() -> None:
     report(tracer, 10)
     assert isinstance(tracer.reporter._worker, worker.GreenWorker)  # type: ignore[attr-defined]
     assert tracer.flush(30)
-    assert _guard.counters["delivered"] == 10
+    assert guard.counters["delivered"] == 10
 
 
 def loop_ends() -> None:

@@ -13,7 +13,7 @@ if model == "eventlet":
     eventlet.monkey_patch()
 
 from osprofiler import profiler  # noqa: E402
-from osprofiler.opentracing_compat.concurrency import isolation  # noqa: E402
+from osprofiler.concurrency import isolation  # noqa: E402
 
 if order == "before":
     assert "futurist" not in sys.modules

@@ -107,8 +107,8 @@ def serve():
 def left_over(executor):
     """What each of some workers has as its current point when nothing of ours stands around the work."""
     try:
-        from osprofiler.opentracing_compat import scope
-        from osprofiler.opentracing_compat.concurrency import isolation
+        from osprofiler.concurrency import isolation
+        from osprofiler.context import current
     except ImportError:
         return []
     isolation.uninstall()
@@ -116,7 +116,7 @@ def left_over(executor):
 
     def look():
         together.wait()
-        return scope.current.get() is not None
+        return current.point.get() is not None
 
     return [future.result() for future in [executor.submit(look) for _ in range(together.parties)]]
 

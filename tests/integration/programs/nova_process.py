@@ -13,7 +13,7 @@ warnings.simplefilter("ignore")
 options = json.loads(sys.argv[1])
 os.environ["OS_NOVA_DISABLE_EVENTLET_PATCHING"] = str(options["mode"] == "threading").lower()
 
-from nova import monkey_patch  # noqa: E402  # nova 31 patches when this is imported
+from nova import monkey_patch  # nova 31 patches when this is imported  # noqa: E402
 
 if hasattr(monkey_patch, "patch"):
     monkey_patch.patch()

@@ -10,7 +10,7 @@ import sys
 import pymongo
 
 from osprofiler.drivers.mongodb import MongoDB
-from osprofiler.records import timestamp
+from osprofiler.records.record import timestamp
 
 BASE_ID = "6b1f7f9e-4a36-4a53-9c0f-1f6a2f6f0c11"
 

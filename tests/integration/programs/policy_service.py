@@ -12,9 +12,10 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from oslo_config import cfg
 
-from osprofiler import _policy_file, _settings, initializer, opts, profiler, web
+from osprofiler import config, initializer, opts, profiler, web
+from osprofiler.config import policy_file
 
-_policy_file.INTERVAL_S = 0.05
+policy_file.INTERVAL_S = 0.05
 
 
 class Quiet(WSGIRequestHandler):
@@ -25,7 +26,7 @@ class Quiet(WSGIRequestHandler):
 def application(environ, start_response):  # type: ignore[no-untyped-def]
     start_response("200 OK", [("Content-Type", "application/json")])
     traced, formats = profiler.get() is not None, sorted(web.get_trace_id_headers())
-    return [json.dumps([os.getpid(), traced, formats, _settings.current().trace_requests]).encode()]
+    return [json.dumps([os.getpid(), traced, formats, config.current().trace_requests]).encode()]
 
 
 opts.set_defaults(cfg.CONF)

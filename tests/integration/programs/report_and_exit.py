@@ -20,12 +20,14 @@ if LIBRARY in ("eventlet", "gevent"):
     patch(LIBRARY)
     green = Green(LIBRARY)
 
-from osprofiler import _settings  # noqa: E402
-from osprofiler.opentracing_compat.reporting import connect, turns  # noqa: E402
-from osprofiler.opentracing_compat.scope import Origin, Point  # noqa: E402
-from osprofiler.opentracing_compat.tracer import Tracer  # noqa: E402
+from osprofiler import config  # noqa: E402
+from osprofiler.context.origin import Origin  # noqa: E402
+from osprofiler.context.points import Point  # noqa: E402
+from osprofiler.delivery import pauses  # noqa: E402
+from osprofiler.drivers import connect  # noqa: E402
+from osprofiler.tracer.tracer import Tracer  # noqa: E402
 
-_settings.publish(flush_interval_s=3600.0, flush_timeout_s=float([*sys.argv[4:], "30"][0]))
+config.publish(flush_interval_s=3600.0, flush_timeout_s=float([*sys.argv[4:], "30"][0]))
 TRACER = Tracer("unnamed", connect.reporter_for(CONNECTION_STRING, project="exits", service=HOW))
 
 
@@ -126,7 +128,7 @@ def green_os_fork() -> None:
 
 
 def green_fork_while_encoding() -> None:
-    for _ in range(2 * turns.ENTRIES):
+    for _ in range(2 * pauses.ENTRIES):
         report("before")
     green.spawn(TRACER.flush)
     while TRACER.reporter._queue:

@@ -25,15 +25,16 @@ from oslo_config import cfg  # noqa: E402
 from osprofiler import profiler  # noqa: E402
 
 try:
-    from osprofiler import _settings, messaging, opentracing_compat
-    from osprofiler.opentracing_compat import scope
-    from osprofiler.opentracing_compat.concurrency import isolation
-    from osprofiler.opentracing_compat.reporting.base import Reporter
+    from osprofiler import config, messaging
+    from osprofiler.concurrency import isolation
+    from osprofiler.context import current
+    from osprofiler.delivery.base import Reporter
+    from osprofiler.tracer import global_tracer
 except ImportError:
     messaging = None
 
 _lock = threading.Lock()
-_rows = open(options["spans"], "a", buffering=1)  # noqa: SIM115  # open as long as the process
+_rows = open(options["spans"], "a", buffering=1)  # open as long as the process  # noqa: SIM115
 
 
 def write(row):
@@ -59,8 +60,8 @@ def report_ours():
             }
             write(json.loads(json.dumps(row, default=dict)))
 
-    opentracing_compat.get_tracer().report_to(Rows())
-    _settings.publish(hmac_keys=tuple(options["keys"]), rpc_plain_peers=options.get("plain_peers", False))
+    global_tracer.get_tracer().report_to(Rows())
+    config.publish(hmac_keys=tuple(options["keys"]), rpc_plain_peers=options.get("plain_peers", False))
     if options.get("isolate", True):
         isolation.install()
     if options.get("instrument") == "process":
@@ -176,7 +177,7 @@ def left_over(executor):
 
     def look():
         together.wait()
-        return scope.current.get() is not None
+        return current.point.get() is not None
 
     return [future.result() for future in [executor.submit(look) for _ in range(together.parties)]]
 

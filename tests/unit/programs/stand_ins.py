@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import osprofiler
-from osprofiler._wrapping import Target, Wrapping
+from osprofiler._runtime.wrapping import Target, Wrapping
 
 PACKAGE = Path(osprofiler.__path__[0])
 

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trace the booting of a server through a small cloud: REST, RPC, threads that fork and join, and a database."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from osprofiler.connection import secrets
+from osprofiler.drivers import locate
+
+if TYPE_CHECKING:
+    from osprofiler.demo.outcome import Failure
+    from osprofiler.reports.model import Trace
+
+_NEEDED = {"oslo_messaging": "oslo.messaging", "sqlalchemy": "SQLAlchemy"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give *parser* the demo's options."""
+    parser.add_argument(
+        "--connection-string",
+        default=os.environ.get("OSPROFILER_CONNECTION_STRING"),
+        metavar="STORE",
+        help="where the trace goes: jaeger://HOST, jaeger+http://HOST, any SQLAlchemy URL, ...; "
+        "default: $OSPROFILER_CONNECTION_STRING, else the SQLite file that `osprofiler trace` reads too",
+    )
+    parser.add_argument(
+        "--transport-url",
+        default="fake://",
+        metavar="URL",
+        help="the message bus, e.g. rabbit://guest:guest@localhost:5672/; every role is then a process of its own "
+        "(default: RPC in memory, within one process)",
+    )
+    parser.add_argument("--db-url", metavar="URL", help="the cloud's database (default: a SQLite file of its own)")
+    parser.add_argument(
+        "--fault", choices=("image", "db", "compute"), default="", help="break one part, and see where in the trace"
+    )
+    parser.add_argument(
+        "--model",
+        choices=("threads", "asyncio", "eventlet"),
+        default="threads",
+        help="how the services do several things at once (default: threads)",
+    )
+    parser.add_argument("--html", metavar="FILE", help="where to write the HTML report")
+    parser.add_argument("--jaeger-ui", metavar="URL", help="where Jaeger's UI is (default: port 16686 of its host)")
+    parser.add_argument("--timeout", type=int, default=60, metavar="S", help="seconds to wait for any one thing")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the demo. Returns the exit status: 0, also if a fault asked for shows in the trace; 1; or 2 for bad input."""
+    missing = [name for module, name in _NEEDED.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        return _fail(f"{' and '.join(missing)} not installed: pip install {' '.join(missing)}")
+    if args.model == "eventlet" and importlib.util.find_spec("eventlet") is None:
+        return _fail("eventlet not installed: pip install eventlet")
+    from osprofiler import exc
+    from osprofiler.demo.cloud import DemoError
+
+    try:
+        return _run(args)
+    except ValueError as fault:
+        return _fail(str(fault), 2)
+    except BrokenPipeError:  # whoever read has seen enough; the command line knows what to do
+        raise
+    except (DemoError, OSError, exc.CommandError) as fault:
+        return _fail(str(fault))
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+
+
+def _fail(message: str, status: int = 1) -> int:
+    Progress.clear()
+    print(f"osprofiler demo: {' '.join(message.split())}", file=sys.stderr)
+    return status
+
+
+class Progress:
+    """Says on stderr what is waited for: on one line that changes on a terminal, else a line each."""
+
+    @staticmethod
+    def say(what: str) -> None:
+        tty = sys.stderr.isatty()
+        print(f"\r\x1b[Kwaiting for {what}" if tty else f"waiting for {what}", end="" if tty else "\n", file=sys.stderr)
+        sys.stderr.flush()
+
+    @staticmethod
+    def clear() -> None:
+        if sys.stderr.isatty():
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from osprofiler.demo import checks, database, outcome
+    from osprofiler.demo.cloud import Cloud
+
+    store = args.connection_string or locate.default_connection_string()
+    checks.check_store(store)
+    checks.check_bus(args.transport_url)
+    cloud = Cloud(
+        store,
+        transport_url=args.transport_url,
+        db_url=args.db_url,
+        prepare=functools.partial(checks.create_tables, broken=args.fault == "db"),
+        fault=args.fault,
+        model=args.model,
+        timeout_s=args.timeout,
+        say=Progress.say,
+    )
+    with cloud:
+        said = cloud.boot()
+    if args.db_url:
+        database.remove(args.db_url)
+    Progress.clear()
+    became = f"is {said['status']}" if "status" in said else f"was refused: {said['error']}"
+    print(f"The server {became}. Trace {said['base_id']}, in {secrets.masked(store)}")
+    if outcome.is_jaeger(store):
+        failed = _show_jaeger(args.jaeger_ui or outcome.jaeger_ui(store), said["base_id"], args.html)
+    else:
+        failed = _show_store(store, said["base_id"], args.html)
+    return _judge(args.fault, failed, said.get("status"), args.transport_url.startswith("fake:"))
+
+
+def _judge(fault: str, failed: list[Failure] | None, status: str | None, in_memory: bool) -> int:
+    if not fault:
+        if failed:
+            return _fail("the trace holds errors that nobody asked for")
+        return 0 if status == "ACTIVE" else _fail("the server was not built")
+    if failed is None:  # the store cannot be read from here
+        return 0
+    if any(one.is_origin_of(fault, in_memory) for one in failed):
+        return 0
+    return _fail(f"the fault {fault} does not show in the trace")
+
+
+def _show_store(store: str, base_id: str, html_file: str | None) -> list[Failure] | None:
+    """Show the trace from a record store; the points that failed, None if it cannot be read."""
+    from osprofiler.demo import outcome
+
+    try:
+        trace = outcome.read(store, base_id)
+    except NotImplementedError:
+        print("This store is written to and not read from here: look at the trace where it arrives.")
+        return None
+    if not trace.spans:
+        raise OSError(f"the trace is not in {secrets.masked(store)}")
+    return _show(trace, html_file)
+
+
+def _show_jaeger(ui: str, base_id: str, html_file: str | None) -> list[Failure] | None:
+    """Show the trace from Jaeger, and where to look at it there; the points that failed, None if it cannot be read."""
+    from osprofiler.demo import outcome
+
+    Progress.say("Jaeger to have the trace")
+    trace = outcome.in_jaeger(ui, base_id)
+    Progress.clear()
+    link = f"{ui}/trace/{base_id.replace('-', '')}"
+    if trace is None:
+        print(f"Jaeger's query service could not be asked; the trace should be at {link}")
+        return None
+    if not trace.spans:
+        raise OSError(f"the trace has not arrived in Jaeger: {link}")
+    failed = _show(trace, html_file)
+    print(f"{len(trace.spans)} spans in Jaeger: {link}")
+    return failed
+
+
+def _show(trace: Trace, html_file: str | None) -> list[Failure]:
+    """Print *trace* as a tree and write its HTML report; the points that failed."""
+    from osprofiler.cmd import output
+    from osprofiler.demo import outcome
+    from osprofiler.reports.views import html, tree
+
+    output.write(f"{line}\n" for line in tree.lines(trace, output.tree_style()))
+    path = Path(html_file) if html_file else _report_folder() / f"demo-{trace.base_id[:8]}.html"
+    with path.open("w", encoding="utf-8") as page:
+        page.writelines(html.text(trace))
+    print(f"HTML report: {path.resolve()}")
+    return outcome.failures(trace)
+
+
+def _report_folder() -> Path:
+    """The folder of the embedded store: only its owner reads it."""
+    return Path(locate.default_connection_string().removeprefix("sqlite:///")).parent

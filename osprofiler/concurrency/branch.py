@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A branch: one piece of work that another thread, greenthread, task or process does for a request.
+
+What fixes its place in the trace is settled where it is made: the point that it belongs to, how it refers to that
+point, and its span id. Where and when it is entered changes none of it, and nothing here raises in the service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from osprofiler import config
+from osprofiler._runtime import forks, guard
+from osprofiler.context import current, scope
+from osprofiler.context.ended_points import BranchPoint, has_ended, liveness, root_of
+from osprofiler.context.origin import Origin
+from osprofiler.context.points import LEFT, Point
+from osprofiler.context.trace_context import SAMPLED
+from osprofiler.propagation import signed
+from osprofiler.records import ids
+from osprofiler.tracer import global_tracer
+
+#: Tag of a branch: the name of its fork; of an automatic one, of the instrumentation that made it.
+FORK_TAG = "osprofiler.fork"
+#: Tag of a branch that its forker does not wait for, or cannot: it had ended when it made the branch.
+DETACHED_TAG = "osprofiler.detached"
+#: Tag of a span that entered a branch a second time; it is an ordinary child.
+AGAIN_TAG = "osprofiler.entered_again"
+#: Tag of a branch that was made before a fork(2) and entered in the child without having been handed over; an
+#: ordinary child, since the parent process may enter the branch as well.
+INHERITED_TAG = "osprofiler.inherited"
+#: Tag of a branch entered too late. ``"trace"``: all that this process did for the trace had ended; ``"parent"``: the
+#: point that it was forked from had, though its forker meant to wait.
+LATE_TAG = "osprofiler.entered_late"
+
+
+class Handover(NamedTuple):
+    """What another process needs to run a branch. It never holds a key: ``key_id`` says which to look up."""
+
+    base_id: str
+    trace_id: int
+    parent_id: str | None
+    parent_span_id: int
+    flags: int
+    baggage: dict[str, str]
+    key_id: str
+    name: str
+    fork_name: str
+    detached: bool
+    info: Mapping[str, Any] | None
+    span_id: int  # 0: each entry gets an id of its own
+
+
+class Branch:
+    """``with branch:`` around the work, wherever it runs.
+
+    The first entry is the branch, any other an ordinary child span; of a branch for *many* calls every entry is such
+    a child, from the start. Pickled, it is handed over to the process that unpickles it.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_alive",
+        "_fresh",
+        "_points",
+        "_process",
+        "at",
+        "detached",
+        "ended",
+        "entered",
+        "failed",
+        "fork_name",
+        "info",
+        "many",
+        "name",
+        "only_if_awaited",
+        "sent",
+        "span_id",
+    )
+
+    def __init__(
+        self,
+        at: Point | None,
+        name: str,
+        fork_name: str,
+        *,
+        detached: bool = False,
+        info: Mapping[str, Any] | None = None,
+        many: bool = False,
+        only_if_awaited: bool = False,
+        span_id: int | None = None,
+    ) -> None:
+        self.at = at  # the point that it belongs to; None: no trace is on, and nothing will be
+        self.name = name
+        self.fork_name = fork_name
+        # A point that has ended waits for nothing. One that ends later had meant to wait: LATE_TAG says so.
+        self.detached = detached or (at is not None and has_ended(at.span))
+        self.info = info
+        self.many = many
+        self.only_if_awaited = only_if_awaited  # entered after the point that it belongs to ended, it is no branch
+        self.span_id = 0 if many or at is None else span_id or ids.new_span_id()
+        self.entered = False
+        self.ended = False
+        self.failed = False  # ended by an exception
+        self.sent = False  # handed over to another process, so this one does not learn of its end
+        self._fresh = [self.span_id] if self.span_id else []  # popped by the first entry; list.pop is atomic
+        self._points: list[Point] = []
+        self._process: object | None = _process  # None: any, but only one
+        self._alive: Callable[[], bool] | None = None
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether the flow of control that entered it is gone, and has left it open."""
+        return self.entered and not self.ended and self._alive is not None and not self._alive()
+
+    # Entering and leaving
+
+    def __enter__(self) -> Branch:
+        at = self.at
+        if at is None:
+            return self
+        try:
+            if self.only_if_awaited and has_ended(at.span):
+                not_followed(self.fork_name)
+            else:
+                self._points.append(self._open(at))
+        except Exception as fault:
+            guard.swallow("branch", fault)
+        return self
+
+    def _open(self, at: Point) -> Point:
+        above = current.point.get()
+        if not at.origin.flags & SAMPLED:
+            point = Point(None, above, at.origin)  # carries "not sampled" on
+            current.point.set(point)
+            return point
+        tags: dict[str, Any] = {FORK_TAG: self.fork_name}
+        span_id = None
+        if not self.many:
+            span_id = self._first(tags)
+        if self.detached:
+            tags[DETACHED_TAG] = True
+        root = root_of(at)
+        if has_ended(root):
+            tags[LATE_TAG] = "trace"
+        elif not self.detached and has_ended(at.span):
+            tags[LATE_TAG] = "parent"
+        tracer = global_tracer.get_tracer()
+        point = tracer.open_point(
+            at,
+            self.name,
+            self.info,
+            tags=tags,
+            span_id=span_id,
+            follows=self.detached,
+            kind=BranchPoint,
+            above=above,
+        )
+        if isinstance(point, BranchPoint):
+            point.root = root or point.span
+        return point
+
+    def _first(self, tags: dict[str, Any]) -> int | None:
+        """The branch's span id for its first entry; for any other None, and *tags* say what it is."""
+        if self._process not in (None, _process):
+            tags[INHERITED_TAG] = True
+            return None
+        try:
+            span_id = self._fresh.pop()
+        except IndexError:
+            tags[AGAIN_TAG] = True
+            return None
+        self._alive = liveness()
+        self.entered = True
+        return span_id
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._points:
+            return
+        try:
+            point = self._take()
+            if point.span is None:
+                scope.leave(point)
+                return
+            point.end(fault=fault)
+            if point.span.span_id == self.span_id:
+                self.failed = fault is not None
+                self.ended = True
+        except Exception as own:
+            guard.swallow("branch", own)
+
+    def _take(self) -> Point:
+        """The point that this flow entered; a branch may be entered by several flows at once."""
+        node = current.point.get()
+        while node is not None and node not in self._points:
+            node = node.parent
+        if node is None:
+            return self._points.pop()
+        self._points.remove(node)
+        return node
+
+    # To another process
+
+    def spend(self) -> None:
+        """Make every entry an ordinary child: the branch itself has been entered somewhere else."""
+        self._fresh.clear()
+
+    def hand_over(self) -> Handover | None:
+        """Give the branch to another process; here it is then entered only as an ordinary child. None: no trace."""
+        at = self.at
+        if at is None:
+            return None
+        span_id = self._fresh.pop() if self._fresh and self._process in (None, _process) else 0
+        self.sent = self.sent or span_id != 0
+        origin, span = at.origin, at.span
+        parented = span is not None or origin.parent_span_id != 0
+        return Handover(
+            base_id=origin.base_id,
+            trace_id=origin.trace_id,
+            parent_id=at.id() if parented else None,
+            parent_span_id=span.span_id if span is not None else origin.parent_span_id,
+            flags=span.flags if span is not None else origin.flags,
+            baggage=dict(span.context.baggage if span is not None else origin.baggage),
+            key_id=signed.key_id(origin.hmac_key) if origin.hmac_key else "",
+            name=self.name,
+            fork_name=self.fork_name,
+            detached=self.detached,
+            info=self.info,
+            span_id=span_id,
+        )
+
+    def given_away(self) -> Branch:
+        """The branch, for a process about to be forked to enter; this one must not enter what is returned."""
+        span_id = self._fresh.pop() if self._fresh else 0
+        self.sent = self.sent or span_id != 0
+        given = Branch(
+            self.at,
+            self.name,
+            self.fork_name,
+            detached=self.detached,
+            info=self.info,
+            many=not span_id,
+            span_id=span_id,
+        )
+        given.detached = self.detached  # as it was fixed, whatever has ended since
+        given._process = None
+        return given
+
+    def __reduce__(self) -> tuple[Callable[..., Branch], tuple[Handover | None]]:
+        return received, (self.hand_over(),)
+
+
+def received(handover: Handover | None) -> Branch:
+    """The branch that another process of ours has handed over."""
+    if handover is None:
+        return Branch(None, "", "")
+    keys = config.current().hmac_keys
+    origin = Origin(
+        handover.base_id,
+        handover.trace_id,
+        parent_id=handover.parent_id,
+        parent_span_id=handover.parent_span_id,
+        hmac_key=next((key for key in keys if signed.key_id(key) == handover.key_id), None),
+        flags=handover.flags,
+        baggage=handover.baggage,
+    )
+    return Branch(
+        Point(None, None, origin),
+        handover.name,
+        handover.fork_name,
+        detached=handover.detached,
+        info=handover.info,
+        many=not handover.span_id,
+        span_id=handover.span_id,
+    )
+
+
+def not_followed(model: str) -> None:
+    """Count work that the instrumentation of *model* left out of a trace."""
+    guard.count(f"not_followed.{model}")
+
+
+_process = object()
+
+
+@forks.anew
+def _forked() -> None:
+    """In a forked child: the parent's open points are the parent's to end, and so are its branches."""
+    global _process
+    _process = object()
+    node = current.point.get()
+    while node is not None:
+        if node.span is not None and hasattr(node.span, "end_tick"):  # not another tracer's
+            node.span.end_tick = LEFT
+        node = node.parent

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""eventlet: a GreenThread, of ``spawn``, ``spawn_after`` or a pool, and a call in ``tpool`` are branches that somebody
+waits for; ``spawn_n`` and what is linked to a GreenThread are branches that nobody does.
+
+What is wrapped lies below the functions that services import by name, so it does not matter how they were imported.
+Threads that eventlet has made green are followed by the instrumentation of threading.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from osprofiler._runtime import guard
+from osprofiler._runtime.wrapping import Method, Target, Wrapping
+from osprofiler.concurrency.carried import (
+    Carried,
+    branch_for,
+    carry,
+    carry_call,
+    is_branch,
+    is_context_run,
+    is_machinery,
+    name_of,
+)
+from osprofiler.context import current
+
+MODEL = "eventlet"
+
+_BRANCH = "_osprofiler_branch"
+
+# GreenPool's own functions that it spawns, with the work as their first argument: whether nobody waits, and whether it
+# is called many times.
+_BY_PROXY = {"_spawn_n_impl": (True, False), "_do_map": (False, True)}
+
+
+def _created(init: Method) -> Method:
+    def run(self: Any, /, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **kwargs)
+        if current.point.get() is not None:
+            with guard.Harmless(MODEL):
+                setattr(self, _BRANCH, branch_for(MODEL, "greenthread"))  # it gets its work later, and its name then
+
+    return run
+
+
+def _main(main: Method) -> Method:
+    def run(self: Any, function: Any, args: Any, kwargs: Any) -> Any:
+        branch = vars(self).pop(_BRANCH, None)
+        if branch is not None:
+            inside = is_context_run(function) and bool(args)
+            work = args[0] if inside else function
+            if not is_branch(work) and not is_machinery(work):
+                branch.name = name_of(work)
+                work = Carried(work, branch)
+                function, args = (function, (work, *args[1:])) if inside else (work, args)
+        return main(self, function, args, kwargs)
+
+    return run
+
+
+def _spawn_n(spawn_n: Method) -> Method:
+    def run(seconds: float, func: Any, args: Any, kwargs: Any) -> Any:
+        if current.point.get() is not None:
+            proxy = _BY_PROXY.get(getattr(func, "__name__", "")) if is_machinery(func) else None
+            if proxy is not None and args:
+                detached, many = proxy
+                args = (carry(MODEL, args[0], detached=detached, many=many), *args[1:])
+            else:
+                func, args = carry_call(MODEL, func, args, detached=True)
+        return spawn_n(seconds, func, args, kwargs)
+
+    return run
+
+
+def _link(link: Method) -> Method:
+    def run(self: Any, /, func: Any, *args: Any, **kwargs: Any) -> Any:
+        return link(self, carry(MODEL, func, detached=True), *args, **kwargs)
+
+    return run
+
+
+def _execute(execute: Method) -> Method:
+    def run(meth: Any, *args: Any, **kwargs: Any) -> Any:
+        if current.point.get() is not None:
+            meth, args = carry_call(MODEL, meth, args)
+        return execute(meth, *args, **kwargs)
+
+    return run
+
+
+_wrapping = Wrapping(
+    Target("eventlet.greenthread", "GreenThread", "__init__", _created),
+    Target("eventlet.greenthread", "GreenThread", "main", _main),
+    Target("eventlet.greenthread", "GreenThread", "link", _link),
+    Target("eventlet.greenthread", "", "_spawn_n", _spawn_n),
+    Target("eventlet.tpool", "", "execute", _execute),
+)
+
+instrument = _wrapping.install
+uninstrument = _wrapping.uninstall

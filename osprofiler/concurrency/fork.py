@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fork and join: work that runs elsewhere stays in its request's trace, and the trace says where it came together.
+
+A fork opens branches that may be entered in any thread, greenthread, task or process. A join records and never waits:
+it is a point that references the branches that have come together, and names those that went another way.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar, cast
+
+from opentracing import ReferenceType
+
+from osprofiler._runtime import guard
+from osprofiler.concurrency.branch import Branch
+from osprofiler.concurrency.carried import Carried, is_branch, name_of
+from osprofiler.context import current
+from osprofiler.context.points import Point
+from osprofiler.context.trace_context import SAMPLED
+from osprofiler.context.values import label
+from osprofiler.tracer import global_tracer
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: Tag of a join: the names of the forks that it joins.
+JOIN_TAG = "osprofiler.join"
+#: Tags of a join: how many of its branches were still running, were left open by a flow that is gone, were never
+#: entered, were ended by an exception (these are referenced), or were handed to another process (referenced as well:
+#: this one cannot see their end, and takes the caller's word). Some of their names are in ``<tag>.names``.
+UNFINISHED_TAG = "osprofiler.join.unfinished"
+ABANDONED_TAG = "osprofiler.join.abandoned"
+NEVER_ENTERED_TAG = "osprofiler.join.never_entered"
+FAILED_TAG = "osprofiler.join.failed"
+ELSEWHERE_TAG = "osprofiler.join.elsewhere"
+#: Tag of a join of so many branches that their references do not fit one span: ``2/10``. Each part also references the
+#: one before, so the last one comes after all branches.
+PART_TAG = "osprofiler.join.part"
+
+#: References that one join point holds.
+MAX_LINKS = 1000
+# What a reference takes in a thrift span, and what is kept for the rest of it, in bytes.
+_LINK_BYTES = 40
+_REST_BYTES = 8192
+
+_NAMES_SHOWN = 20
+
+
+class Fork:
+    """Opens branches from the point that was current when it was made.
+
+    As a context manager it joins at the end of the block, unless it is detached or was joined before.
+    """
+
+    __slots__ = ("_branches", "_joined", "at", "detached", "info", "name")
+
+    def __init__(self, name: str, info: Mapping[str, Any] | None = None, detached: bool = False) -> None:
+        self.at = current.point.get()
+        self.name = label(name)
+        self.info = dict(info) if info else None
+        self.detached = detached
+        self._branches: list[Branch] = []
+        self._joined = False
+
+    def branch(self, name: str | None = None) -> Branch:
+        """A new branch, called as the fork is unless *name* is given; enter it once, anywhere."""
+        branch = Branch(self.at, label(name) if name else self.name, self.name, detached=self.detached, info=self.info)
+        if self.at is not None:
+            self._branches.append(branch)
+        return branch
+
+    def wrap(self, f: Callable[P, R], name: str | None = None) -> Callable[P, R]:
+        """*f* as a branch: a call of what is returned enters it. Where no trace is on, *f* itself.
+
+        Of a coroutine function the branch lasts as long as the coroutine. What is returned can be pickled if *f* can.
+        """
+        if self.at is None:
+            return f
+        from osprofiler.concurrency import multiprocessing
+
+        branch = self.branch(name)
+        if not multiprocessing.by_hand.on:
+            multiprocessing.by_hand.install()
+        if not inspect.iscoroutinefunction(f):
+            return cast("Callable[P, R]", Carried(f, branch))
+
+        @functools.wraps(f)
+        async def run(*args: P.args, **kwargs: P.kwargs) -> Any:
+            with branch:
+                return await f(*args, **kwargs)
+
+        return cast("Callable[P, R]", run)
+
+    def to_carrier(self, name: str | None = None) -> dict[str, str]:
+        """A new branch as text fields, for a queue, a message or another process's environment.
+
+        Whoever gets them enters the branch with ``profiler.branch(carrier)``. Empty where no trace is on.
+        """
+        from osprofiler.concurrency import carrier
+
+        with guard.Harmless("fork.to_carrier"):
+            return carrier.write(self.branch(name))
+        return {}
+
+    def join(self) -> None:
+        """Record that the branches have come together here; see :func:`join`."""
+        join(self)
+
+    def __enter__(self) -> Fork:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self.detached and not self._joined:
+            self.join()
+
+    def take(self) -> list[Branch]:
+        """The branches not joined yet; they now are."""
+        self._joined = True
+        branches, self._branches = self._branches, []
+        return branches
+
+
+def hand_over(by: str, work: Callable[P, R], *, detached: bool = False) -> Callable[P, R]:
+    """*work* as a branch of the current point; *work* itself where no trace is on, and where it is a branch already.
+
+    For a patch named *by*, which knows that the work belongs to the request: nothing is guessed, whatever has ended.
+    Never raises.
+    """
+    with guard.Harmless(by):
+        if current.point.get() is not None and not is_branch(work):
+            return Fork(by, detached=detached).wrap(work, name_of(work))
+    return work
+
+
+def join(*forks: Fork) -> None:
+    """Record a point that references (FollowsFrom) each branch of *forks* that has ended and names those that have not.
+
+    It never waits: that is the caller's, before. Branches joined once are not referenced again.
+    """
+    try:
+        traced = [fork for fork in forks if fork.at is not None and fork.at.origin.flags & SAMPLED]
+        branches = [branch for fork in traced for branch in fork.take()]
+        if branches:
+            _record(traced, branches)
+    except Exception as fault:
+        guard.swallow("join", fault)
+
+
+def _record(forks: list[Fork], branches: list[Branch]) -> None:
+    at = cast("Point", forks[0].at)
+    above = current.point.get()
+    here = above if above is not None and above.origin.trace_id == at.origin.trace_id else at
+    tags = {JOIN_TAG: ", ".join(sorted({fork.name for fork in forks})), **_what_became_of(branches)}
+    joined = [branch for branch in branches if branch.ended or branch.sent]
+    tracer = global_tracer.get_tracer()
+    size = max(1, min(MAX_LINKS, (tracer.max_span_chars - _REST_BYTES) // _LINK_BYTES))
+    parts = [joined[start : start + size] for start in range(0, len(joined), size)] or [[]]
+    before: list[tuple[str, int, int]] = []
+    for number, part in enumerate(parts, 1):
+        if len(parts) > 1:
+            tags = {**tags, PART_TAG: f"{number}/{len(parts)}"}
+        point = tracer.open_point(here, "join", {"joined": len(part)}, tags=tags, above=above)
+        if point.span is not None:
+            links = [
+                (ReferenceType.FOLLOWS_FROM, cast("Point", branch.at).origin.trace_id, branch.span_id)
+                for branch in part
+            ]
+            point.span.links = links + before
+            before = [(ReferenceType.FOLLOWS_FROM, here.origin.trace_id, point.span.span_id)]
+        point.end()
+
+
+def _what_became_of(branches: list[Branch]) -> dict[str, Any]:
+    """Tags that count and name the branches of which there is more to say than that they have ended."""
+    kinds: dict[str, list[Branch]] = {}
+    for branch in branches:
+        if branch.ended:
+            tag = FAILED_TAG if branch.failed else ""
+        elif branch.sent:
+            tag = ELSEWHERE_TAG
+        elif not branch.entered:
+            tag = NEVER_ENTERED_TAG
+        else:
+            tag = ABANDONED_TAG if branch.abandoned else UNFINISHED_TAG
+        if tag:
+            kinds.setdefault(tag, []).append(branch)
+    tags: dict[str, Any] = {}
+    for tag, some in kinds.items():
+        tags[tag] = len(some)
+        tags[f"{tag}.names"] = ", ".join(sorted({branch.name for branch in some})[:_NAMES_SHOWN])
+    return tags

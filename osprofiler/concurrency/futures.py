@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``concurrent.futures``: what is submitted to a pool of threads or processes is a branch that the future's holder
+waits for; a done-callback is one that nobody does.
+
+Work for another process takes its branch along when it is pickled. In a pool whose processes are not forked they have
+to turn tracing on themselves, in the pool's ``initializer``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from osprofiler._runtime.wrapping import Method, Target, Wrapping
+from osprofiler.concurrency.carried import carry, carry_call
+from osprofiler.context import current, scope
+
+MODEL = "futures"
+
+
+def _submit(submit: Method) -> Method:
+    def run(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if current.point.get() is not None:
+            fn, args = carry_call(MODEL, fn, args)
+        return submit(self, fn, *args, **kwargs)
+
+    return run
+
+
+def _submit_to_process(submit: Method) -> Method:
+    def run(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if current.point.get() is None:
+            return submit(self, fn, *args, **kwargs)
+        fn, args = carry_call(MODEL, fn, args)
+        with scope.entered(None):  # it may fork a worker, which outlives the request
+            return submit(self, fn, *args, **kwargs)
+
+    return run
+
+
+def _map(map_: Method) -> Method:
+    def run(self: Any, /, fn: Any, *iterables: Any, **kwargs: Any) -> Any:
+        if current.point.get() is not None:
+            fn = carry(MODEL, fn, many=True)  # it is pickled once for each chunk, and called for each item
+        return map_(self, fn, *iterables, **kwargs)
+
+    return run
+
+
+def _add_done_callback(add: Method) -> Method:
+    def run(self: Any, fn: Any) -> Any:
+        return add(self, carry(MODEL, fn, detached=True))
+
+    return run
+
+
+_wrapping = Wrapping(
+    Target("concurrent.futures.thread", "ThreadPoolExecutor", "submit", _submit),
+    Target("concurrent.futures.process", "ProcessPoolExecutor", "submit", _submit_to_process),
+    Target("concurrent.futures.process", "ProcessPoolExecutor", "map", _map),
+    Target("concurrent.futures._base", "Future", "add_done_callback", _add_done_callback),
+)
+
+instrument = _wrapping.install
+uninstrument = _wrapping.uninstall

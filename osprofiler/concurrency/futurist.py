@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""futurist's executors, of threads, greenthreads, processes and the synchronous one: submitted work is a branch that
+the future's holder waits for.
+
+Its periodic workers are never followed: each of their calls is a unit of work of its own (``isolation``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from osprofiler._runtime.wrapping import Method, Target, Wrapping
+from osprofiler.concurrency.carried import carry_call
+from osprofiler.context import current
+
+MODEL = "futurist"
+
+
+def _submit(submit: Method) -> Method:
+    def run(self: Any, /, fn: Any, *args: Any, **kwargs: Any) -> Any:
+        if current.point.get() is not None:
+            fn, args = carry_call(MODEL, fn, args)
+        return submit(self, fn, *args, **kwargs)
+
+    return run
+
+
+def _submit_after(submit_after: Method) -> Method:
+    def run(self: Any, /, delay: float, fn: Any, *args: Any, **kwargs: Any) -> Any:
+        if current.point.get() is not None:
+            fn, args = carry_call(MODEL, fn, args)
+        return submit_after(self, delay, fn, *args, **kwargs)
+
+    return run
+
+
+# All executors submit through a gatherer of statistics, so one place does for all of them.
+_wrapping = Wrapping(
+    Target("futurist._futures", "_Gatherer", "submit", _submit),
+    Target("futurist._futures", "DelayedExecutorMixinBase", "submit_after", _submit_after),
+)
+
+instrument = _wrapping.install
+uninstrument = _wrapping.uninstall

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""gevent: a Greenlet, of ``spawn``, ``spawn_later``, a subclass or a pool, and a call in a pool of threads are branches
+that somebody waits for; ``spawn_raw``, and what is linked to a Greenlet of the trace, are branches that nobody does.
+
+Greenlet's methods are compiled and cannot be replaced, so gevent itself tells of each one that is started. Threads that
+gevent has made green are followed by the instrumentation of threading.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import wrapt
+
+from osprofiler._runtime import guard
+from osprofiler._runtime.wrapping import Method, Target, Wrapping, own_class
+from osprofiler.concurrency.carried import carry, carry_call
+from osprofiler.context import current
+
+MODEL = "gevent"
+
+_GREENLETS = "gevent.greenlet"
+
+
+def _started(greenlet: Any) -> None:
+    """What gevent calls in the flow that starts *greenlet*."""
+    if current.point.get() is None:
+        return
+    with guard.Harmless(MODEL):
+        run = greenlet._run
+        if isinstance(getattr(run, "__self__", None), own_class(threading, "Thread") or ()):
+            return
+        greenlet.link = _link(weakref.ref(greenlet))
+        work, args = carry_call(MODEL, run, greenlet.args)
+        if work is not run:
+            greenlet._run = work
+        elif args is not greenlet.args:  # they cannot be replaced
+            greenlet._run = lambda *_, **kwargs: run(*args, **kwargs)
+
+
+def _link(linked: weakref.ref[Any]) -> Callable[..., None]:
+    def link(callback: Any, /, *args: Any, **kwargs: Any) -> None:
+        greenlet: Any = linked()
+        if _wrapping.on:
+            callback = carry(MODEL, callback, detached=True)
+        type(greenlet).link(greenlet, callback, *args, **kwargs)
+
+    return link
+
+
+def _spawn_raw(greenlet: Method) -> Method:
+    def run(function: Any, /, *args: Any) -> Any:
+        return greenlet(carry(MODEL, function, detached=True), *args)
+
+    return run
+
+
+def _spawn_thread(spawn: Method) -> Method:
+    def run(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if args and current.point.get() is not None:
+            func, rest = carry_call(MODEL, args[0], args[1:])
+            args = func, *rest
+        return spawn(self, *args, **kwargs)
+
+    return run
+
+
+def _apply_async(apply_async: Method) -> Method:
+    def run(self: Any, /, func: Any, args: Any = None, kwds: Any = None, callback: Any = None) -> Any:
+        if current.point.get() is not None:
+            func, args = carry_call(MODEL, func, tuple(args or ()))
+            callback = callback and carry(MODEL, callback, detached=True)
+        return apply_async(self, func, args, kwds, callback)
+
+    return run
+
+
+def _callback(apply: Method) -> Method:
+    def run(self: Any, /, callback: Any, result: Any) -> Any:
+        return apply(self, carry(MODEL, callback, detached=True), result)
+
+    return run
+
+
+def _map(map_: Method) -> Method:
+    def run(self: Any, /, func: Any, *iterables: Any, **kwargs: Any) -> Any:
+        return map_(self, carry(MODEL, func, many=True), *iterables, **kwargs)
+
+    return run
+
+
+def _map_async(map_async: Method) -> Method:
+    def run(self: Any, /, func: Any, iterable: Any, callback: Any = None) -> Any:
+        callback = callback and carry(MODEL, callback, detached=True)
+        return map_async(self, carry(MODEL, func, many=True), iterable, callback)
+
+    return run
+
+
+def _add_done_callback(add: Method) -> Method:
+    def run(self: Any, /, fn: Any) -> Any:
+        return add(self, carry(MODEL, fn, detached=True))
+
+    return run
+
+
+_POOLS = "gevent.pool", "GroupMappingMixin"
+
+_wrapping = Wrapping(
+    # What spawn_raw makes its greenlets of, with the names of their makers or, as an option has it, without.
+    Target("gevent.hub", "", "TrackedRawGreenlet", _spawn_raw),
+    Target("gevent.hub", "", "RawGreenlet", _spawn_raw),
+    Target(*_POOLS, "apply_async", _apply_async),
+    Target(*_POOLS, "map", _map),
+    Target(*_POOLS, "map_async", _map_async),
+    Target(*_POOLS, "imap", _map),
+    Target(*_POOLS, "imap_unordered", _map),
+    Target("gevent.pool", "Group", "_apply_async_cb_spawn", _callback),
+    Target("gevent.threadpool", "ThreadPool", "spawn", _spawn_thread),
+    Target("gevent.threadpool", "_FutureProxy", "add_done_callback", _add_done_callback),
+)
+
+_hooked = False
+
+
+def instrument() -> None:
+    """Follow gevent, now or once it is imported; a second call does nothing."""
+    global _hooked
+    _wrapping.install()
+    if not _hooked:
+        _hooked = True  # the hook is set once and looks at ``on``
+        wrapt.register_post_import_hook(_listen, _GREENLETS)
+    elif (module := sys.modules.get(_GREENLETS)) is not None:
+        _listen(module)
+
+
+def uninstrument() -> None:
+    """Undo :func:`instrument`."""
+    _wrapping.uninstall()
+    if (module := sys.modules.get(_GREENLETS)) is not None:
+        module.Greenlet.remove_spawn_callback(_started)
+
+
+def _listen(module: Any) -> None:
+    if _wrapping.on:
+        module.Greenlet.add_spawn_callback(_started)

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""multiprocessing: a ``Process``, forked or spawned, and what is given to a ``Pool`` are branches that somebody waits
+for; a pool's callbacks are branches that nobody does.
+
+A spawned process has to turn tracing on itself. After a bare ``os.fork`` nothing needs to be instrumented: the child
+goes on under the point that was current, and the parent's open points stay the parent's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from osprofiler._runtime import guard
+from osprofiler._runtime.wrapping import Method, Target, Wrapping
+from osprofiler.concurrency.carried import Carried, branch_for, carry, is_machinery, name_of
+from osprofiler.context import current, scope
+
+MODEL = "multiprocessing"
+
+
+def _start(start: Method) -> Method:
+    def run(self: Any) -> Any:
+        if current.point.get() is None:
+            return start(self)
+        undo: Callable[[], object] | None = None
+        with guard.Harmless(MODEL):
+            undo = _follow(self)
+        try:
+            # A forked child has what is current here: a pool's worker would keep it for ever.
+            with scope.entered(None):
+                return start(self)
+        finally:
+            if undo is not None:
+                undo()
+
+    return run
+
+
+def _follow(process: Any) -> Callable[[], object] | None:
+    """Have *process* run as a branch; returns what makes this process's object as it was."""
+    target = getattr(process, "_target", None)
+    work = process.run if target is None else target
+    if isinstance(work, Carried) or is_machinery(work):
+        return None
+    branch = branch_for(MODEL, name_of(work))
+    if branch is None:
+        return None
+    process.run = Carried(process.run, branch.given_away())
+    return lambda: vars(process).pop("run", None)
+
+
+def _give_away(start: Method) -> Method:
+    """A forked child does not unpickle its target: a branch in it is handed over here."""
+
+    def run(self: Any) -> Any:
+        target = getattr(self, "_target", None)
+        if not isinstance(target, Carried):
+            return start(self)
+        with guard.Harmless(MODEL):
+            self._target = Carried(target.function, target.branch.given_away())
+        try:
+            return start(self)
+        finally:
+            self._target = target
+
+    return run
+
+
+def _apply_async(apply_async: Method) -> Method:
+    def run(
+        self: Any,
+        func: Any,
+        args: Any = (),
+        kwds: Any = {},  # noqa: B006
+        callback: Any = None,
+        error_callback: Any = None,
+    ) -> Any:
+        if current.point.get() is not None:
+            func, callback, error_callback = _work(func), _callback(callback), _callback(error_callback)
+        return apply_async(self, func, args, kwds, callback, error_callback)
+
+    return run
+
+
+def _map_async(map_async: Method) -> Method:
+    def run(
+        self: Any,
+        func: Any,
+        iterable: Any,
+        mapper: Any,
+        chunksize: Any = None,
+        callback: Any = None,
+        error_callback: Any = None,
+    ) -> Any:
+        if current.point.get() is not None:
+            func = _work(func, many=True)
+            callback, error_callback = _callback(callback), _callback(error_callback)
+        return map_async(self, func, iterable, mapper, chunksize, callback, error_callback)
+
+    return run
+
+
+def _imap(imap: Method) -> Method:
+    def run(self: Any, /, func: Any, *args: Any, **kwargs: Any) -> Any:
+        return imap(self, _work(func, many=True), *args, **kwargs)
+
+    return run
+
+
+def _work(func: Any, *, many: bool = False) -> Any:
+    return carry(MODEL, func, many=many)
+
+
+def _callback(func: Any) -> Any:
+    return func if func is None else carry(MODEL, func, detached=True)
+
+
+_wrapping = Wrapping(
+    Target("multiprocessing.process", "BaseProcess", "start", _start),
+    Target("multiprocessing.pool", "Pool", "apply_async", _apply_async),
+    Target("multiprocessing.pool", "Pool", "_map_async", _map_async),
+    Target("multiprocessing.pool", "Pool", "imap", _imap),
+    Target("multiprocessing.pool", "Pool", "imap_unordered", _imap),
+)
+
+#: In force from the first ``fork.wrap`` on: what was made a branch by hand is one in a process too.
+by_hand = Wrapping(Target("multiprocessing.process", "BaseProcess", "start", _give_away))
+
+instrument = _wrapping.install
+uninstrument = _wrapping.uninstall

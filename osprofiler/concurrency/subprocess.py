@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Subprocesses: the trace goes on in the new process's environment, as ``TRACEPARENT``, ``UBER_TRACE_ID`` and the
+signed ``X_TRACE_*`` variables.
+
+A program of our own goes on with it by ``with profiler.branch(os.environ):``; nothing reads the environment unasked,
+since a daemon that was started by a request would keep its trace for ever.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from osprofiler import propagation
+from osprofiler._runtime import guard
+from osprofiler._runtime.wrapping import Method, Target, Wrapping
+from osprofiler.concurrency.carrier import environment
+from osprofiler.context import current, scope
+
+MODEL = "subprocess"
+
+# The position of Popen's ``env`` among the arguments after ``args``; they have been in this order since Python 3.0.
+_ENV = 9
+
+
+def _popen(init: Method) -> Method:
+    def run(self: Any, /, args: Any, *rest: Any, **kwargs: Any) -> None:
+        if current.point.get() is not None:
+            with guard.Harmless(MODEL):
+                rest, kwargs = _with_trace(rest, kwargs)
+        init(self, args, *rest, **kwargs)
+
+    return run
+
+
+def _with_trace(rest: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    fields = environment(propagation.write(scope.context()))
+    if not fields:
+        return rest, kwargs
+    given = rest[_ENV] if len(rest) > _ENV else kwargs.get("env")
+    env = {**(os.environ if given is None else given), **fields}
+    if len(rest) > _ENV:
+        return (*rest[:_ENV], env, *rest[_ENV + 1 :]), kwargs
+    return rest, {**kwargs, "env": env}
+
+
+_wrapping = Wrapping(
+    Target("subprocess", "Popen", "__init__", _popen),
+    # In a process that eventlet has patched, ``subprocess.Popen`` and oslo.concurrency's are the first of these;
+    # ``check_output`` uses the second.
+    Target("eventlet.green.subprocess", "Popen", "__init__", _popen),
+    Target("__patched_module_subprocess", "Popen", "__init__", _popen),
+    # In one that gevent has patched it is this one.
+    Target("gevent.subprocess", "Popen", "__init__", _popen),
+)
+
+instrument = _wrapping.install
+uninstrument = _wrapping.uninstall

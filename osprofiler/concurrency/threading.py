@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Native threads that are started while a trace is on: ``threading.Thread`` is a branch that its starter waits for,
+``threading.Timer`` one that nobody does.
+
+Pools' own workers are machinery and start with no trace, or are known by their queue (``workers``). Where eventlet or
+gevent have patched, threads are greenthreads, and are followed here all the same.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from osprofiler._runtime import guard
+from osprofiler._runtime.wrapping import Method, Target, Wrapping, own_class
+from osprofiler.concurrency import workers
+from osprofiler.concurrency.carried import Carried, branch_for, carry, is_branch, is_machinery, name_of
+from osprofiler.context import current
+
+MODEL = "threading"
+
+
+class _Run(Carried):
+    """A thread's own ``run``, in its place for as long as the thread has not got to it."""
+
+    __slots__ = ()
+
+    def __call__(self) -> Any:
+        thread: Any = getattr(self.function, "__self__", None)
+        thread.__dict__.pop("run", None)  # a cycle, else, that keeps the thread alive
+        return workers.run(self.branch, _work_of(thread), self.function)
+
+
+def _start(start: Method) -> Method:
+    def run(self: threading.Thread) -> None:
+        if current.point.get() is not None:
+            with guard.Harmless(MODEL):
+                _follow(self)
+        start(self)
+
+    return run
+
+
+def _follow(thread: threading.Thread) -> None:
+    if isinstance(thread, own_class(threading, "Timer") or ()):
+        # The time that it waits before is none of the request's.
+        timer: Any = thread
+        timer.function = carry(MODEL, timer.function, detached=True)
+        return
+    work = _work_of(thread)
+    if work is None or is_branch(work) or is_machinery(work):
+        return
+    branch = branch_for(MODEL, name_of(work))
+    if branch is not None:
+        thread.run = _Run(thread.run, branch)  # type: ignore[method-assign]
+
+
+def _work_of(thread: threading.Thread) -> Any:
+    """The function that makes up the thread: its target, or the ``run`` of its class."""
+    return getattr(thread, "_target", None) if type(thread).run is threading.Thread.run else thread.run
+
+
+_wrapping = Wrapping(Target("threading", "Thread", "start", _start), *workers.TARGETS)
+
+instrument = _wrapping.install
+uninstrument = _wrapping.uninstall

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The text that names a sampler, as ``[profiler] sampler`` and the policy have it.
+
+``""`` none; ``const:0`` or ``const:1``; ``probabilistic:0.01`` (a share of requests); ``ratelimiting:2`` (requests a
+second); ``remote:http://host:5778/sampling`` (Jaeger decides, and is asked again once a minute, or every so many
+seconds with ``?interval=``).
+"""
+
+from __future__ import annotations
+
+import math
+import urllib.parse
+from typing import NamedTuple
+
+from osprofiler.connection.secrets import masked
+
+#: Jaeger's clients ask once a minute.
+POLL_INTERVAL_S = 60.0
+
+
+class SamplerSpec(NamedTuple):
+    """A sampler: its kind and parameter.
+
+    The rate of ``const`` is 0 or 1, of ``probabilistic`` 0..1, of ``ratelimiting`` traces a second.
+    """
+
+    kind: str
+    rate: float = 0.0
+    url: str | None = None  # of the remote sampler's server, without the interval
+    interval_s: float = POLL_INTERVAL_S
+
+
+def parse(text: str) -> SamplerSpec:
+    """The sampler that *text* names. Raises ValueError, in one line, where it names none."""
+    kind, _, parameter = text.strip().partition(":")
+    try:
+        spec = _parse(kind, parameter)
+    except ValueError:
+        spec = None  # said below, with what would be right
+    if spec is None:
+        raise ValueError(
+            f"{_shown(text)!r} is no sampler: use const:0, const:1, probabilistic:RATE, ratelimiting:PER_SECOND "
+            "or remote:http://HOST:PORT/sampling"
+        )
+    return spec
+
+
+def _parse(kind: str, parameter: str) -> SamplerSpec | None:
+    if not kind:
+        return SamplerSpec("const")
+    if kind == "const" and parameter in ("0", "1"):
+        return SamplerSpec(kind, float(parameter))
+    if kind == "probabilistic" and 0 <= float(parameter) <= 1:
+        return SamplerSpec(kind, float(parameter))
+    if kind == "ratelimiting" and 0 <= float(parameter) < math.inf:
+        return SamplerSpec(kind, float(parameter))
+    if kind == "remote":
+        return _remote(parameter)
+    return None
+
+
+def _remote(url: str) -> SamplerSpec | None:
+    parts = urllib.parse.urlsplit(url)
+    query = dict(urllib.parse.parse_qsl(parts.query))
+    interval_s = float(query.pop("interval", POLL_INTERVAL_S))
+    if parts.scheme not in ("http", "https") or not parts.hostname or not 0 <= interval_s < math.inf:
+        return None
+    without = urllib.parse.urlunsplit(parts._replace(query=urllib.parse.urlencode(query)))
+    return SamplerSpec("remote", url=without, interval_s=interval_s)
+
+
+def _shown(text: str) -> str:
+    kind, colon, parameter = text.partition(":")
+    return f"{kind}{colon}{masked(parameter)}" if kind.strip() == "remote" else text

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Work that is done now and then behind the service, and never twice at a time."""
+
+from __future__ import annotations
+
+import _thread
+import threading
+import weakref
+from collections.abc import Callable
+
+from osprofiler._runtime import ending, forks, guard, native
+from osprofiler.context import scope
+
+_all: weakref.WeakSet[Background] = weakref.WeakSet()
+
+
+class Background:
+    """Runs *work*, untraced, in a thread of its own called *name*; its faults are counted under *where*."""
+
+    def __init__(self, work: Callable[[], None], name: str, where: str) -> None:
+        self._work = work
+        self._name = name
+        self._where = where
+        self._running = native.lock()
+        _all.add(self)
+
+    def begin(self, patience_s: float = 0.0) -> None:
+        """Begin to run unless it runs already; wait for it *patience_s* seconds at most. Never raises."""
+        running = self._running
+        if not running.acquire(False):
+            return
+        with guard.Harmless(self._where):
+            done = threading.Event()
+            try:
+                thread = threading.Thread(target=self._run, args=(running, done), name=self._name, daemon=True)
+                started = ending.start(thread.start)
+            except BaseException:
+                running.release()
+                raise
+            if not started:
+                running.release()
+            elif patience_s:
+                done.wait(patience_s)
+
+    def _run(self, running: _thread.LockType, done: threading.Event) -> None:
+        try:
+            with guard.Harmless(self._where), scope.entered(scope.SUPPRESSED):
+                self._work()
+        finally:
+            running.release()
+            done.set()
+
+    def after_fork(self) -> None:
+        """In a forked child: whatever ran, runs in the parent."""
+        self._running = native.lock()
+
+
+@forks.anew
+def _start_over() -> None:
+    for each in list(_all):
+        each.after_fork()

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The holder of the current trace point: one context variable, or a scope manager that configuration has put there.
+
+What it holds is the innermost :class:`~osprofiler.context.points.Point` of the running flow of control.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol
+
+import opentracing
+
+if TYPE_CHECKING:
+    from osprofiler.context.points import Point
+
+
+class Current(Protocol):
+    """What holds the current point of each flow: a ``ContextVar``, or a foreign scope manager with the same methods."""
+
+    def get(self) -> Point | None: ...
+
+    def set(self, value: Point | None, /) -> Any: ...
+
+
+variable: ContextVar[Point | None] = ContextVar("osprofiler_point", default=None)
+
+#: The holder in use. Read it anew at each use: configuration may replace it.
+point: Current = variable
+
+#: The scope manager in use, ours or the configured one. ``scope`` sets it when it is imported.
+manager: opentracing.ScopeManager
+
+
+def flow() -> int:
+    """What tells the running thread, greenthread or asyncio task from the others that live now."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is not None and (loop := asyncio._get_running_loop()) is not None:
+        return id(asyncio.current_task(loop))
+    return threading.get_ident()

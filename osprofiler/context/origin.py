@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a flow of control knows of its trace from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from osprofiler._runtime import clocks
+from osprofiler.context.trace_context import NO_BAGGAGE, SAMPLED, TraceContext
+from osprofiler.records import ids
+
+_tick_ns = clocks.tick_ns
+_wall_ns = clocks.wall_ns
+
+
+class Origin:
+    """What one flow knows of its trace from outside: identity, key, sampling decision, remote parent.
+
+    ``parent_span_id`` is 0 for a virtual root: a trace that has been initialised but has no span above. Whether there
+    is a parent is never deduced from ids.
+    """
+
+    __slots__ = (
+        "baggage",
+        "base_id",
+        "canonical",
+        "epoch_ns",
+        "flags",
+        "foreign",
+        "hmac_key",
+        "parent_id",
+        "parent_span_id",
+        "prefix",
+        "trace_id",
+        "tracestate",
+        "w3c_flags",
+    )
+
+    def __init__(
+        self,
+        base_id: str,
+        trace_id: int,
+        *,
+        parent_id: str | None = None,
+        parent_span_id: int = 0,
+        hmac_key: str | None = None,
+        flags: int = SAMPLED,
+        baggage: Mapping[str, str] = NO_BAGGAGE,
+        foreign: Mapping[str, Any] | None = None,
+        tracestate: str = "",
+        w3c_flags: int = 0,
+    ) -> None:
+        self.base_id = base_id  # verbatim, as records and headers show it
+        self.trace_id = trace_id  # 128 bits
+        self.parent_id = parent_id  # verbatim, or None for a virtual root
+        self.parent_span_id = parent_span_id  # 64 bits, 0 for a virtual root
+        self.hmac_key = hmac_key  # the real key: plain service code reads it from the profiler
+        self.flags = flags
+        self.baggage = baggage
+        self.foreign = foreign  # tags for the first span: the sampler's, ids of a foreign trace that is not continued
+        self.tracestate = tracestate  # these two as in TraceContext
+        self.w3c_flags = w3c_flags
+        self.prefix = ids.point_prefix(trace_id)
+        self.canonical = base_id == ids.uuid_text(trace_id)  # else it is no UUID, or one written otherwise
+        # Added to the monotonic clock it is the wall clock, as it was when this flow joined the trace: what one flow
+        # does stays in order when the wall clock is set meanwhile.
+        self.epoch_ns = _wall_ns() - _tick_ns()
+
+    @classmethod
+    def from_osprofiler(
+        cls, hmac_key: str | None, base_id: str | None = None, parent_id: str | None = None, flags: int = SAMPLED
+    ) -> Origin:
+        """See :meth:`TraceContext.from_osprofiler`."""
+        return cls.continuing(TraceContext.from_osprofiler(hmac_key, base_id, parent_id, flags))
+
+    @classmethod
+    def from_ids(
+        cls,
+        trace_id: int,
+        span_id: int,
+        *,
+        flags: int = SAMPLED,
+        hmac_key: str | None = None,
+        baggage: Mapping[str, str] = NO_BAGGAGE,
+    ) -> Origin:
+        """See :meth:`TraceContext.from_ids`; *span_id* is the remote parent."""
+        return cls.continuing(
+            TraceContext.from_ids(trace_id, span_id, flags=flags, hmac_key=hmac_key, baggage=baggage)
+        )
+
+    @classmethod
+    def continuing(cls, context: TraceContext, foreign: Mapping[str, Any] | None = None) -> Origin:
+        """From a received context; *foreign* are tags for the first span."""
+        return cls(
+            context.base_id,
+            context.trace_id,
+            parent_id=context.point_id,
+            parent_span_id=context.span_id,
+            hmac_key=context.hmac_key,
+            flags=context.flags,
+            baggage=context.baggage,
+            foreign=foreign,
+            tracestate=context.tracestate,
+            w3c_flags=context.w3c_flags,
+        )
+
+    @property
+    def sampled(self) -> bool:
+        return bool(self.flags & SAMPLED)
+
+    def context(
+        self, span_id: int, parent_span_id: int, flags: int, baggage: Mapping[str, str], point_id: str | None = None
+    ) -> TraceContext:
+        """What the span *span_id* of this trace hands on. *point_id* where its id is known; 0 is the virtual root."""
+        if span_id == self.parent_span_id:
+            point_id = self.parent_id  # as it came
+        return TraceContext(
+            self.base_id,
+            self.trace_id,
+            point_id or ids.point_uuid(self.prefix, span_id) if span_id else None,
+            span_id,
+            parent_span_id,
+            flags,
+            self.hmac_key,
+            baggage,
+            self.tracestate,
+            self.w3c_flags,
+        )

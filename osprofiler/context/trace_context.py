@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The context of a trace at one point, as one value: a point hands it on, every wire format writes and reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from osprofiler.records import ids
+
+#: Bits of the flags byte, as in Jaeger's ``uber-trace-id``.
+SAMPLED = 0x01
+DEBUG = 0x02
+
+NO_BAGGAGE: Mapping[str, str] = {}
+
+
+class TraceContext(NamedTuple):
+    """What is called under a point continues this."""
+
+    base_id: str  # verbatim, as records and headers show it
+    trace_id: int  # 1 .. 2**128-1
+    point_id: str | None  # the point that was called from, verbatim; None for a virtual root
+    span_id: int  # of that point, 1 .. 2**64-1; 0 for a virtual root
+    parent_span_id: int = 0  # of that point's own parent; 0 where it has none, or where the wire does not tell
+    flags: int = SAMPLED  # one byte, as Jaeger's
+    hmac_key: str | None = None  # the key that signs it; no wire ever holds it, but for plain peers
+    baggage: Mapping[str, str] = NO_BAGGAGE
+    tracestate: str = ""  # of other W3C vendors, to be handed on as it came
+    w3c_flags: int = 0  # of ``traceparent``, other than "sampled", to be handed on as they came
+
+    @classmethod
+    def from_osprofiler(
+        cls, hmac_key: str | None, base_id: str | None = None, parent_id: str | None = None, flags: int = SAMPLED
+    ) -> TraceContext:
+        """From stock's ids; without *base_id* a new trace. A parent equal to the base is a virtual root."""
+        if not base_id:
+            trace_id = ids.new_trace_id()
+            base_id = ids.uuid_text(trace_id)
+        else:
+            base_id = str(base_id)
+            trace_id = ids.trace_id_of(base_id)
+        if not parent_id or parent_id == base_id:
+            return cls(base_id, trace_id, None, 0, flags=flags, hmac_key=hmac_key)
+        parent_id = str(parent_id)
+        return cls(base_id, trace_id, parent_id, ids.span_id_of(parent_id), flags=flags, hmac_key=hmac_key)
+
+    @classmethod
+    def from_ids(
+        cls,
+        trace_id: int,
+        span_id: int,
+        *,
+        flags: int = SAMPLED,
+        hmac_key: str | None = None,
+        baggage: Mapping[str, str] = NO_BAGGAGE,
+    ) -> TraceContext:
+        """From a wire with integer ids; *span_id* 0 is a virtual root."""
+        point_id = ids.point_uuid(ids.point_prefix(trace_id), span_id) if span_id else None
+        return cls(
+            ids.uuid_text(trace_id), trace_id, point_id, span_id, flags=flags, hmac_key=hmac_key, baggage=baggage
+        )
+
+    @property
+    def sampled(self) -> bool:
+        return bool(self.flags & SAMPLED)
+
+    def __repr__(self) -> str:
+        """Without the key."""
+        return f"<TraceContext {self.trace_id:032x}:{self.span_id:016x} flags={self.flags:#04x}>"

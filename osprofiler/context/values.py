@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Application values become bounded, immutable text and numbers, in the caller and at once.
+
+An object rendered later would show later state, and a queue that holds application objects keeps them alive. What
+comes out is made of ``dict``, ``list``, ``str``, ``int``, ``float``, ``bool`` and ``None`` only, is valid UTF-8 and
+JSON, holds no NUL (PostgreSQL refuses it), and fits a budget of characters.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from osprofiler.context import rendering
+from osprofiler.context.rendering import MAX_DEPTH
+
+#: Characters kept of a name: an operation's, a tag's, a key's.
+MAX_NAME_CHARS = 256
+
+_CUT = "...(cut)"
+_PLAIN = frozenset((bool, type(None)))
+_NUMBERS = _PLAIN | {int, float}
+# What makes the str() of a value that has none but its repr.
+_AS_REPR = frozenset((object.__str__, bytes.__str__, bytearray.__str__))
+#: What an item, a tag or a log takes for being there, beside its text, in characters: its part of a dictionary, and a
+#: number or the head of a string.
+ITEM_CHARS = 64
+#: What a container inside another takes beside its items, and so does a log.
+CONTAINER_CHARS = 192
+#: Names that have been looked at and are fine as they are, with what an item of that name takes beside its value, in
+#: characters: the same few come again and again.
+usual: dict[str, int] = {}
+_MOST_USUAL = 2048
+_FEW = 64
+
+
+def text(value: object, limit: int) -> str:
+    """``str(value)``, or what can be said of a value whose ``__str__`` raises; at most *limit* characters.
+
+    Containers, and an exception's arguments, are written out as far as there is room (see :mod:`rendering`).
+    """
+    try:
+        kind = type(value)
+        if kind is str:
+            return clean(value, limit)  # type: ignore[arg-type]
+        how = kind.__str__
+        if how is BaseException.__str__:
+            args = value.args  # type: ignore[attr-defined]
+            return "" if not args else text(args[0] if len(args) == 1 else args, limit)
+        if how in _AS_REPR and rendering.is_written(kind):
+            return representation(value, limit)
+        # __str__ may return an instance of a subclass of str, with methods of its own.
+        return clean(str.__str__(str(value)), limit)
+    except Exception as fault:
+        return clean(rendering.unprintable(value, fault), MAX_NAME_CHARS)
+
+
+def label(value: object) -> str:
+    """*value* as a name: text of at most :data:`MAX_NAME_CHARS`."""
+    if type(value) is str and len(value) <= MAX_NAME_CHARS and value.isascii() and "\0" not in value:
+        if len(usual) >= _MOST_USUAL:
+            usual.clear()  # the usual ones are soon back; many others must not keep them out
+        usual[value] = len(value) + ITEM_CHARS
+        return value
+    return text(value, MAX_NAME_CHARS)
+
+
+def representation(value: object, limit: int) -> str:
+    """``repr(value)``, under the terms of :func:`text`."""
+    try:
+        return clean(rendering.shown(value, limit), limit)
+    except Exception as fault:
+        return clean(rendering.unprintable(value, fault), MAX_NAME_CHARS)
+
+
+def arguments(values: tuple[Any, ...] | dict[str, Any], limit: int) -> str:
+    """The text of a call's positional or keyword arguments, as Python shows them, under the terms of :func:`text`.
+
+    An argument that cannot be shown hides no other.
+    """
+    try:
+        if len(values) <= _FEW:
+            for item in values.values() if type(values) is dict else values:
+                if type(item) not in _NUMBERS and not rendering.is_small(item, limit):
+                    break
+            else:
+                return clean(repr(values), limit)
+    except Exception:
+        pass  # one by one, then: each says for itself what is wrong with it
+    return representation(values, limit)
+
+
+def argument_types(values: tuple[Any, ...] | dict[str, Any], limit: int) -> str:
+    """As :func:`arguments`, with each argument's type in its place: no code of the application's runs."""
+    if isinstance(values, dict):
+        named = ", ".join(f"{key!r}: {type_text(item)}" for key, item in itertools.islice(values.items(), limit))
+        return clean(f"{{{named}}}", limit)
+    types = ", ".join(map(type_text, itertools.islice(values, limit)))
+    return clean(f"({types},)" if len(values) == 1 else f"({types})", limit)
+
+
+def type_text(value: object) -> str:
+    """The name of *value*'s type."""
+    return label(rendering.type_name(type(value)))
+
+
+def clean(value: str, limit: int) -> str:
+    """*value* cut to *limit* characters and marked if cut, without NUL and lone surrogates."""
+    if len(value) > limit:
+        value = value[: max(limit - len(_CUT), 0)] + _CUT
+    if not value.isascii():
+        value = value.encode("utf-8", "replace").decode("utf-8")
+    if "\0" in value:
+        value = value.replace("\0", "\ufffd")
+    return value
+
+
+def frozen(value: Any, room: int) -> tuple[Any, int]:
+    """A bounded immutable copy of *value*, and how many of *room* characters it takes."""
+    # Most values are short ASCII; the comparison and two scans are cheaper than a budget.
+    if type(value) is str and len(value) < room and value.isascii() and "\0" not in value:
+        return value, len(value)
+    budget = Budget(room)
+    return budget.freeze(value), room - budget.left
+
+
+def frozen_info(info: Any, room: int) -> tuple[dict[str, Any], int]:
+    """A bounded copy of an ``info`` mapping, and how many of *room* characters it takes."""
+    if type(info) is dict and len(info) <= _FEW:
+        # Usual names with plain values, which nearly every info is made of, are only looked at. It is the copy that is
+        # looked at: another thread may change the original meanwhile.
+        copy = info.copy()
+        chars = 0
+        known = usual.get
+        for key, value in copy.items():
+            taken = known(key) if type(key) is str else None
+            if taken is None:
+                break
+            chars += taken
+            kind = type(value)
+            if kind is str:
+                if not value.isascii() or "\0" in value:
+                    break
+                chars += len(value)
+            elif kind is int:
+                if value.bit_length() > 63:
+                    break
+            elif kind not in _PLAIN and not (kind is float and math.isfinite(value)):
+                break
+        else:
+            if chars < room:
+                return copy, chars
+    budget = Budget(room)
+    return budget.freeze_info(info), room - budget.left
+
+
+class Budget:
+    """How many characters one span may still take. Each value pays for itself, and an item for being there."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, chars: int) -> None:
+        self.left = chars
+
+    def freeze(self, value: Any, depth: int = 0) -> Any:
+        """A bounded immutable copy of *value* (see the module's text)."""
+        kind = type(value)
+        if kind is str:
+            # Most values are short ASCII; the comparison and two scans are cheaper than a call.
+            if len(value) < self.left and value.isascii() and "\0" not in value:
+                self.left -= len(value)
+                return value
+            return self._text(value)
+        if (
+            kind in _PLAIN
+            or (kind is int and -(1 << 63) <= value < 1 << 63)
+            or (kind is float and math.isfinite(value))
+        ):
+            return value
+        try:
+            if kind is dict and depth < MAX_DEPTH:
+                return self._dict(value, depth + 1)
+            return self._other(value, depth)
+        except Exception as fault:  # changed by another thread meanwhile, hostile
+            return self._text(rendering.unprintable(value, fault))
+
+    def freeze_info(self, info: Any) -> dict[str, Any]:
+        """A bounded copy of an ``info`` mapping; one that cannot be read says so in its place."""
+        try:
+            return self._dict(info, 0)
+        except Exception as fault:
+            return {"unreadable": type(fault).__name__}
+
+    def _other(self, value: Any, depth: int) -> Any:
+        """What is not exactly a short string or a number. An enumeration's member counts as its number or string."""
+        if isinstance(value, str):
+            return self._text(str.__str__(value))
+        if isinstance(value, int):
+            number = int.__int__(value)
+            return self._text(number) if type(value) is int else self.freeze(number, depth)
+        if isinstance(value, float):
+            real = float.__float__(value)
+            return self.freeze(real, depth) if math.isfinite(real) else self._text(real)
+        if isinstance(value, (bytes, bytearray)):
+            return self._bytes(value)
+        if isinstance(value, dict):
+            return self._dict(value, depth + 1) if depth < MAX_DEPTH else self._text(value)
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return self._list(value, depth + 1) if depth < MAX_DEPTH else self._text(value)
+        return self._buffer(value, depth)
+
+    def _buffer(self, value: Any, depth: int) -> Any:
+        """What is neither text, number nor container; one that is made of bytes or numbers counts as these.
+
+        Such are memoryview, array, mmap, ctypes' arrays, and numpy's arrays and scalars: what the buffer protocol gives
+        access to.
+        """
+        try:
+            with memoryview(value) as view:
+                dimensions, item_bytes = view.ndim, view.itemsize
+                number = None if dimensions else view.tolist()
+            if not dimensions:
+                return self.freeze(number, depth)
+            if dimensions == 1 and item_bytes == 1:
+                return self._bytes(value)
+            if depth < MAX_DEPTH:
+                return self._list(value, depth + 1)
+        except Exception:
+            pass  # no such value, or one that Python does not read further
+        return self._text(value)
+
+    def _bytes(self, value: Any) -> str:
+        return self._text(bytes(value[: max(self.left, 0) + 1]).decode("utf-8", "replace"))
+
+    def _text(self, value: object) -> str:
+        result = text(value, max(self.left, len(_CUT)))
+        # Beyond ASCII a character takes two to four bytes, on the wire and in the queue.
+        self.left -= len(result) if result.isascii() else len(result.encode())
+        return result
+
+    def _dict(self, value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        if depth:
+            self.left -= CONTAINER_CHARS
+        for key, item in value.items():
+            left = self.left
+            if left <= 0:
+                result[_CUT] = f"{len(value) - len(result)} keys"
+                break
+            name = key if type(key) is str and key in usual else label(key)
+            left -= len(name) + ITEM_CHARS
+            # What freeze() says of most values first, without the call: this is what a trace point costs its caller.
+            if type(item) is str and len(item) < left and item.isascii() and "\0" not in item:
+                self.left = left - len(item)
+                result[name] = item
+            else:
+                self.left = left
+                result[name] = self.freeze(item, depth)
+        return result
+
+    def _list(self, value: Collection[Any], depth: int) -> list[Any]:
+        result: list[Any] = []
+        self.left -= CONTAINER_CHARS
+        for item in value:
+            if self.left <= 0:
+                result.append(f"{_CUT} {len(value) - len(result)} items")
+                break
+            self.left -= ITEM_CHARS
+            result.append(self.freeze(item, depth))
+        return result

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the transports of whole spans have in common: of a batch's entries, each by itself, to the form of one wire."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+from osprofiler.delivery.exporter import process_tags
+from osprofiler.delivery.pairing import Pairs
+from osprofiler.delivery.pauses import in_turns
+from osprofiler.delivery.queue import Entry, Recorded
+
+P = TypeVar("P")
+S = TypeVar("S")
+
+
+class TooLarge(Exception):
+    """A span does not fit its transport, though its longest texts were cut."""
+
+
+@dataclasses.dataclass
+class Encoded(Generic[S]):
+    """The spans of one batch."""
+
+    spans: list[S]
+    dropped: Counter[str]  # entries, by reason
+    merged: int  # start records that wait for their stop
+
+
+class Encoder(Generic[P, S]):
+    """Encodes for one exporter: the process by *process*, from its service name and tags, and each span by *span*."""
+
+    def __init__(self, process: Callable[[str, Mapping[str, Any]], P], span: Callable[[Any], S]) -> None:
+        self._encode_process = process
+        self._encode_span = span
+        self._service = "osprofiler"
+        self._tags: dict[str, Any] = {}
+        self._process: P | None = None
+        self._pairs = Pairs()
+
+    def set_process(self, service: str, tags: Mapping[str, Any]) -> None:
+        """Take the name and tags under which spans are sent from now on."""
+        self._service = service
+        self._tags = dict(tags)
+        self._process = None
+
+    def after_fork(self) -> None:
+        """The child has a pid of its own, and its parent's records are not its."""
+        self._process = None
+        self._pairs = Pairs()
+
+    def encode(self, batch: Sequence[Entry]) -> Encoded[S]:
+        """Encode *batch*. A span that cannot be encoded costs nobody but itself."""
+        encode = self._encode_span
+        encoded: Encoded[S] = Encoded([], Counter(), 0)
+        add = encoded.spans.append
+        for entry in in_turns(batch):
+            span: Any = entry
+            try:
+                if type(entry) is Recorded:
+                    span = self._pairs.add(entry.record)
+                    if span is None:
+                        encoded.merged += 1
+                        continue
+                add(encode(span))
+            except TooLarge:
+                encoded.dropped["too_large"] += 1
+            except Exception:  # of whatever kind: the codecs differ in theirs, and a record may hold anything
+                encoded.dropped["unencodable"] += 1
+        return encoded
+
+    def process(self) -> P:
+        """The encoded process; made anew in each process, for its pid."""
+        if self._process is None:
+            self._process = self._encode_process(self._service, process_tags(self._tags))
+        return self._process

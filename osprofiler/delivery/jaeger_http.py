@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Spans to a Jaeger collector: thrift binary over HTTP, acknowledged by its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from osprofiler.connection.access import Access
+from osprofiler.delivery import thrift_binary
+from osprofiler.delivery.collector import Collector
+from osprofiler.delivery.encoding import Encoder
+from osprofiler.delivery.exporter import Outcome
+from osprofiler.delivery.queue import Entry
+
+PORT = 14268
+PATH = "/api/traces?format=jaeger.thrift"
+
+_HEADERS = {"Content-Type": "application/vnd.apache.thrift.binary"}
+
+
+class HttpExporter:
+    """Thrift binary to *base* (``http://host:14268``, with ``user:password@`` where the collector wants one)."""
+
+    wants_starts = False
+    acknowledged = True
+    blocking = False
+    max_span_chars: int | None = 1 << 20
+
+    def __init__(self, base: str, target: str, access: Access | None = None) -> None:
+        self.target = target
+        self._collector = Collector(base + PATH, _HEADERS, access)
+        self._encoder = Encoder(thrift_binary.process, thrift_binary.span)
+
+    def set_process(self, service: str, tags: Mapping[str, Any]) -> None:
+        self._encoder.set_process(service, tags)
+
+    def export(self, batch: Sequence[Entry], deadline: float) -> Outcome:
+        encoded = self._encoder.encode(batch)
+        if encoded.spans:
+            self._collector.post(thrift_binary.message(self._encoder.process(), encoded.spans), deadline)
+        return Outcome(len(encoded.spans), encoded.dropped, encoded.merged)
+
+    def after_fork(self) -> None:
+        self._collector.after_fork()
+        self._encoder.after_fork()

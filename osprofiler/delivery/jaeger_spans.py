@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a span of ours to Jaeger's thrift structures, encoded for a packet; what does not fit is cut and says so."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from opentracing import ReferenceType
+
+from osprofiler.delivery import thrift_compact as thrift
+from osprofiler.delivery.encoding import TooLarge
+from osprofiler.records.span_tags import CUT, tags_of
+
+if TYPE_CHECKING:
+    from osprofiler.tracer.span import Span
+
+_KINDS = {ReferenceType.CHILD_OF: thrift.CHILD_OF, ReferenceType.FOLLOWS_FROM: thrift.FOLLOWS_FROM}
+_TAGS: dict[type, Any] = {
+    str: thrift.StringTag,
+    int: thrift.LongTag,
+    bool: thrift.BoolTag,
+    float: thrift.DoubleTag,
+}
+_kind = _TAGS.get
+_SHORTEST = 16
+_CACHED = 256  # traces at a time
+_MARK = "...(cut)"
+
+
+def tag(key: str, value: Any) -> thrift.Tag:
+    """One tag in its own type; what has none of Jaeger's becomes JSON."""
+    made: thrift.Tag = _kind(type(value), _json_tag)(key, value)
+    return made
+
+
+def _json_tag(key: str, value: Any) -> thrift.Tag:
+    return thrift.StringTag(key, json.dumps(value, default=str))
+
+
+def convert(span: Span) -> thrift.Span:
+    """The thrift structure of a finished span."""
+    origin = span.origin
+    made = thrift.Span()
+    made.traceIdLow, made.traceIdHigh = _trace_id(origin.trace_id)
+    made.spanId = thrift.signed(span.span_id)
+    made.operationName = span.operation_name
+    made.flags = span.flags & 0xFF
+    made.startTime = span.start_us
+    made.duration = span.duration_us or 0
+    parent = span.parent_span_id
+    references: list[thrift.SpanRef] | None = None
+    if parent and span.follows:
+        # Jaeger knows a parent field of its own only for ChildOf.
+        references = [thrift.SpanRef(thrift.FOLLOWS_FROM, origin.trace_id, parent)]
+        parent = 0
+    made.parentSpanId = thrift.signed(parent)
+    if span.links:
+        links = [thrift.SpanRef(_KINDS[kind], trace_id, span_id) for kind, trace_id, span_id in span.links]
+        references = [*(references or ()), *links]
+    made.references = references
+    made.tags = [_kind(type(value), _json_tag)(key, value) for key, value in tags_of(span)]
+    logs = span.raw_logs
+    made.logs = (
+        [thrift.Log(at_us, [tag(key, value) for key, value in fields.items()]) for at_us, fields in logs]
+        if logs
+        else None
+    )
+    return made
+
+
+@functools.lru_cache(_CACHED)
+def _trace_id(trace_id: int) -> tuple[int, int]:
+    """The low and the high half as thrift has them; a batch holds many spans of few traces."""
+    return thrift.signed(trace_id), thrift.signed(trace_id >> 64)
+
+
+def process(service: str, tags: Mapping[str, Any]) -> bytes:
+    """The encoded structure that says whose spans a batch holds."""
+    return thrift.encode(thrift.Process(service, [tag(key, value) for key, value in tags.items()]))
+
+
+def encode(span: Span, limit_bytes: int) -> bytes:
+    """Encode a finished span within *limit_bytes*. Raises TooLarge where cutting its longest texts is not enough, and
+    whatever the codec does for what it cannot carry."""
+    made = convert(span)
+    data = thrift.encode(made)
+    return data if len(data) <= limit_bytes else cut_to(made, limit_bytes)
+
+
+def cut_to(span: thrift.Span, limit_bytes: int) -> bytes:
+    """Encode *span* within *limit_bytes*: its longest texts are cut and the span marked. Raises TooLarge."""
+    span.tags.append(thrift.BoolTag(CUT, True))
+    data = thrift.encode(span)
+    longest = limit_bytes
+    while len(data) > limit_bytes and longest > _SHORTEST:
+        longest //= 2
+        _shorten(span.tags, longest)
+        for log in span.logs or ():
+            _shorten(log.fields, longest)
+        data = thrift.encode(span)
+    if len(data) > limit_bytes:
+        # Not few long texts but very many short ones.
+        span.logs = None
+        span.tags = [thrift.BoolTag(CUT, True), *span.tags[:_SHORTEST]]
+        data = thrift.encode(span)
+    if len(data) > limit_bytes:
+        raise TooLarge
+    return data
+
+
+def _shorten(tags: list[thrift.Tag], longest: int) -> None:
+    for item in tags:
+        if isinstance(item, thrift.StringTag) and len(item.vStr) > longest:
+            item.vStr = item.vStr[: max(longest - len(_MARK), 0)] + _MARK
+            # What has been cut is no JSON any more.
+            item.key = item.key.removesuffix("~")

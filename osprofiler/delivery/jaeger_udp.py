@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Spans to a Jaeger agent or collector: thrift compact over UDP, which nobody acknowledges."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from osprofiler._runtime import native
+from osprofiler.connection.fault_text import typed
+from osprofiler.delivery import jaeger_spans, thrift_compact
+from osprofiler.delivery.encoding import Encoder
+from osprofiler.delivery.exporter import Outcome, Transient
+from osprofiler.delivery.queue import Entry
+
+PORT = 6831
+
+#: Jaeger's limit for a packet.
+PACKET_BYTES = 65_000
+
+#: A receiver's socket holds little (200 KB by Linux's default), and what does not fit is gone without a word: so many
+#: bytes are sent at once, then it is given time to read. 64 KB in 5 ms are 13 MB/s.
+BURST_BYTES = 65_000
+PAUSE_S = 0.005
+
+#: An address is looked up again after so many seconds: agents move.
+RESOLVE_S = 60.0
+
+
+class UdpExporter:
+    """Thrift compact to *host*, *port*. Nothing tells whether it arrives; refusals by the host itself are counted."""
+
+    wants_starts = False
+    acknowledged = False
+    blocking = False
+    # With the tags' own bytes this fits a packet for nearly all spans; the rest are cut.
+    max_span_chars: int | None = 62_000
+
+    def __init__(self, host: str, port: int = PORT) -> None:
+        self.target = f"jaeger://{host}:{port}"
+        self._address = (host, port)
+        self._encoder = Encoder(jaeger_spans.process, self._encode)
+        self._socket: Any = None
+        self._found: list[Any] = []  # what the name stands for, as getaddrinfo says it
+        self._target: Any = None  # the one of them that the socket is connected to
+        self._resolve_at = 0.0
+
+    def set_process(self, service: str, tags: Mapping[str, Any]) -> None:
+        self._encoder.set_process(service, tags)
+
+    def export(self, batch: Sequence[Entry], deadline: float) -> Outcome:
+        self._open()
+        encoded = self._encoder.encode(batch)
+        sent = unreachable = 0
+        burst = 0
+        for packet, number in packets(self._encoder.process(), encoded.spans, PACKET_BYTES):
+            if burst and burst + len(packet) > BURST_BYTES:
+                native.pause(PAUSE_S)
+                burst = 0
+            burst += len(packet)
+            if self._send(packet):
+                sent += number
+            else:
+                unreachable += number
+        dropped = dict(encoded.dropped)
+        if unreachable:
+            dropped["unreachable"] = unreachable
+            self._resolve_at = 0.0
+        return Outcome(sent, dropped, encoded.merged)
+
+    def after_fork(self) -> None:
+        self._socket = self._target = None
+        self._encoder.after_fork()
+
+    def _encode(self, span: Any) -> bytes:
+        return jaeger_spans.encode(span, room(self._encoder.process(), PACKET_BYTES))
+
+    def _open(self) -> None:
+        """See that there is a socket, connected so that the host's refusals are told."""
+        now = time.monotonic()
+        if self._socket is not None and now < self._resolve_at:
+            return
+        host, port = self._address
+        try:
+            found = native.addresses(host, port, socket.SOCK_DGRAM)
+            if self._target not in found:
+                self._connect(found)
+            self._found = found
+        except OSError as fault:
+            if self._socket is None:
+                raise Transient(typed(fault)) from fault
+        self._resolve_at = now + RESOLVE_S
+
+    def _connect(self, targets: Sequence[Any]) -> None:
+        """Connect to the first of *targets* that this host knows a way to. Raises OSError where there is none."""
+        for last, target in enumerate(targets, 1 - len(targets)):
+            family, kind, protocol, _, address = target
+            try:
+                fresh = socket.socket(family, kind, protocol)
+                fresh.connect(address)
+            except OSError:
+                if not last:
+                    raise
+            else:
+                if self._socket is not None:
+                    self._socket.close()
+                self._socket, self._target = fresh, target
+                return
+
+    def _send(self, packet: bytes) -> bool:
+        """Send *packet* to where nobody has refused one yet; whether there is such an address."""
+        for _ in self._found:
+            if self._refused():  # an earlier packet
+                self._turn()
+            try:
+                self._socket.send(packet)
+            except OSError:
+                return False
+            if not self._refused():  # this host itself says so at once
+                return True
+            self._turn()
+        return False
+
+    def _refused(self) -> bool:
+        return bool(self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+
+    def _turn(self) -> None:
+        """To the next address of the name: "localhost" may be ::1 first, and the agent be at 127.0.0.1."""
+        turn = self._found.index(self._target) + 1
+        with contextlib.suppress(OSError):
+            self._connect([*self._found[turn:], *self._found[:turn]])
+
+
+def room(process: bytes, limit_bytes: int) -> int:
+    """How many bytes of spans a packet of *limit_bytes* holds beside the encoded *process*."""
+    return limit_bytes - len(process) - thrift_compact.MESSAGE_OVERHEAD
+
+
+def packets(process: bytes, spans: Sequence[bytes], limit_bytes: int) -> Iterator[tuple[bytes, int]]:
+    """Packets of at most *limit_bytes* each, with the number of spans in them."""
+    most = room(process, limit_bytes)
+    start = size = 0
+    for end, span in enumerate(spans):
+        if size + len(span) > most and end > start:
+            yield thrift_compact.message(process, spans[start:end]), end - start
+            start, size = end, 0
+        size += len(span)
+    if start < len(spans):
+        yield thrift_compact.message(process, spans[start:]), len(spans) - start

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Delivery under uWSGI in a process that eventlet or gevent has patched.
+
+There greenthreads run only while a request does: between requests the process waits in C, outside of the hub. So the
+reporter, a greenthread, gets a moment after each request, or a request's spans would wait for the next one. Not where
+uWSGI itself runs the hub (``--gevent``).
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+from osprofiler._runtime import guard, native
+
+#: The longest that a worker stays for the delivery after a request, in seconds.
+MOMENT_S = 0.1
+#: How long it does not try again where that was not enough, as with a collector that does not answer.
+PAUSE_S = 10.0
+
+_installed = False
+
+
+def install(flush: Callable[[float], bool]) -> None:
+    """Have spans delivered by *flush* after each request, in a process that needs it; once.
+
+    *flush* gets the seconds that it may take, and returns whether all is delivered.
+    """
+    global _installed
+    if _installed or not native.patched():
+        return
+    try:
+        server: Any = importlib.import_module("uwsgi")  # it is there in uWSGI's own processes only
+    except ImportError:
+        return
+    if getattr(server, "loop", None):
+        return
+    _installed = True
+    server.after_req_hook = _AfterRequest(flush, getattr(server, "after_req_hook", None))
+
+
+class Moments:
+    """Deliveries in the service's own flow, by *deliver*, which gets the seconds that it may take and says whether that
+    was enough. After one that was not there is none for a while.
+    """
+
+    def __init__(self, deliver: Callable[[float], bool]) -> None:
+        self._deliver = deliver
+        self._not_before = 0.0
+
+    def take(self) -> None:
+        now = time.monotonic()
+        if now >= self._not_before and not self._deliver(MOMENT_S):
+            self._not_before = now + PAUSE_S
+
+
+class _AfterRequest:
+    """What uWSGI calls when a request is done: what it called before, and then the delivery."""
+
+    def __init__(self, flush: Callable[[float], bool], before: Callable[[], Any] | None) -> None:
+        self._before = before
+        self._moments = Moments(flush)
+
+    def __call__(self) -> None:
+        if self._before is not None:
+            self._before()
+        with guard.Harmless("uwsgi"):
+            self._moments.take()

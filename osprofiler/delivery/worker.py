@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the reporter runs on: a daemon thread, or a greenthread where eventlet or gevent has patched threading.
+
+Which it is, is decided when the reporter starts, not at import: a process may be patched in between. A native thread
+in a patched process (a pool of the library's own, a C library's callback) must not touch what is patched, so it can
+neither start nor wake the greenthread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from osprofiler._runtime import ending, native
+from osprofiler.delivery.flush_points import Mark
+
+T = TypeVar("T")
+
+_NAME = "osprofiler-reporter"
+
+
+class Worker(Protocol):
+    """A flow of control of our own."""
+
+    #: How long it may sleep with nothing to do, in seconds; it can be woken before.
+    idle_s: float
+
+    def begin(self, run: Callable[[Worker], None]) -> bool:
+        """Have *run* run in this worker; False where the process ends. Raises RuntimeError where threads are short."""
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, in the worker itself, until woken or until *seconds* have passed."""
+
+    def wake(self) -> None:
+        """End the worker's sleep, or its next one. Never blocks."""
+
+    def rest(self) -> None:
+        """Let others run, between two batches."""
+
+    def call(self, function: Callable[..., T], *args: Any, blocking: bool) -> T:
+        """Call *function*, elsewhere if it is *blocking* and that would stop others."""
+
+    def await_mark(self, mark: Mark, timeout_s: float) -> None:
+        """Wait, in somebody else's flow, until *mark* is passed or the time is up."""
+
+    def abandon(self) -> None:
+        """In a forked child: see that a copy of the worker does not run on."""
+
+
+def fitting() -> Worker:
+    """A worker of the kind that this process needs, not begun."""
+    library = native.library()
+    return NativeWorker() if library is None else GreenWorker(library)
+
+
+class NativeWorker:
+    """A daemon thread."""
+
+    idle_s = 3600.0
+
+    def __init__(self) -> None:
+        # A bare lock as a binary semaphore: unlike an Event it may be released from a signal handler or a finalizer
+        # that interrupted another release.
+        self._sleep = native.lock()
+        self._sleep.acquire()
+
+    def begin(self, run: Callable[[Worker], None]) -> bool:
+        return ending.start(threading.Thread(target=run, args=(self,), name=_NAME, daemon=True).start)
+
+    def wait(self, seconds: float) -> None:
+        self._sleep.acquire(timeout=max(seconds, 0))
+
+    def wake(self) -> None:
+        with contextlib.suppress(RuntimeError):  # it is awake, or has been told already
+            self._sleep.release()
+
+    def rest(self) -> None:
+        return None
+
+    def call(self, function: Callable[..., T], *args: Any, blocking: bool) -> T:
+        return function(*args)
+
+    def await_mark(self, mark: Mark, timeout_s: float) -> None:
+        _await(mark, timeout_s)
+
+    def abandon(self) -> None:
+        return None  # threads do not survive a fork
+
+
+class GreenWorker:
+    """A greenthread of the main thread's hub."""
+
+    # Native threads append without being able to wake it, so it looks now and then.
+    idle_s = 1.0
+
+    def __init__(self, library: native.Library) -> None:
+        self._library = library
+        self._flow = library.flow()
+        self._native: native.NativeThread | None = None
+
+    def begin(self, run: Callable[[Worker], None]) -> bool:
+        thread = self._native = native.NativeThread()
+
+        def main() -> None:
+            try:
+                run(self)
+            finally:
+                thread.end()
+
+        return ending.start(lambda: self._flow.begin(main))
+
+    def wait(self, seconds: float) -> None:
+        self._flow.wait(seconds)
+
+    def wake(self) -> None:
+        if not native.foreign():
+            self._flow.wake()
+
+    def rest(self) -> None:
+        native.pause(0)
+
+    def call(self, function: Callable[..., T], *args: Any, blocking: bool) -> T:
+        if not blocking and self._library.has_green_sockets():
+            return function(*args)
+        call = native.elsewhere if self._native is None else self._native.call
+        return call(function, *args)
+
+    def await_mark(self, mark: Mark, timeout_s: float) -> None:
+        _await(mark, timeout_s)
+
+    def abandon(self) -> None:
+        self._flow.abandon()
+
+
+def _await(mark: Mark, timeout_s: float) -> None:
+    if not native.is_green():
+        mark.wait(timeout_s)
+        return
+    deadline = time.monotonic() + timeout_s
+    native.look_until(lambda: mark.passed or time.monotonic() >= deadline)

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a connection string to the reporter that delivers there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
+
+from osprofiler.connection import options, strings
+from osprofiler.connection.access import Access
+from osprofiler.connection.secrets import malformed, masked
+from osprofiler.delivery import exits, jaeger_http, jaeger_udp, otlp
+from osprofiler.delivery.base import Reporter
+from osprofiler.delivery.exporter import Exporter
+from osprofiler.delivery.reporter import QueueReporter
+from osprofiler.drivers import locate
+from osprofiler.drivers.exporter import StoreExporter
+
+if TYPE_CHECKING:
+    from osprofiler.drivers.driver import Driver
+
+#: Clients of SQL databases that are written in Python: they wait on Python's sockets, which eventlet makes green.
+_GREEN_CLIENTS = frozenset(("pymysql", "pg8000", "mysqlconnector"))
+_SQL = frozenset(("sqlite", "postgresql", "mysql", "mariadb", "oracle", "mssql"))
+
+
+def reporter_for(
+    connection_string: str,
+    *,
+    project: str | None = None,
+    service: str | None = None,
+    host: str | None = None,
+    conf: Any = None,
+    **kwargs: Any,
+) -> Reporter:
+    """The reporter for *connection_string*; *kwargs* go to a store's driver.
+
+    Nothing is connected here. Raises ValueError for a string that is malformed or names nothing known, CommandError
+    where a library is missing; with one line and no secret in it.
+    """
+    named = {"project": project, "service": service, "host": host, **kwargs}
+    if conf is not None:
+        named["conf"] = conf  # drivers have a default of their own
+    notation = locate.notation(connection_string)
+    driver = locate.checked_class(notation)
+    exporter = span_exporter(notation) or _store(driver, notation, named)
+    tags = {"project": project, "service": service, "host": host}
+    exits.install()
+    return QueueReporter(
+        exporter,
+        service=service_name(project, service, conf, connection_string),
+        tags={**{key: value for key, value in tags.items() if value}, **_process_tags(conf)},
+    )
+
+
+def span_exporter(connection_string: str) -> Exporter | None:
+    """The exporter for a transport that takes whole spans; None where *connection_string* names a store of records.
+
+    Raises ValueError as :func:`reporter_for` does.
+    """
+    make = _SPAN_TRANSPORTS.get(_scheme(connection_string))
+    return None if make is None else make(connection_string)
+
+
+def access(connection_string: str) -> Access:
+    """How a transport that takes whole spans is spoken to, and Jaeger's query service beside it.
+
+    Raises ValueError as :func:`reporter_for` does, for options that the transport does not have too.
+    """
+    scheme = _scheme(connection_string)
+    given = strings.options(connection_string, *options.names(scheme))
+    over_tls = scheme in _OVER_TLS or given.get("query", "").startswith("https:")
+    if scheme in _OTLP:
+        given = otlp.with_configured_files(given, over_tls=scheme in _OVER_TLS)
+    return Access.of(connection_string, given, over_tls=over_tls)
+
+
+def service_name(
+    project: str | None, service: str | None, conf: Any = None, connection_string: str = "jaeger://"
+) -> str:
+    """The name in Jaeger, or over OTLP: ``<prefix->project-service``, of what is known."""
+    group = "profiler_otlp" if _scheme(connection_string) in _OTLP else "profiler_jaeger"
+    prefix = getattr(_options(conf, group), "service_name_prefix", None)
+    return "-".join(str(part) for part in (prefix, project, service) if part) or "osprofiler"
+
+
+def _scheme(connection_string: str) -> str:
+    return connection_string.partition("://")[0].lower()
+
+
+def _options(conf: Any, group: str) -> Any:
+    try:
+        return getattr(conf, group)
+    except AttributeError:  # no configuration, or one without this group
+        return None
+
+
+def _process_tags(conf: Any) -> Mapping[str, Any]:
+    return dict(getattr(_options(conf, "profiler_jaeger"), "process_tags", None) or {})
+
+
+def _jaeger_udp(connection_string: str) -> Exporter:
+    parts, host, port = strings.split(connection_string, jaeger_udp.PORT)
+    if parts.path.strip("/") or "@" in parts.netloc:
+        raise malformed(connection_string, "jaeger://host[:port] has no path and no user")
+    access(connection_string)
+    return jaeger_udp.UdpExporter(host, port)
+
+
+def _jaeger_http(connection_string: str) -> Exporter:
+    scheme = _scheme(connection_string)
+    base, shown = _base(connection_string, scheme.partition("+")[2], jaeger_http.PORT)
+    return jaeger_http.HttpExporter(base, f"{scheme}://{shown}", access(connection_string))
+
+
+def _otlp(connection_string: str) -> Exporter:
+    scheme = _scheme(connection_string)
+    base, shown = _base(connection_string, _OTLP[scheme], otlp.PORT)
+    return otlp.OtlpExporter(base, f"{scheme}://{shown}", access(connection_string))
+
+
+def _base(connection_string: str, scheme: str, default_port: int) -> tuple[str, str]:
+    """The URL that an HTTP transport begins with; and what of it may be shown, without the scheme."""
+    parts, host, port = strings.split(connection_string, default_port)
+    shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    shown += parts.path.rstrip("/")
+    account, at, _ = parts.netloc.rpartition("@")
+    # As requests reads it, whatever was not percent-encoded.
+    user, colon, password = (_encoded(part) for part in account.partition(":"))
+    return f"{scheme}://{user}{':' if colon else ''}{password}{at}{shown}", shown
+
+
+def _encoded(text: str) -> str:
+    return quote(unquote(text), safe="")
+
+
+#: OTLP's schemes, and those of the HTTP under it.
+_OTLP = {"otlp": "http", "otlps": "https"}
+_OVER_TLS = frozenset(("jaeger+https", "otlps"))
+
+#: Transports that take whole spans, by scheme; every other scheme is a store of records.
+_SPAN_TRANSPORTS: dict[str, Callable[[str], Exporter]] = {
+    "jaeger": _jaeger_udp,
+    "jaeger+http": _jaeger_http,
+    "jaeger+https": _jaeger_http,
+    "otlp": _otlp,
+    "otlps": _otlp,
+}
+
+
+def _store(driver: type[Driver], connection_string: str, named: Mapping[str, Any]) -> Exporter:
+    from osprofiler.drivers import base
+
+    settled = locate.settled(connection_string)
+
+    def make() -> Driver:  # no partial: its repr would show the string
+        return base.get_driver(settled, **named)
+
+    return StoreExporter(
+        make,
+        masked(connection_string),
+        connection_string=connection_string,
+        labels={"project": named["project"], "service": named["service"]},
+        blocking=getattr(driver, "blocking", _blocks(connection_string)),
+        max_span_chars=getattr(driver, "max_span_chars", None),
+    )
+
+
+def _blocks(connection_string: str) -> bool:
+    dialect, _, client = connection_string.partition("://")[0].partition("+")
+    return dialect in _SQL and client not in _GREEN_CLIENTS

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records to a store's driver, in batches: the start record when a span starts, the stop record when it ends."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from osprofiler._runtime import deadlines, inherited
+from osprofiler.connection.fault_text import typed
+from osprofiler.delivery.exporter import Outcome, Rejected, Transient
+from osprofiler.delivery.pauses import in_turns
+from osprofiler.delivery.queue import Entry, Recorded, Started
+from osprofiler.records import span_records
+
+if TYPE_CHECKING:
+    from osprofiler.drivers.driver import Driver
+
+#: Faults of a value, not of the store, by class name (DB-API's are alike in all its libraries).
+_OF_THE_VALUE = frozenset(("DataError", "IntegrityError"))
+
+#: Parts of the names of faults that say nothing about the batch: the store was not there to look at it.
+_AWAY = (
+    *("Connection", "Connect", "Timeout", "Disconnect", "Unavailable", "AutoReconnect", "Interface", "Network"),
+    *("Cluster", "TryAgain"),  # Redis: a cluster without a master for some slots, or with slots on their way
+)
+
+#: The same of a store that takes nothing from anybody, or from us, for now; and MySQL's numbers for that: disk
+#: full, a node that is not in the cluster, table full, not allowed, read-only.
+_CLOSED = ("ReadOnly", "OutOfMemoryError", "DiskFull", "Permission", "Privilege", "Denied")
+_CLOSED_NUMBERS = frozenset((1021, 1047, 1114, 1142, 1290, 1836))
+
+
+class StoreExporter:
+    """Writes through the driver that *make* gives when it is first needed, which is in the reporter.
+
+    The secrets of *connection_string* are cut from what the driver's faults say. *labels* are added to each record that
+    has none of its own (``project``, ``service``).
+    """
+
+    wants_starts = True
+    acknowledged = True
+
+    def __init__(
+        self,
+        make: Callable[[], Driver],
+        target: str,
+        *,
+        connection_string: str = "",
+        labels: Mapping[str, Any] | None = None,
+        blocking: bool = False,
+        max_span_chars: int | None = None,
+    ) -> None:
+        self.target = target
+        self.blocking = blocking
+        self.max_span_chars = max_span_chars
+        self._make = make
+        self._connection_string = connection_string
+        self._labels = {key: value for key, value in (labels or {}).items() if value is not None}
+        self._driver: Driver | None = None
+
+    def set_process(self, service: str, tags: Mapping[str, Any]) -> None:
+        """Records say project and service, which are known from the start."""
+
+    def export(self, batch: Sequence[Entry], deadline: float) -> Outcome:
+        driver = self._open()
+        rendered = [self._record(entry) for entry in in_turns(batch)]
+        try:
+            with deadlines.until(deadline):
+                if _writes_batches(driver):
+                    self._in_one(driver, rendered)
+                else:
+                    self._one_by_one(driver, rendered)
+        except Transient:
+            # Whom the connections lead to may have become read-only, and the store's address another server's.
+            with contextlib.suppress(Exception):
+                driver.close()
+            raise
+        return Outcome(len(rendered))
+
+    def after_fork(self) -> None:
+        if self._driver is not None:
+            inherited.keep(self._driver)
+            self._driver = None
+
+    def _open(self) -> Driver:
+        if self._driver is None:
+            try:
+                self._driver = self._make()
+            except Exception as fault:
+                raise Transient(typed(fault, self._connection_string)) from None
+        return self._driver
+
+    def _record(self, entry: Entry) -> dict[str, Any]:
+        if isinstance(entry, Started):
+            record = span_records.start(entry.span)
+        elif isinstance(entry, Recorded):
+            record = entry.record
+        else:
+            record = span_records.stop(entry)
+        return {**self._labels, **record}
+
+    def _in_one(self, driver: Driver, rendered: Sequence[dict[str, Any]]) -> None:
+        try:
+            driver.write(rendered)
+        except Exception as fault:
+            raise self._failure(fault) from fault
+
+    def _one_by_one(self, driver: Driver, rendered: Sequence[dict[str, Any]]) -> None:
+        """For a driver that knows no batches: what it has taken is not given to it again."""
+        for done, record in enumerate(rendered):
+            try:
+                driver.notify(record)
+            except Exception as fault:
+                raise self._failure(fault, done) from fault
+
+    def _failure(self, fault: Exception, done: int = 0) -> Transient | Rejected:
+        """What a driver's fault means for the batch."""
+        names = [kind.__name__ for kind in type(fault).__mro__]
+        # A list of records is not rejected in part unless they are tried apart, so one at the front is not either.
+        if not done and (isinstance(fault, (TypeError, ValueError)) or _OF_THE_VALUE.intersection(names)):
+            return Rejected(type(fault).__name__, divisible=True)  # its text may hold the value, an application's
+        cause = typed(fault, self._connection_string)
+        retry_after_s = getattr(fault, "retry_after_s", None)  # of a driver that speaks HTTP
+        return Transient(cause, done=done, unreachable=_is_away(fault, names), retry_after_s=retry_after_s)
+
+
+def _writes_batches(driver: Driver) -> bool:
+    from osprofiler.drivers.driver import overrides
+
+    return overrides(type(driver), "write", "notify")
+
+
+def _is_away(fault: Exception, names: list[str]) -> bool:
+    if isinstance(fault, OSError) or getattr(fault, "connection_invalidated", False):
+        return True
+    own = getattr(fault, "orig", None)  # the database library's, within SQLAlchemy's
+    kinds = [*names, *(kind.__name__ for kind in type(own).__mro__)]
+    if any(part in name for name in kinds for part in _CLOSED) or _CLOSED_NUMBERS.intersection(_numbers(own)):
+        return True
+    if "OperationalError" in names:
+        # SQLAlchemy knows the statement of a fault, unless there was no connection to run it on.
+        return getattr(fault, "statement", "") is None
+    return any(part in name for name in names for part in _AWAY)
+
+
+def _numbers(fault: BaseException | None) -> list[int]:
+    return [each for each in getattr(fault, "args", ()) if isinstance(each, int)]

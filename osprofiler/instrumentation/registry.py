@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be instrumented by name: execution models, and libraries whose calls become spans.
+
+A name is what ``[profiler] instrument`` takes. Its module is imported when it is used first, and imports no library
+either: what it wraps is wrapped when the service imports it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from typing import Any
+
+_MODELS = "osprofiler.concurrency."
+
+#: Name, as ``[profiler] instrument`` has it, to the modules that have ``instrument`` and ``uninstrument`` for it.
+_MODULES: dict[str, tuple[str, ...]] = {
+    "asyncio": (_MODELS + "asyncio",),
+    "eventlet": (_MODELS + "eventlet",),
+    "futures": (_MODELS + "futures",),
+    "futurist": (_MODELS + "futurist",),
+    "gevent": (_MODELS + "gevent",),
+    "messaging": ("osprofiler.messaging",),
+    "multiprocessing": (_MODELS + "multiprocessing",),
+    # openstacksdk works in pools of concurrent.futures or futurist; keystoneauth has no threads of its own, and the
+    # requests that it sends are its caller's.
+    "openstacksdk": (_MODELS + "futures", _MODELS + "futurist"),
+    "oslo_concurrency": (_MODELS + "subprocess", _MODELS + "oslo_concurrency"),
+    "oslo_service": (_MODELS + "oslo_service",),
+    "subprocess": (_MODELS + "subprocess",),
+    "threading": (_MODELS + "threading",),
+}
+
+_on: set[str] = set()
+_lock = threading.Lock()
+
+
+def known() -> list[str]:
+    """The names that :func:`instrument` takes."""
+    return sorted(_MODULES)
+
+
+def instrument(*names: str) -> None:
+    """Instrument each of *names*; one that is instrumented already stays so.
+
+    Raises ValueError, before anything is touched, for a name that is not :func:`known`.
+    """
+    _check(names)
+    with _lock:
+        for name in names:
+            for module in _MODULES[name]:
+                _module(module).instrument()
+            _on.add(name)
+
+
+def uninstrument(*names: str) -> None:
+    """Undo :func:`instrument` for each of *names*, all if none is given.
+
+    What another name in force needs as well stays. Raises ValueError for a name that is not :func:`known`.
+    """
+    _check(names)
+    with _lock:
+        ended = _on & set(names or _on)
+        _on.difference_update(ended)
+        needed = {module for name in _on for module in _MODULES[name]}
+        for name in ended:
+            for module in _MODULES[name]:
+                if module not in needed:
+                    _module(module).uninstrument()
+
+
+def in_force() -> list[str]:
+    """The names that are instrumented now."""
+    return sorted(_on)
+
+
+def _check(names: tuple[str, ...]) -> None:
+    for name in names:
+        if name not in _MODULES:
+            raise ValueError(f"{name!r} is not known; known are {', '.join(known())}")
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(name)

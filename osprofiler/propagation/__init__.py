@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a trace's context travels between processes: what is written, and what a received carrier leads to.
+
+Formats are modules of their own, strict and pure. ``precedence`` decides what counts of a carrier; here the settings in
+force are applied to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from osprofiler import config
+from osprofiler._runtime import guard
+from osprofiler.context.origin import Origin
+from osprofiler.context.trace_context import TraceContext
+from osprofiler.propagation import b3, jaeger, osprofiler, precedence, signed, w3c
+from osprofiler.propagation.precedence import Sample
+
+
+class Incoming(NamedTuple):
+    """The trace that a request or message is in from now on. Where it is not sampled, nothing is recorded."""
+
+    origin: Origin
+    follows: bool = False  # reference the parent as FollowsFrom: it does not wait
+    begins: bool = False  # no other process knows of the trace
+
+
+def write(context: TraceContext | None, *, follows: bool = False) -> dict[str, str]:
+    """The fields that carry *context* on, in the formats that are configured; none for None.
+
+    The signed ones come first. Formats that need a span are left out for a virtual root. *follows*: the caller will
+    not wait, so the receiver's span references FollowsFrom.
+    """
+    if context is None:
+        return {}
+    return {**write_signed(context, follows=follows), **write_unsigned(context)}
+
+
+def write_signed(context: TraceContext, *, follows: bool = False) -> dict[str, str]:
+    """Only the signed fields of :func:`write`: stock's pair, which cannot say "not sampled", and our text."""
+    text = signed_text(context, follows=follows)
+    if text is None:
+        return {}
+    fields = osprofiler.encode(context, signing_key(context) or "") if context.sampled else {}
+    fields[signed.HEADER] = text
+    return fields
+
+
+def signed_text(context: TraceContext, *, follows: bool = False) -> str | None:
+    """Our signed text for *context*; None where there is no key, or the format is not configured.
+
+    "Not sampled" is signed too: else the sampler of the next service would decide anew, and trace half a request.
+    """
+    key = signing_key(context)
+    if key is None or "osprofiler" not in config.current().propagation:
+        return None
+    return signed.encode(context._replace(hmac_key=key), follows=follows)
+
+
+def signing_key(context: TraceContext) -> str | None:
+    """The key of the trace, else the first that is configured."""
+    return context.hmac_key or config.current().first_key
+
+
+def write_unsigned(context: TraceContext, *, url_encoding: bool = True) -> dict[str, str]:
+    """The fields of the unsigned formats; none for a virtual root, for which they have no word.
+
+    *url_encoding*: percent-encode Jaeger's baggage, as headers need it.
+    """
+    if not context.span_id:
+        return {}
+    formats = config.current().propagation
+    trace_id, span_id, parent_id, flags = context.trace_id, context.span_id, context.parent_span_id, context.flags
+    fields: dict[str, str] = {}
+    if "jaeger" in formats:
+        fields[jaeger.TRACE_ID] = jaeger.encode(trace_id, span_id, parent_id, flags)
+        fields.update(jaeger.encode_baggage(context.baggage, url_encoding=url_encoding))
+    if "w3c" in formats:
+        fields[w3c.TRACEPARENT] = w3c.encode(trace_id, span_id, flags, context.w3c_flags)
+        if context.tracestate:
+            fields[w3c.TRACESTATE] = context.tracestate
+        if context.baggage and (baggage := w3c.encode_baggage(context.baggage)):
+            fields[w3c.BAGGAGE] = baggage
+    if "b3" in formats:
+        fields.update(b3.encode(trace_id, span_id, parent_id, flags))
+    return fields
+
+
+def read(
+    fields: Mapping[str, str],
+    keys: Sequence[str] | None = None,
+    *,
+    plain: Any = None,
+    sample: Sample | None = None,
+) -> Incoming | None:
+    """The trace that *fields*, by name in lower case, lead to; None where nobody has decided.
+
+    *keys* are those that may ask for a trace, ``[profiler] hmac_keys`` if None; *plain* and *sample* as in
+    :func:`precedence.decide`. Never raises for the content of *fields*.
+    """
+    settings = config.current()
+    decision = precedence.decide(
+        fields,
+        settings.hmac_keys if keys is None else keys,
+        trusted=bool(settings.trust_incoming),
+        plain=plain,
+        sample=sample,
+    )
+    if decision.malformed:
+        guard.count("malformed", decision.malformed)
+    if decision.context is None:
+        return None
+    return Incoming(Origin.continuing(decision.context, decision.tags), decision.follows, decision.begins)

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A trace's context in the context dictionary of an RPC message: our signed text, and the unsigned formats.
+
+``trace_info`` is the dictionary that services' own serializers have put there all along. It holds the HMAC key, so it
+is written, and let through, only under ``[profiler] rpc_plain_peers``; received, it counts only with one of our keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from osprofiler import config, propagation
+from osprofiler._runtime import guard
+from osprofiler.context.trace_context import TraceContext
+from osprofiler.propagation import Incoming, b3, carriers, jaeger, osprofiler, signed, w3c
+from osprofiler.propagation.precedence import Sample
+
+TRACE_INFO = "trace_info"
+
+_W3C = (w3c.TRACEPARENT, w3c.TRACESTATE, w3c.BAGGAGE)
+_UNSIGNED = {jaeger.TRACE_ID, *_W3C, b3.SINGLE}
+_UNSIGNED_PREFIXES = (jaeger.BAGGAGE_PREFIX, "x-b3-")
+
+
+def inject(
+    message_context: Mapping[str, Any],
+    context: TraceContext | None,
+    *,
+    follows: bool = False,
+    keep_w3c: bool = False,
+) -> dict[str, Any]:
+    """A copy of *message_context* that carries *context* on, and no trace of any other request.
+
+    *follows*: the sender will not wait. *keep_w3c*: another tracer of this process writes W3C's fields itself.
+    """
+    result = without_key(message_context)
+    result.pop(signed.ENVELOPE_KEY, None)
+    if context is None:
+        return result
+    result.pop(TRACE_INFO, None)
+    for name in [name for name in result if _is_unsigned(name) and not (keep_w3c and name in _W3C)]:
+        del result[name]
+    for name, value in propagation.write_unsigned(context).items():
+        if not (keep_w3c and name in _W3C):
+            result[name] = value
+    text = propagation.signed_text(context, follows=follows)
+    if text is not None:
+        result[signed.ENVELOPE_KEY] = text
+    if config.current().rpc_plain_peers and context.hmac_key and context.sampled:
+        result[TRACE_INFO] = osprofiler.encode_plain(context, context.hmac_key)
+    return result
+
+
+def without_key(message_context: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of *message_context* without the key that plain code put there; with it, where plain peers need it."""
+    result = dict(message_context)
+    if not config.current().rpc_plain_peers:
+        result.pop(TRACE_INFO, None)
+    return result
+
+
+def extract(
+    message_context: Mapping[str, Any], keys: Sequence[str] | None = None, *, sample: Sample | None = None
+) -> Incoming | None:
+    """The trace that a received *message_context* leads to; None where nobody has decided. See ``propagation.read``."""
+    fields = carriers.fields({name: value for name, value in message_context.items() if _is_unsigned(name)})
+    text = message_context.get(signed.ENVELOPE_KEY)
+    if isinstance(text, str):
+        fields[signed.HEADER.lower()] = text
+    elif text is not None:
+        guard.count("malformed")
+    return propagation.read(fields, keys, plain=message_context.get(TRACE_INFO), sample=sample)
+
+
+def is_ours(message_context: Mapping[str, Any]) -> bool:
+    """Whether *message_context* came from an osprofiler, this one or the one before it."""
+    return signed.ENVELOPE_KEY in message_context or TRACE_INFO in message_context
+
+
+def strip(message_context: Mapping[str, Any], *, keep_w3c: bool = False) -> dict[str, Any]:
+    """A copy of *message_context* without what :func:`inject` wrote, for a service that knows nothing of it."""
+    return {
+        name: value
+        for name, value in message_context.items()
+        if name not in (signed.ENVELOPE_KEY, TRACE_INFO) and (not _is_unsigned(name) or (keep_w3c and name in _W3C))
+    }
+
+
+def _is_unsigned(name: Any) -> bool:
+    if not isinstance(name, str):
+        return False
+    name = name.lower()
+    return name in _UNSIGNED or name.startswith(_UNSIGNED_PREFIXES)

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a received carrier leads to: one pure decision, the same for HTTP, RPC, OpenTracing, branches and environments.
+
+What counts, first to last:
+
+1. our signed text, with one of the keys;
+2. osprofiler's signed pair, or the ``trace_info`` of a plain peer, with one of the keys;
+3. where unsigned context is trusted: Jaeger's, W3C's, B3's, a debug id;
+4. the sampler.
+
+Whoever decides first decides for all: what is continued is signed on, also a "no". Ids of a trace that is not continued
+become tags, never a reference: a reference into another trace would move the span there. A malformed field counts as
+absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from osprofiler.context.trace_context import DEBUG, SAMPLED, TraceContext
+from osprofiler.propagation import b3, jaeger, osprofiler, signed, w3c
+from osprofiler.propagation.formats import Malformed, Remote
+from osprofiler.records import ids
+
+T = TypeVar("T")
+
+#: Asks for the sampler's decision on a trace id: whether to record the trace, and tags that tell why.
+Sample = Callable[[int], tuple[bool, Mapping[str, Any]]]
+
+#: The tag that shows a continued trace's ``tracestate``.
+TRACESTATE_TAG = "w3c.tracestate"
+
+_MAX_TAG_CHARS = 256
+_NO_TAGS: Mapping[str, Any] = {}
+
+
+class Decision(NamedTuple):
+    """What is to become of a request or message."""
+
+    context: TraceContext | None  # to be continued; None: nobody decided anything
+    follows: bool = False  # the sender does not wait: reference FollowsFrom
+    tags: Mapping[str, Any] = _NO_TAGS  # for the first span here
+    begins: bool = False  # the trace begins here, since the sampler, a debug id or a bare decision says so
+    malformed: int = 0  # how many fields counted as absent for what is in them
+
+
+class _Foreign(NamedTuple):
+    name: str  # of the field
+    text: str  # as a tag shows it
+    remote: Remote
+
+
+def decide(
+    fields: Mapping[str, str],
+    keys: Sequence[str],
+    *,
+    trusted: bool = False,
+    plain: Any = None,
+    sample: Sample | None = None,
+    url_encoding: bool = True,
+) -> Decision:
+    """Decide what *fields*, by name in lower case, lead to. Never raises for their content.
+
+    *keys* are those that may ask for a trace; the first signs what has no key yet. *trusted*: unsigned context counts.
+    *plain* is the ``trace_info`` of an RPC message. *sample* is asked only where nobody has decided; where it says no,
+    the result is a context that is not sampled. *url_encoding*: Jaeger's baggage is percent-encoded.
+    """
+    reading = _Reading(fields)
+    context, follows = reading.signed(keys, plain)
+    if context is None and not trusted:
+        return reading.sampled(keys, sample)
+    foreign = reading.foreign()
+    tags: Mapping[str, Any] = _NO_TAGS
+    begins = False
+    if context is None:
+        key = keys[0] if keys else None
+        context, begins, tags = reading.trusted(foreign, key)
+        if context is None:
+            return reading.sampled(keys, sample)
+    else:
+        known = (context.trace_id, context.span_id)
+        tags = _tags(one for one in foreign if (one.remote.trace_id, one.remote.span_id) != known)
+    context = reading.completed(context, foreign, url_encoding)
+    if context.tracestate:
+        tags = {**tags, TRACESTATE_TAG: context.tracestate}
+    return Decision(context, follows, tags if context.sampled else _NO_TAGS, begins, reading.malformed)
+
+
+def foreign_tags(fields: Mapping[str, str]) -> Mapping[str, str]:
+    """The ids of unsigned contexts in *fields*, as tags for the first span of a trace that continues none of them."""
+    return _tags(_Reading(fields).foreign())
+
+
+class _Reading:
+    """The fields of one carrier, and how many of them were malformed."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self.malformed = 0
+        self._fields = fields
+
+    def signed(self, keys: Sequence[str], plain: Any) -> tuple[TraceContext | None, bool]:
+        """What is signed with one of *keys*, and whether its sender does not wait."""
+        if not keys:
+            return None, False
+        get = self._fields.get
+        if text := get(signed.HEADER.lower()):
+            ours = self._attempt(signed.decode, text, keys)
+            if ours is not None:
+                return ours.context, ours.follows
+        info, signature = get(osprofiler.TRACE_INFO.lower()), get(osprofiler.TRACE_HMAC.lower())
+        context = self._attempt(osprofiler.decode, info, signature, keys) if info and signature else None
+        if context is None and plain:
+            context = self._attempt(osprofiler.decode_plain, plain, keys)
+        return context, False
+
+    def foreign(self) -> list[_Foreign]:
+        """The well-formed unsigned contexts, in the order in which they count."""
+        contexts = []
+        for name, decode in ((jaeger.TRACE_ID, jaeger.decode), (w3c.TRACEPARENT, w3c.decode)):
+            text = self._fields.get(name)
+            remote = self._attempt(decode, text) if text else None
+            if text and remote is not None:
+                contexts.append(_Foreign(name, text[:_MAX_TAG_CHARS], remote))
+        remote = self._attempt(b3.decode, self._fields)
+        if remote is not None:
+            contexts.append(_Foreign(b3.SINGLE, f"{remote.trace_id:032x}-{remote.span_id:016x}", remote))
+        return contexts
+
+    def trusted(
+        self, foreign: Sequence[_Foreign], key: str | None
+    ) -> tuple[TraceContext | None, bool, Mapping[str, Any]]:
+        """What unsigned fields ask for, signed on with *key*; whether the trace begins here; tags of its first span."""
+        with_ids = next((one.remote for one in foreign if one.remote.trace_id), None)
+        if with_ids is not None:
+            ids_ = (with_ids.trace_id, with_ids.span_id)
+            return TraceContext.from_ids(*ids_, flags=with_ids.flags, hmac_key=key), False, _NO_TAGS
+        debug_id = self._fields.get(jaeger.DEBUG_ID)
+        if debug_id:
+            return _begun(SAMPLED | DEBUG, key), True, {jaeger.DEBUG_ID: debug_id[:_MAX_TAG_CHARS]}
+        if foreign:
+            return _begun(foreign[0].remote.flags, key), True, _NO_TAGS
+        return None, False, _NO_TAGS
+
+    def sampled(self, keys: Sequence[str], sample: Sample | None) -> Decision:
+        """What the sampler decides, where nobody else has."""
+        if sample is None:
+            return Decision(None, malformed=self.malformed)
+        trace_id = ids.new_trace_id()
+        yes, tags = sample(trace_id)
+        context = _begun(SAMPLED if yes else 0, keys[0] if keys else None, trace_id)
+        if yes:
+            tags = {**tags, **_tags(self.foreign())}
+        return Decision(context, False, tags if yes else _NO_TAGS, True, self.malformed)
+
+    def completed(self, context: TraceContext, foreign: Sequence[_Foreign], url_encoding: bool) -> TraceContext:
+        """*context* with the baggage, and with what W3C's fields say of the same trace."""
+        baggage = w3c.decode_baggage(self._fields.get(w3c.BAGGAGE, ""))
+        baggage.update(jaeger.decode_baggage(self._fields, url_encoding=url_encoding))
+        parent = next((one.remote for one in foreign if one.name == w3c.TRACEPARENT), None)
+        if parent is None or parent.trace_id != context.trace_id:
+            return context._replace(baggage=baggage)
+        text = self._fields.get(w3c.TRACESTATE)
+        state = self._attempt(w3c.tracestate, text) if text else None
+        return context._replace(baggage=baggage, tracestate=state or "", w3c_flags=parent.w3c_flags)
+
+    def _attempt(self, decode: Callable[..., T], *arguments: Any) -> T | None:
+        try:
+            return decode(*arguments)
+        except Malformed:
+            self.malformed += 1
+            return None
+
+
+def _begun(flags: int, key: str | None, trace_id: int | None = None) -> TraceContext:
+    """The context of a trace that begins here.
+
+    One that is not sampled names a span that nobody records: formats which cannot do without carry the "no" on too.
+    """
+    span_id = 0 if flags & SAMPLED else ids.new_span_id()
+    return TraceContext.from_ids(trace_id or ids.new_trace_id(), span_id, flags=flags, hmac_key=key)
+
+
+def _tags(foreign: Iterable[_Foreign]) -> dict[str, str]:
+    return {f"foreign.{one.name}": one.text for one in foreign if one.remote.trace_id}

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Our signed text: what the older pair cannot say, for REST (``X-Trace-Context``) and RPC (``osprofiler_context``).
+
+``<base64url of JSON>.<HMAC-SHA-256 in hexadecimal>``. The JSON's keys: ``v`` version, 1; ``b`` base_id; ``p`` id of
+the point above, absent where there is none (so a real parent may have the same id as the base); ``f`` flags, as
+Jaeger's; ``t`` when it was signed, seconds since the epoch; ``k`` which key signed it; ``r`` ``"follows"`` where
+the sender will not wait. The key itself is never in it.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from osprofiler._runtime import clocks
+from osprofiler.context.trace_context import SAMPLED, TraceContext
+from osprofiler.propagation import packing
+from osprofiler.propagation.formats import Malformed, bounded
+from osprofiler.records import ids
+
+#: The header, and the key in an RPC message's context dictionary.
+HEADER = "X-Trace-Context"
+ENVELOPE_KEY = "osprofiler_context"
+
+VERSION = 1
+FOLLOWS = "follows"
+
+_SHAPE = re.compile(r"([A-Za-z0-9_=-]+)\.([0-9a-f]{64})", re.A)
+_MAX_ID_CHARS = 1024
+
+
+class Signed(NamedTuple):
+    """A signed context that was made with one of our keys."""
+
+    context: TraceContext  # what the receiver continues
+    follows: bool  # the receiver references FollowsFrom: nobody waits for it
+    signed_at_s: int  # seconds since the epoch, by the sender's clock
+
+
+@functools.lru_cache(maxsize=64)
+def key_id(key: str | bytes) -> str:
+    """Eight digits that say which key was used and nothing about it."""
+    return hmac.new(packing.binary_encode(key), b"osprofiler key id", hashlib.sha256).hexdigest()[:8]
+
+
+def encode(context: TraceContext, *, follows: bool = False) -> str:
+    """Sign *context*, which has a key. *follows*: the caller will not wait."""
+    key = context.hmac_key or ""
+    fields: dict[str, Any] = {
+        "v": VERSION,
+        "b": context.base_id,
+        "f": context.flags,
+        "t": clocks.wall_ns() // 1_000_000_000,
+        "k": key_id(key),
+    }
+    if context.span_id:
+        fields["p"] = context.point_id
+    if follows:
+        fields["r"] = FOLLOWS
+    body = base64.urlsafe_b64encode(json.dumps(fields, separators=(",", ":")).encode())
+    return f"{body.decode('ascii')}.{_signature(body, key)}"
+
+
+def decode(text: str, keys: Sequence[str]) -> Signed | None:
+    """Read a signed text; None where it is not signed with one of *keys*, or says a version that we do not know.
+
+    Nothing is parsed before the signature has been checked. Raises Malformed.
+    """
+    match = _SHAPE.fullmatch(bounded(text))
+    if match is None:
+        raise Malformed("not a signed context")
+    body, signature = match[1].encode("ascii"), match[2]
+    key = next((key for key in keys if hmac.compare_digest(_signature(body, key), signature)), None)
+    if key is None:
+        return None
+    try:
+        fields = json.loads(base64.urlsafe_b64decode(body))
+    except (ValueError, RecursionError) as fault:
+        raise Malformed("signed, and no JSON") from fault
+    if not isinstance(fields, dict):
+        raise Malformed("signed, and no context")
+    if fields.get("v") != VERSION:
+        return None
+    return _read(fields, key)
+
+
+def _read(fields: dict[str, Any], key: str) -> Signed:
+    base_id, point_id = fields.get("b"), fields.get("p")
+    flags, at_s = fields.get("f", SAMPLED), fields.get("t", 0)
+    if not isinstance(base_id, str) or not isinstance(point_id, str | None):
+        raise Malformed("a signed context without ids")
+    if not 0 < len(base_id) <= _MAX_ID_CHARS or len(point_id or "") > _MAX_ID_CHARS:
+        raise Malformed("a signed context without ids")
+    if not (type(flags) is int and 0 <= flags <= 255 and type(at_s) is int):
+        raise Malformed("a signed context with other flags or another time")
+    context = TraceContext(
+        base_id,
+        ids.trace_id_of(base_id),
+        point_id or None,
+        ids.span_id_of(point_id) if point_id else 0,
+        flags=flags,
+        hmac_key=key,
+    )
+    return Signed(context, fields.get("r") == FOLLOWS, at_s)
+
+
+def _signature(body: bytes, key: str | bytes) -> str:
+    return hmac.new(packing.binary_encode(key), body, hashlib.sha256).hexdigest()

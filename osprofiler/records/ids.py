@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Identifiers: Jaeger's integers, osprofiler's UUIDs, and the reversible mapping between them.
+
+A trace's base_id is a UUID whose 128 bits are the Jaeger trace id. A trace point's UUID is the high 64 bits of the
+trace id followed by its 64-bit span id. An id that is no UUID is kept verbatim by its owner and maps to a stable hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import uuid
+
+from osprofiler._runtime import forks
+
+_MASK_64 = (1 << 64) - 1
+
+_random = random.Random()
+_bits = _random.getrandbits
+_mark = forks.mark
+
+
+@forks.anew
+def _seed_anew() -> None:
+    # Else two workers would hand out the same ids.
+    _random.seed()
+
+
+def new_span_id() -> int:
+    """A random span id, 1 .. 2**64-1 (zero says "none" on every wire)."""
+    if not _mark[0]:
+        forks.take_over()
+    return _bits(64) or 1
+
+
+def new_trace_id() -> int:
+    """A random 128-bit trace id; its low half is odd, so never zero: some collectors keep only that half."""
+    if not _mark[0]:
+        forks.take_over()
+    return _bits(128) | 1
+
+
+def uuid_text(value: int) -> str:
+    """The canonical text of the UUID with these 128 bits."""
+    digits = f"{value:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def point_prefix(trace_id: int) -> str:
+    """The part of a point's UUID that all points of a trace share: the high 64 bits of *trace_id*."""
+    digits = f"{trace_id >> 64:016x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:]}-"
+
+
+def point_uuid(prefix: str, span_id: int) -> str:
+    """The UUID of a trace point from its trace's :func:`point_prefix` and its span id."""
+    return f"{prefix}{span_id >> 48:04x}-{span_id & 0xFFFFFFFFFFFF:012x}"
+
+
+def _uuid_int(text: str) -> int | None:
+    try:
+        return uuid.UUID(text).int
+    except ValueError:
+        return None
+
+
+def _stable_hash(text: str, size: int) -> int:
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:size], "big") or 1
+
+
+def trace_id_of(base_id: str) -> int:
+    """The Jaeger trace id of a base_id: its 128 bits if it is a UUID, else a stable hash. Never zero."""
+    return _uuid_int(base_id) or _stable_hash(base_id, 16)
+
+
+def span_id_of(point_id: str) -> int:
+    """The Jaeger span id of a trace point's id: the low 64 bits of a UUID, else a stable hash. Never zero."""
+    value = _uuid_int(point_id)
+    return (value & _MASK_64 if value is not None else 0) or _stable_hash(point_id, 8)

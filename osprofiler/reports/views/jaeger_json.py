@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A trace as the JSON file that Jaeger's UI opens, whatever store it was in.
+
+The spans have the ids and tags that they would have had, had they been sent to Jaeger, so what reads Jaeger's answers
+also reads this file. Tags, nearly all of the file, are put together from text: a large trace has a million of them.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from json.encoder import encode_basestring_ascii
+from typing import Any
+
+import osprofiler
+from osprofiler.records import ids, semconv
+from osprofiler.records.record import START_LOST, UNFINISHED, flatten
+from osprofiler.reports.model import CHILD_OF, FOLLOWS_FROM, SpanNode, Trace
+from osprofiler.reports.views import wording
+
+_TYPES = {bool: "bool", int: "int64", float: "float64"}
+_KINDS = {CHILD_OF: "CHILD_OF", FOLLOWS_FROM: "FOLLOWS_FROM"}
+_NO_SERVICE = "unknown"
+_MOST_EXACT = (1 << 53) - 1
+
+#: Tags of a process that stand for those of the same meaning that we would write.
+_SAME = {"hostname": "host.name", "pid": "process.pid"}
+
+_quote = encode_basestring_ascii
+
+
+def text(trace: Trace) -> Iterator[str]:
+    """The file, in pieces."""
+    writer = _Writer(trace)
+    places = [_process(span) for span in trace.spans.values()]
+    processes = {process: f"p{i}" for i, process in enumerate(dict.fromkeys(places), 1)}
+    yield f'{{"data": [{{"traceID": "{writer.trace_id}", "processes": {{'
+    yield ", ".join(f'"{name}": {_described(*process)}' for process, name in processes.items())
+    yield '}, "warnings": null, "spans": ['
+    for i, (span, process) in enumerate(zip(trace.spans.values(), places, strict=True)):
+        yield f"{',' if i else ''}\n{writer.span(span, processes[process])}"
+    yield f']}}], "total": {int(bool(trace.spans))}, "limit": 0, "offset": 0, "errors": null}}\n'
+
+
+class _Writer:
+    """Of one trace's spans."""
+
+    def __init__(self, trace: Trace) -> None:
+        number = ids.trace_id_of(trace.base_id)
+        self.trace_id = f"{number:032x}"
+        self._base_id = trace.base_id
+        self._prefix = ids.point_prefix(number)
+        # Each id is met as the span's own and as its children's parent.
+        self._number = functools.cache(ids.span_id_of)
+        self._odd_base_id = trace.base_id != ids.uuid_text(number)
+
+    def span(self, span: SpanNode, process: str) -> str:
+        references = []
+        if span.reference is not None:
+            references.append((span.reference, self.trace_id, self._number(span.parent_id)))
+        references += [
+            (link.kind, f"{ids.trace_id_of(link.base_id):032x}", self._number(link.trace_id)) for link in span.links
+        ]
+        said = ", ".join(
+            f'{{"refType": "{_KINDS.get(kind, "CHILD_OF")}", "traceID": "{trace}", "spanID": "{point:016x}"}}'
+            for kind, trace, point in references
+        )
+        logs = ", ".join(f'{{"timestamp": {log.at_us}, "fields": {_tags(log.fields.items())}}}' for log in span.logs)
+        missing = wording.missing(span)
+        return (
+            f'{{"traceID": "{self.trace_id}", "spanID": "{self._number(span.trace_id):016x}", '
+            f'"operationName": {_quote(span.operation)}, "references": [{said}], "flags": 1, '
+            f'"startTime": {span.start_us}, "duration": {span.duration_us or 0}, '
+            f'"tags": {_tags(self._tags(span))}, "logs": [{logs}], '
+            f'"warnings": {json.dumps(missing) if missing else "null"}, "processID": "{process}"}}'
+        )
+
+    def _tags(self, span: SpanNode) -> list[tuple[str, Any]]:
+        own = dict(span.tags)
+        if span.error:
+            own.setdefault("error", True)
+        if not span.finished:
+            own[UNFINISHED] = True
+        if not span.has_start:
+            own[START_LOST] = True
+        tags = [*own.items(), ("osprofiler.name", span.name)]
+        if self._odd_base_id:
+            tags.append(("osprofiler.base_id", self._base_id))
+        for key, point in ("osprofiler.trace_id", span.trace_id), ("osprofiler.parent_id", span.parent_id):
+            if point not in (ids.point_uuid(self._prefix, self._number(point)), self._base_id, ""):
+                tags.append((key, point))
+        if not semconv.SHAPES.isdisjoint(span.start_info):
+            tags += (item for item in dict(semconv.tags(span.start_info)).items() if item[0] not in own)
+        tags += flatten(_without_host(span.start_info, span), "start")
+        tags += flatten(_without_host(span.stop_info, span), "stop")
+        return tags
+
+
+def _without_host(info: Mapping[str, Any], span: SpanNode) -> Mapping[str, Any]:
+    """*info* without what the process says: on which host that is."""
+    if "host" in info and info["host"] == span.host:
+        return {key: value for key, value in info.items() if key != "host"}
+    return info
+
+
+def _tags(tags: Iterable[tuple[str, Any]]) -> str:
+    """The list of *tags*, or of a log's fields."""
+    return f"[{', '.join([_tag(key, value) for key, value in tags])}]"
+
+
+def _tag(key: str, value: Any) -> str:
+    kind = type(value)
+    if kind is str:
+        text = _quote(value)
+    elif kind is int and abs(value) > _MOST_EXACT:
+        text = f'"{value}"'  # as Jaeger does: JavaScript would round it
+    elif kind is float and not math.isfinite(value):
+        text = _quote(json.dumps(value))  # for which JSON has no numbers
+    elif isinstance(value, (str, bool, int, float)):
+        text = json.dumps(value)
+    else:
+        text = _quote(json.dumps(value, default=str))
+    return f"{_head(key, _TYPES.get(kind, 'string'))}{text}}}"
+
+
+@functools.lru_cache(4096)
+def _head(key: str, kind: str) -> str:
+    return f'{{"key": {_quote(key)}, "type": "{kind}", "value": '
+
+
+def _process(span: SpanNode) -> tuple[Any, ...]:
+    more = json.dumps(span.process, default=str) if span.process else "{}"
+    return wording.place(span), span.project, span.service, span.host, span.pid, more
+
+
+def _described(place: str, project: Any, service: Any, host: Any, pid: Any, more: str) -> str:
+    tags = {"project": project, "service": service, "hostname": host, "pid": pid}
+    theirs = json.loads(more)
+    tags = {key: value for key, value in tags.items() if value is not None and _SAME.get(key) not in theirs} | theirs
+    if service is None:
+        # A process with our version among its tags has its service there too: its reader takes no other name for it.
+        tags.setdefault("osprofiler.version", osprofiler.__version__)
+    return f'{{"serviceName": {_quote(place or _NO_SERVICE)}, "tags": {_tags(tags.items())}}}'

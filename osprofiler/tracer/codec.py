@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""OpenTracing's ``inject`` and ``extract`` for the formats TEXT_MAP, HTTP_HEADERS and BINARY.
+
+``extract`` decides as requests and messages do (``precedence``). A malformed field counts as absent; only a carrier of
+a wrong type is an error, as OpenTracing wants it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+import opentracing
+from jaeger_client.span_context import SpanContext as JaegerContext
+
+from osprofiler import config, propagation
+from osprofiler._runtime import guard
+from osprofiler.context.origin import Origin
+from osprofiler.context.trace_context import TraceContext
+from osprofiler.propagation import binary, carriers, jaeger, precedence
+from osprofiler.propagation.formats import Malformed
+from osprofiler.tracer.span import SpanContext
+
+
+class TextCodec:
+    """Fields in a dictionary; *url_encoding*: baggage is percent-encoded, as headers need it."""
+
+    def __init__(self, url_encoding: bool) -> None:
+        self._url_encoding = url_encoding
+
+    def inject(self, span_context: JaegerContext, carrier: MutableMapping[str, str]) -> None:
+        """Add the fields of *span_context*. Raises InvalidCarrierException where *carrier* is no dictionary."""
+        if not isinstance(carrier, MutableMapping):
+            raise opentracing.InvalidCarrierException("a dictionary is wanted")
+        context = _context_of(span_context)
+        if getattr(span_context, "origin", None) is not None:  # of a trace of ours, not one made up by hand
+            carrier.update(propagation.write_signed(context))
+        carrier.update(propagation.write_unsigned(context, url_encoding=self._url_encoding))
+
+    def extract(self, carrier: Mapping[str, str]) -> SpanContext | None:
+        """The context in *carrier*, or None. Raises InvalidCarrierException where *carrier* has no ``items``.
+
+        Headers need not be a ``Mapping``: those of ``http.server`` and of werkzeug before 3.1 are none.
+        """
+        if not hasattr(carrier, "items"):
+            raise opentracing.InvalidCarrierException("a dictionary is wanted")
+        fields = carriers.fields(carrier)
+        decision = precedence.decide(
+            fields, config.current().hmac_keys, trusted=_trusts(), url_encoding=self._url_encoding
+        )
+        guard.count("malformed", decision.malformed)
+        context, tags = decision.context, decision.tags
+        if context is None:
+            tags = precedence.foreign_tags(fields)
+            return SpanContext(0, 0, None, 0, foreign=tags) if tags else None
+        if jaeger.DEBUG_ID in tags:  # the tracer's throttler has a say
+            return SpanContext(0, 0, None, 0, dict(context.baggage), tags[jaeger.DEBUG_ID])
+        origin = Origin.continuing(context, tags)
+        return SpanContext(context.trace_id, context.span_id, None, context.flags, dict(context.baggage), origin=origin)
+
+
+class BinaryCodec:
+    """Jaeger's binary format in a ``bytearray``."""
+
+    def inject(self, span_context: JaegerContext, carrier: bytearray) -> None:
+        """Append *span_context*. Raises InvalidCarrierException where *carrier* is no ``bytearray``."""
+        if not isinstance(carrier, bytearray):
+            raise opentracing.InvalidCarrierException("a bytearray is wanted")
+        carrier += binary.encode(
+            span_context.trace_id,
+            span_context.span_id,
+            span_context.parent_id or 0,
+            span_context.flags,
+            span_context.baggage,
+        )
+
+    def extract(self, carrier: bytearray) -> SpanContext | None:
+        """The context in *carrier*, or None. Raises InvalidCarrierException where *carrier* is no ``bytearray``."""
+        if not isinstance(carrier, bytearray):
+            raise opentracing.InvalidCarrierException("a bytearray is wanted")
+        if not carrier or not _trusts():
+            return None
+        try:
+            remote, baggage = binary.decode(bytes(carrier))
+        except Malformed:
+            guard.count("malformed")
+            return None
+        return SpanContext(remote.trace_id, remote.span_id, None, remote.flags, baggage)
+
+
+def _trusts() -> bool:
+    """Whether unsigned context counts. A process that has read no configuration trusts what it extracts itself."""
+    return config.current().trust_incoming is not False
+
+
+def _context_of(span_context: JaegerContext) -> TraceContext:
+    ids_ = (span_context.span_id, span_context.parent_id or 0, span_context.flags, span_context.baggage)
+    origin: Origin | None = getattr(span_context, "origin", None)
+    return (origin or Origin.from_ids(span_context.trace_id, 0)).context(*ids_)
+
+
+def codecs() -> Mapping[str, Any]:
+    """A codec for each format that OpenTracing requires."""
+    return {
+        opentracing.Format.TEXT_MAP: TextCodec(url_encoding=False),
+        opentracing.Format.HTTP_HEADERS: TextCodec(url_encoding=True),
+        opentracing.Format.BINARY: BinaryCodec(),
+    }

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tracer of this process, made when tracing is first used.
+
+Importing this module loads neither jaeger-client nor what that loads (tornado, thrift).
+"""
+
+from __future__ import annotations
+
+import _thread
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import opentracing
+
+from osprofiler._runtime import ending, finalizers, forks
+
+if TYPE_CHECKING:
+    from osprofiler.delivery.base import Reporter
+    from osprofiler.propagation.precedence import Sample
+    from osprofiler.tracer.tracer import Tracer
+
+_tracer: Tracer | None = None
+# Re-entrant: a finalizer or a signal handler may be traced first, while it is held. Native, also where eventlet has
+# patched threading: a native thread that waits for a green one is never woken.
+_lock = _thread.RLock()
+_service_name = "osprofiler"
+_make_reporter: Callable[[], Reporter] | None = None
+
+
+def get_tracer() -> Tracer:
+    """The process's tracer; the first call makes it, and makes it OpenTracing's global tracer if there is none."""
+    return _tracer or _make()
+
+
+@forks.anew
+def _lock_anew() -> None:
+    global _lock
+    _lock = _thread.RLock()  # the parent may have held the old one
+
+
+def _make() -> Tracer:
+    global _tracer
+    from osprofiler.tracer.tracer import Tracer
+
+    with ending.holding(_lock):
+        if _tracer is None:
+            finalizers.make_safe()
+            made = Tracer(_service_name, _make_reporter() if _make_reporter else None)
+        if _tracer is None:  # still
+            if not opentracing.is_global_tracer_registered():
+                opentracing.set_global_tracer(made)
+            _tracer = made
+    return _tracer
+
+
+def sample_for(operation: str) -> Sample:
+    """What asks the tracer's sampler whether to record a trace that begins with *operation*."""
+    return lambda trace_id: get_tracer().sampler.is_sampled(trace_id, operation)
+
+
+def existing_tracer() -> Tracer | None:
+    """The process's tracer if it is made already."""
+    return _tracer
+
+
+def report_to(make_reporter: Callable[[], Reporter], service_name: str | None = None) -> None:
+    """Have the tracer, made or yet to be made, send spans to the reporter that *make_reporter* returns."""
+    global _make_reporter, _service_name
+    _make_reporter = make_reporter
+    if service_name is not None:
+        _service_name = service_name
+    if _tracer is not None:
+        _tracer.report_to(make_reporter(), service_name)
+
+
+def flush(timeout: float | None = None) -> bool:
+    """Wait until every span that ended before is out of this process, *timeout* seconds at most; whether it is."""
+    return _tracer is None or _tracer.flush(timeout)
