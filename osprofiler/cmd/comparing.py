@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from osprofiler.cmd import cliutils, output, quantities, sources
 from osprofiler.cmd.progress import Progress
 from osprofiler.cmd.showing import TRACE_HELP
+from osprofiler.reports import wording
 from osprofiler.reports.analysis import comparison, skew
 from osprofiler.reports.model import Trace
-from osprofiler.reports.views import wording
 
 
 class ComparingCommands:

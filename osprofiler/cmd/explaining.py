@@ -15,9 +15,9 @@ from osprofiler.cmd import cliutils, output, sources
 from osprofiler.cmd.progress import Progress
 from osprofiler.cmd.showing import TRACE_HELP
 from osprofiler.drivers import lookup, search
+from osprofiler.reports import wording
 from osprofiler.reports.analysis import critical_path, skew, statistics
 from osprofiler.reports.model import SpanNode, Trace
-from osprofiler.reports.views import wording
 
 
 class ExplainingCommands:

@@ -16,7 +16,7 @@ from osprofiler.cmd.progress import Progress
 from osprofiler.connection import secrets
 from osprofiler.drivers import base, lookup, search
 from osprofiler.records.record import timestamp
-from osprofiler.reports.views import wording
+from osprofiler.reports import wording
 
 _SHORT = ("base_id", "timestamp")
 _LONG = ("base_id", "timestamp", "duration", "spans", "errors", "unfinished", "operation", "services")

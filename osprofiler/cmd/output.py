@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from osprofiler import exc
+from osprofiler.reports import wording
 from osprofiler.reports.views import columns as terminal
-from osprofiler.reports.views import wording
 from osprofiler.reports.views.tree import Style
 
 _LEAST_LAST = 16  # columns that the last column of a table is wrapped to at the least

@@ -85,9 +85,7 @@ class Origin:
         baggage: Mapping[str, str] = NO_BAGGAGE,
     ) -> Origin:
         """See :meth:`TraceContext.from_ids`; *span_id* is the remote parent."""
-        return cls.continuing(
-            TraceContext.from_ids(trace_id, span_id, flags=flags, hmac_key=hmac_key, baggage=baggage)
-        )
+        return cls.continuing(TraceContext.from_ids(trace_id, span_id, flags=flags, hmac_key=hmac_key, baggage=baggage))
 
     @classmethod
     def continuing(cls, context: TraceContext, foreign: Mapping[str, Any] | None = None) -> Origin:

@@ -339,9 +339,7 @@ class QueueReporter(Reporter):
                 guard.count("merged", outcome.merged)
             for reason, number in outcome.dropped.items():
                 self._lose(reason, number)
-                guard.warn_once(
-                    f"{reason}:{exporter.target}", "spans for %s were dropped: %s", exporter.target, reason
-                )
+                guard.warn_once(f"{reason}:{exporter.target}", "spans for %s were dropped: %s", exporter.target, reason)
 
     def _give_up(self, reason: str, entries: Sequence[Entry], fault: Failed) -> None:
         if entries:

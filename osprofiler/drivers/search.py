@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from osprofiler.records import unreadable
 from osprofiler.records.record import timestamp
-from osprofiler.reports import model
+from osprofiler.reports import model, wording
 from osprofiler.reports.model import SpanNode, Trace
-from osprofiler.reports.views import json_report, wording
+from osprofiler.reports.views import json_report
 
 if TYPE_CHECKING:
     from osprofiler.drivers.driver import Driver

@@ -130,8 +130,12 @@ def request(query: str) -> Callable[[], None]:
     def make() -> None:
         app = web.WsgiMiddleware(lambda environ, start: (start("200 OK", []), [b""])[1], KEY, enabled=True)
         environ = {
-            "REQUEST_METHOD": "GET", "PATH_INFO": "/v3/things", "QUERY_STRING": query,
-            "wsgi.url_scheme": "http", "SERVER_NAME": "h", "SERVER_PORT": "80",
+            "REQUEST_METHOD": "GET",
+            "PATH_INFO": "/v3/things",
+            "QUERY_STRING": query,
+            "wsgi.url_scheme": "http",
+            "SERVER_NAME": "h",
+            "SERVER_PORT": "80",
             **{f"HTTP_{name.upper().replace('-', '_')}": text for name, text in web.get_trace_id_headers().items()},
         }
         list(app(environ, lambda *_: None))

@@ -369,9 +369,7 @@ def test_a_trace_point_injected_by_an_opentracing_library_is_signed_too(
 @pytest.mark.parametrize("trusted", [True, None], ids=["trusted", "nothing configured"])
 def test_extract_reads_foreign_contexts(spans: Recorder, trusted: bool | None) -> None:  # noqa: F811
     config.publish(trust_incoming=trusted)
-    found = global_tracer.get_tracer().extract(
-        opentracing.Format.HTTP_HEADERS, {"Traceparent": W3C["traceparent"]}
-    )
+    found = global_tracer.get_tracer().extract(opentracing.Format.HTTP_HEADERS, {"Traceparent": W3C["traceparent"]})
     assert (found.trace_id, found.span_id) == (0x4BF92F3577B34DA6A3CE929D0E0E4736, 0xF067AA0BA902B7)
 
 

@@ -9,9 +9,8 @@ import opentracing
 import pytest
 from jaeger_client import codecs as jaeger_codecs
 
-from osprofiler.tracer.codec import codecs
 from osprofiler.testing.propagators import PropagatorKit, TextPropagatorKit
-from osprofiler.tracer.codec import TextCodec
+from osprofiler.tracer.codec import TextCodec, codecs
 
 
 class TestTextMap(TextPropagatorKit):

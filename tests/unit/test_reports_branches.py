@@ -5,9 +5,8 @@ import threading
 
 from osprofiler import profiler
 from osprofiler.records import span_records as bridge
-from osprofiler.reports import model
+from osprofiler.reports import model, wording
 from osprofiler.reports.analysis import critical_path
-from osprofiler.reports.views import wording
 from tests.unit.span_kit import Recorder, spans  # noqa: F401
 
 

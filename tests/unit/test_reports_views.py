@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from osprofiler import exc
-from osprofiler.reports import model
-from osprofiler.reports.views import columns, dot, html, tree, wording
+from osprofiler.reports import model, wording
+from osprofiler.reports.views import columns, dot, html, tree
 from osprofiler.testing.records import TRACE, point, record, two_spans
 from tests.conftest import missing
 

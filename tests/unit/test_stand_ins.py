@@ -32,7 +32,10 @@ STOCK = Path(__file__).parent.parent / "conformance" / "public_names.json"
 
 #: Functions whose own names keyword arguments may not have, by file and name, and why.
 ALLOWED = {
-    ("_runtime/http_session.py", "_Adapter.proxy_manager_for"): "overrides a method of requests, whose parameters these are",
+    (
+        "_runtime/http_session.py",
+        "_Adapter.proxy_manager_for",
+    ): "overrides a method of requests, whose parameters these are",
     ("_runtime/http_session.py", "Session.send"): "overrides a method of requests, whose parameters these are",
     ("messaging.py", "_Transport._send"): "stands for a method of oslo.messaging, whose parameters these are",
     ("handlers/rpc.py", "sent"): "stands for a method of oslo.messaging, whose parameters these are",

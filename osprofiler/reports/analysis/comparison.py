@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from osprofiler.reports import wording
 from osprofiler.reports.analysis.self_time import self_us
 from osprofiler.reports.model import Trace
-from osprofiler.reports.views import wording
 
 
 @dataclass(slots=True)

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from osprofiler.reports import wording
 from osprofiler.reports.analysis.self_time import self_us
 from osprofiler.reports.model import Trace
-from osprofiler.reports.views import wording
 
 
 @dataclass(frozen=True, slots=True)

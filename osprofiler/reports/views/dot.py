@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from osprofiler import exc
+from osprofiler.reports import wording
 from osprofiler.reports.model import SpanNode, Trace
-from osprofiler.reports.views import wording
 
 _DETAIL_CHARS = 40
 

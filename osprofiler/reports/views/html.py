@@ -18,9 +18,9 @@ from typing import Any
 
 from osprofiler.records import ids
 from osprofiler.records.record import timestamp
+from osprofiler.reports import wording
 from osprofiler.reports.analysis import critical_path
 from osprofiler.reports.model import SpanNode, Trace
-from osprofiler.reports.views import wording
 
 _PAGE = Path(__file__).parent / "page"
 _SCRIPTS = ("data.js", "path.js", "rows.js", "overview.js", "details.js", "control.js")

@@ -17,8 +17,8 @@ from typing import Any
 import osprofiler
 from osprofiler.records import ids, semconv
 from osprofiler.records.record import START_LOST, UNFINISHED, flatten
+from osprofiler.reports import wording
 from osprofiler.reports.model import CHILD_OF, FOLLOWS_FROM, SpanNode, Trace
-from osprofiler.reports.views import wording
 
 _TYPES = {bool: "bool", int: "int64", float: "float64"}
 _KINDS = {CHILD_OF: "CHILD_OF", FOLLOWS_FROM: "FOLLOWS_FROM"}

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from osprofiler.records.record import timestamp
+from osprofiler.reports import wording
 from osprofiler.reports.model import SpanNode, Trace
-from osprofiler.reports.views import columns, wording
+from osprofiler.reports.views import columns
 
 #: Deeper levels are not drawn one by one; the line then begins with its depth.
 DRAWN_LEVELS = 20

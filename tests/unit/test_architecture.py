@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Imports of our own modules inside functions: each has a reason. The linter checks their direction with all others."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import osprofiler
+
+ROOT = Path(osprofiler.__file__).parent
+
+#: What is imported late: (the module that imports, what it imports) and why. A trailing dot stands for a whole room.
+LATE = {
+    ("tracer.global_tracer", "osprofiler.tracer.tracer"): "jaeger-client is loaded when tracing is first used",
+    ("initializer", "osprofiler.tracer.sampling"): "jaeger-client is loaded when tracing is first used",
+    ("initializer", "osprofiler.delivery."): "delivery is loaded where a service turns tracing on",
+    ("novaclient", "osprofiler.delivery."): "delivery is loaded where a service turns tracing on",
+    ("notifier", "osprofiler.delivery."): "delivery is loaded where a service turns tracing on",
+    ("notifier", "osprofiler.drivers.connect"): "the exporters are loaded when a store or transport is named",
+    ("concurrency.fork", "osprofiler.concurrency.multiprocessing"): "loads multiprocessing",
+    ("concurrency.fork", "osprofiler.concurrency.carrier"): "only carriers to other processes need the formats",
+    ("profiler", "osprofiler.concurrency.carrier"): "only carriers to other processes need the formats",
+    ("instrumentation.wsgi_call", "osprofiler.delivery.request_threads"): "only native threads of a green process",
+    ("delivery.collector", "osprofiler._runtime.http_session"): "loads requests",
+    ("tracer.sampling", "osprofiler._runtime.http_session"): "loads requests",
+    ("drivers.elasticsearch_http", "osprofiler._runtime.http_session"): "loads requests",
+    ("drivers.jaeger", "osprofiler._runtime.http_session"): "loads requests",
+    ("drivers.loginsight_client", "osprofiler._runtime.http_session"): "loads requests",
+    ("delivery.otlp", "osprofiler.delivery.otlp_spans"): "loads protobuf",
+    ("drivers.otlp", "osprofiler.delivery.otlp"): "loads protobuf",
+    ("drivers.jaeger", "osprofiler.drivers.connect"): "who reads traces needs no exporter",
+    ("drivers.jaeger", "osprofiler.delivery.exporter"): "who reads traces needs no exporter",
+    ("drivers.connect", "osprofiler.drivers.base"): "a transport that takes whole spans needs no driver",
+    ("drivers.exporter", "osprofiler.drivers.driver"): "a transport that takes whole spans needs no driver",
+    ("drivers.locate", "osprofiler.drivers.driver"): "a transport that takes whole spans needs no driver",
+    ("drivers.lookup", "osprofiler.drivers.driver"): "files are searched without a driver",
+    ("drivers.search", "osprofiler.drivers.driver"): "files are searched without a driver",
+    ("drivers.sqlalchemy_driver", "osprofiler.drivers.sql_engine"): "loads SQLAlchemy",
+    ("reports.files", "osprofiler.records.jaeger_json"): "only files of Jaeger-JSON need it",
+    ("cmd.shell", "osprofiler."): "each group of commands is loaded when it is used",
+    ("cmd.sources", "osprofiler.opts"): "loads oslo.config",
+    ("cmd.demo", "osprofiler."): "the demo is loaded when it is run",
+}
+
+
+def late_imports(path: Path) -> Iterator[str]:
+    """The modules of ours that a file imports inside functions."""
+    tree = ast.parse(path.read_text())
+    for function in ast.walk(tree):
+        if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        for node in ast.walk(function):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "osprofiler":
+                for name in node.names:
+                    module = f"{node.module}.{name.name}"
+                    yield module if is_module(module) else str(node.module)
+            elif isinstance(node, ast.Import):
+                yield from (name.name for name in node.names if name.name.partition(".")[0] == "osprofiler")
+
+
+def fits(imported: str, pattern: str) -> bool:
+    return imported == pattern or (pattern.endswith(".") and imported.startswith(pattern))
+
+
+def is_module(name: str) -> bool:
+    path = ROOT.parent.joinpath(*name.split("."))
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+def test_imports_inside_functions_have_a_reason() -> None:
+    used = set()
+    for path in ROOT.rglob("*.py"):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        if module.startswith(("testing.", "demo.")):
+            continue
+        for imported in late_imports(path):
+            reasons = {key for key in LATE if key[0] == module and fits(imported, key[1])}
+            assert reasons, f"{module} imports {imported} inside a function; name the reason here"
+            used |= reasons
+    assert set(LATE) == used, "no longer needed"
