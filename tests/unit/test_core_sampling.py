@@ -16,7 +16,7 @@ from jaeger_client.sampler import AdaptiveSampler, ConstSampler, ProbabilisticSa
 
 from osprofiler import profiler
 from osprofiler._runtime import guard
-from osprofiler.context import scope
+from osprofiler.context import current, scope
 from osprofiler.tracer import sampling
 from osprofiler.tracer.sampling import RemoteSampler, sampler_for
 from tests.servers.trickle import trickle
@@ -192,16 +192,16 @@ def test_a_server_that_is_not_there_is_counted_and_logged_once(caplog: pytest.Lo
 
 
 def test_the_poll_is_not_traced(strategies: Strategies, monkeypatch: pytest.MonkeyPatch) -> None:
-    current: list[Any] = []
+    points: list[Any] = []
     follow = RemoteSampler._follow
-    monkeypatch.setattr(RemoteSampler, "_follow", lambda *args: (current.append(current.point.get()), follow(*args)))
+    monkeypatch.setattr(RemoteSampler, "_follow", lambda *args: (points.append(current.point.get()), follow(*args)))
     strategies.answer = {"probabilisticSampling": {"samplingRate": 1.0}}
     profiler.init("key")
     sampler = sampler_for(f"remote:{strategies.url}", "service")
     wait_until(lambda: decided(sampler))
     profiler.clean()
     sampler.close()
-    assert set(current) == {scope.SUPPRESSED}
+    assert set(points) == {scope.SUPPRESSED}
 
 
 def test_nobody_polls_while_a_poll_runs(monkeypatch: pytest.MonkeyPatch) -> None:

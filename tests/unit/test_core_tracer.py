@@ -17,7 +17,7 @@ import opentracing
 import pytest
 from jaeger_client.sampler import ConstSampler
 
-from osprofiler import config, opentracing_compat, profiler, propagation, web
+from osprofiler import config, profiler, propagation, web
 from osprofiler._runtime import guard
 from osprofiler._utils import signed_unpack
 from osprofiler.context import current, scope
@@ -390,7 +390,7 @@ def test_close_answers_a_future(tracer: Tracer) -> None:
 
 
 def test_one_tracer_however_many_ask_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opentracing_compat, "_tracer", None)
+    monkeypatch.setattr(global_tracer, "_tracer", None)
     made: list[Tracer] = []
     start = threading.Barrier(8)
 
@@ -408,7 +408,7 @@ def test_one_tracer_however_many_ask_at_once(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_tracer_can_be_made_in_a_child_of_a_fork_that_found_the_lock_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opentracing_compat, "_tracer", None)
+    monkeypatch.setattr(global_tracer, "_tracer", None)
     with global_tracer._lock:
         child = os.fork()
         if not child:

@@ -220,7 +220,7 @@ def test_the_policy_goes_before_the_options_as_long_as_it_says_so(configured: Wr
 
     configured(**fixed)
     assert config.current() == config.Settings(hmac_keys=("one",), trust_incoming=False)
-    assert config.look is None
+    assert config.settings._look is None
     assert not guard.counters
 
 

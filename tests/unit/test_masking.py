@@ -22,6 +22,7 @@ from osprofiler import config, initializer, notifier, opentracing_compat, opts, 
 from osprofiler import sqlalchemy as traced
 from osprofiler._runtime import guard
 from osprofiler.config import policy
+from osprofiler.context import current
 from osprofiler.delivery import masking
 from osprofiler.delivery.masking import MASK, Masker
 from osprofiler.delivery.reporter import QueueReporter
@@ -151,7 +152,7 @@ def sent(query: str) -> Callable[[], None]:
 
         url = urlsplit(f"http://user:{S}@h/v3/things?{query}")
         point = global_tracer.get_tracer().open_point(
-            opentracing_compat.scope.current.get(),  # type: ignore[arg-type]
+            current.point.get(),  # type: ignore[arg-type]
             "http",
             requests._info("GET", url),
             tags=requests._tags("GET", url),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from osprofiler import notifier, opentracing_compat, profiler
+from osprofiler import notifier, profiler
 from osprofiler._runtime import guard
 from osprofiler.delivery.base import CallableReporter, NullReporter
 from osprofiler.tracer import global_tracer
@@ -44,7 +44,7 @@ def test_a_callable_is_called_at_once_in_the_callers_flow() -> None:
 
 
 def test_a_callable_set_before_the_tracer_is_made_gets_its_records(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opentracing_compat, "_tracer", None)
+    monkeypatch.setattr(global_tracer, "_tracer", None)
     seen: list[Any] = []
     notifier.set(seen.append)
     assert global_tracer.existing_tracer() is None

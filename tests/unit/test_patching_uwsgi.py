@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from osprofiler import opentracing_compat
 from osprofiler._runtime import native
 from osprofiler.delivery import uwsgi
 
@@ -30,7 +29,7 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Any:
         state.asked.append(timeout)
         return bool(state.answers)
 
-    monkeypatch.setattr(opentracing_compat, "flush", flush)
+    state.flush = flush
     monkeypatch.setattr(uwsgi.time, "monotonic", lambda: state.now)
     return state
 
@@ -38,8 +37,8 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_each_request_is_followed_by_a_delivery_with_a_deadline(server: Any, collector: Any) -> None:
     called = []
     server.after_req_hook = lambda: called.append("the service's own")
-    uwsgi.install()
-    uwsgi.install()
+    uwsgi.install(collector.flush)
+    uwsgi.install(collector.flush)
     server.after_req_hook()
     server.after_req_hook()
     assert called == ["the service's own"] * 2
@@ -47,7 +46,7 @@ def test_each_request_is_followed_by_a_delivery_with_a_deadline(server: Any, col
 
 
 def test_a_collector_that_does_not_answer_is_left_alone_for_a_while(server: Any, collector: Any) -> None:
-    uwsgi.install()
+    uwsgi.install(collector.flush)
     collector.answers = False
     server.after_req_hook()
     collector.now += uwsgi.PAUSE_S - 0.1
@@ -60,20 +59,22 @@ def test_a_collector_that_does_not_answer_is_left_alone_for_a_while(server: Any,
     assert len(collector.asked) == 3
 
 
-def test_nothing_is_done_where_threads_are_native(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_done_where_threads_are_native(
+    server: Any, collector: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(native, "patched", lambda: False)
-    uwsgi.install()
+    uwsgi.install(collector.flush)
     assert not hasattr(server, "after_req_hook")
 
 
-def test_nothing_is_done_where_uwsgi_runs_the_hub(server: Any) -> None:
+def test_nothing_is_done_where_uwsgi_runs_the_hub(server: Any, collector: Any) -> None:
     server.loop = b"gevent"  # None in other processes
-    uwsgi.install()
+    uwsgi.install(collector.flush)
     assert not hasattr(server, "after_req_hook")
 
 
-def test_nothing_is_done_outside_of_uwsgi(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_done_outside_of_uwsgi(collector: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "patched", lambda: True)
     monkeypatch.setattr(uwsgi, "_installed", False)
-    uwsgi.install()
+    uwsgi.install(collector.flush)
     assert uwsgi._installed is False

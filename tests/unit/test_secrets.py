@@ -22,6 +22,7 @@ from osprofiler.connection import fault_text, secrets
 from osprofiler.drivers import base, connect, network
 from osprofiler.testing.records import two_spans
 from osprofiler.tracer import global_tracer, sampling
+from tests.waiting import wait_until
 
 #: The two halves of a secret, between which a special character stands. A first half that is a number reads as a port.
 FIRST, NUMBER, SECOND = "Zq7xSecret", "8125", "Wv9hHidden"
@@ -246,7 +247,7 @@ def test_the_address_of_strategies_is_shown_without_its_password() -> None:
     with pytest.raises(ValueError, match=r"'remote:ftp://u:\*\*\*@h'"):
         sampling.sampler_for("remote:ftp://u:my-secret@h", "s")
     with logged() as log:
-        sampler = sampling.RemoteSampler("http://u:my-secret@127.0.0.1:1/sampling", "s")
+        sampler = sampling.RemoteSampler("http://u:my-secret@127.0.0.1:1/sampling", 60, "s")
         sampler._ask()
     assert "no sampling strategies from http://u:***@127.0.0.1:1" in log.text
     assert "my-secret" not in log.text
@@ -283,7 +284,7 @@ def test_a_server_that_is_away_is_told_with_the_cause(url: str, cause: str) -> N
         for each in two_spans():
             reporter.report_record(each)
         reporter.flush(0.5)
-    assert cause in log.text
+        wait_until(lambda: cause in log.text, what="a line in the log")
     assert "my-secret" not in log.text
 
 
