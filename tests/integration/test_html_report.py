@@ -540,6 +540,12 @@ def test_no_part_of_a_row_lies_over_another(opened: Opened, size: tuple[int, int
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
 
 
+def test_a_mark_follows_a_short_name_at_once(opened: Opened) -> None:
+    page = opened(boot())
+    op, mark = (page.locator(".row", has_text="joins 2").locator(part).bounding_box() for part in (".op > *", ".mark"))
+    assert mark["x"] - (op["x"] + op["width"]) < 10
+
+
 def test_badges_give_way_before_names(opened: Opened) -> None:
     page = opened(awkward())
     page.set_viewport_size({"width": 1600, "height": 900})

@@ -1,5 +1,5 @@
 // The rows of the waterfall. Only those in sight are in the page.
-const ROW_PX = 26, SPARE_ROWS = 4, DRAWN_LEVELS = 24, PRINTED_ROWS = 2000, LEAST_HEAD = 5, LEAST_BAR_PX = 2, LEAST_OPEN_PX = 14, NARROW_PX = 300;
+const ROW_PX = 26, SPARE_ROWS = 4, DRAWN_LEVELS = 24, PRINTED_ROWS = 2000, LEAST_HEAD = 5, SHORT_NAME = 6, LEAST_BAR_PX = 2, LEAST_OPEN_PX = 14, NARROW_PX = 300;
 
 // A deep trace is indented less, so that its names have room.
 const deepest = rows.reduce((most, row) => Math.max(most, row[DEPTH]), 1);
@@ -26,7 +26,7 @@ function draw() {
 
 // Its end stays in sight where there is no room for all of a name: that is where long names differ.
 function operation(text, laneWidth) {
-  const op = make("span", "op"), letters = Array.from(text), before = letters.length - (laneWidth < NARROW_PX ? 8 : 20);
+  const letters = Array.from(text), op = make("span", letters.length < SHORT_NAME ? "op short" : "op"), before = letters.length - (laneWidth < NARROW_PX ? 8 : 20);
   const end = before < LEAST_HEAD ? 0 : before;
   if (end) op.append(make("span", "head", letters.slice(0, end).join("")));
   op.append(make("span", "tail", letters.slice(end).join("")));
