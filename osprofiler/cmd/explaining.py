@@ -116,7 +116,8 @@ def _path_lines(trace: Trace, path: critical_path.CriticalPath, args: argparse.N
     spans = sum(share.span is not critical_path.CLIENT for share in shares)
     about = _about(path.of[0]) if len(path.of) == 1 else f"{len(path.of)} requests of one client"
     about = "the whole trace" if args.whole else about
-    yield from output.text(f"Critical path of {about}: {wording.duration(total_us)} through {spans} spans")
+    through = output.counted(spans, "span")
+    yield from output.text(f"Critical path of {about}: {wording.duration(total_us)} through {through}")
     after_us = trace.end_us - path.to_us
     if after_us > 0 and not args.span:
         after = wording.duration(after_us)

@@ -22,11 +22,8 @@ _LEAST_LAST = 16  # columns that the last column of a table is wrapped to at the
 def write(pieces: Iterable[str], file_name: str | None = None) -> None:
     """Write *pieces* into the file, or to standard output. Raises CommandError where the file cannot be written."""
     if file_name is None:
-        stream: Any = sys.stdout
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
-        stream.writelines(pieces)
-        stream.flush()
+        sys.stdout.writelines(pieces)
+        sys.stdout.flush()
         return
     pieces = iter(pieces)
     first = next(pieces, "")  # what cannot be had must not cost the file that is there
@@ -89,6 +86,11 @@ def columns(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str
             yield (indent if j else begin) + text + "\n"
 
 
+def counted(count: int, what: str) -> str:
+    """*count* of *what*, which is a noun that takes an s."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def text(line: str) -> Iterator[str]:
     """*line*, which may hold names of any kind, wrapped to the terminal."""
     yield from _lines(_shown(line, _encoding()), _room())
@@ -128,8 +130,7 @@ def json_list(items: Iterable[Any]) -> Iterator[str]:
 def left_out(count: int, shown: int, what: str) -> Iterator[str]:
     """The line below a table that says how much of it was not shown."""
     if count > shown:
-        more = count - shown
-        yield f"... and {more} {what}{'' if more == 1 else 's'} more\n"
+        yield f"... and {counted(count - shown, what)} more\n"
 
 
 def named(operation: str, place: str) -> str:

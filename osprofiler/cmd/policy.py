@@ -39,9 +39,10 @@ class PolicyCommands(BaseCommand):
         for line in found.unused():
             print(f"{args.file}: {line}", file=sys.stderr)
         if args.service is None:
-            print(f"{args.file}: no mistakes")
+            output.write(output.text(f"{args.file}: no mistakes"))
         else:
-            output.write(_lines(found.of(args.service)) or [f"{args.file} says nothing to {args.service}\n"])
+            nothing = f"{args.file} says nothing to {args.service}"
+            output.write(_lines(found.of(args.service)) or output.text(nothing))
         return 0
 
 

@@ -12,6 +12,7 @@ try:
     import argparse
     import gc
     import inspect
+    import io
     import logging
     import os
     import traceback
@@ -120,7 +121,9 @@ def main(args: list[str] | None = None) -> int:
     """Run the command line *args* (``sys.argv`` if None); the exit status."""
     for name in "stdout", "stderr":
         if getattr(sys, name) is None:  # closed by who started us; print() would mix them up
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - until the process ends
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what its encoding has no characters for is escaped
+        sys.stdout.reconfigure(errors="backslashreplace")
     # A command builds one large trace and ends. To look through that for cycles, again and again, is half the time.
     collects = gc.isenabled()
     gc.disable()

@@ -52,9 +52,9 @@ def records(trace: Mapping[str, Any], where: str = "Jaeger's JSON") -> list[dict
     A span that makes no sense is left out, and one that has the id of another is given one of its own; either is told
     as of *where*. Raises ValueError if *trace* is no such item.
     """
-    spans, processes = trace.get("spans"), trace.get("processes")
+    spans, processes = trace.get("spans"), trace.get("processes") or {}  # each span may have a process of its own
     if not isinstance(spans, list) or not isinstance(processes, Mapping):
-        raise ValueError("not a trace of Jaeger's: it has no 'spans' and 'processes'")
+        raise ValueError("not a trace of Jaeger's: it has no list of 'spans', or 'processes' that are no object")
     read = list(_read(spans, processes, where))
     base_id = next((str(span.tags[_BASE_ID]) for span in read if _BASE_ID in span.tags), None)
     points: dict[tuple[Id, Id], str] = {}
@@ -96,15 +96,11 @@ class _Span:
 
     def __init__(self, span: Mapping[str, Any], process: Mapping[str, Any]) -> None:
         self.trace, self.number = _number(span["traceID"], 128), _number(span["spanID"], 64)
-        self.operation = str(span["operationName"])
+        self.operation = "" if span["operationName"] is None else str(span["operationName"])
         self.start_us, self.duration_us = int(span["startTime"]), int(span["duration"])
         self.tags = _values(span.get("tags"))
         self.logs = [[int(log["timestamp"]), _values(log.get("fields"))] for log in span.get("logs") or ()]
-        self.references = [
-            (_KINDS[ref["refType"]], _number(ref["traceID"], 128), _number(ref["spanID"], 64))
-            for ref in span.get("references") or ()
-            if ref.get("refType") in _KINDS
-        ]
+        self.references = list(_references(span))
         self.process = _values(process.get("tags"))
         self.service = process.get("serviceName")
         self.point_id = str(self.tags.get(_POINT_ID) or _point_id(self.trace, self.number))
@@ -201,6 +197,18 @@ class _Span:
         return tags
 
 
+def _references(span: Mapping[str, Any]) -> Iterator[tuple[str, Id, Id]]:
+    """(kind, trace, span) of each; what has no list of references, as older files, may name its parent."""
+    references = span.get("references") or ()
+    for ref in references:
+        if ref.get("refType") in _KINDS:
+            trace = ref.get("traceID") or span["traceID"]
+            yield _KINDS[ref["refType"]], _number(trace, 128), _number(ref["spanID"], 64)
+    parent = span.get("parentSpanID")
+    if not references and parent and str(parent).strip("0"):
+        yield "child_of", _number(span["traceID"], 128), _number(parent, 64)
+
+
 def _number(text: Any, bits: int) -> Id:
     """The integer of Jaeger's id; the text itself where it is not one of *bits* in hexadecimal. Raises TypeError."""
     if not isinstance(text, str):
@@ -221,7 +229,9 @@ def _point_id(trace: Id, span: Id) -> str:
 
 
 def _values(tags: Any) -> dict[str, Any]:
-    """Tags or fields as a dictionary; numbers as their types say, which JSON does not."""
+    """Tags or fields as a dictionary, which some write; numbers as their types say, which JSON does not."""
+    if isinstance(tags, Mapping):
+        return {str(key): value for key, value in tags.items()}
     found: dict[str, Any] = {}
     for tag in tags or ():
         value, convert = tag.get("value"), _NUMBERS.get(tag.get("type"))

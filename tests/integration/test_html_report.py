@@ -298,6 +298,57 @@ def test_errors_can_be_gone_through(opened: Opened) -> None:
     assert [row["marks"] for row in rows(page) if row["chosen"]] == [["unfinished", "follows from"]]
 
 
+def answered() -> model.Trace:
+    """Requests with each kind of answer, one of which failed besides; and what never ended."""
+    made_of = [
+        ("wsgi POST", {"response": {"status": 200}}),
+        ("wsgi GET", {"response": {"status": 404}}),
+        ("http GET", {"requests": {"status_code": 302}}),
+        ("http PUT", {"etype": "Unavailable", "requests": {"status_code": 503}}),
+        ("rpc cast", None),
+    ]
+    spans = [Made(name, made_of[0][0] if i else None, i, 90 - i) for i, (name, _) in enumerate(made_of)]
+    found = []
+    for each in records(*spans):
+        info = made_of[int(each["trace_id"][-12:], 16) - 1][1]
+        if each["name"].endswith("-start"):
+            found.append(each)
+        elif info is not None:
+            each["info"].update(info)
+            found.append(each)
+    return model.from_records(found)
+
+
+def test_an_http_status_from_400_has_a_mark_of_its_own(opened: Opened) -> None:
+    page = opened(answered())
+    assert [row["marks"] for row in rows(page)] == [[], ["HTTP 404"], [], ["Unavailable", "HTTP 503"], ["unfinished"]]
+    looks = """all => all.map(mark => { const style = getComputedStyle(mark);
+        return [style.color, style.borderTopLeftRadius].join(); })"""
+    status, error = (set(page.eval_on_selector_all(f".mark.{kind}", looks)) for kind in ("status", "bad"))
+    assert len(status) == len(error) == 1
+    assert not status & error
+    assert page.locator(".bar.bad").count() == 1  # a 404 is no error of the span
+    page.locator(".row").nth(1).click()
+    assert "HTTP 404" in page.text_content("#details p")
+    assert "HTTP status404" in page.text_content("#details")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_function("document.querySelector('.mark.status').textContent === '404'")
+    assert page.eval_on_selector_all(".mark.status", "all => all.every(m => m.scrollWidth <= m.clientWidth + 1)")
+
+
+def test_statuses_from_400_are_reached_and_searched_for(opened: Opened) -> None:
+    page = opened(answered())
+    seen = []
+    for _ in range(3):
+        page.click("#errors")
+        seen += chosen(page)
+    page.keyboard.press("e")
+    assert [*seen, *chosen(page)] == ["wsgi GET", "http PUT", "rpc cast", "wsgi GET"]
+    for text, found in ("404", ["wsgi GET"]), ("status=404", ["wsgi GET"]), ("STATUS=5xx", ["http PUT"]):
+        page.fill("#search", text)
+        assert [row["name"] for row in rows(page) if row["hit"]] == found
+
+
 def test_corrected_clocks_are_told(opened: Opened) -> None:
     late = [Made("a", None, 0, 1_000, host="api"), Made("b", "a", -5_000, -4_400, host="compute")]
     page = opened(skew.correct(made(*late)))
@@ -443,7 +494,7 @@ def awkward() -> model.Trace:
         Made(f"{manager}attach_volume_to_an_instance", "wsgi POST", 1_000, 90_000),
         Made("a_name_without_any_place_to_break_it" * 3, "wsgi POST", 2_000, 2_100),
     ]
-    for i in range(12):
+    for i in range(26):
         spans.append(Made(f"{i} {manager}build", spans[-1].name if i else "wsgi POST", 5_000 + i, 99_900 - i))
     spans.append(Made("rpc cast that hangs", "wsgi POST", 100_000, None, follows=True))
     found = records(*spans)
@@ -452,6 +503,8 @@ def awkward() -> model.Trace:
         each["service"] = f"a-service-{number % 7}"
         if each["name"].endswith("-stop") and number % 3:
             each["info"]["etype"] = "oslo_messaging.rpc.client.RemoteErrorOfALongName"
+        if each["name"].endswith("-stop") and number % 2:
+            each["info"]["response"] = {"status": 503}
     return model.from_records(found)
 
 
@@ -479,7 +532,7 @@ MISPLACED = """rows => rows.flatMap(row => {
 })"""
 
 
-@SIZES
+@pytest.mark.parametrize("size", [(1600, 900), (1000, 700), (700, 900), (390, 844)])
 def test_no_part_of_a_row_lies_over_another(opened: Opened, size: tuple[int, int]) -> None:
     page = opened(awkward())
     page.set_viewport_size({"width": size[0], "height": size[1]})
@@ -487,6 +540,12 @@ def test_no_part_of_a_row_lies_over_another(opened: Opened, size: tuple[int, int
     widths = page.eval_on_selector_all(".op", "all => all.map(op => op.getBoundingClientRect().width)")
     assert min(widths) >= 39  # a name never gives way altogether
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+
+
+def test_a_mark_follows_a_short_name_at_once(opened: Opened) -> None:
+    page = opened(boot())
+    op, mark = (page.locator(".row", has_text="joins 2").locator(part).bounding_box() for part in (".op > *", ".mark"))
+    assert mark["x"] - (op["x"] + op["width"]) < 10
 
 
 def test_badges_give_way_before_names(opened: Opened) -> None:
@@ -552,13 +611,17 @@ def test_the_details_do_not_hide_their_row(opened: Opened, size: tuple[int, int]
     page.set_viewport_size({"width": size[0], "height": size[1]})
     page.keyboard.press("End")
     page.keyboard.press("Enter")
-    row, panel = page.locator(".row.chosen").bounding_box(), page.locator("#details").bounding_box()
-    assert row["y"] >= page.locator("#scroll").bounding_box()["y"]
-    assert row["y"] + row["height"] <= panel["y"] + 0.5
-    line = page.locator(".row.chosen .op")
-    box = line.bounding_box()
-    middle = [box["x"] + 4, box["y"] + box["height"] / 2]
-    assert page.evaluate("([x, y]) => document.elementFromPoint(x, y).closest('.row.chosen') !== null", middle)
+    top, upper, lower, panel, on_top = page.evaluate(
+        """() => {
+        const box = selector => document.querySelector(selector).getBoundingClientRect();
+        const row = box(".row.chosen"), name = box(".row.chosen .op");
+        const seen = document.elementFromPoint(name.left + 4, name.top + name.height / 2);
+        return [box("#scroll").top, row.top, row.bottom, box("#details").top, seen.closest(".row.chosen") !== null];
+        }"""
+    )
+    assert top <= upper
+    assert lower <= panel + 0.5
+    assert on_top
 
 
 @SIZES
@@ -609,6 +672,8 @@ def test_controls_in_names_are_shown_and_do_nothing(opened: Opened) -> None:
         "[document.body, ...document.querySelectorAll('[title]')].map(each => each.innerText + each.title).join()"
     )
     assert not re.search("[\u202a-\u202e\u2066-\u2069\u061c]", everything)
+    of_any_id = opened(model.from_records([record(1, "start", 0, "a\n\u202eb")]))
+    assert of_any_id.inner_text("#facts").endswith("a ⟨U+202E⟩b")
 
 
 def test_names_say_what_they_are_of(opened: Opened) -> None:

@@ -2,13 +2,18 @@
 """Commands in terminals of any width and encoding, without a reader, interrupted, and on what other tracers wrote."""
 
 import fcntl
+import io
 import json
 import os
 import pty
 import re
 import struct
 import subprocess
+import sys
 import termios
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,78 +73,190 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     driver = base.get_driver(f"sqlite:///{made}/traces.db")
     driver.write(records(TRACE) + records(OTHER))
     (made / "other.json").write_text(json.dumps(of_other_tracers()))
+    span = {"traceID": "1", "spanID": "2", "operationName": "größe", "startTime": 5, "duration": 7}
+    failed = [{"key": "error", "value": f"timeout after\n3 s {MESSAGE}"}, {"key": "http.status_code", "value": 404}]
+    (made / "one.json").write_text(json.dumps({"spans": [{**span, "tags": failed}]}))
+    (made / "größe.yaml").write_text(POLICY, "utf-8")
     return made
 
+
+POLICY = """
+services:
+  nova-größe-*:
+    sampler: probabilistic:0.1
+    operations: {"wsgi GET größe": "const:1"}
+"""
 
 COMMANDS = [
     ["trace", "list"],
     ["trace", "list", "--long"],
+    ["trace", "list", "--long", "--http-status", "404"],
     ["trace", "show", TRACE],
     ["trace", "show", "{folder}/other.json"],
+    ["trace", "show", "{folder}/one.json"],
     ["trace", "critical-path", TRACE],
-    ["trace", "critical-path", TRACE, "--sections"],
+    ["trace", "critical-path", TRACE, "--sections", "--whole"],
     ["trace", "critical-path", "{folder}/other.json"],
     ["trace", "stats"],
     ["trace", "stats", "{folder}/other.json"],
     ["trace", "diff", TRACE, "{folder}/other.json"],
+    ["policy", "check", "{folder}/größe.yaml"],
+    ["policy", "check", "{folder}/größe.yaml", "--service", "nova-größe-1"],
     ["patch", "list"],
 ]
+WIDTHS = [40, 60, 80, 200]
+
+
+# What a user may or may not have set. Unbuffered, nothing is left to be written when Python ends.
+PERSONAL = ("COLUMNS", "NO_COLOR", "LC_ALL", "PYTHONUNBUFFERED")
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "NO_COLOR", "LC_ALL")}
+    kept = {key: value for key, value in os.environ.items() if key not in PERSONAL}
     return {**kept, "OSPROFILER_CONNECTION_STRING": f"sqlite:///{folder}/traces.db", **more}
 
 
-def on_terminal(args: list[str], width: int, env: dict[str, str]) -> str:
-    """What the command writes to a terminal of *width* columns."""
+@contextmanager
+def terminal(width: int) -> Iterator[tuple[int, list[bytes]]]:
+    """A terminal of *width* columns: its end for a program, and what has been written there once it is closed."""
     main, worker = pty.openpty()
     fcntl.ioctl(worker, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
-    with subprocess.Popen([*OSPROFILER, *args], stdout=worker, stderr=subprocess.PIPE, env=env) as process:
+    written: list[bytes] = []
+
+    def read() -> None:
+        with suppress(OSError):  # the other end is closed
+            while chunk := os.read(main, 65536):
+                written.append(chunk)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        yield worker, written
+    finally:
         os.close(worker)
-        written = b""
-        while True:
-            try:
-                chunk = os.read(main, 65536)
-            except OSError:  # the other end is closed
-                break
-            if not chunk:
-                break
-            written += chunk
-        assert process.stderr
-        assert process.stderr.read() == b""
-        assert process.wait() == 0
-    os.close(main)
-    return written.decode()
+        reader.join()
+        os.close(main)
 
 
-@pytest.mark.parametrize(
+def on_terminal(args: list[str], width: int, encoding: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What the command writes to a terminal of *width* columns, run in this process."""
+    complaints = io.StringIO()
+    with (
+        terminal(width) as (end, written),
+        open(end, "w", encoding=encoding, closefd=False) as stream,
+        monkeypatch.context() as patch,
+    ):
+        for name in "stdout", "__stdout__":  # the window's size is that of the latter
+            patch.setattr(sys, name, stream)
+        patch.setattr(sys, "stderr", complaints)
+        assert shell.main(args) == 0
+    assert complaints.getvalue() == ""
+    return b"".join(written).decode()
+
+
+def check(written: str, width: int, encoding: str) -> None:
+    lines = re.sub(r"\x1b\[\d+m", "", written).splitlines()
+    assert lines
+    assert max(map(columns.width, lines)) <= width
+    assert encoding != "ascii" or (written.isascii() and "\x1b" not in written)
+
+
+MODES = pytest.mark.parametrize(
     ("encoding", "more"),
     [("utf-8", {}), ("ascii", {"LANG": "C", "NO_COLOR": "1"})],
     ids=["colour", "no-colour-ascii"],
 )
-@pytest.mark.parametrize("width", [40, 60, 80, 200])
+
+
+@MODES
+@pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_no_line_is_longer_than_the_terminal(
-    command: list[str], width: int, encoding: str, more: dict[str, str], folder: Path
+    command: list[str], width: int, encoding: str, more: dict[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    for name, value in environment(folder, TERM="xterm", **more).items():
+        monkeypatch.setenv(name, value)
+    args = [arg.format(folder=folder) for arg in command]
+    check(on_terminal(args, width, encoding, monkeypatch), width, encoding)
+
+
+@MODES
+def test_a_process_of_its_own_on_a_terminal(
+    encoding: str, more: dict[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It learns width, encoding and colour from its surroundings, and shows what the tests above see."""
     env = environment(folder, TERM="xterm", PYTHONIOENCODING=encoding, **more)
-    written = on_terminal([arg.format(folder=folder) for arg in command], width, env)
-    lines = re.sub(r"\x1b\[\d+m", "", written).splitlines()
-    assert lines
-    assert max(map(columns.width, lines)) <= width
-    assert encoding != "ascii" or written.isascii()
+    with terminal(60) as (end, written):
+        command = [*OSPROFILER, "trace", "show", TRACE]
+        done = subprocess.run(command, stdout=end, stderr=subprocess.PIPE, env=env, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    alone = b"".join(written).decode()
+    check(alone, 60, encoding)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    assert alone == on_terminal(["trace", "show", TRACE], 60, encoding, monkeypatch)
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, ["trace", "show", "--help"]], ids=" ".join)
-@pytest.mark.parametrize("stream", ["stdout", "stderr"])
-def test_nobody_reads(command: list[str], stream: str, folder: Path) -> None:
+# Runs commands each in a process of its own, forked once the modules are there; such a one ends as any other does.
+UNREAD = """
+import gc, json, os, sys
+import sqlalchemy, yaml
+import osprofiler.reports, osprofiler.web
+from osprofiler.cmd import shell
+from osprofiler.drivers import base
+base.get_driver(os.environ["OSPROFILER_CONNECTION_STRING"])
+sqlalchemy.create_engine("sqlite://")
+gc.freeze()  # a child that ends does not look through all of it
+reader, writer = os.pipe()
+os.close(reader)
+done = []
+for args, stream in json.load(sys.stdin):
+    complaints, end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        for fd in 1, 2:
+            os.dup2(end if fd == 2 else os.open(os.devnull, os.O_WRONLY), fd)
+        os.dup2(writer, {"stdout": 1, "stderr": 2}[stream])
+        os.close(end)
+        os.close(writer)
+        sys.exit(shell.main(args))
+    os.close(end)
+    with open(complaints) as said:
+        text = said.read()
+    done.append([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), text])
+os.write(1, json.dumps(done).encode())
+"""
+UNREAD_COMMANDS = [*COMMANDS, ["trace", "show", "--help"]]
+STREAMS = ["stdout", "stderr"]
+
+
+@pytest.fixture(scope="module")
+def unread(folder: Path) -> dict[tuple[str, str], list[Any]]:
+    """Status and complaints of each command that writes one of its streams into a pipe that nobody reads."""
+    asked = [(command, stream) for command in UNREAD_COMMANDS for stream in STREAMS]
+    given = json.dumps([([arg.format(folder=folder) for arg in command], stream) for command, stream in asked])
+    command = [sys.executable, "-c", UNREAD]
+    done = subprocess.run(command, input=given, capture_output=True, text=True, env=environment(folder), check=True)
+    answers = json.loads(done.stdout)
+    return {(" ".join(command), stream): answer for (command, stream), answer in zip(asked, answers, strict=True)}
+
+
+@pytest.mark.parametrize("command", UNREAD_COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("stream", STREAMS)
+def test_nobody_reads(command: list[str], stream: str, unread: dict[tuple[str, str], list[Any]]) -> None:
+    assert unread[" ".join(command), stream] == [0, ""]
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_nobody_reads_a_process_of_its_own(stream: str, folder: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    env = environment(folder)
-    args = [*OSPROFILER, *(arg.format(folder=folder) for arg in command)]
     streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: writer}
-    done = subprocess.run(args, env=env, check=False, **streams)
+    command = [*OSPROFILER, "trace", "show", TRACE]
+    done = subprocess.run(command, env=environment(folder), check=False, **streams)
     os.close(writer)
     assert done.returncode == 0
     assert stream == "stderr" or done.stderr == b""

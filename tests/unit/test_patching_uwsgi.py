@@ -59,9 +59,7 @@ def test_a_collector_that_does_not_answer_is_left_alone_for_a_while(server: Any,
     assert len(collector.asked) == 3
 
 
-def test_nothing_is_done_where_threads_are_native(
-    server: Any, collector: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_done_where_threads_are_native(server: Any, collector: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "patched", lambda: False)
     uwsgi.install(collector.flush)
     assert not hasattr(server, "after_req_hook")

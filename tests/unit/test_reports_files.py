@@ -10,7 +10,7 @@ import pytest
 
 from osprofiler import reports
 from osprofiler.records import ids
-from osprofiler.reports import files, model, to_records
+from osprofiler.reports import files, model, to_records, wording
 from osprofiler.reports.views import jaeger_json, json_report
 from osprofiler.testing.records import HOSTILE, OTHER, T0_US, TRACE, point, record, two_spans
 from tests.unit.test_reports_views import HOSTILE_NAMES, hostile, troubled
@@ -285,6 +285,26 @@ def test_what_jaeger_saved_of_another_tracer(tmp_path: Path) -> None:
         (loaded,) = files.load(file)
         (root,) = loaded.roots
         assert (root.operation, root.service, root.start_us, root.duration_us) == ("GET /", "frontend", 5, 7)
+
+
+def test_what_older_and_other_writers_of_jaegers_form_leave_out_or_write_otherwise(tmp_path: Path) -> None:
+    common = {"traceID": "abc", "startTime": 5, "duration": 7}
+    frontend = {"serviceName": "frontend", "tags": {"ip": 3232235521}}
+    status = [{"key": "http.status_code", "value": 404}]
+    spans = [
+        {**common, "spanID": "1", "parentSpanID": "0", "operationName": "GET /", "process": frontend, "tags": status},
+        {**common, "spanID": "2", "parentSpanID": "1", "operationName": None, "processID": "p1", "tags": {"n": 1.5}},
+        {**common, "spanID": "3", "references": [{"refType": "CHILD_OF", "spanID": "2"}], "operationName": 12},
+    ]
+    file = tmp_path / "trace.json"
+    for processes in {}, {"processes": None}, {"processes": {"p1": {"serviceName": None}}}:
+        file.write_text(json.dumps({"data": [{"spans": spans, **processes}]}))
+        (loaded,) = files.load(file)
+        found = [(depth, span.operation, span.service) for depth, span in loaded.walk()]
+        assert found == [(0, "GET /", "frontend"), (1, "", None), (2, "12", None)]
+        (root,) = loaded.roots
+        assert wording.marks(root) == ["HTTP 404"]
+        assert root.children[0].tags == {"n": 1.5}
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,7 @@ def _data(trace: Trace) -> Iterator[str]:
             span.operation,
             wording.detail(span),
             span.error or "",
+            wording.http_status(span) or 0,
             _details(span, position),
         ]
         yield f"{',' if i else ''}\n{_json(row)}"

@@ -1,8 +1,13 @@
 // Search, keys, buttons; and the start.
 let haystack;  // made at the first search
+function searchable(row) {
+  const status = row[STATUS] ? `status=${row[STATUS]} status=${Math.floor(row[STATUS] / 100)}xx` : "";
+  return [row[OP], row[ABOUT], row[ERROR], status, trace.services[row[PLACE]], JSON.stringify(row[DETAILS])].join("\n").toLowerCase();
+}
+
 function search() {
   const wanted = at("search").value.trim().toLowerCase();
-  haystack = haystack || rows.map((row) => [row[OP], row[ABOUT], row[ERROR], trace.services[row[PLACE]], JSON.stringify(row[DETAILS])].join("\n").toLowerCase());
+  haystack = haystack || rows.map(searchable);
   hits = wanted ? [...rows.keys()].filter((i) => haystack[i].includes(wanted)) : [];
   hitSet = new Set(hits);
   at("found").textContent = wanted ? `${hits.length} found` : "";

@@ -1,6 +1,6 @@
 // The trace in #data, and how it is put into words. Text goes into the page as text nodes, never as markup.
 const {trace, rows} = JSON.parse(document.getElementById("data").textContent);
-const [DEPTH, SIZE, PLACE, START, TOOK, FLAGS, OP, ABOUT, ERROR, DETAILS] = rows.length ? rows[0].keys() : [];
+const [DEPTH, SIZE, PLACE, START, TOOK, FLAGS, OP, ABOUT, ERROR, STATUS, DETAILS] = rows.length ? rows[0].keys() : [];
 const UNFINISHED = 1, DETACHED = 2, PARENT_MISSING = 4, START_LOST = 8;
 const total = Math.max(trace.total_us, 1);
 
@@ -33,7 +33,8 @@ const took = (us, step = Infinity) => {
 const hue = (service) => 30 + (0.63 + service * 0.618034) % 1 * 290;
 const tone = (service) => `hsl(${hue(service)} var(--bar-s) var(--bar-l))`;
 const end = (row) => row[TOOK] < 0 ? total : row[START] + row[TOOK];
-const troubled = (row) => row[ERROR] || row[FLAGS] & UNFINISHED;
+const refused = (row) => row[STATUS] >= 400;  // no error of the span: whoever asked may have expected it
+const troubled = (row) => row[ERROR] || refused(row) || row[FLAGS] & UNFINISHED;
 // Controls, above all those that turn the direction of writing, would show another text than there is.
 const visible = (text) =>
   text.replace(/\p{Bidi_Control}|(?![\t\n\r])\p{Cc}/gu, (char) => `⟨U+${char.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`);
@@ -42,8 +43,10 @@ const words = (value) => visible(typeof value === "string" ? value : JSON.string
 const called = (row) => `${row[OP]} ${row[ABOUT]}`;
 for (const row of rows) [row[OP], row[ERROR]] = [oneLine(row[OP]), oneLine(row[ERROR])];
 
+// [kind, text, what a narrow window shows of it if not all].
 function* marks(row) {
   if (row[ERROR]) yield ["bad", row[ERROR]];
+  if (refused(row)) yield ["status", `HTTP ${row[STATUS]}`, `${row[STATUS]}`];
   if (row[FLAGS] & UNFINISHED) yield ["open", "unfinished"];
   if (row[FLAGS] & START_LOST) yield ["open", "start lost"];
   if (row[FLAGS] & PARENT_MISSING) yield ["open", "parent missing"];
@@ -65,7 +68,7 @@ function parent(i) {
 function heading() {
   at("title").textContent = rows.length ? called(rows[0]) : "Empty trace";
   const facts = at("facts");
-  facts.append(make("b", "", took(trace.total_us)), ` · ${trace.summary}`, make("br"), `${trace.started_at} UTC · ${trace.base_id}`);
+  facts.append(make("b", "", took(trace.total_us)), ` · ${trace.summary}`, make("br"), `${trace.started_at} UTC · ${oneLine(trace.base_id)}`);
   if (trace.clocks) facts.append(make("br"), make("span", "clocks", trace.clocks));
   trace.services.forEach((service, i) => {
     const swatch = make("i");

@@ -39,7 +39,8 @@ function showDetails(i) {
   const length = row[FLAGS] & UNFINISHED ? "" : took(row[TOOK]);
   const critical = pathTime(i) ? `${took(pathTime(i))} on the critical path` : "";
   const state = [`at ${took(row[START])}`, length, critical, trace.services[row[PLACE]], ...[...marks(row)].map((mark) => mark[1])];
-  parts.append(section("Span", Object.entries(more.span)));
+  const answer = row[STATUS] ? [["HTTP status", String(row[STATUS])]] : [];
+  parts.append(section("Span", [...Object.entries(more.span), ...answer]));
   if (more.start) parts.append(section("Start", Object.entries(more.start)));
   if (more.stop) parts.append(section("Stop", Object.entries(more.stop)));
   if (more.tags) parts.append(section("Tags", Object.entries(more.tags)));

@@ -1,5 +1,9 @@
 // The rows of the waterfall. Only those in sight are in the page.
-const ROW_PX = 26, SPARE_ROWS = 4, DRAWN_LEVELS = 24, PRINTED_ROWS = 2000, LEAST_HEAD = 5, LEAST_BAR_PX = 2, LEAST_OPEN_PX = 14;
+const ROW_PX = 26, SPARE_ROWS = 4, DRAWN_LEVELS = 24, PRINTED_ROWS = 2000, LEAST_HEAD = 5, SHORT_NAME = 6, LEAST_BAR_PX = 2, LEAST_OPEN_PX = 14, NARROW_PX = 300;
+
+// A deep trace is indented less, so that its names have room.
+const deepest = rows.reduce((most, row) => Math.max(most, row[DEPTH]), 1);
+document.documentElement.style.setProperty("--deepest", Math.min(deepest, DRAWN_LEVELS));
 
 function arrange() {
   shown = [];
@@ -22,7 +26,7 @@ function draw() {
 
 // Its end stays in sight where there is no room for all of a name: that is where long names differ.
 function operation(text, laneWidth) {
-  const op = make("span", "op"), letters = Array.from(text), before = letters.length - (laneWidth < 300 ? 8 : 20);
+  const letters = Array.from(text), op = make("span", letters.length < SHORT_NAME ? "op short" : "op"), before = letters.length - (laneWidth < NARROW_PX ? 8 : 20);
   const end = before < LEAST_HEAD ? 0 : before;
   if (end) op.append(make("span", "head", letters.slice(0, end).join("")));
   op.append(make("span", "tail", letters.slice(end).join("")));
@@ -53,8 +57,8 @@ function drawRow(i, line, laneWidth) {
   name.append(operation(row[OP], laneWidth));
   if (row[DEPTH] > DRAWN_LEVELS) twist.before(make("span", "about", `${row[DEPTH]} `));
   if (folded.has(i)) name.append(make("span", "about", `+${row[SIZE] - 1}`));
-  for (const [kind, text] of marks(row)) {
-    const mark = make("span", `mark ${kind}`, text);
+  for (const [kind, text, narrow] of marks(row)) {
+    const mark = make("span", `mark ${kind}`, laneWidth < NARROW_PX && narrow || text);
     mark.title = text;
     name.append(mark);
   }
