@@ -83,10 +83,11 @@ $(STAMPS)/tox: $(STAMPS)/venv
 	.venv-tox/bin/pip install --quiet 'tox>=4.21'
 	@touch $@
 
-# Debian's pip warns of libraries that have no wheel, unless it builds them the new way.
+# Without the package wheel, Debian's pip warns of each library that has only its source in the index.
 $(STAMPS)/demo: $(STAMPS)/venv $(PACKAGING)
 	$(PYTHON) -m venv .venv-demo
-	PIP_USE_PEP517=1 .venv-demo/bin/pip install --quiet --editable '.[demo]'
+	.venv-demo/bin/pip install --quiet wheel
+	.venv-demo/bin/pip install --quiet --editable '.[demo]'
 	@touch $@
 
 $(STAMPS)/bench: $(STAMPS)/venv

@@ -40,7 +40,8 @@ _BUILT = ("ferretdb", "go", "jaeger", "java")
 
 # Mounts and processes of their own: both end with the command.
 _ISOLATED = ("unshare", "--mount", "--pid", "--fork", "--kill-child")
-# The folder is made a mount point, since Java looks for the one of ``/``. As process 1 the shell would not end by a signal that it has no trap for. Ctrl-C reaches what it runs.
+# Java looks for the mount point of ``/``, so the folder is made one. As process 1 the shell would not end by a signal that
+# it has no trap for. Ctrl-C reaches what it runs.
 _SHELL = """
 trap : INT
 mount --bind "$1" "$1" &&
@@ -173,8 +174,9 @@ def _hand_in_network(folder: Path) -> None:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, copy)
     # Of apt's settings only how it fetches: others name programs that are not there. The user answers yes.
-    fetching = subprocess.run(["apt-config", "dump", "Acquire"], stdout=subprocess.PIPE, text=True, check=True).stdout
-    (folder / "etc/apt/apt.conf.d/99machine").write_text(f'{fetching}APT::Get::Assume-Yes "true";\n')
+    settings = subprocess.run(["apt-config", "dump", "Acquire"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    fetching = [line for line in settings.splitlines() if not line.startswith("Acquire::IndexTargets")]
+    (folder / "etc/apt/apt.conf.d/99machine").write_text("\n".join([*fetching, 'APT::Get::Assume-Yes "true";\n']))
 
 
 def _hand_in_builds(folder: Path) -> None:
