@@ -40,8 +40,8 @@ _BUILT = ("ferretdb", "go", "jaeger", "java")
 
 # Mounts and processes of their own: both end with the command.
 _ISOLATED = ("unshare", "--mount", "--pid", "--fork", "--kill-child")
-# Java looks for the mount point of ``/``, so the folder is made one. As process 1 the shell would not end by a signal that
-# it has no trap for. Ctrl-C reaches what it runs.
+# Java looks for the mount point of ``/``, so the folder is made one. As process 1 the shell would not end by a signal
+# that it has no trap for. Ctrl-C reaches what it runs.
 _SHELL = """
 trap : INT
 mount --bind "$1" "$1" &&
