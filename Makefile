@@ -8,12 +8,13 @@ BENCH_ARGS ?=
 SERVERS ?= jaeger rabbit
 CLOUD_ARGS ?=
 
+JAVA_SERVERS := elasticsearch elasticsearch8 opensearch mongo_java
 STAMPS := .stamps
 PACKAGING := pyproject.toml setup.py osprofiler/__init__.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo cloud test test-all lint bench bench-quick jaeger stores servers clean
+.PHONY: help demo cloud test test-all lint bench bench-quick jaeger stores ferretdb $(JAVA_SERVERS) servers clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -27,7 +28,7 @@ cloud: $(STAMPS)/cloud jaeger ## a real OpenStack that boots a traced server; CL
 test: $(STAMPS)/debian $(STAMPS)/tox jaeger stores ## every guarantee once, against real servers; TOX_ARGS="-- tests/unit" for a part
 	.venv-tox/bin/tox -e lint,py3 $(TOX_ARGS)
 
-test-all: $(STAMPS)/debian $(STAMPS)/cloud $(STAMPS)/tox jaeger stores ## also the long stress, every Python there is, and the oldest libraries
+test-all: $(STAMPS)/debian $(STAMPS)/cloud $(STAMPS)/debootstrap $(STAMPS)/tox jaeger stores ## also the long stress, every Python there is, and the oldest libraries
 	.venv-tox/bin/tox -e lint,all,oldest,py310,py311,py312,py313 --skip-missing-interpreters=true $(TOX_ARGS)
 
 lint: $(STAMPS)/tox ## style and types only
@@ -42,11 +43,16 @@ bench-quick: $(STAMPS)/bench jaeger ## the same with less of everything, two min
 jaeger: ## Jaeger's binary: JAEGER_BIN, PATH, or built once
 	@tools/jaeger-build
 
-stores: $(STAMPS)/debian ## FerretDB, Elasticsearch 7 and 8, OpenSearch, mongo-java-server: built or fetched once
-	@tools/ferretdb-build
-	@for server in elasticsearch elasticsearch8 opensearch mongo-java-server; do tools/java-server-build $$server || exit 1; done
+stores: ferretdb $(JAVA_SERVERS) ## FerretDB, Elasticsearch 7 and 8, OpenSearch, mongo-java-server: built or fetched once
 
-servers: $(STAMPS)/debian jaeger stores ## run real servers until Ctrl-C; SERVERS="jaeger rabbit mariadb postgres"
+ferretdb: $(STAMPS)/debian
+	@tools/ferretdb-build
+
+$(JAVA_SERVERS): $(STAMPS)/debian
+	@tools/java-server-build $(patsubst mongo_java,mongo-java-server,$@)
+
+# Of what is built, only the servers that are named.
+servers: $(STAMPS)/debian $(filter jaeger ferretdb $(JAVA_SERVERS),$(SERVERS)) ## run real servers until Ctrl-C; SERVERS="jaeger rabbit mariadb postgres"
 	@$(PYTHON) -m tests.servers $(SERVERS)
 
 clean: ## remove what these targets made here; the cached Jaeger stays
@@ -62,6 +68,11 @@ $(STAMPS)/cloud: tools/setup-debian
 	tools/setup-debian build-essential python3-dev python3-venv rabbitmq-server mariadb-server
 	@mkdir -p $(STAMPS) && touch $@
 
+# A new user's Debian is made with it.
+$(STAMPS)/debootstrap: tools/setup-debian
+	tools/setup-debian debootstrap
+	@mkdir -p $(STAMPS) && touch $@
+
 # Debian keeps what makes virtual environments in a package of its own.
 $(STAMPS)/venv:
 	$(PYTHON) -m ensurepip --version >/dev/null 2>&1 || tools/setup-debian python3-venv
@@ -72,8 +83,10 @@ $(STAMPS)/tox: $(STAMPS)/venv
 	.venv-tox/bin/pip install --quiet 'tox>=4.21'
 	@touch $@
 
+# Without the package wheel, Debian's pip warns of each library that has only its source in the index.
 $(STAMPS)/demo: $(STAMPS)/venv $(PACKAGING)
 	$(PYTHON) -m venv .venv-demo
+	.venv-demo/bin/pip install --quiet wheel
 	.venv-demo/bin/pip install --quiet --editable '.[demo]'
 	@touch $@
 

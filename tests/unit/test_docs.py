@@ -6,17 +6,16 @@ import os
 import re
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from oslo_config import cfg
 
 from osprofiler import opts
+from tests import pages
 
-_ROOT = Path(__file__).resolve().parents[2]
-_PAGES = [_ROOT / "README.rst", *sorted((_ROOT / "doc" / "source").glob("*.rst"))]
+_ROOT = pages.REPOSITORY
+_PAGES = [pages.README, *pages.DOCUMENTATION]
 
 # A trace for the commands of pages that make none themselves.
 _SOME_TRACE = """
@@ -32,20 +31,8 @@ with profiler.Trace("some"):
 """
 
 
-class Block(NamedTuple):
-    """A piece of code in a page."""
-
-    language: str
-    text: str
-
-
-def _blocks(page: Path) -> list[Block]:
-    found = re.finditer(r"^\.\. code-block:: (\w+)\n\n((?:(?:   .*)?\n)+)", page.read_text() + "\n", re.M)
-    return [Block(match[1], textwrap.dedent(match[2]).strip("\n")) for match in found]
-
-
 def _texts(page: Path, language: str) -> list[str]:
-    return [block.text for block in _blocks(page) if block.language == language]
+    return [block.text for block in pages.blocks(page) if block.language == language]
 
 
 def _with(language: str) -> list[object]:
@@ -106,15 +93,17 @@ def test_commands_run(page: Path, tmp_path: Path) -> None:
     listed = _run([*shell, "trace", "list", "--connection-string", "sqlite:///traces.db"], tmp_path)
     trace_id = re.findall(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", listed)[0]
     for line in "\n".join(_texts(page, "console")).splitlines():
-        program, *words = line.removeprefix("$ ").split()
-        if program == "make":
+        prompt, program, *words = line.split()
+        if prompt == "#":
+            assert program == "apt", line
+        elif program == "make":
             assert re.search(rf"^{words[0]}:", (_ROOT / "Makefile").read_text(), re.M), line
         elif program == "osprofiler":
             _run([*shell, *(trace_id if word == "TRACE_ID" else word for word in words)], tmp_path)
         elif "pip" in program:
             assert " install '.[" in line, "the index has another osprofiler"
         else:
-            assert line in ("$ python3 -m venv venv", "$ venv/bin/osprofiler --version"), line
+            assert line in ("$ python3 -m venv venv", "$ . venv/bin/activate", "$ python shop.py"), line
 
 
 @pytest.mark.parametrize("page", _with("ini"))
