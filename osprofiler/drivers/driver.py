@@ -33,6 +33,8 @@ def overrides(driver: type, method: str, older: str) -> bool:
 class Driver:
     """Base of all drivers; a subclass is found by its ``get_name()`` or by an entry point of ``osprofiler.drivers``."""
 
+    __module__ = "osprofiler.drivers.base"  # its public path, as in osprofiler 4.4.0
+
     #: What ``list_traces`` gives of each trace if not asked for more.
     default_trace_fields: ClassVar[set[str]] = {"base_id", "timestamp"}
 
