@@ -16,6 +16,7 @@ from oslo_config import cfg
 
 from osprofiler import config, messaging, nova, novaclient, opentracing_compat, opts, profiler
 from osprofiler.context import current
+from osprofiler.instrumentation import messaging as instrumented
 from osprofiler.propagation import signed
 from tests.unit.span_kit import Recorder, spans  # noqa: F401
 
@@ -43,7 +44,7 @@ def test_rpc_is_traced_only_where_profiling_is_enabled(conf: cfg.ConfigOpts, ena
     conf.set_override("enabled", enabled, group="profiler")
     nova.instrument(conf)
     assert nova.on is enabled
-    assert messaging._wrapping.on is enabled
+    assert instrumented.wrapping.on is enabled
 
 
 def test_a_configuration_without_our_options_means_off(conf: cfg.ConfigOpts) -> None:
