@@ -17,8 +17,9 @@ from osprofiler._runtime.wrapping import Method, Target, Wrapping
 from osprofiler.concurrency.carried import Carried
 from osprofiler.concurrency.fork import Fork, hand_over
 from osprofiler.context import current
+from osprofiler.handlers.call import Definition
 from osprofiler.instrumentation import registry
-from osprofiler.instrumentation.decorators import Definition, trace
+from osprofiler.instrumentation.decorators import trace
 
 __all__ = ["Cells", "get", "handed_over", "init_from_conf", "inject", "instrument", "on", "receive"]
 

@@ -7,7 +7,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from osprofiler.instrumentation.decorators import Decorate, Definition, trace
+from osprofiler.handlers.call import Definition
+from osprofiler.instrumentation.decorators import Decorate, trace
 
 T = TypeVar("T", bound=type)
 
