@@ -17,8 +17,7 @@ class Private(NamedTuple):
     library: str  # its distribution; ``Python`` for the standard library
     tried: str  # the oldest version that was tried, and the newest
     without: str
-    since: str = ""  # the first version that has it, where the oldest one has not
-    until: str = ""  # the first version that has not
+    since: str = ""  # where the oldest version has not got it: the oldest one that was seen to have it
 
 
 _PYTHON = "3.10 - 3.13"
@@ -102,7 +101,7 @@ LEDGER = (
         "oslo.service",
         "4.8",
         "the last spans of a service that is not forked are lost",
-        since="4.6",
+        since="4.8",
     ),
     Private("oslo_service.backend._common.loopingcall:LoopingCallBase._start", "oslo.service", "4.4 - 4.8", _LOST),
     Private("oslo_service.backend._common.loopingcall:LoopingCallBase._run_loop", "oslo.service", "4.4 - 4.8", _LOST),
@@ -116,13 +115,13 @@ LEDGER = (
     Private("oslo_service.backend._eventlet.loopingcall:LoopingCallBase.__init__", "oslo.service", "4.4 - 4.8", _LEAKS),
     Private("oslo_service.backend._eventlet.threadgroup:ThreadGroup.add_thread", "oslo.service", "4.4 - 4.8", _LOST),
     Private("oslo_service.backend._threading.threadgroup:ThreadGroup.add_thread", "oslo.service", "4.4 - 4.8", _LOST),
-    Private("oslo_service.loopingcall:LoopingCallBase._start", "oslo.service", "3.0 - 3.5", _LOST, until="4.0"),
-    Private("oslo_service.loopingcall:LoopingCallBase._run_loop", "oslo.service", "3.0 - 3.5", _LOST, until="4.0"),
+    Private("oslo_service.loopingcall:LoopingCallBase._start", "oslo.service", "4.4 - 4.8", _LOST),
+    Private("oslo_service.loopingcall:LoopingCallBase._run_loop", "oslo.service", "4.4 - 4.8", _LOST),
     Private("cotyledon._utils:exit_on_exception", "cotyledon", "2.2", "a native worker's last spans are lost"),
     Private("futurist._utils:WorkItem.run", "futurist", "3.1.1 - 3.5", _LEAKS),
     Private("futurist._futures:SynchronousExecutor.submit", "futurist", "3.1.1 - 3.5", "its work is in no trace"),
     Private("futurist._futures:_Gatherer.submit", "futurist", "3.1.1 - 3.5", _LOST),
-    Private("futurist._futures:DelayedExecutorMixinBase.submit_after", "futurist", "3.5", _LOST, since="3.3"),
+    Private("futurist._futures:DelayedExecutorMixinBase.submit_after", "futurist", "3.5", _LOST, since="3.5"),
     # Greenthreads
     Private("eventlet.hubs:_threadlocal", "eventlet", "0.36 - 0.41", "the reporter cannot tell a greenthread"),
     Private("eventlet.greenthread:_spawn_n", "eventlet", "0.36 - 0.41", _LOST),
