@@ -17,17 +17,11 @@ import wrapt
 
 from osprofiler import config
 from osprofiler._runtime import ending, guard
+from osprofiler._runtime.wrapping import Method, Target, Wrapping
 from osprofiler.delivery import reporter
 from osprofiler.delivery.queue import Entry, Recorded, Started
 
 _installed = False
-
-# The last call of oslo.service's own in a green worker: module, class, method. The first is where the classes were
-# before oslo.service 4.0 had backends. Its native workers are cotyledon's.
-_LAST_CALLS = (
-    ("oslo_service.service", "Launcher", "wait"),
-    ("oslo_service.backend._eventlet.service", "Launcher", "wait"),
-)
 
 
 def install() -> None:
@@ -38,10 +32,7 @@ def install() -> None:
     _installed = True
     atexit.register(at_end)
     wrapt.register_post_import_hook(_follow_multiprocessing, "multiprocessing.util")
-    for module, _, _ in _LAST_CALLS:
-        wrapt.register_post_import_hook(_follow_oslo_service, module)
-    wrapt.register_post_import_hook(_follow_service_without_fork, "oslo_service.backend._threading.service")
-    wrapt.register_post_import_hook(_follow_cotyledon, "cotyledon._utils")
+    _wrapping.install()
 
 
 def at_exit() -> None:
@@ -88,42 +79,45 @@ def _follow_multiprocessing(util: Any) -> None:
     util.register_after_fork(at_end, finalize)
 
 
-def _follow_oslo_service(module: Any) -> None:
-    for name, owner, method in _LAST_CALLS:
-        held = getattr(module, owner, None) if name == module.__name__ else None
-        if held is not None and not isinstance(held.__dict__.get(method), wrapt.FunctionWrapper):
-            wrapt.wrap_function_wrapper(held, method, _flush_after)
-
-
-def _follow_service_without_fork(module: Any) -> None:
-    # The handler of SIGTERM, if there is one, stops the service (nova-compute is such a one) and leaves.
-    launcher = getattr(module, "ProcessLauncher", None)
-    if hasattr(launcher, "_graceful_shutdown"):
-        wrapt.wrap_function_wrapper(launcher, "_graceful_shutdown", _flush_after_its_stop)
-
-
-def _follow_cotyledon(utils: Any) -> None:
-    # It stands around all that a worker does, and leaves where that ends in a stop or a fault.
-    if hasattr(utils, "exit_on_exception"):
-        wrapt.wrap_function_wrapper(utils, "exit_on_exception", _flush_within)
-
-
-def _flush_after(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    try:
-        return wrapped(*args, **kwargs)
-    finally:
-        at_exit()
-
-
-def _flush_after_its_stop(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    wrapt.wrap_function_wrapper(instance.service, "stop", _flush_after)
-    return wrapped(*args, **kwargs)
-
-
-@contextlib.contextmanager
-def _flush_within(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Iterator[None]:
-    with wrapped(*args, **kwargs):
+def _flush_after(method: Method) -> Method:
+    def run(*args: Any, **kwargs: Any) -> Any:
         try:
-            yield
+            return method(*args, **kwargs)
         finally:
             at_exit()
+
+    return run
+
+
+def _flush_after_its_stop(graceful_shutdown: Method) -> Method:
+    """The handler of SIGTERM, if there is one, stops the service (nova-compute is such a one) and leaves."""
+
+    def run(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        self.service.stop = _flush_after(self.service.stop)
+        return graceful_shutdown(self, *args, **kwargs)
+
+    return run
+
+
+def _flush_within(exit_on_exception: Method) -> Method:
+    """It stands around all that a worker does, and leaves where that ends in a stop or a fault."""
+
+    @contextlib.contextmanager
+    def run(*args: Any, **kwargs: Any) -> Iterator[None]:
+        with exit_on_exception(*args, **kwargs):
+            try:
+                yield
+            finally:
+                at_exit()
+
+    return run
+
+
+_wrapping = Wrapping(
+    # oslo.service's own last call in a green worker. The first is where the class was before oslo.service 4.0 had
+    # backends. Its native workers are cotyledon's.
+    Target("oslo_service.service", "Launcher", "wait", _flush_after),
+    Target("oslo_service.backend._eventlet.service", "Launcher", "wait", _flush_after),
+    Target("oslo_service.backend._threading.service", "ProcessLauncher", "_graceful_shutdown", _flush_after_its_stop),
+    Target("cotyledon._utils", "", "exit_on_exception", _flush_within),
+)
