@@ -20,10 +20,6 @@ from osprofiler.drivers.exporter import StoreExporter
 if TYPE_CHECKING:
     from osprofiler.drivers.driver import Driver
 
-#: Clients of SQL databases that are written in Python: they wait on Python's sockets, which eventlet makes green.
-_GREEN_CLIENTS = frozenset(("pymysql", "pg8000", "mysqlconnector"))
-_SQL = frozenset(("sqlite", "postgresql", "mysql", "mariadb", "oracle", "mssql"))
-
 
 def reporter_for(
     connection_string: str,
@@ -162,11 +158,6 @@ def _store(driver: type[Driver], connection_string: str, named: Mapping[str, Any
         masked(connection_string),
         connection_string=connection_string,
         labels={"project": named["project"], "service": named["service"]},
-        blocking=getattr(driver, "blocking", _blocks(connection_string)),
-        max_span_chars=getattr(driver, "max_span_chars", None),
+        blocking=driver.blocks(connection_string),
+        max_span_chars=driver.max_span_chars,
     )
-
-
-def _blocks(connection_string: str) -> bool:
-    dialect, _, client = connection_string.partition("://")[0].partition("+")
-    return dialect in _SQL and client not in _GREEN_CLIENTS

@@ -16,7 +16,8 @@ from typing import Any, ClassVar
 from oslo_config import cfg
 
 from osprofiler.connection.secrets import masked
-from osprofiler.drivers import base, elasticsearch_http, network
+from osprofiler.drivers import base, elasticsearch_http, errors, network
+from osprofiler.drivers.abilities import Can
 from osprofiler.records import unreadable
 from osprofiler.records.record import MARK, checked, checked_mark, loads_json
 from osprofiler.reports.model import error_kind
@@ -46,8 +47,12 @@ class ElasticsearchDriver(base.Driver):
     """``elasticsearch://[user:password@]host[:9200]``, ``elasticsearch+https://``; ``opensearch://`` means the same.
 
     A batch is one ``_bulk`` request. Options after ``?``: ``ca_certs`` (a file), ``verify=no``. Stored traces do not
-    expire by themselves. Errors leave ``write`` as requests raises them.
+    expire by themselves.
     """
+
+    can = frozenset(
+        {Can.WRITE, Can.WRITE_BATCH, Can.READ, Can.READ_RECORDS, Can.LIST, Can.LIST_ERRORS, Can.DELETE, Can.PURGE}
+    )
 
     # Elasticsearch takes requests of up to 100 MB.
     max_span_chars: ClassVar[int | None] = 2_000_000
@@ -84,24 +89,30 @@ class ElasticsearchDriver(base.Driver):
     def write(self, records: Sequence[dict[str, Any]]) -> None:
         if not records:
             return
-        self._make_ready()
-        documents = [self._document(record) for record in records]
+        with errors.writing(self.connection_str):
+            self._make_ready()
+            refused = self._add([self._document(record) for record in records])
+            if self.filter_error_trace:
+                # For readers older than this driver; it finds them in the records.
+                for record in records:
+                    if error_kind(record.get("info")):
+                        self.notify_error_trace(record)
+            self._http.raise_for(refused)
+
+    def _add(self, documents: Sequence[dict[str, Any]]) -> dict[int, int]:
+        """Add *documents*; the HTTP statuses of those that were not taken, by their place."""
         refused = self._http.bulk(self.index_name, documents)
-        misfits = [_as_text(documents[i]) for i, status in refused.items() if status == 400]
+        misfits = [place for place, status in refused.items() if status == 400]
         if misfits:
-            refused = {i: status for i, status in refused.items() if status != 400}
-            refused |= {-i: status for i, status in self._http.bulk(self.index_name, misfits).items()}
-        if self.filter_error_trace:
-            # For readers older than this driver; it finds them in the records.
-            for record in records:
-                if error_kind(record.get("info")):
-                    self.notify_error_trace(record)
-        self._http.raise_for(refused.values())
+            again = self._http.bulk(self.index_name, [_as_text(documents[place]) for place in misfits])
+            refused = {place: status for place, status in refused.items() if status != 400}
+            refused |= {misfits[i]: status for i, status in again.items()}
+        return refused
 
     def notify_error_trace(self, info: dict[str, Any]) -> None:
         """List the trace of the record *info* among those in which something failed."""
         mark = {"base_id": info["base_id"], "timestamp": info["timestamp"]}
-        self._http.raise_for(self._http.bulk(self.index_name_error, [mark]).values())
+        self._http.raise_for(self._http.bulk(self.index_name_error, [mark]))
 
     def _make_ready(self) -> None:
         """See that the index is there; each time, since the server makes one in its own way for who does not ask."""
@@ -171,7 +182,7 @@ class ElasticsearchDriver(base.Driver):
         self._http.close()
 
     def _reading(self) -> Any:
-        return network.reading(self.connection_str, elasticsearch_http.Fault)
+        return network.reading(self.connection_str, errors.StoreError)
 
     # Queries
 

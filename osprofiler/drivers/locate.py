@@ -7,7 +7,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,13 +103,11 @@ def checked_class(connection_string: str) -> type[Driver]:
     with without_secrets(connection_string):
         driver = driver_class(connection_string)
         # It also imports the store's client: a process forked while the reporter's thread does waits for it for ever.
-        check: Callable[[str], None] | None = getattr(driver, "check", None)
-        if check is not None:
-            try:
-                check(connection_string)
-            except ValueError:
-                if not _has_a_scheme_of_its_own(driver):
-                    raise
+        try:
+            driver.check(connection_string)
+        except ValueError:
+            if not _has_a_scheme_of_its_own(driver):
+                raise
         return driver
 
 
@@ -154,10 +152,14 @@ def _entry_points() -> Any:
 
 
 def _registered(scheme: str) -> type[Driver] | None:
+    from osprofiler.drivers.driver import Driver
+
     for point in _entry_points():
         if point.name == scheme:
-            found: type[Driver] = point.load()
-            return found
+            driver = point.load()
+            if not (isinstance(driver, type) and issubclass(driver, Driver)):
+                raise ValueError(f"{point.value}, registered for {scheme}://, is not a subclass of Driver")
+            return driver
     return None
 
 

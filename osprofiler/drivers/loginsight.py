@@ -8,7 +8,7 @@ wrote. Log Insight cannot delete events; it forgets them by its own retention.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
@@ -16,8 +16,9 @@ from osprofiler import exc
 from osprofiler.connection import options, strings
 from osprofiler.connection.access import Access
 from osprofiler.connection.secrets import malformed, masked
-from osprofiler.drivers import base, network
-from osprofiler.drivers.loginsight_client import LogInsightClient
+from osprofiler.drivers import base, errors, network
+from osprofiler.drivers.abilities import Can
+from osprofiler.drivers.loginsight_client import LogInsightClient, kind_of_fault
 from osprofiler.records import unreadable
 from osprofiler.records.record import loads
 from osprofiler.reports.model import error_kind
@@ -38,6 +39,8 @@ class LogInsightDriver(base.Driver):
     A batch is one request for each 500 records. Options after ``?``: those of TLS. The server's certificate is checked
     with ``verify=yes`` or ``ca_certs``; it is not by default, since Log Insight makes its own.
     """
+
+    can = frozenset({Can.WRITE, Can.WRITE_BATCH, Can.READ, Can.READ_RECORDS, Can.LIST, Can.LIST_ERRORS})
 
     # An event's field holds 16 kB.
     max_span_chars: ClassVar[int | None] = 8_000
@@ -70,17 +73,9 @@ class LogInsightDriver(base.Driver):
         self.write([info])
 
     def write(self, records: Sequence[dict[str, Any]]) -> None:
-        events: list[dict[str, Any]] = []
-        size = 0
-        for record in records:
-            event, length = _event(self.labelled(record))
-            if events and (len(events) == _MOST_EVENTS or size + length > _MOST_BYTES):
+        with errors.writing(self.connection_str, kind_of_fault):
+            for events in _batches(_event(self.labelled(record)) for record in records):
                 self._client.send_events(events)
-                events, size = [], 0
-            events.append(event)
-            size += length
-        if events:
-            self._client.send_events(events)
 
     # Reading
 
@@ -128,6 +123,20 @@ def _event(record: dict[str, Any]) -> tuple[dict[str, Any], int]:
     return {"text": _TEXT, "fields": [*fields, {"name": "trace", "content": text}]}, len(
         text.encode("utf-8", "replace")
     )
+
+
+def _batches(events: Iterable[tuple[dict[str, Any], int]]) -> Iterator[list[dict[str, Any]]]:
+    """The *events*, each given with its size, in batches that one request can hold."""
+    batch: list[dict[str, Any]] = []
+    size = 0
+    for event, length in events:
+        if batch and (len(batch) == _MOST_EVENTS or size + length > _MOST_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(event)
+        size += length
+    if batch:
+        yield batch
 
 
 def _record(event: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,6 @@ number that osc-lib prints; ``latest``. Of a span: its id, its beginning, or Jae
 
 from __future__ import annotations
 
-import contextlib
 import re
 import time
 import uuid
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from osprofiler import exc
 from osprofiler.drivers import search
+from osprofiler.drivers.abilities import Can
 from osprofiler.records import ids
 from osprofiler.reports.model import SpanNode, Trace
 
@@ -100,7 +100,7 @@ def _candidates(driver: Driver, text: str) -> Iterator[str]:
     given = trace_id(text)
     yield from given.exact
     parts = [{"prefix": prefix} for prefix in given.prefixes] + [{"suffix": suffix} for suffix in given.suffixes]
-    with contextlib.suppress(NotImplementedError):  # a store that lists nothing
+    if Can.LIST in driver.can:
         found = {one for part in parts for one in driver.find_ids(**part)}
         yield from only(text, sorted(found - set(given.exact)))
 
@@ -115,11 +115,9 @@ def only(text: str, found: Sequence[str]) -> Sequence[str]:
 
 def latest(driver: Driver) -> Iterator[str]:
     """The id of the trace that began last; nothing in an empty store."""
-    from osprofiler.drivers.driver import Driver
-
     now_us = time.time_ns() // 1000
     # Without a way of its own a store would list all of its traces each time.
-    steps = _STEPS_US if type(driver).candidates is not Driver.candidates else ()
+    steps = _STEPS_US if Can.SEARCH in driver.can else ()
     for since_us in (*(now_us - step for step in steps), None):
         found = search.identified(driver, search.Wanted(since_us=since_us))
         if found:

@@ -20,7 +20,8 @@ from osprofiler.connection import options as known
 from osprofiler.connection import strings
 from osprofiler.connection.fault_text import told
 from osprofiler.connection.secrets import malformed, masked
-from osprofiler.drivers import base, network
+from osprofiler.drivers import base, errors, network
+from osprofiler.drivers.abilities import Can
 from osprofiler.records import unreadable
 from osprofiler.records.record import RESERVED, Unreadable, checked, checked_mark, loads_json
 from osprofiler.reports.model import error_kind
@@ -33,6 +34,11 @@ _OPTIONS = known.names("mongodb")
 #: What a server answers that has the index, with other options: IndexOptionsConflict, IndexKeySpecsConflict.
 _OTHERWISE = frozenset((85, 86))
 
+#: Codes of answers that are not about the documents: Unauthorized, AuthenticationFailed, MaxTimeMSExpired,
+#: ShutdownInProgress, WriteConflict, PrimarySteppedDown, ExceededTimeLimit, NotWritablePrimary, two of an operation
+#: that a change of primary interrupted, two of a server that is not the primary, OutOfDiskSpace.
+_UNAVAILABLE = frozenset((13, 18, 50, 91, 112, 189, 262, 10107, 11600, 11602, 13435, 13436, 14031))
+
 _AT_ONCE = 500  # traces that one request removes
 
 #: What keys have to do without on some servers or in queries.
@@ -43,8 +49,12 @@ class MongoDB(base.Driver):
     """``mongodb://[user:password@]host[:27017][/authdb]``, ``mongodb+srv://``. A batch is one ``insert_many``.
 
     Options after ``?``: ``ttl`` (records are forgotten after this time: ``7d``; the server looks once a minute), and
-    those of pymongo, such as ``tls=true``. Errors leave ``write`` as pymongo raises them.
+    those of pymongo, such as ``tls=true``.
     """
+
+    can = frozenset(
+        {Can.WRITE, Can.WRITE_BATCH, Can.READ, Can.READ_RECORDS, Can.LIST, Can.LIST_ERRORS, Can.DELETE, Can.PURGE}
+    )
 
     # A document of 16 MiB holds it, each character of four bytes and quoted.
     max_span_chars: ClassVar[int | None] = 2_000_000
@@ -111,15 +121,25 @@ class MongoDB(base.Driver):
     def write(self, records: Sequence[dict[str, Any]]) -> None:
         if not records:
             return
-        self._make_ready()
-        documents = [self._document(record) for record in records]
-        # Unordered: one that the server refuses keeps no other from being stored.
-        self.db.profiler.insert_many(documents, ordered=False)
-        if self.filter_error_trace:
-            # For readers older than this driver; it finds them in the records.
-            for record in records:
-                if error_kind(record.get("info")):
-                    self.notify_error_trace(record)
+        with errors.writing(self.connection_str, _kind):
+            self._make_ready()
+            self._insert([self._document(record) for record in records])
+            if self.filter_error_trace:
+                # For readers older than this driver; it finds them in the records.
+                for record in records:
+                    if error_kind(record.get("info")):
+                        self.notify_error_trace(record)
+
+    def _insert(self, documents: list[dict[str, Any]]) -> None:
+        try:
+            # Unordered: one that the server refuses keeps no other from being stored.
+            self.db.profiler.insert_many(documents, ordered=False)
+        except _library().errors.BulkWriteError as fault:
+            refused = fault.details.get("writeErrors") or []
+            if not refused or not _UNAVAILABLE.isdisjoint(each.get("code") for each in refused):
+                raise
+            places = sorted({int(each["index"]) for each in refused})
+            raise errors.RecordsRefused(f"{len(places)} of {len(documents)} documents", places=places) from fault
 
     def notify_error_trace(self, data: dict[str, Any]) -> None:
         """List the trace of the record *data* among those in which something failed."""
@@ -238,6 +258,19 @@ def _library() -> Any:
     except ImportError as fault:
         raise network.missing("MongoDB", "pymongo", "mongo") from fault
     return pymongo
+
+
+def _kind(error: Exception) -> errors.Kind:
+    """What *error*, of pymongo's, means for a batch."""
+    library = _library()
+    if isinstance(error, library.errors.ConnectionFailure):
+        return errors.StoreUnavailable
+    if isinstance(error, library.errors.OperationFailure):
+        details = error.details or {}
+        codes = {error.code, *(each.get("code") for each in details.get("writeErrors") or ())}
+        return errors.StoreError if _UNAVAILABLE.isdisjoint(codes) else errors.StoreUnavailable
+    # pymongo's own errors of values: a document that is too large, or of types that BSON does not have.
+    return errors.RecordsRefused if isinstance(error, library.errors.InvalidDocument) else errors.kind_of(error)
 
 
 def _plain(value: Any) -> Any:

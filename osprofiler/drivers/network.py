@@ -22,9 +22,6 @@ CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 20.0
 READ_TIMEOUT_S = 120.0
 
-#: What an HTTP server, or somebody before it, answers when it is away or asks for patience.
-AWAY = frozenset((408, 425, 429, 502, 503, 504))
-
 
 def setting(conf: Any, name: str, default: T) -> T:
     """The option *name* of *conf*'s group ``profiler``; *default* where *conf* does not know it."""

@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from osprofiler import exc
-from osprofiler.drivers import base, network
+from osprofiler.drivers import base, errors, network
+from osprofiler.drivers.abilities import Can
 from osprofiler.records import unreadable
 from osprofiler.records.record import MARK, Unreadable, checked, checked_mark, loads_json, microseconds, timestamp
 from osprofiler.reports.model import error_kind
@@ -28,13 +29,19 @@ _COLUMNS = ("timestamp", "base_id", "parent_id", "trace_id", "project", "host", 
 _WIDTH = {"timestamp": 26}
 _PURGED_AT_ONCE = 500
 
+#: Clients that are written in Python: they wait on Python's sockets, which eventlet makes green.
+_GREEN_CLIENTS = frozenset(("pymysql", "pg8000", "mysqlconnector"))
+
 
 class SQLAlchemyDriver(base.Driver):
     """The driver of every SQLAlchemy URL. A batch is one transaction; connections are made by the process that writes.
 
-    Errors of the database leave ``write`` as SQLAlchemy raises them (``OperationalError``: try again); reading turns
-    them into a CommandError of one line.
+    Where the database cannot be read, a CommandError says so in one line.
     """
+
+    can = frozenset(
+        {Can.WRITE, Can.WRITE_BATCH, Can.READ, Can.READ_RECORDS, Can.LIST, Can.LIST_ERRORS, Can.DELETE, Can.PURGE}
+    )
 
     # Escaped at worst to seven times its length, a span still fits MariaDB's default packet of 16 MiB.
     max_span_chars: ClassVar[int | None] = 2_000_000
@@ -60,6 +67,10 @@ class SQLAlchemyDriver(base.Driver):
     def check(cls, connection_string: str) -> None:
         _engine_module().checked_url(connection_string)
 
+    @classmethod
+    def blocks(cls, connection_string: str) -> bool:
+        return connection_string.partition("://")[0].partition("+")[2] not in _GREEN_CLIENTS
+
     # Writing
 
     def notify(self, info: dict[str, Any], context: Any = None, **kwargs: Any) -> None:
@@ -68,13 +79,16 @@ class SQLAlchemyDriver(base.Driver):
     def write(self, records: Sequence[dict[str, Any]]) -> None:
         if not records:
             return
-        rows = [self._row(record) for record in records]
-        try:
-            with self._database.begin() as connection:
-                connection.execute(self._table.insert(), rows)
-        except Exception:
-            self._database.look_again()
-            raise
+        from osprofiler.drivers import sql_faults
+
+        with errors.writing(self.connection_str, sql_faults.kind_of):
+            rows = [self._row(record) for record in records]
+            try:
+                with self._database.begin() as connection:
+                    connection.execute(self._table.insert(), rows)
+            except Exception:
+                self._database.look_again()
+                raise
 
     def _row(self, record: dict[str, Any]) -> dict[str, Any]:
         rest = self.labelled(record)
