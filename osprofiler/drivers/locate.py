@@ -127,9 +127,10 @@ def without_secrets(connection_string: str) -> Iterator[None]:
 def _has_a_scheme_of_its_own(driver: type) -> bool:
     """Whether *driver* is another package's subclass of one of ours, whose ``check`` knows other strings."""
     for kind in driver.__mro__:
-        if "check" in vars(kind) or kind.__module__.startswith("osprofiler.drivers."):
+        own = vars(kind)
+        if "check" in own or "connection_options" in own or kind.__module__.startswith("osprofiler.drivers."):
             return False
-        if "get_name" in vars(kind):
+        if "get_name" in own:
             return True
     return False
 

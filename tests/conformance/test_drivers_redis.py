@@ -46,7 +46,7 @@ class GarbageKit(ServerKit):
         """A text stands where the last record's trace should be."""
 
         def refused() -> list[dict[str, Any]]:
-            driver.db.set(f"{Redis.namespace_opt}{OTHER}", "x")
+            driver._client.ready().set(f"{Redis.namespace_opt}{OTHER}", "x")
             return [*two_spans(), record(9, "start", 1, OTHER)]
 
         return refused
