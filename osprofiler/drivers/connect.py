@@ -60,7 +60,7 @@ def span_exporter(connection_string: str) -> Exporter | None:
 
 
 def access(connection_string: str) -> Access:
-    """How a transport that takes whole spans is spoken to, and Jaeger's query service beside it.
+    """How to connect to a transport that takes whole spans, and to Jaeger's query service next to it.
 
     Raises ValueError as :func:`reporter_for` does, for options that the transport does not have too.
     """

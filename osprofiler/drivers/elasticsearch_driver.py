@@ -157,9 +157,9 @@ class ElasticsearchDriver(base.Driver):
     def list_error_traces(self) -> list[dict[str, Any]]:
         failed = {"bool": {"should": [{"term": {_ERROR: True}}, {"exists": {"field": "info.etype"}}]}}
         with self._reading():
-            found = list(self._records(self._hits(self.index_name, failed, sorted(MARK)), _mark))
-            found += self._records(self._hits(self.index_name_error, {"match_all": {}}, sorted(MARK)), _mark)
-        return network.listed(found, self.default_trace_fields)
+            marks = list(self._records(self._hits(self.index_name, failed, sorted(MARK)), _mark))
+            marks += self._records(self._hits(self.index_name_error, {"match_all": {}}, sorted(MARK)), _mark)
+        return network.listed(marks, self.default_trace_fields)
 
     def delete(self, base_id: str) -> int:
         return self._delete_all([base_id])
@@ -175,8 +175,8 @@ class ElasticsearchDriver(base.Driver):
 
     def _remove(self, index: str, base_ids: Collection[str]) -> int:
         # Not by the query: in 4.4.0's indexes it may find other traces too.
-        found = self._hits(index, {"bool": {"should": [_of_trace(one) for one in base_ids]}}, ["base_id"])
-        return self._http.remove(index, [hit["_id"] for hit in found if str(hit["_source"].get("base_id")) in base_ids])
+        hits = self._hits(index, {"bool": {"should": [_of_trace(one) for one in base_ids]}}, ["base_id"])
+        return self._http.remove(index, [hit["_id"] for hit in hits if str(hit["_source"].get("base_id")) in base_ids])
 
     def close(self) -> None:
         self._http.close()
@@ -202,8 +202,8 @@ class ElasticsearchDriver(base.Driver):
         while True:
             aggregations = {"traces": {"composite": by_id, "aggregations": {"first": first}}}
             answer = self._http.search(self.index_name, {"size": 0, "aggregations": aggregations})
-            found = answer.get("aggregations", {}).get("traces", {})
-            for trace in found.get("buckets", ()):
+            page = answer.get("aggregations", {}).get("traces", {})
+            for trace in page.get("buckets", ()):
                 first_hits = trace["first"]["hits"]["hits"]
                 records = list(self._records(first_hits, _mark))
                 base_id = trace["key"]["base_id"]
@@ -211,9 +211,9 @@ class ElasticsearchDriver(base.Driver):
                     record = self.first_record(base_id)
                     records = [] if record is None else [record]
                 yield from records
-            if "after_key" not in found:
+            if "after_key" not in page:
                 return
-            by_id["after"] = found["after_key"]
+            by_id["after"] = page["after_key"]
 
     def _id_field(self) -> str:
         """The field by which traces are told apart: 4.4.0's indexes have the whole id in a field below it."""

@@ -59,8 +59,8 @@ class Query:
 
     def trace(self, trace_id: int) -> list[dict[str, Any]]:
         """The records of the trace; none if it is not there."""
-        found = self._get(f"traces/{trace_id:032x}", absent=404)
-        return [record for trace in found for record in self._records(trace)]
+        traces = self._get(f"traces/{trace_id:032x}", absent=404)
+        return [record for trace in traces for record in self._records(trace)]
 
     def traces(self, service: str | None = None, since_us: int | None = None) -> Iterator[list[dict[str, Any]]]:
         """The records of each trace with a span of *service* (a pattern) since *since_us*, or of every trace; of each
@@ -90,9 +90,9 @@ class Query:
         while waiting:
             begin_us, end_us = waiting.pop()
             window = {"service": service, "start": str(begin_us), "end": str(end_us), "limit": str(_LIMIT)}
-            found = self._get(f"traces?{urlencode(window)}")
-            if len(found) < _LIMIT or end_us - begin_us < 2:
-                yield from found
+            traces = self._get(f"traces?{urlencode(window)}")
+            if len(traces) < _LIMIT or end_us - begin_us < 2:
+                yield from traces
             else:
                 middle_us = (begin_us + end_us) // 2
                 waiting += [(begin_us, middle_us), (middle_us, end_us)]
@@ -241,10 +241,10 @@ class SpanStore(base.Driver):
         return self._listed(self._reader().traces(service, since_us), self.default_trace_fields, error)
 
     @staticmethod
-    def _listed(found: Iterable[list[dict[str, Any]]], fields: set[str], error: bool = False) -> list[dict[str, Any]]:
+    def _listed(traces: Iterable[list[dict[str, Any]]], fields: set[str], error: bool = False) -> list[dict[str, Any]]:
         if error:
-            return network.listed((each for records in found for each in records if error_kind(each["info"])), fields)
-        return network.listed((each for records in found for each in network.earliest(records).values()), fields)
+            return network.listed((each for records in traces for each in records if error_kind(each["info"])), fields)
+        return network.listed((each for records in traces for each in network.earliest(records).values()), fields)
 
     def close(self) -> None:
         waiting = self._waiting.take()

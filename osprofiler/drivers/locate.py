@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a connection string to the class of its driver, importing nothing but that driver; and where traces go if
-nobody said."""
+"""From a connection string to the class of its driver, importing nothing but that driver; and where traces go without
+one."""
 
 from __future__ import annotations
 
@@ -86,11 +86,11 @@ def driver_class(connection_string: str) -> type[Driver]:
         raise malformed(
             connection_string, "it has the form scheme://..., for instance sqlite:////var/lib/osprofiler/traces.db"
         )
-    found = _built_in(scheme) or _registered(scheme) or _subclass(scheme) or _sql_dialect(scheme)
-    if found is None:
+    driver = _built_in(scheme) or _registered(scheme) or _subclass(scheme) or _sql_dialect(scheme)
+    if driver is None:
         known = ", ".join(sorted({*_BUILT_IN, *(point.name for point in _entry_points())}))
         raise ValueError(f"no driver for {masked(connection_string)!r}; known schemes are {known}")
-    return found
+    return driver
 
 
 def checked_class(connection_string: str) -> type[Driver]:
@@ -142,8 +142,8 @@ def _built_in(scheme: str) -> type[Driver] | None:
     if target is None:
         return None
     module, _, name = target.partition(":")
-    found: type[Driver] = getattr(importlib.import_module(f"osprofiler.drivers.{module}"), name)
-    return found
+    driver: type[Driver] = getattr(importlib.import_module(f"osprofiler.drivers.{module}"), name)
+    return driver
 
 
 def _entry_points() -> Any:

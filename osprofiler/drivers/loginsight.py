@@ -87,8 +87,8 @@ class LogInsightDriver(base.Driver):
         return network.listed(self._records({"text": _TEXT.split()[0]}), fields or self.default_trace_fields)
 
     def list_error_traces(self) -> list[dict[str, Any]]:
-        found = self._records({"text": _TEXT.split()[0]})
-        return network.listed((each for each in found if error_kind(each.get("info"))), self.default_trace_fields)
+        records = self._records({"text": _TEXT.split()[0]})
+        return network.listed((each for each in records if error_kind(each.get("info"))), self.default_trace_fields)
 
     def _records(self, wanted: dict[str, str]) -> Iterator[dict[str, Any]]:
         with network.reading(self.connection_str, exc.LogInsightAPIError, exc.LogInsightLoginTimeout):
@@ -150,5 +150,5 @@ def _name(event: dict[str, Any]) -> str:
 def _field(event: Mapping[str, Any], name: str) -> Any:
     """The content of the event's field *name*; None where it has none."""
     fields = event.get("fields")
-    found = (each for each in fields if isinstance(each, dict)) if isinstance(fields, list) else ()
-    return next((each.get("content") for each in found if each.get("name") == name), None)
+    objects = (each for each in fields if isinstance(each, dict)) if isinstance(fields, list) else ()
+    return next((each.get("content") for each in objects if each.get("name") == name), None)

@@ -164,12 +164,12 @@ def kind_of_fault(error: Exception) -> errors.Kind:
 def _fault(answer: requests.Response) -> exc.LogInsightAPIError:
     from osprofiler._runtime import http_session
 
-    said = None
+    reason = None
     try:
-        said = answer.json().get("errorMessage")
+        reason = answer.json().get("errorMessage")
     except (ValueError, AttributeError):
         pass  # not the server's own words
-    text = f"HTTP status {answer.status_code}{f': {said}' if said else ''}"
+    text = f"HTTP status {answer.status_code}{f': {reason}' if reason else ''}"
     return RequestFailed(text, answer.status_code, http_session.retry_after_s(answer))
 
 

@@ -144,9 +144,9 @@ class Messaging(base.Driver):
             while last is None or time.monotonic() - last < self.idle_timeout:
                 if last is not None:
                     time.sleep(_POLL_S)
-                found = [record for record in held.records() if record["base_id"] == base_id]
-                records += found
-                if found or last is None:
+                new = [record for record in held.records() if record["base_id"] == base_id]
+                records += new
+                if new or last is None:
                     last = time.monotonic()
         return records
 
@@ -186,15 +186,15 @@ class Messaging(base.Driver):
             url = self.oslo_messaging.TransportURL.parse(self.transport.conf, self._transport_url)
         except (ValueError, self.oslo_messaging.MessagingException) as fault:
             raise network.cannot_read(self.connection_str, self.told(fault)) from None
-        said = ""
+        absent = ""
         for host in url.hosts:
             try:
                 socket.create_connection((host.hostname, host.port or _PORT), network.CONNECT_TIMEOUT_S).close()
                 return
             except OSError as fault:
-                said = f"{host.hostname}:{host.port or _PORT}: {fault.strerror or fault}"
-        if said:
-            raise network.cannot_read(self.connection_str, self._without_secrets(f"no broker at {said}"))
+                absent = f"{host.hostname}:{host.port or _PORT}: {fault.strerror or fault}"
+        if absent:
+            raise network.cannot_read(self.connection_str, self._without_secrets(f"no broker at {absent}"))
 
     def told(self, fault: BaseException) -> str:
         """What *fault* says, in one line, without the secrets of the transport's URLs."""

@@ -77,12 +77,12 @@ def missing(store: str, library: str, extra: str) -> exc.CommandError:
 
 def earliest(records: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """The record with the first time stamp of each trace, by base_id; traces by that time."""
-    found: dict[str, Mapping[str, Any]] = {}
+    first: dict[str, Mapping[str, Any]] = {}
     for record in records:
         base_id = str(record.get("base_id"))
-        if base_id not in found or _stamp(record) < _stamp(found[base_id]):
-            found[base_id] = record
-    return dict(sorted(found.items(), key=lambda item: (_stamp(item[1]), item[0])))
+        if base_id not in first or _stamp(record) < _stamp(first[base_id]):
+            first[base_id] = record
+    return dict(sorted(first.items(), key=lambda item: (_stamp(item[1]), item[0])))
 
 
 def _stamp(record: Mapping[str, Any]) -> str:

@@ -139,8 +139,8 @@ class Redis(base.Driver):
 
     def read(self, base_id: str) -> list[dict[str, Any]]:
         with self._reading():
-            found = list(self._records(self.namespace_opt + base_id, self._list(self.namespace_opt + base_id)))
-            return found or [record for _, record in self._old_records(base_id)]
+            records = list(self._records(self.namespace_opt + base_id, self._list(self.namespace_opt + base_id)))
+            return records or [record for _, record in self._old_records(base_id)]
 
     def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
         with self._reading():
@@ -158,9 +158,9 @@ class Redis(base.Driver):
         """As in the base class; Redis looks through its keys. No record is read but those of versions before 2.3."""
         with self._reading():
             chunks = self._client.keys(self.namespace_opt + prefix)
-            found = [_text(key).removeprefix(self.namespace_opt) for keys in chunks for key in keys]
-            found += [record["base_id"] for _, record in self._old_records(prefix, is_prefix=True)]
-        return [one for one in dict.fromkeys(found) if one.startswith(prefix) and one.endswith(suffix)]
+            base_ids = [_text(key).removeprefix(self.namespace_opt) for keys in chunks for key in keys]
+            base_ids += [record["base_id"] for _, record in self._old_records(prefix, is_prefix=True)]
+        return [one for one in dict.fromkeys(base_ids) if one.startswith(prefix) and one.endswith(suffix)]
 
     def list_error_traces(self) -> list[dict[str, Any]]:
         with self._reading():

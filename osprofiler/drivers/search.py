@@ -105,8 +105,8 @@ def identified(driver: Driver, wanted: Wanted) -> list[dict[str, Any]]:
 
     Those are the wanted ones, unless :func:`must_read` says that more must be known. The limit is not looked at.
     """
-    found = driver.candidates(error=wanted.error, service=wanted.service, since_us=wanted.since_us)
-    timed = sorted(((model.began_us(each), i, each) for i, each in enumerate(found)), key=lambda row: row[:2])
+    candidates = driver.candidates(error=wanted.error, service=wanted.service, since_us=wanted.since_us)
+    timed = sorted(((model.began_us(each), i, each) for i, each in enumerate(candidates)), key=lambda row: row[:2])
     since_us, until_us = wanted.since_us, wanted.until_us
     return [
         each

@@ -175,9 +175,9 @@ class SQLAlchemyDriver(base.Driver):
             if is_empty:
                 return []
             with self._database.engine().connect() as connection:
-                found = connection.execute(statement).scalars().all()
+                base_ids = connection.execute(statement).scalars().all()
         # LIKE takes no notice of case in some databases.
-        return [one for one in found if one.startswith(prefix) and one.endswith(suffix)]
+        return [one for one in base_ids if one.startswith(prefix) and one.endswith(suffix)]
 
     def list_error_traces(self) -> list[dict[str, Any]]:
         from sqlalchemy import Text, cast, or_
@@ -186,16 +186,16 @@ class SQLAlchemyDriver(base.Driver):
         text = cast(columns.data, Text)
         # The database narrows down what is then looked at closely: "error" may be anywhere in a record.
         statement = self._select().where(or_(text.like("%etype%"), text.like("%error%"))).order_by(columns.timestamp)
-        found: dict[str, dict[str, Any]] = {}
+        failed: dict[str, dict[str, Any]] = {}
         with self._reading() as is_empty:
             if is_empty:
                 return []
             with self._database.engine().connect() as connection:
                 rows = connection.execution_options(yield_per=1000).execute(statement)
                 for record in self._records(rows):
-                    if record["base_id"] not in found and error_kind(record.get("info")):
-                        found[record["base_id"]] = {key: record[key] for key in MARK}
-        return list(found.values())
+                    if record["base_id"] not in failed and error_kind(record.get("info")):
+                        failed[record["base_id"]] = {key: record[key] for key in MARK}
+        return list(failed.values())
 
     def delete(self, base_id: str) -> int:
         with self._reading() as is_empty:
@@ -219,12 +219,12 @@ class SQLAlchemyDriver(base.Driver):
             with self._database.engine().connect() as connection:
                 rows = connection.execute(old).all()
             # What is no time may come before any; the trace need not be old for it.
-            found = [row.base_id for row in rows if row.base_id is not None and self._began_us(row) < before_us]
+            old_ids = [row.base_id for row in rows if row.base_id is not None and self._began_us(row) < before_us]
             with self._database.engine().begin() as connection:
-                for at in range(0, len(found), _PURGED_AT_ONCE):
-                    some = found[at : at + _PURGED_AT_ONCE]
+                for at in range(0, len(old_ids), _PURGED_AT_ONCE):
+                    some = old_ids[at : at + _PURGED_AT_ONCE]
                     connection.execute(self._table.delete().where(columns.base_id.in_(some)))
-        return len(found)
+        return len(old_ids)
 
     def _began_us(self, row: Row[Any]) -> int:
         """When the trace of *row* began; before any other, where none of its records can be read."""
