@@ -136,6 +136,14 @@ def test_an_error_of_a_value_does_not_show_it() -> None:
         raise ValueError(f"not a number: {SECRET}")
 
 
+def test_a_command_of_a_pipeline_is_not_shown() -> None:
+    error = redis.exceptions.ResponseError(
+        f'Command # 1 (LPUSH k {{"a": "{SECRET}\n"}}) of pipeline caused error: ERR no'
+    )
+    with pytest.raises(StoreError, match=r"^ResponseError: ERR no$"), errors.writing("x://", redis_client.error_kind):
+        raise error
+
+
 def test_what_a_server_wants_is_handed_on() -> None:
     with pytest.raises(StoreUnavailable) as caught, errors.writing("x://", loginsight_client.kind_of_fault):
         raise loginsight_client.RequestFailed("HTTP status 429", 429, 7.0)
