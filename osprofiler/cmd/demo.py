@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from osprofiler.connection import secrets
 from osprofiler.drivers import locate
+from osprofiler.drivers.abilities import Unsupported
 
 if TYPE_CHECKING:
     from osprofiler.demo.outcome import Failure
@@ -144,7 +145,7 @@ def _show_store(store: str, base_id: str, html_file: str | None) -> list[Failure
 
     try:
         trace = outcome.read(store, base_id)
-    except NotImplementedError:
+    except Unsupported:
         print("This store is written to and not read from here: look at the trace where it arrives.")
         return None
     if not trace.spans:

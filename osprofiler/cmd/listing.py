@@ -6,8 +6,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from osprofiler import exc
@@ -69,7 +67,8 @@ class ListingCommands:
         """Remove traces from a store."""
         driver = sources.driver(args)
         absent = []
-        with Progress("deleting traces") as progress, _able(driver.connection_str, "delete"):
+        _require(base.Can.DELETE, driver)
+        with Progress("deleting traces") as progress:
             for base_id in progress.over(args.traces, len(args.traces)):
                 if lookup.find(driver, base_id, driver.delete) is None:
                     absent.append(base_id)
@@ -96,10 +95,9 @@ class ListingCommands:
         driver = sources.driver(args)
         before_us = min(args.before_us, time.time_ns() // 1000)
         where = f"that began before {timestamp(before_us).replace('T', ' ')[:19]} UTC"
-        with Progress("removing old traces"), _able(driver.connection_str, "delete"):
+        _require(base.Can.PURGE, driver)
+        with Progress("removing old traces"):
             if args.dry_run:
-                if type(driver).delete is base.Driver.delete and type(driver).purge is base.Driver.purge:
-                    raise NotImplementedError
                 count = len(search.identified(driver, search.Wanted(until_us=before_us)))
             else:
                 count = driver.purge(before_us)
@@ -107,13 +105,10 @@ class ListingCommands:
         _say(f"{_traces(count)} {where} {would} from {secrets.masked(driver.connection_str)}")
 
 
-@contextmanager
-def _able(connection_string: str, what: str) -> Iterator[None]:
-    """Around what not every store can do."""
-    try:
-        yield
-    except NotImplementedError as fault:
-        raise exc.CommandError(f"{secrets.masked(connection_string)} cannot {what} traces") from fault
+def _require(ability: base.Can, driver: base.Driver) -> None:
+    """Raise Unsupported, before anything is looked for, if *driver* does not have the *ability*."""
+    if ability not in driver.can:
+        raise base.Unsupported(f"{secrets.masked(driver.connection_str)} cannot {ability.value}")
 
 
 def _row(summary: search.Summary) -> dict[str, Any]:

@@ -13,8 +13,7 @@ from osprofiler import exc
 from osprofiler.cmd import cliutils, output, sources
 from osprofiler.cmd.progress import Progress
 from osprofiler.connection import secrets
-from osprofiler.connection.fault_text import typed
-from osprofiler.drivers import base, lookup, search
+from osprofiler.drivers import base, lookup, search, undeclared
 from osprofiler.reports import files, to_records
 
 _BATCH = 2000  # records to a write
@@ -104,7 +103,7 @@ def _exported(args: argparse.Namespace, driver: base.Driver) -> Iterator[Records
 
 
 def _stored(driver: base.Driver, base_id: str) -> Records:
-    if base.overrides(type(driver), "read", "get_report"):
+    if base.Can.READ_RECORDS in driver.can:
         return sorted(driver.read(base_id), key=_by_time)
     return list(to_records.records(search.read(driver, base_id)))
 
@@ -125,7 +124,8 @@ def _write(traces: Iterable[Records], target: base.Driver) -> None:
         raise
     except Exception as fault:
         store = secrets.masked(target.connection_str)
-        raise exc.CommandError(f"cannot write into {store}: {typed(fault, target.connection_str)}") from None
+        error = undeclared.as_store_error(fault, target.connection_str)
+        raise exc.CommandError(f"cannot write into {store}: {error}") from None
     _say(counted.count, secrets.masked(target.connection_str))
 
 

@@ -15,6 +15,8 @@ MAX_CHARS = 200
 
 #: What pymongo adds: its settings, the topology, the server's whole answer (with the document).
 _OF_PYMONGO = re.compile(r" \(configured timeouts|, full error:|, Timeout:")
+#: What redis-py begins with where a command of a pipeline failed: that command, with the records in it.
+_OF_REDIS = re.compile(r"^Command # \d+ \(.*\) of pipeline caused error: ", re.S)
 #: What urllib3 begins with: the object that failed.
 _OF_URLLIB3 = re.compile(r"^(?:<[^>]*>|\w+\(host=[^)]*\)): ")
 
@@ -49,7 +51,7 @@ def _words(fault: BaseException) -> str:
     # requests' own text holds three layers of objects; the innermost says why.
     inner = getattr(fault.args[0], "reason", None) if fault.args else None
     if not isinstance(inner, BaseException):
-        return _OF_URLLIB3.sub("", _OF_PYMONGO.split(str(fault))[0])
+        return _OF_URLLIB3.sub("", _OF_REDIS.sub("", _OF_PYMONGO.split(str(fault))[0]))
     while inner.args and isinstance(inner.args[0], BaseException):
         inner = inner.args[0]
     return _OF_URLLIB3.sub("", str(inner))

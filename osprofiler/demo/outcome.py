@@ -39,7 +39,7 @@ class Failure:
 
 
 def read(connection_string: str, base_id: str) -> model.Trace:
-    """The trace from a record store. Raises NotImplementedError where the store can only be written to."""
+    """The trace from a record store. Raises Unsupported where the store can only be written to."""
     return model.from_records(base.get_driver(connection_string).read(base_id))
 
 

@@ -1,14 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where drivers are asked for: the base class of all of them, and the driver for a connection string."""
+"""What a driver is written with: its base class, abilities and errors; and the driver for a connection string."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from osprofiler.connection.options import Option
 from osprofiler.drivers import locate
-from osprofiler.drivers.driver import Driver, overrides
+from osprofiler.drivers.abilities import Can, Unsupported
+from osprofiler.drivers.driver import Driver
+from osprofiler.drivers.errors import RecordsRefused, StoreError, StoreUnavailable
 
-__all__ = ["Driver", "default_connection_string", "get_driver", "overrides"]
+__all__ = [
+    "Can",
+    "Driver",
+    "Option",
+    "RecordsRefused",
+    "StoreError",
+    "StoreUnavailable",
+    "Unsupported",
+    "default_connection_string",
+    "get_driver",
+]
 
 #: Where traces are kept when no connection string is given.
 default_connection_string = locate.default_connection_string

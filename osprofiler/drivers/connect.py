@@ -20,10 +20,6 @@ from osprofiler.drivers.exporter import StoreExporter
 if TYPE_CHECKING:
     from osprofiler.drivers.driver import Driver
 
-#: Clients of SQL databases that are written in Python: they wait on Python's sockets, which eventlet makes green.
-_GREEN_CLIENTS = frozenset(("pymysql", "pg8000", "mysqlconnector"))
-_SQL = frozenset(("sqlite", "postgresql", "mysql", "mariadb", "oracle", "mssql"))
-
 
 def reporter_for(
     connection_string: str,
@@ -64,7 +60,7 @@ def span_exporter(connection_string: str) -> Exporter | None:
 
 
 def access(connection_string: str) -> Access:
-    """How a transport that takes whole spans is spoken to, and Jaeger's query service beside it.
+    """How to connect to a transport that takes whole spans, and to Jaeger's query service next to it.
 
     Raises ValueError as :func:`reporter_for` does, for options that the transport does not have too.
     """
@@ -162,11 +158,6 @@ def _store(driver: type[Driver], connection_string: str, named: Mapping[str, Any
         masked(connection_string),
         connection_string=connection_string,
         labels={"project": named["project"], "service": named["service"]},
-        blocking=getattr(driver, "blocking", _blocks(connection_string)),
-        max_span_chars=getattr(driver, "max_span_chars", None),
+        blocking=driver.blocks(connection_string),
+        max_span_chars=driver.max_span_chars,
     )
-
-
-def _blocks(connection_string: str) -> bool:
-    dialect, _, client = connection_string.partition("://")[0].partition("+")
-    return dialect in _SQL and client not in _GREEN_CLIENTS

@@ -1,37 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every driver is: it takes records, gives them back, and makes reports of them.
 
-A driver of ours overrides ``write`` and ``read``. One written for osprofiler 4.4.0 overrides ``notify`` and
+A driver of this package overrides ``write`` and ``read``. One written for osprofiler 4.4.0 overrides ``notify`` and
 ``get_report``, the latter with the help of ``_append_results`` and ``_parse_results``; it works unchanged.
 """
 
 from __future__ import annotations
 
-import contextlib
-import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, NoReturn
 
-from osprofiler.records.record import split_name
+from osprofiler.connection import strings
+from osprofiler.connection.options import Option
+from osprofiler.drivers import undeclared
+from osprofiler.drivers.abilities import Can, Unsupported
+from osprofiler.drivers.appending import Appending
 from osprofiler.reports import model
 from osprofiler.reports.views import json_report
 
 
-def overrides(driver: type, method: str, older: str) -> bool:
-    """Whether *driver* has its own *method*, and no class below the one that gave it has only the *older* method.
+class Driver(Appending):
+    """Base of all drivers; a subclass is found by its ``get_name()`` or by an entry point of ``osprofiler.drivers``.
 
-    A driver of another package may be a subclass of one of ours, written when there was only the older way.
+    A subclass declares in ``can`` what it can do, and overrides the methods for it. Each other method raises
+    Unsupported.
     """
-    for kind in driver.__mro__:
-        if kind is Driver:
-            break
-        if method in vars(kind) or older in vars(kind):
-            return method in vars(kind)
-    return False
 
+    __module__ = "osprofiler.drivers.base"  # its public path, as in osprofiler 4.4.0
 
-class Driver:
-    """Base of all drivers; a subclass is found by its ``get_name()`` or by an entry point of ``osprofiler.drivers``."""
+    #: What the driver can do. An object may be able to do less than its class, as its connection string says.
+    can: frozenset[Can] = frozenset()
+
+    #: The options after ``?`` of its connection strings; None: the class checks them itself.
+    connection_options: ClassVar[tuple[Option, ...] | None] = None
+
+    #: The store's client waits in C code, where eventlet's green sockets do not help.
+    blocking: ClassVar[bool] = False
 
     __module__ = "osprofiler.drivers.base"  # its public path, as in osprofiler 4.4.0
 
@@ -41,8 +45,10 @@ class Driver:
     #: The store's limit on the text of one span, in characters; None: no limit of its own.
     max_span_chars: ClassVar[int | None] = None
 
-    # For subclasses whose constructor does not call this one.
-    _parsed: bool = True
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "can" not in vars(cls):
+            cls.can = undeclared.abilities(cls)
 
     def __init__(
         self,
@@ -72,17 +78,26 @@ class Driver:
 
         Connects nowhere. A service calls it when it starts, the command line before it reads.
         """
+        if cls.connection_options is not None:
+            strings.options(connection_string, *(option.name for option in cls.connection_options))
+
+    @classmethod
+    def blocks(cls, connection_string: str) -> bool:
+        """Whether the client that the string names waits in C code; as ``blocking`` says for all of them."""
+        return cls.blocking
 
     # Writing
 
     def notify(self, info: dict[str, Any], **kwargs: Any) -> None:
-        """Store one record (its shape: ``osprofiler.records.record``). Raises what the store's client raises."""
-        self._unsupported()
+        """Store one record (its shape: ``osprofiler.records.record``). Raises as ``write`` does."""
+        self._unsupported(Can.WRITE)
 
     def write(self, records: Sequence[dict[str, Any]]) -> None:
-        """Store *records*, in one round trip where the store can. Raises what the store's client raises.
+        """Store *records*, in one round trip where the store can.
 
-        The caller then tries the whole batch again: a record that is stored twice must read as one.
+        Raises StoreUnavailable where the store takes nothing at present, RecordsRefused where it will never take some
+        of them, StoreError where that is not known. After StoreUnavailable and StoreError the caller tries the whole
+        batch again: a record that is stored twice must read as one.
         """
         for record in records:
             self.notify(record)
@@ -98,7 +113,7 @@ class Driver:
 
         Raises CommandError with one line where the store cannot be read.
         """
-        self._unsupported()
+        self._unsupported(Can.READ_RECORDS)
 
     def get_report(self, base_id: str) -> dict[str, Any]:
         """The trace as a tree of dictionaries, in the shape that ``osprofiler trace show --json`` prints."""
@@ -110,7 +125,7 @@ class Driver:
 
     def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
         """The first record of every trace, cut down to *fields* (``default_trace_fields`` if None)."""
-        self._unsupported()
+        self._unsupported(Can.LIST)
 
     def find_ids(self, prefix: str = "", suffix: str = "") -> list[str]:
         """The ids of the traces that begin with *prefix* and end with *suffix*.
@@ -122,7 +137,7 @@ class Driver:
 
     def list_error_traces(self) -> list[dict[str, Any]]:
         """``base_id`` and ``timestamp`` of every trace in which something failed."""
-        self._unsupported()
+        self._unsupported(Can.LIST_ERRORS)
 
     def candidates(
         self, *, error: bool = False, service: str | None = None, since_us: int | None = None
@@ -132,22 +147,21 @@ class Driver:
 
         A driver overrides it where its store would otherwise send more than it need.
         """
-        if error:
-            with contextlib.suppress(NotImplementedError):
-                return self.list_error_traces()
+        if error and Can.LIST_ERRORS in self.can:
+            return self.list_error_traces()
         return self.list_traces({"base_id", "timestamp"})
 
     def delete(self, base_id: str) -> int:
         """Remove the trace *base_id*; how many records there were."""
-        self._unsupported()
+        self._unsupported(Can.DELETE)
 
     def purge(self, before_us: int) -> int:
         """Remove every trace whose first record is older than *before_us* (since the epoch); how many traces.
 
         A driver overrides it where its store can do that at once.
         """
-        if type(self).delete is Driver.delete:
-            self._unsupported()
+        if Can.DELETE not in self.can:
+            self._unsupported(Can.PURGE)
         listed = self.list_traces({"base_id", "timestamp"})
         old = [str(trace["base_id"]) for trace in listed if model.began_us(trace) < before_us]
         self._delete_all(old)
@@ -160,87 +174,5 @@ class Driver:
     def close(self) -> None:
         """Give back connections. The driver may be used again: it then connects anew."""
 
-    def _unsupported(self) -> NoReturn:
-        raise NotImplementedError(f"{self.get_name()}: this method is either not supported or has to be overridden")
-
-    # For drivers in the manner of 4.4.0
-
-    def _forget_results(self) -> None:
-        self.result: dict[str, Any] = {}
-        self.started_at: datetime.datetime | None = None
-        self.finished_at: datetime.datetime | None = None
-        self.last_started_at: datetime.datetime | None = None
-        self._appended: list[dict[str, Any]] = []
-        self._payloads: list[Any] = []
-        self._parsed = False
-
-    def _append_results(
-        self,
-        trace_id: str,
-        parent_id: str,
-        name: str,
-        project: str | None,
-        service: str | None,
-        host: str | None,
-        timestamp: str,
-        raw_payload: dict[str, Any] | None = None,
-    ) -> None:
-        """Take one record of the trace that is being read; *raw_payload* is shown in the report as it is.
-
-        The first record after a finished report begins a new one.
-        """
-        if self._parsed:
-            self._forget_results()
-        payload = raw_payload if isinstance(raw_payload, Mapping) else {}
-        given = payload.get("info")
-        info = given if isinstance(given, Mapping) else {}
-        record = {
-            "name": name,
-            "base_id": payload.get("base_id"),
-            "trace_id": trace_id,
-            "parent_id": parent_id,
-            "project": project,
-            "service": service,
-            "host": host,
-            "timestamp": timestamp,
-            "info": info,
-        }
-        self._appended.append(record)
-        self._payloads.append(raw_payload)
-
-        # The attributes that subclasses may look at.
-        at = datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=model.time_us(timestamp))
-        point, phase = split_name(name)
-        node = self.result.setdefault(
-            trace_id,
-            {
-                "info": {"name": point, "project": project, "service": service, "host": host},
-                "trace_id": trace_id,
-                "parent_id": parent_id,
-            },
-        )
-        node["info"][f"meta.raw_payload.{name}"] = raw_payload
-        if phase == "stop":
-            node["info"].update(finished=at, exception=info.get("etype", "None"))
-        else:
-            node["info"]["started"] = at
-            self.last_started_at = max(self.last_started_at or at, at)
-        self.started_at = min(self.started_at or at, at)
-        self.finished_at = max(self.finished_at or at, at)
-
-    def _parse_results(self) -> dict[str, Any]:
-        """The report of what was appended since the last one was finished."""
-        if "_appended" not in vars(self):
-            self._forget_results()
-        self._parsed = True
-        return json_report.report(model.from_records(self._appended, self._payloads))
-
-    @staticmethod
-    def _build_tree(nodes: dict[str, Any]) -> list[dict[str, Any]]:
-        """The roots of *nodes* (trace_id to node) with their ``children``, both by ``info.started``; O(n log n)."""
-        copies = {trace_id: {**node, "children": []} for trace_id, node in nodes.items()}
-        roots: list[dict[str, Any]] = []
-        for node in sorted(copies.values(), key=lambda node: node["info"]["started"]):
-            parent = copies.get(node["parent_id"])
-            (roots if parent is None else parent["children"]).append(node)
-        return roots
+    def _unsupported(self, ability: Can) -> NoReturn:
+        raise Unsupported(f"the driver {self.get_name()} cannot {ability.value}")

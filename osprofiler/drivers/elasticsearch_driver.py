@@ -16,7 +16,8 @@ from typing import Any, ClassVar
 from oslo_config import cfg
 
 from osprofiler.connection.secrets import masked
-from osprofiler.drivers import base, elasticsearch_http, network
+from osprofiler.drivers import base, elasticsearch_http, errors, network
+from osprofiler.drivers.abilities import Can
 from osprofiler.records import unreadable
 from osprofiler.records.record import MARK, checked, checked_mark, loads_json
 from osprofiler.reports.model import error_kind
@@ -46,8 +47,12 @@ class ElasticsearchDriver(base.Driver):
     """``elasticsearch://[user:password@]host[:9200]``, ``elasticsearch+https://``; ``opensearch://`` means the same.
 
     A batch is one ``_bulk`` request. Options after ``?``: ``ca_certs`` (a file), ``verify=no``. Stored traces do not
-    expire by themselves. Errors leave ``write`` as requests raises them.
+    expire by themselves.
     """
+
+    can = frozenset(
+        {Can.WRITE, Can.WRITE_BATCH, Can.READ, Can.READ_RECORDS, Can.LIST, Can.LIST_ERRORS, Can.DELETE, Can.PURGE}
+    )
 
     # Elasticsearch takes requests of up to 100 MB.
     max_span_chars: ClassVar[int | None] = 2_000_000
@@ -84,24 +89,30 @@ class ElasticsearchDriver(base.Driver):
     def write(self, records: Sequence[dict[str, Any]]) -> None:
         if not records:
             return
-        self._make_ready()
-        documents = [self._document(record) for record in records]
+        with errors.writing(self.connection_str):
+            self._make_ready()
+            refused = self._add([self._document(record) for record in records])
+            if self.filter_error_trace:
+                # For readers older than this driver; it finds them in the records.
+                for record in records:
+                    if error_kind(record.get("info")):
+                        self.notify_error_trace(record)
+            self._http.raise_for(refused)
+
+    def _add(self, documents: Sequence[dict[str, Any]]) -> dict[int, int]:
+        """Add *documents*; the HTTP statuses of those that were not taken, by their place."""
         refused = self._http.bulk(self.index_name, documents)
-        misfits = [_as_text(documents[i]) for i, status in refused.items() if status == 400]
+        misfits = [place for place, status in refused.items() if status == 400]
         if misfits:
-            refused = {i: status for i, status in refused.items() if status != 400}
-            refused |= {-i: status for i, status in self._http.bulk(self.index_name, misfits).items()}
-        if self.filter_error_trace:
-            # For readers older than this driver; it finds them in the records.
-            for record in records:
-                if error_kind(record.get("info")):
-                    self.notify_error_trace(record)
-        self._http.raise_for(refused.values())
+            again = self._http.bulk(self.index_name, [_as_text(documents[place]) for place in misfits])
+            refused = {place: status for place, status in refused.items() if status != 400}
+            refused |= {misfits[i]: status for i, status in again.items()}
+        return refused
 
     def notify_error_trace(self, info: dict[str, Any]) -> None:
         """List the trace of the record *info* among those in which something failed."""
         mark = {"base_id": info["base_id"], "timestamp": info["timestamp"]}
-        self._http.raise_for(self._http.bulk(self.index_name_error, [mark]).values())
+        self._http.raise_for(self._http.bulk(self.index_name_error, [mark]))
 
     def _make_ready(self) -> None:
         """See that the index is there; each time, since the server makes one in its own way for who does not ask."""
@@ -146,9 +157,9 @@ class ElasticsearchDriver(base.Driver):
     def list_error_traces(self) -> list[dict[str, Any]]:
         failed = {"bool": {"should": [{"term": {_ERROR: True}}, {"exists": {"field": "info.etype"}}]}}
         with self._reading():
-            found = list(self._records(self._hits(self.index_name, failed, sorted(MARK)), _mark))
-            found += self._records(self._hits(self.index_name_error, {"match_all": {}}, sorted(MARK)), _mark)
-        return network.listed(found, self.default_trace_fields)
+            marks = list(self._records(self._hits(self.index_name, failed, sorted(MARK)), _mark))
+            marks += self._records(self._hits(self.index_name_error, {"match_all": {}}, sorted(MARK)), _mark)
+        return network.listed(marks, self.default_trace_fields)
 
     def delete(self, base_id: str) -> int:
         return self._delete_all([base_id])
@@ -164,14 +175,14 @@ class ElasticsearchDriver(base.Driver):
 
     def _remove(self, index: str, base_ids: Collection[str]) -> int:
         # Not by the query: in 4.4.0's indexes it may find other traces too.
-        found = self._hits(index, {"bool": {"should": [_of_trace(one) for one in base_ids]}}, ["base_id"])
-        return self._http.remove(index, [hit["_id"] for hit in found if str(hit["_source"].get("base_id")) in base_ids])
+        hits = self._hits(index, {"bool": {"should": [_of_trace(one) for one in base_ids]}}, ["base_id"])
+        return self._http.remove(index, [hit["_id"] for hit in hits if str(hit["_source"].get("base_id")) in base_ids])
 
     def close(self) -> None:
         self._http.close()
 
     def _reading(self) -> Any:
-        return network.reading(self.connection_str, elasticsearch_http.Fault)
+        return network.reading(self.connection_str, errors.StoreError)
 
     # Queries
 
@@ -191,8 +202,8 @@ class ElasticsearchDriver(base.Driver):
         while True:
             aggregations = {"traces": {"composite": by_id, "aggregations": {"first": first}}}
             answer = self._http.search(self.index_name, {"size": 0, "aggregations": aggregations})
-            found = answer.get("aggregations", {}).get("traces", {})
-            for trace in found.get("buckets", ()):
+            page = answer.get("aggregations", {}).get("traces", {})
+            for trace in page.get("buckets", ()):
                 first_hits = trace["first"]["hits"]["hits"]
                 records = list(self._records(first_hits, _mark))
                 base_id = trace["key"]["base_id"]
@@ -200,9 +211,9 @@ class ElasticsearchDriver(base.Driver):
                     record = self.first_record(base_id)
                     records = [] if record is None else [record]
                 yield from records
-            if "after_key" not in found:
+            if "after_key" not in page:
                 return
-            by_id["after"] = found["after_key"]
+            by_id["after"] = page["after_key"]
 
     def _id_field(self) -> str:
         """The field by which traces are told apart: 4.4.0's indexes have the whole id in a field below it."""

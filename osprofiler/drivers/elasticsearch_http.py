@@ -12,7 +12,7 @@ from osprofiler.connection import options as known
 from osprofiler.connection import strings
 from osprofiler.connection.access import Access
 from osprofiler.connection.secrets import malformed
-from osprofiler.drivers import network
+from osprofiler.drivers import errors, network
 from osprofiler.records import deep_json
 
 if TYPE_CHECKING:
@@ -35,29 +35,10 @@ _REQUEST_BYTES = 8_000_000
 _MAYBE = "ignore_unavailable=true&allow_no_indices=true"
 
 
-class Fault(Exception):
-    """The server answered with an error that says nothing about the records."""
-
-    #: For how long it wants to be left alone, in seconds.
-    retry_after_s: float | None = None
-
-
-class Unavailable(Fault):
-    """The server has no time or is not ready: try again later."""
-
-
-class Denied(Fault):
-    """The server does not let us in, or takes nothing at present: whatever it is given."""
-
-
-class Refused(Fault, ValueError):
-    """The server does not take what it was given, however often."""
-
-
 class Http:
     """The server that *connection_string* names. Raises ValueError, one line without password, if it cannot be one.
 
-    The methods raise :class:`Fault`, and what requests raises.
+    The methods raise StoreError, and what requests raises.
     """
 
     def __init__(self, connection_string: str) -> None:
@@ -99,7 +80,7 @@ class Http:
         if typed.status_code == 400 and not _is_there(typed):
             untyped = self._ask("PUT", path, {"mappings": mapping}, expected=(200, 400))
             if untyped.status_code == 400 and not _is_there(untyped):  # there: another process was as quick
-                raise Refused(_said(untyped))
+                raise errors.StoreError(_said(untyped))
 
     def bulk(self, index: str, documents: Sequence[Mapping[str, Any]]) -> dict[int, int]:
         """Add *documents*; the HTTP statuses of those that were not taken, by their place in the list."""
@@ -110,7 +91,7 @@ class Http:
     def remove(self, index: str, ids: Collection[str]) -> int:
         """Remove the documents with these *ids*; how many there were."""
         refused = self._bulk([f"{json.dumps({'delete': {'_id': one}})}\n" for one in ids], index, refresh=True)
-        self.raise_for(status for status in refused.values() if status != 404)
+        self.raise_for({place: status for place, status in refused.items() if status != 404})
         return len(ids) - len(refused)
 
     def _bulk(self, lines: Sequence[str], index: str, refresh: bool = False) -> dict[int, int]:
@@ -132,11 +113,17 @@ class Http:
         return refused
 
     @staticmethod
-    def raise_for(statuses: Any) -> None:
-        """Raise for the worst of the *statuses* of documents that were not taken."""
-        found = set(statuses)
-        if found:
-            raise _fault(max(found & network.AWAY or found), f"documents not taken: {sorted(found)}")
+    def raise_for(refused: Mapping[int, int]) -> None:
+        """Raise for documents that were not taken; *refused* has the HTTP status of each by its place in the batch."""
+        statuses = set(refused.values())
+        if not statuses:
+            return
+        text = f"{len(refused)} documents not taken, HTTP status {', '.join(map(str, sorted(statuses)))}"
+        kinds = {errors.kind_of_status(status) for status in statuses}
+        for kind in errors.StoreUnavailable, errors.StoreError:
+            if kind in kinds:
+                raise kind(text)
+        raise errors.RecordsRefused(text, places=sorted(refused))
 
     # Reading
 
@@ -169,38 +156,33 @@ class Http:
     ) -> requests.Response:
         from osprofiler._runtime import http_session
 
-        kind = "application/x-ndjson" if isinstance(body, str) else "application/json"
+        content_type = "application/x-ndjson" if isinstance(body, str) else "application/json"
         data = body if isinstance(body, str) or body is None else json.dumps(body)
         answer = self._session.get().request(
             method,
             f"{self._base}/{path}",
             data=data.encode() if data is not None else None,
-            headers={"Content-Type": kind} if data is not None else None,
+            headers={"Content-Type": content_type} if data is not None else None,
             verify=self._access.verify,  # the session's own yields to $REQUESTS_CA_BUNDLE
             timeout=(network.CONNECT_TIMEOUT_S, network.READ_TIMEOUT_S),
             allow_redirects=False,
         )
         if answer.status_code not in expected:
-            fault = _fault(answer.status_code, _said(answer))
-            fault.retry_after_s = http_session.retry_after_s(answer)
-            raise fault
+            kind = errors.kind_of_status(answer.status_code)
+            if kind is errors.RecordsRefused and not isinstance(body, str):
+                kind = errors.StoreError  # no records were sent
+            # Of a document that is refused the reason may hold a value.
+            text = f"HTTP status {answer.status_code}" if kind is errors.RecordsRefused else _said(answer)
+            raise kind(text, retry_after_s=http_session.retry_after_s(answer))
         return answer
 
 
-def _fault(status: int, said: str) -> Fault:
-    if status in network.AWAY:
-        return Unavailable(said)
-    if status in (401, 403):
-        return Denied(said)
-    return Refused(said) if status in (400, 413) else Fault(said)
-
-
 def _json(answer: requests.Response) -> dict[str, Any]:
-    """What the server says, however deep one of the documents in it is. Raises Fault where it is no JSON."""
+    """What the server says, however deep one of the documents in it is. Raises StoreError where it is no JSON."""
     try:
         return dict(deep_json.loads(answer.content.decode("utf-8", "replace")))
     except (ValueError, TypeError):
-        raise Fault(f"HTTP status {answer.status_code}, and no JSON") from None
+        raise errors.StoreError(f"HTTP status {answer.status_code}, and no JSON") from None
 
 
 def _is_there(answer: requests.Response) -> bool:

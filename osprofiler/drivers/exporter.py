@@ -12,24 +12,13 @@ from osprofiler.connection.fault_text import typed
 from osprofiler.delivery.exporter import Outcome, Rejected, Transient
 from osprofiler.delivery.pauses import in_turns
 from osprofiler.delivery.queue import Entry, Recorded, Started
+from osprofiler.drivers import undeclared
+from osprofiler.drivers.abilities import Can
+from osprofiler.drivers.errors import RecordsRefused, StoreUnavailable
 from osprofiler.records import span_records
 
 if TYPE_CHECKING:
     from osprofiler.drivers.driver import Driver
-
-#: Faults of a value, not of the store, by class name (DB-API's are alike in all its libraries).
-_OF_THE_VALUE = frozenset(("DataError", "IntegrityError"))
-
-#: Parts of the names of faults that say nothing about the batch: the store was not there to look at it.
-_AWAY = (
-    *("Connection", "Connect", "Timeout", "Disconnect", "Unavailable", "AutoReconnect", "Interface", "Network"),
-    *("Cluster", "TryAgain"),  # Redis: a cluster without a master for some slots, or with slots on their way
-)
-
-#: The same of a store that takes nothing from anybody, or from us, for now; and MySQL's numbers for that: disk
-#: full, a node that is not in the cluster, table full, not allowed, read-only.
-_CLOSED = ("ReadOnly", "OutOfMemoryError", "DiskFull", "Permission", "Privilege", "Denied")
-_CLOSED_NUMBERS = frozenset((1021, 1047, 1114, 1142, 1290, 1836))
 
 
 class StoreExporter:
@@ -68,7 +57,7 @@ class StoreExporter:
         rendered = [self._record(entry) for entry in in_turns(batch)]
         try:
             with deadlines.until(deadline):
-                if _writes_batches(driver):
+                if Can.WRITE_BATCH in driver.can:
                     self._in_one(driver, rendered)
                 else:
                     self._one_by_one(driver, rendered)
@@ -116,34 +105,10 @@ class StoreExporter:
                 raise self._failure(fault, done) from fault
 
     def _failure(self, fault: Exception, done: int = 0) -> Transient | Rejected:
-        """What a driver's fault means for the batch."""
-        names = [kind.__name__ for kind in type(fault).__mro__]
+        """What a driver's fault means for the batch, of which *done* records have been taken."""
+        error = undeclared.as_store_error(fault, self._connection_string)
         # A list of records is not rejected in part unless they are tried apart, so one at the front is not either.
-        if not done and (isinstance(fault, (TypeError, ValueError)) or _OF_THE_VALUE.intersection(names)):
-            return Rejected(type(fault).__name__, divisible=True)  # its text may hold the value, an application's
-        cause = typed(fault, self._connection_string)
-        retry_after_s = getattr(fault, "retry_after_s", None)  # of a driver that speaks HTTP
-        return Transient(cause, done=done, unreachable=_is_away(fault, names), retry_after_s=retry_after_s)
-
-
-def _writes_batches(driver: Driver) -> bool:
-    from osprofiler.drivers.driver import overrides
-
-    return overrides(type(driver), "write", "notify")
-
-
-def _is_away(fault: Exception, names: list[str]) -> bool:
-    if isinstance(fault, OSError) or getattr(fault, "connection_invalidated", False):
-        return True
-    own = getattr(fault, "orig", None)  # the database library's, within SQLAlchemy's
-    kinds = [*names, *(kind.__name__ for kind in type(own).__mro__)]
-    if any(part in name for name in kinds for part in _CLOSED) or _CLOSED_NUMBERS.intersection(_numbers(own)):
-        return True
-    if "OperationalError" in names:
-        # SQLAlchemy knows the statement of a fault, unless there was no connection to run it on.
-        return getattr(fault, "statement", "") is None
-    return any(part in name for name in names for part in _AWAY)
-
-
-def _numbers(fault: BaseException | None) -> list[int]:
-    return [each for each in getattr(fault, "args", ()) if isinstance(each, int)]
+        if isinstance(error, RecordsRefused) and not done:
+            return Rejected(str(error), divisible=True)
+        unreachable = isinstance(error, StoreUnavailable)
+        return Transient(str(error), done=done, unreachable=unreachable, retry_after_s=error.retry_after_s)

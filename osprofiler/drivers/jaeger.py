@@ -16,14 +16,15 @@ from osprofiler.connection.access import Access
 from osprofiler.connection.fault_text import told
 from osprofiler.connection.secrets import malformed, masked
 from osprofiler.delivery.pairing import Pairs, RecordedSpan, is_start
-from osprofiler.drivers import base, network
+from osprofiler.drivers import base, errors, network
+from osprofiler.drivers.abilities import Can, Unsupported
 from osprofiler.records import ids, jaeger_json, unreadable
 from osprofiler.reports.model import error_kind
 
 if TYPE_CHECKING:
     import requests
 
-    from osprofiler.delivery.exporter import Exporter
+    from osprofiler.delivery.exporter import Exporter, Failed
 
 QUERY_PORT = 16686
 _NAME_IT = f"name it with ?query=http://host:{QUERY_PORT}"
@@ -58,8 +59,8 @@ class Query:
 
     def trace(self, trace_id: int) -> list[dict[str, Any]]:
         """The records of the trace; none if it is not there."""
-        found = self._get(f"traces/{trace_id:032x}", absent=404)
-        return [record for trace in found for record in self._records(trace)]
+        traces = self._get(f"traces/{trace_id:032x}", absent=404)
+        return [record for trace in traces for record in self._records(trace)]
 
     def traces(self, service: str | None = None, since_us: int | None = None) -> Iterator[list[dict[str, Any]]]:
         """The records of each trace with a span of *service* (a pattern) since *since_us*, or of every trace; of each
@@ -89,9 +90,9 @@ class Query:
         while waiting:
             begin_us, end_us = waiting.pop()
             window = {"service": service, "start": str(begin_us), "end": str(end_us), "limit": str(_LIMIT)}
-            found = self._get(f"traces?{urlencode(window)}")
-            if len(found) < _LIMIT or end_us - begin_us < 2:
-                yield from found
+            traces = self._get(f"traces?{urlencode(window)}")
+            if len(traces) < _LIMIT or end_us - begin_us < 2:
+                yield from traces
             else:
                 middle_us = (begin_us + end_us) // 2
                 waiting += [(begin_us, middle_us), (middle_us, end_us)]
@@ -141,6 +142,8 @@ class SpanStore(base.Driver):
     stored as a span that is marked as unfinished, and reads back as its start record.
     """
 
+    can = frozenset({Can.WRITE, Can.WRITE_BATCH, Can.READ, Can.READ_RECORDS, Can.LIST, Can.LIST_ERRORS, Can.SEARCH})
+
     def __init__(
         self,
         connection_str: str,
@@ -157,6 +160,8 @@ class SpanStore(base.Driver):
         self._waiting: network.PerProcess[Pairs] = network.PerProcess(lambda: Pairs(None))
         address = self.query_address(connection_str)
         self._query = Query(address, _query_access(connection_str, address)) if address else None
+        if self._query is None:
+            self.can &= {Can.WRITE, Can.WRITE_BATCH}
 
     @classmethod
     def check(cls, connection_string: str) -> None:
@@ -178,7 +183,7 @@ class SpanStore(base.Driver):
         self.write([info])
 
     def write(self, records: Sequence[dict[str, Any]]) -> None:
-        """Store the spans that *records* complete. Raises ``Failed`` of ``reporting.exporter``."""
+        """Store the spans that *records* complete."""
         pairs = self._waiting.get()
         ordered = sorted(map(self.labelled, records), key=is_start, reverse=True)
         whole = [span for span in map(pairs.add, ordered) if span is not None]
@@ -190,7 +195,7 @@ class SpanStore(base.Driver):
 
     def _send(self, spans: Iterable[RecordedSpan]) -> None:
         """Send *spans*, those of one process at a time: it is the process that says service, host and pid."""
-        from osprofiler.delivery.exporter import Rejected
+        from osprofiler.delivery.exporter import Failed
         from osprofiler.drivers import connect
 
         by_process: dict[tuple[Any, ...], list[Any]] = {}
@@ -203,9 +208,12 @@ class SpanStore(base.Driver):
                 {"project": project, "service": service, "hostname": host, "pid": pid},
             )
             deadline = time.monotonic() + network.ANSWER_TIMEOUT_S
-            outcome = exporter.export(batch, deadline)
+            try:
+                outcome = exporter.export(batch, deadline)
+            except Failed as fault:
+                raise _store_error(fault) from fault
             if outcome.dropped:
-                raise Rejected(", ".join(outcome.dropped), divisible=True)
+                raise errors.RecordsRefused(", ".join(outcome.dropped))
 
     def _connect(self) -> Exporter:
         from osprofiler.drivers import connect
@@ -233,10 +241,10 @@ class SpanStore(base.Driver):
         return self._listed(self._reader().traces(service, since_us), self.default_trace_fields, error)
 
     @staticmethod
-    def _listed(found: Iterable[list[dict[str, Any]]], fields: set[str], error: bool = False) -> list[dict[str, Any]]:
+    def _listed(traces: Iterable[list[dict[str, Any]]], fields: set[str], error: bool = False) -> list[dict[str, Any]]:
         if error:
-            return network.listed((each for records in found for each in records if error_kind(each["info"])), fields)
-        return network.listed((each for records in found for each in network.earliest(records).values()), fields)
+            return network.listed((each for records in traces for each in records if error_kind(each["info"])), fields)
+        return network.listed((each for records in traces for each in network.earliest(records).values()), fields)
 
     def close(self) -> None:
         waiting = self._waiting.take()
@@ -248,7 +256,7 @@ class SpanStore(base.Driver):
 
     def _reader(self) -> Query:
         if self._query is None:
-            raise exc.CommandError(
+            raise Unsupported(
                 f"{masked(self.connection_str)} only takes traces; say where they can be read, for instance with "
                 f"?query=http://host:{QUERY_PORT} if it is Jaeger"
             )
@@ -272,6 +280,16 @@ class Jaeger(SpanStore):
         parts, host, _ = strings.split(connection_string, 0)
         scheme = "https" if parts.scheme.endswith("+https") else "http"
         return f"{scheme}://[{host}]:{QUERY_PORT}" if ":" in host else f"{scheme}://{host}:{QUERY_PORT}"
+
+
+def _store_error(fault: Failed) -> errors.StoreError:
+    """What an exporter's *fault*, whose text has no secrets, means to who writes records."""
+    from osprofiler.delivery.exporter import Transient
+
+    if not isinstance(fault, Transient):
+        return errors.RecordsRefused(str(fault))
+    kind = errors.StoreUnavailable if fault.unreachable else errors.StoreError
+    return kind(str(fault), retry_after_s=fault.retry_after_s)
 
 
 def _query_access(connection_string: str, address: str) -> Access:

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a connection string to the class of its driver, importing nothing but that driver; and where traces go if
-nobody said."""
+"""From a connection string to the class of its driver, importing nothing but that driver; and where traces go without
+one."""
 
 from __future__ import annotations
 
 import importlib
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,11 +86,11 @@ def driver_class(connection_string: str) -> type[Driver]:
         raise malformed(
             connection_string, "it has the form scheme://..., for instance sqlite:////var/lib/osprofiler/traces.db"
         )
-    found = _built_in(scheme) or _registered(scheme) or _subclass(scheme) or _sql_dialect(scheme)
-    if found is None:
+    driver = _built_in(scheme) or _registered(scheme) or _subclass(scheme) or _sql_dialect(scheme)
+    if driver is None:
         known = ", ".join(sorted({*_BUILT_IN, *(point.name for point in _entry_points())}))
         raise ValueError(f"no driver for {masked(connection_string)!r}; known schemes are {known}")
-    return found
+    return driver
 
 
 def checked_class(connection_string: str) -> type[Driver]:
@@ -103,13 +103,11 @@ def checked_class(connection_string: str) -> type[Driver]:
     with without_secrets(connection_string):
         driver = driver_class(connection_string)
         # It also imports the store's client: a process forked while the reporter's thread does waits for it for ever.
-        check: Callable[[str], None] | None = getattr(driver, "check", None)
-        if check is not None:
-            try:
-                check(connection_string)
-            except ValueError:
-                if not _has_a_scheme_of_its_own(driver):
-                    raise
+        try:
+            driver.check(connection_string)
+        except ValueError:
+            if not _has_a_scheme_of_its_own(driver):
+                raise
         return driver
 
 
@@ -129,9 +127,10 @@ def without_secrets(connection_string: str) -> Iterator[None]:
 def _has_a_scheme_of_its_own(driver: type) -> bool:
     """Whether *driver* is another package's subclass of one of ours, whose ``check`` knows other strings."""
     for kind in driver.__mro__:
-        if "check" in vars(kind) or kind.__module__.startswith("osprofiler.drivers."):
+        own = vars(kind)
+        if "check" in own or "connection_options" in own or kind.__module__.startswith("osprofiler.drivers."):
             return False
-        if "get_name" in vars(kind):
+        if "get_name" in own:
             return True
     return False
 
@@ -143,8 +142,8 @@ def _built_in(scheme: str) -> type[Driver] | None:
     if target is None:
         return None
     module, _, name = target.partition(":")
-    found: type[Driver] = getattr(importlib.import_module(f"osprofiler.drivers.{module}"), name)
-    return found
+    driver: type[Driver] = getattr(importlib.import_module(f"osprofiler.drivers.{module}"), name)
+    return driver
 
 
 def _entry_points() -> Any:
@@ -154,10 +153,14 @@ def _entry_points() -> Any:
 
 
 def _registered(scheme: str) -> type[Driver] | None:
+    from osprofiler.drivers.driver import Driver
+
     for point in _entry_points():
         if point.name == scheme:
-            found: type[Driver] = point.load()
-            return found
+            driver = point.load()
+            if not (isinstance(driver, type) and issubclass(driver, Driver)):
+                raise ValueError(f"{point.value}, registered for {scheme}://, is not a subclass of Driver")
+            return driver
     return None
 
 

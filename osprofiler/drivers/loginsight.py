@@ -8,7 +8,7 @@ wrote. Log Insight cannot delete events; it forgets them by its own retention.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
@@ -16,8 +16,9 @@ from osprofiler import exc
 from osprofiler.connection import options, strings
 from osprofiler.connection.access import Access
 from osprofiler.connection.secrets import malformed, masked
-from osprofiler.drivers import base, network
-from osprofiler.drivers.loginsight_client import LogInsightClient
+from osprofiler.drivers import base, errors, network
+from osprofiler.drivers.abilities import Can
+from osprofiler.drivers.loginsight_client import LogInsightClient, kind_of_fault
 from osprofiler.records import unreadable
 from osprofiler.records.record import loads
 from osprofiler.reports.model import error_kind
@@ -38,6 +39,8 @@ class LogInsightDriver(base.Driver):
     A batch is one request for each 500 records. Options after ``?``: those of TLS. The server's certificate is checked
     with ``verify=yes`` or ``ca_certs``; it is not by default, since Log Insight makes its own.
     """
+
+    can = frozenset({Can.WRITE, Can.WRITE_BATCH, Can.READ, Can.READ_RECORDS, Can.LIST, Can.LIST_ERRORS})
 
     # An event's field holds 16 kB.
     max_span_chars: ClassVar[int | None] = 8_000
@@ -70,17 +73,9 @@ class LogInsightDriver(base.Driver):
         self.write([info])
 
     def write(self, records: Sequence[dict[str, Any]]) -> None:
-        events: list[dict[str, Any]] = []
-        size = 0
-        for record in records:
-            event, length = _event(self.labelled(record))
-            if events and (len(events) == _MOST_EVENTS or size + length > _MOST_BYTES):
+        with errors.writing(self.connection_str, kind_of_fault):
+            for events in _batches(_event(self.labelled(record)) for record in records):
                 self._client.send_events(events)
-                events, size = [], 0
-            events.append(event)
-            size += length
-        if events:
-            self._client.send_events(events)
 
     # Reading
 
@@ -92,8 +87,8 @@ class LogInsightDriver(base.Driver):
         return network.listed(self._records({"text": _TEXT.split()[0]}), fields or self.default_trace_fields)
 
     def list_error_traces(self) -> list[dict[str, Any]]:
-        found = self._records({"text": _TEXT.split()[0]})
-        return network.listed((each for each in found if error_kind(each.get("info"))), self.default_trace_fields)
+        records = self._records({"text": _TEXT.split()[0]})
+        return network.listed((each for each in records if error_kind(each.get("info"))), self.default_trace_fields)
 
     def _records(self, wanted: dict[str, str]) -> Iterator[dict[str, Any]]:
         with network.reading(self.connection_str, exc.LogInsightAPIError, exc.LogInsightLoginTimeout):
@@ -130,6 +125,20 @@ def _event(record: dict[str, Any]) -> tuple[dict[str, Any], int]:
     )
 
 
+def _batches(events: Iterable[tuple[dict[str, Any], int]]) -> Iterator[list[dict[str, Any]]]:
+    """The *events*, each given with its size, in batches that one request can hold."""
+    batch: list[dict[str, Any]] = []
+    size = 0
+    for event, length in events:
+        if batch and (len(batch) == _MOST_EVENTS or size + length > _MOST_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(event)
+        size += length
+    if batch:
+        yield batch
+
+
 def _record(event: dict[str, Any]) -> dict[str, Any]:
     return loads(_field(event, "trace"))
 
@@ -141,5 +150,5 @@ def _name(event: dict[str, Any]) -> str:
 def _field(event: Mapping[str, Any], name: str) -> Any:
     """The content of the event's field *name*; None where it has none."""
     fields = event.get("fields")
-    found = (each for each in fields if isinstance(each, dict)) if isinstance(fields, list) else ()
-    return next((each.get("content") for each in found if each.get("name") == name), None)
+    objects = (each for each in fields if isinstance(each, dict)) if isinstance(fields, list) else ()
+    return next((each.get("content") for each in objects if each.get("name") == name), None)

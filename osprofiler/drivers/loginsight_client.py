@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from osprofiler import exc
-from osprofiler.drivers import network
+from osprofiler.drivers import errors, network
 
 if TYPE_CHECKING:
     import requests
@@ -144,30 +144,33 @@ class LogInsightClient:
         return answer.json()
 
 
-class _Unavailable(exc.LogInsightAPIError):
-    """The server is away, or asks for patience: for *retry_after_s* seconds, if it says."""
+class RequestFailed(exc.LogInsightAPIError):
+    """The server answered with an HTTP *status* other than a success.
 
-    def __init__(self, text: str, retry_after_s: float | None) -> None:
+    *retry_after_s*: for how long it wants to be left alone, in seconds; None if it does not say.
+    """
+
+    def __init__(self, text: str, status: int, retry_after_s: float | None) -> None:
         super().__init__(text)
+        self.status = status
         self.retry_after_s = retry_after_s
 
 
-class _Refused(exc.LogInsightAPIError, ValueError):
-    """The server does not take what it was given, however often."""
+def kind_of_fault(error: Exception) -> errors.Kind:
+    """What *error*, which the client raised, means for a batch."""
+    return errors.kind_of_status(error.status) if isinstance(error, RequestFailed) else errors.kind_of(error)
 
 
 def _fault(answer: requests.Response) -> exc.LogInsightAPIError:
     from osprofiler._runtime import http_session
 
-    said = None
+    reason = None
     try:
-        said = answer.json().get("errorMessage")
+        reason = answer.json().get("errorMessage")
     except (ValueError, AttributeError):
         pass  # not the server's own words
-    text = f"HTTP status {answer.status_code}{f': {said}' if said else ''}"
-    if answer.status_code in network.AWAY:
-        return _Unavailable(text, http_session.retry_after_s(answer))
-    return _Refused(text) if answer.status_code in (400, 413) else exc.LogInsightAPIError(text)
+    text = f"HTTP status {answer.status_code}{f': {reason}' if reason else ''}"
+    return RequestFailed(text, answer.status_code, http_session.retry_after_s(answer))
 
 
 def _session() -> requests.Session:

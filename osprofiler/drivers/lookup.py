@@ -8,7 +8,6 @@ number that osc-lib prints; ``latest``. Of a span: its id, its beginning, or Jae
 
 from __future__ import annotations
 
-import contextlib
 import re
 import time
 import uuid
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from osprofiler import exc
 from osprofiler.drivers import search
+from osprofiler.drivers.abilities import Can
 from osprofiler.records import ids
 from osprofiler.reports.model import SpanNode, Trace
 
@@ -100,30 +100,28 @@ def _candidates(driver: Driver, text: str) -> Iterator[str]:
     given = trace_id(text)
     yield from given.exact
     parts = [{"prefix": prefix} for prefix in given.prefixes] + [{"suffix": suffix} for suffix in given.suffixes]
-    with contextlib.suppress(NotImplementedError):  # a store that lists nothing
-        found = {one for part in parts for one in driver.find_ids(**part)}
-        yield from only(text, sorted(found - set(given.exact)))
+    if Can.LIST in driver.can:
+        fitting = {one for part in parts for one in driver.find_ids(**part)}
+        yield from only(text, sorted(fitting - set(given.exact)))
 
 
-def only(text: str, found: Sequence[str]) -> Sequence[str]:
-    """*found*, where that is one id or none. Raises Ambiguous, whose one line lists them."""
-    if len(found) < 2:
-        return found
-    more = f", and {len(found) - _MOST_LISTED:,} more" if len(found) > _MOST_LISTED else ""
-    raise Ambiguous(f"{text!r} may be any of {', '.join(found[:_MOST_LISTED])}{more}")
+def only(text: str, fitting: Sequence[str]) -> Sequence[str]:
+    """*fitting*, where that is one id or none. Raises Ambiguous, whose one line lists them."""
+    if len(fitting) < 2:
+        return fitting
+    more = f", and {len(fitting) - _MOST_LISTED:,} more" if len(fitting) > _MOST_LISTED else ""
+    raise Ambiguous(f"{text!r} may be any of {', '.join(fitting[:_MOST_LISTED])}{more}")
 
 
 def latest(driver: Driver) -> Iterator[str]:
     """The id of the trace that began last; nothing in an empty store."""
-    from osprofiler.drivers.driver import Driver
-
     now_us = time.time_ns() // 1000
     # Without a way of its own a store would list all of its traces each time.
-    steps = _STEPS_US if type(driver).candidates is not Driver.candidates else ()
+    steps = _STEPS_US if Can.SEARCH in driver.can else ()
     for since_us in (*(now_us - step for step in steps), None):
-        found = search.identified(driver, search.Wanted(since_us=since_us))
-        if found:
-            yield str(found[-1]["base_id"])
+        newest = search.identified(driver, search.Wanted(since_us=since_us))
+        if newest:
+            yield str(newest[-1]["base_id"])
             return
 
 
@@ -131,11 +129,11 @@ def span(trace: Trace, text: str) -> SpanNode | None:
     """The span of *trace* that *text* stands for; None where there is none. Raises Ambiguous."""
     text = text.strip()
     given = trace_id(text)
-    found = given._replace(suffixes=[]).among(trace.spans)
-    if _DIGITS.fullmatch(text) and found not in ([one] for one in given.exact):
+    span_ids = given._replace(suffixes=[]).among(trace.spans)
+    if _DIGITS.fullmatch(text) and span_ids not in ([one] for one in given.exact):
         number = int(text, 16)
-        found = [one for one in trace.spans if ids.span_id_of(one) == number] or found
-    return next((trace.spans[one] for one in only(text, found)), None)
+        span_ids = [one for one in trace.spans if ids.span_id_of(one) == number] or span_ids
+    return next((trace.spans[one] for one in only(text, span_ids)), None)
 
 
 def _uuid(text: str) -> str | None:

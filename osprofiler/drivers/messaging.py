@@ -21,7 +21,8 @@ from urllib.parse import urlsplit
 from osprofiler.connection import options, strings
 from osprofiler.connection.fault_text import told
 from osprofiler.connection.secrets import cut, malformed
-from osprofiler.drivers import base, locate, network, notifications
+from osprofiler.drivers import base, errors, locate, network, notifications
+from osprofiler.drivers.abilities import Can
 from osprofiler.reports.model import error_kind
 
 #: RabbitMQ's, where the transport's URL has none.
@@ -38,6 +39,10 @@ class Messaging(base.Driver):
     ``messaging://?plain=yes`` sends one for each record, as they expect. ``notify`` does so in any case.
     *idle_timeout*: how many seconds a reader of a trace goes on, after all that there is, to look for more of it.
     """
+
+    can = frozenset(
+        {Can.WRITE, Can.WRITE_BATCH, Can.READ, Can.READ_RECORDS, Can.LIST, Can.LIST_ERRORS, Can.DELETE, Can.PURGE}
+    )
 
     max_span_chars: ClassVar[int | None] = notifications.MOST_CHARS
 
@@ -97,15 +102,17 @@ class Messaging(base.Driver):
     # Writing
 
     def notify(self, info: dict[str, Any], context: Any = None, **kwargs: Any) -> None:
-        self._send(self.labelled(info), context)
+        with errors.writing(self.connection_str):
+            self._send(self.labelled(info), context)
 
     def write(self, records: Sequence[dict[str, Any]]) -> None:
-        for batch in notifications.batches([self.labelled(record) for record in records]):
-            if self._plain or len(batch) == 1:
-                for record in batch:
-                    self._send(record)
-            else:
-                self._send({notifications.RECORDS: batch, "service": self.service})
+        with errors.writing(self.connection_str):
+            for batch in notifications.batches([self.labelled(record) for record in records]):
+                if self._plain or len(batch) == 1:
+                    for record in batch:
+                        self._send(record)
+                else:
+                    self._send({notifications.RECORDS: batch, "service": self.service})
 
     def _send(self, payload: dict[str, Any], context: Any = None) -> None:
         """Send one notification, once, and raise if the broker has not taken it: oslo.messaging's Notifier would log
@@ -124,7 +131,8 @@ class Messaging(base.Driver):
             self.transport._send_notification(target, context or self.context or {}, message, version=1.0, retry=1)
         except Exception as fault:
             if _is_of_the_broker(fault, self.oslo_messaging):
-                raise ConnectionError(self.told(fault)) from None
+                # Without its cause, which may hold the password of the transport's URL.
+                raise errors.StoreUnavailable(self.told(fault)) from None
             raise
 
     # Reading
@@ -136,9 +144,9 @@ class Messaging(base.Driver):
             while last is None or time.monotonic() - last < self.idle_timeout:
                 if last is not None:
                     time.sleep(_POLL_S)
-                found = [record for record in held.records() if record["base_id"] == base_id]
-                records += found
-                if found or last is None:
+                new = [record for record in held.records() if record["base_id"] == base_id]
+                records += new
+                if new or last is None:
                     last = time.monotonic()
         return records
 
@@ -178,15 +186,15 @@ class Messaging(base.Driver):
             url = self.oslo_messaging.TransportURL.parse(self.transport.conf, self._transport_url)
         except (ValueError, self.oslo_messaging.MessagingException) as fault:
             raise network.cannot_read(self.connection_str, self.told(fault)) from None
-        said = ""
+        absent = ""
         for host in url.hosts:
             try:
                 socket.create_connection((host.hostname, host.port or _PORT), network.CONNECT_TIMEOUT_S).close()
                 return
             except OSError as fault:
-                said = f"{host.hostname}:{host.port or _PORT}: {fault.strerror or fault}"
-        if said:
-            raise network.cannot_read(self.connection_str, self._without_secrets(f"no broker at {said}"))
+                absent = f"{host.hostname}:{host.port or _PORT}: {fault.strerror or fault}"
+        if absent:
+            raise network.cannot_read(self.connection_str, self._without_secrets(f"no broker at {absent}"))
 
     def told(self, fault: BaseException) -> str:
         """What *fault* says, in one line, without the secrets of the transport's URLs."""

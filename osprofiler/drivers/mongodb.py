@@ -1,50 +1,50 @@
 # SPDX-License-Identifier: Apache-2.0
 """Traces in MongoDB, or in what speaks its protocol.
 
-As in osprofiler 4.4.0 a record is a document of the collection ``profiler``; either reads what the other wrote. Keys
-that not every server takes (with dots, dollar signs) are written with percent signs, and such a document says so under
-``escaped``; what stands under the reserved key of ``info`` is JSON text. A record that something failed has ``error``.
+As in osprofiler 4.4.0 a record is a document of the collection ``profiler``; either reads what the other wrote.
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
-from urllib.parse import quote, unquote
 
 from osprofiler.connection import options as known
 from osprofiler.connection import strings
 from osprofiler.connection.fault_text import told
 from osprofiler.connection.secrets import malformed, masked
-from osprofiler.drivers import base, network
+from osprofiler.drivers import base, errors, mongodb_documents, network
+from osprofiler.drivers.abilities import Can
+from osprofiler.drivers.mongodb_documents import ERROR, ESCAPED, STORED_AT
 from osprofiler.records import unreadable
-from osprofiler.records.record import RESERVED, Unreadable, checked, checked_mark, loads_json
 from osprofiler.reports.model import error_kind
 
-#: Fields of ours beside the record's own.
-_ESCAPED, _ERROR, _STORED_AT = "escaped", "error", "stored_at"
-_OURS = frozenset(("_id", _ESCAPED, _ERROR, _STORED_AT))
 _OPTIONS = known.names("mongodb")
 
 #: What a server answers that has the index, with other options: IndexOptionsConflict, IndexKeySpecsConflict.
 _OTHERWISE = frozenset((85, 86))
 
-_AT_ONCE = 500  # traces that one request removes
+#: Codes of answers that are not about the documents: Unauthorized, AuthenticationFailed, MaxTimeMSExpired,
+#: ShutdownInProgress, WriteConflict, PrimarySteppedDown, ExceededTimeLimit, NotWritablePrimary, two of an operation
+#: that a change of primary interrupted, two of a server that is not the primary, OutOfDiskSpace.
+_UNAVAILABLE = frozenset((13, 18, 50, 91, 112, 189, 262, 10107, 11600, 11602, 13435, 13436, 14031))
 
-#: What keys have to do without on some servers or in queries.
-_UNSAFE = frozenset("%.$\0")
+_AT_ONCE = 500  # traces that one request removes
 
 
 class MongoDB(base.Driver):
     """``mongodb://[user:password@]host[:27017][/authdb]``, ``mongodb+srv://``. A batch is one ``insert_many``.
 
     Options after ``?``: ``ttl`` (records are forgotten after this time: ``7d``; the server looks once a minute), and
-    those of pymongo, such as ``tls=true``. Errors leave ``write`` as pymongo raises them.
+    those of pymongo, such as ``tls=true``.
     """
+
+    can = frozenset(
+        {Can.WRITE, Can.WRITE_BATCH, Can.READ, Can.READ_RECORDS, Can.LIST, Can.LIST_ERRORS, Can.DELETE, Can.PURGE}
+    )
 
     # A document of 16 MiB holds it, each character of four bytes and quoted.
     max_span_chars: ClassVar[int | None] = 2_000_000
@@ -99,9 +99,9 @@ class MongoDB(base.Driver):
             "socketTimeoutMS": int(network.ANSWER_TIMEOUT_S * 1000),
         }
         # pymongo would have these go before what the URL says.
-        said = self._url.partition("?")[2].lower()
-        unsaid = {name: value for name, value in waits_ms.items() if f"{name.lower()}=" not in said}
-        return _library().MongoClient(self._url, connect=False, **unsaid)
+        given = self._url.partition("?")[2].lower()
+        missing = {name: value for name, value in waits_ms.items() if f"{name.lower()}=" not in given}
+        return _library().MongoClient(self._url, connect=False, **missing)
 
     # Writing
 
@@ -111,15 +111,25 @@ class MongoDB(base.Driver):
     def write(self, records: Sequence[dict[str, Any]]) -> None:
         if not records:
             return
-        self._make_ready()
-        documents = [self._document(record) for record in records]
-        # Unordered: one that the server refuses keeps no other from being stored.
-        self.db.profiler.insert_many(documents, ordered=False)
-        if self.filter_error_trace:
-            # For readers older than this driver; it finds them in the records.
-            for record in records:
-                if error_kind(record.get("info")):
-                    self.notify_error_trace(record)
+        with errors.writing(self.connection_str, _kind):
+            self._make_ready()
+            self._insert([self._document(record) for record in records])
+            if self.filter_error_trace:
+                # For readers older than this driver; it finds them in the records.
+                for record in records:
+                    if error_kind(record.get("info")):
+                        self.notify_error_trace(record)
+
+    def _insert(self, documents: list[dict[str, Any]]) -> None:
+        try:
+            # Unordered: one that the server refuses keeps no other from being stored.
+            self.db.profiler.insert_many(documents, ordered=False)
+        except _library().errors.BulkWriteError as fault:
+            refused = fault.details.get("writeErrors") or []
+            if not refused or not _UNAVAILABLE.isdisjoint(each.get("code") for each in refused):
+                raise
+            places = sorted({int(each["index"]) for each in refused})
+            raise errors.RecordsRefused(f"{len(places)} of {len(documents)} documents", places=places) from fault
 
     def notify_error_trace(self, data: dict[str, Any]) -> None:
         """List the trace of the record *data* among those in which something failed."""
@@ -135,44 +145,36 @@ class MongoDB(base.Driver):
         if self._ttl_s is None:
             return
         try:
-            self.db.profiler.create_index([(_STORED_AT, 1)], expireAfterSeconds=self._ttl_s)
+            self.db.profiler.create_index([(STORED_AT, 1)], expireAfterSeconds=self._ttl_s)
         except refusal as fault:
             if fault.code not in _OTHERWISE:
                 raise
-            there = {"keyPattern": {_STORED_AT: 1}, "expireAfterSeconds": self._ttl_s}
+            there = {"keyPattern": {STORED_AT: 1}, "expireAfterSeconds": self._ttl_s}
             self.db.command({"collMod": "profiler", "index": there})
 
     def _document(self, record: dict[str, Any]) -> dict[str, Any]:
-        record = self.labelled(record)
-        info = record.get("info")
-        if isinstance(info, Mapping) and RESERVED in info:
-            record["info"] = {**info, RESERVED: json.dumps(info[RESERVED], default=str)}
-        document: dict[str, Any] = {str(key): _plain(value) for key, value in record.items()}
-        if not _is_safe(document):
-            document = {**_escaped(document), _ESCAPED: True}
-        if error_kind(info):
-            document[_ERROR] = True
+        document = mongodb_documents.document(self.labelled(record))
         if self._ttl_s is not None:
-            document[_STORED_AT] = datetime.datetime.now(datetime.timezone.utc)
+            document[STORED_AT] = datetime.datetime.now(datetime.timezone.utc)
         return document
 
     # Reading
 
     def read(self, base_id: str) -> list[dict[str, Any]]:
         with self._reading():
-            return list(self._records(self.db.profiler.find({"base_id": base_id}), _record))
+            return list(self._records(self.db.profiler.find({"base_id": base_id}), mongodb_documents.record))
 
     def _records(
         self, documents: Iterable[dict[str, Any]], read: Callable[[dict[str, Any]], dict[str, Any]]
     ) -> Iterator[dict[str, Any]]:
-        return unreadable.readable(masked(self.connection_str), documents, read, _name)
+        return unreadable.readable(masked(self.connection_str), documents, read, mongodb_documents.name)
 
     def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
         wanted = set(fields or self.default_trace_fields)
-        shown = dict.fromkeys((*wanted, *self.default_trace_fields, _ESCAPED), 1)
+        shown = dict.fromkeys((*wanted, *self.default_trace_fields, ESCAPED), 1)
         with self._reading():
             documents = list(self._first_documents(shown))
-            first = list(self._records(documents, _mark))
+            first = list(self._records(documents, mongodb_documents.mark))
             known = {record["base_id"] for record in first}
             # Of a trace whose first document is no record, the first one that is.
             for base_id in {each["base_id"] for each in documents if isinstance(each.get("base_id"), str)} - known:
@@ -189,26 +191,26 @@ class MongoDB(base.Driver):
             {"$project": shown},
         ]
         try:
-            found: Iterable[dict[str, Any]] = self.db.profiler.aggregate(first, allowDiskUse=True)
+            documents: Iterable[dict[str, Any]] = self.db.profiler.aggregate(first, allowDiskUse=True)
         except _library().errors.OperationFailure:  # FerretDB has no $first
-            found = self.db.profiler.find({}, shown)
-        return found
+            documents = self.db.profiler.find({}, shown)
+        return documents
 
     def find_ids(self, prefix: str = "", suffix: str = "") -> list[str]:
         """As in the base class; by the index for a prefix."""
         parts = [f"^{re.escape(prefix)}", f"{re.escape(suffix)}$"]
         wanted = {"$and": [{"base_id": {"$regex": part}} for part in parts if len(part) > 1]}
         with self._reading():
-            found = self.db.profiler.distinct("base_id", wanted if wanted["$and"] else {})
-        return [one for one in found if isinstance(one, str) and one.startswith(prefix) and one.endswith(suffix)]
+            base_ids = self.db.profiler.distinct("base_id", wanted if wanted["$and"] else {})
+        return [one for one in base_ids if isinstance(one, str) and one.startswith(prefix) and one.endswith(suffix)]
 
     def list_error_traces(self) -> list[dict[str, Any]]:
-        wanted = {"$or": [{_ERROR: True}, {"info.etype": {"$exists": True}}]}
+        wanted = {"$or": [{ERROR: True}, {"info.etype": {"$exists": True}}]}
         with self._reading():
             shown = dict.fromkeys(self.default_trace_fields, 1)
-            found = list(self._records(self.db.profiler.find(wanted, shown), _mark))
-            found += self._records(self.db.profiler_error.find({}, shown), _mark)
-        return network.listed(found, self.default_trace_fields)
+            marks = list(self._records(self.db.profiler.find(wanted, shown), mongodb_documents.mark))
+            marks += self._records(self.db.profiler_error.find({}, shown), mongodb_documents.mark)
+        return network.listed(marks, self.default_trace_fields)
 
     def delete(self, base_id: str) -> int:
         return self._delete_all([base_id])
@@ -240,59 +242,14 @@ def _library() -> Any:
     return pymongo
 
 
-def _plain(value: Any) -> Any:
-    """*value* as BSON holds it: no integer beyond 64 bits, no text that is not UTF-8, nothing of the application's."""
-    if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
-    if value is None or isinstance(value, (bool, float)):
-        return value
-    if isinstance(value, int):
-        return value if -(1 << 63) <= value < 1 << 63 else str(value)
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return str(value)
-
-
-def _is_safe(value: Any) -> bool:
-    """Whether no key within *value* needs to be escaped."""
-    if isinstance(value, dict):
-        return all(key and _UNSAFE.isdisjoint(key) and _is_safe(item) for key, item in value.items())
-    return not isinstance(value, list) or all(map(_is_safe, value))
-
-
-def _escaped(value: Any) -> Any:
-    if isinstance(value, dict):
-        # An empty key is refused by some servers too.
-        return {
-            quote(key, safe=" /:@!*'(),;[]{}").replace(".", "%2E") or "%": _escaped(item) for key, item in value.items()
-        }
-    return [_escaped(item) for item in value] if isinstance(value, list) else value
-
-
-def _unescaped(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {"" if key == "%" else unquote(key): _unescaped(item) for key, item in value.items()}
-    return [_unescaped(item) for item in value] if isinstance(value, list) else value
-
-
-def _record(document: dict[str, Any]) -> dict[str, Any]:
-    record: dict[str, Any] = {key: value for key, value in document.items() if key not in _OURS}
-    if document.get(_ESCAPED):
-        record = _unescaped(record)
-    info = record.get("info")
-    if isinstance(info, dict) and isinstance(info.get(RESERVED), str):
-        with contextlib.suppress(Unreadable):  # cut, or not ours: it stays as it is
-            info[RESERVED] = loads_json(info[RESERVED])
-    return checked(record)
-
-
-def _mark(document: dict[str, Any]) -> dict[str, Any]:
-    """What a list shows of *document*."""
-    record = {key: value for key, value in document.items() if key not in _OURS}
-    return checked_mark(_unescaped(record) if document.get(_ESCAPED) else record)
-
-
-def _name(document: dict[str, Any]) -> str:
-    return f"document {document.get('_id')} of trace {document.get('base_id')}"
+def _kind(error: Exception) -> errors.Kind:
+    """What *error*, of pymongo's, means for a batch."""
+    library = _library()
+    if isinstance(error, library.errors.ConnectionFailure):
+        return errors.StoreUnavailable
+    if isinstance(error, library.errors.OperationFailure):
+        details = error.details or {}
+        codes = {error.code, *(each.get("code") for each in details.get("writeErrors") or ())}
+        return errors.StoreError if _UNAVAILABLE.isdisjoint(codes) else errors.StoreUnavailable
+    # pymongo's own errors of values: a document that is too large, or of types that BSON does not have.
+    return errors.RecordsRefused if isinstance(error, library.errors.InvalidDocument) else errors.kind_of(error)

@@ -22,9 +22,6 @@ CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 20.0
 READ_TIMEOUT_S = 120.0
 
-#: What an HTTP server, or somebody before it, answers when it is away or asks for patience.
-AWAY = frozenset((408, 425, 429, 502, 503, 504))
-
 
 def setting(conf: Any, name: str, default: T) -> T:
     """The option *name* of *conf*'s group ``profiler``; *default* where *conf* does not know it."""
@@ -80,12 +77,12 @@ def missing(store: str, library: str, extra: str) -> exc.CommandError:
 
 def earliest(records: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """The record with the first time stamp of each trace, by base_id; traces by that time."""
-    found: dict[str, Mapping[str, Any]] = {}
+    first: dict[str, Mapping[str, Any]] = {}
     for record in records:
         base_id = str(record.get("base_id"))
-        if base_id not in found or _stamp(record) < _stamp(found[base_id]):
-            found[base_id] = record
-    return dict(sorted(found.items(), key=lambda item: (_stamp(item[1]), item[0])))
+        if base_id not in first or _stamp(record) < _stamp(first[base_id]):
+            first[base_id] = record
+    return dict(sorted(first.items(), key=lambda item: (_stamp(item[1]), item[0])))
 
 
 def _stamp(record: Mapping[str, Any]) -> str:

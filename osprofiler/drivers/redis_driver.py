@@ -18,7 +18,8 @@ from oslo_config import cfg
 from osprofiler.connection import options, strings
 from osprofiler.connection.fault_text import told
 from osprofiler.connection.secrets import malformed, masked
-from osprofiler.drivers import base, network
+from osprofiler.drivers import base, errors, network, redis_client
+from osprofiler.drivers.abilities import Can
 from osprofiler.drivers.redis_sentinels import Sentinels
 from osprofiler.records import unreadable
 from osprofiler.records.record import loads, loads_mark
@@ -27,7 +28,6 @@ from osprofiler.reports.model import error_kind
 #: Of how many records, the first to arrive, a list shows the earliest: services deliver at intervals of their own, so
 #: the first to arrive need not be the first that was.
 _FIRST = 10
-_CHUNK = 500  # keys asked for in one round trip
 
 _OPTIONS = options.names("redis")
 
@@ -38,8 +38,12 @@ class Redis(base.Driver):
 
     Options after ``?``: ``ttl`` (a trace is forgotten this long after its last record: ``7d``), ``cluster`` (yes or no,
     where the server is not to be asked whether it is a cluster's node), and those of redis-py, such as
-    ``ssl_ca_certs``. Errors leave ``write`` as redis-py raises them.
+    ``ssl_ca_certs``.
     """
+
+    can = frozenset(
+        {Can.WRITE, Can.WRITE_BATCH, Can.READ, Can.READ_RECORDS, Can.LIST, Can.LIST_ERRORS, Can.DELETE, Can.PURGE}
+    )
 
     namespace_opt = "osprofiler_opt:"
     namespace = "osprofiler:"  # before 2.3
@@ -59,9 +63,8 @@ class Redis(base.Driver):
         self.conf = conf
         self._url, taken = strings.take_options(connection_str, _OPTIONS)
         self._ttl_s = strings.seconds(taken, "ttl")
-        self._told_cluster = strings.switch(taken, "cluster") if "cluster" in taken else None
-        self._cluster = self._told_cluster  # None: not known yet
-        self._client: network.PerProcess[Any] = network.PerProcess(self._connect)
+        cluster = strings.switch(taken, "cluster") if "cluster" in taken else None
+        self._client = redis_client.Client(self._connect, cluster)
 
     @classmethod
     def get_name(cls) -> str:
@@ -74,8 +77,8 @@ class Redis(base.Driver):
         strings.seconds(taken, "ttl")
         strings.switch(taken, "cluster")
         try:
-            _library().ConnectionPool.from_url(url).make_connection()  # connects nowhere
-        except (ValueError, _library().RedisError) as fault:
+            redis_client.library().ConnectionPool.from_url(url).make_connection()  # connects nowhere
+        except (ValueError, redis_client.library().RedisError) as fault:
             raise malformed(connection_string, told(fault, connection_string)) from None
         except TypeError as fault:
             raise strings.unexpected(connection_string, fault) from None
@@ -87,26 +90,12 @@ class Redis(base.Driver):
 
     @db.setter
     def db(self, client: Any) -> None:
-        self._client = network.PerProcess(lambda: client)
-        self._cluster = self._told_cluster = _is_cluster(client)
+        self._client = redis_client.Client.of(client)
 
-    def _ready(self) -> Any:
-        """The client that fits the server, which is asked for that once there is something to say to it."""
-        if self._cluster is None:
-            self._cluster = _is_node(self.db)
-            if self._cluster:
-                self._disconnect()
-        return self.db
-
-    def _connect(self) -> Any:
-        library = _library()
-        waits: dict[str, Any] = {
-            "socket_connect_timeout": network.CONNECT_TIMEOUT_S,
-            "socket_timeout": network.ANSWER_TIMEOUT_S,
-            "health_check_interval": 30,  # notices a server that was restarted before a batch is lost to it
-        }
-        kind = library.RedisCluster if self._cluster else library.Redis
-        return kind.from_url(self._url, **waits)
+    def _connect(self, cluster: bool) -> Any:
+        kind = redis_client.library().RedisCluster if cluster else redis_client.library().Redis
+        # The check notices a server that was restarted before a batch is lost to it.
+        return kind.from_url(self._url, health_check_interval=30, **redis_client.WAITS)
 
     # Writing
 
@@ -116,6 +105,10 @@ class Redis(base.Driver):
     def write(self, records: Sequence[dict[str, Any]]) -> None:
         if not records:
             return
+        with errors.writing(self.connection_str, redis_client.error_kind):
+            self._store(records)
+
+    def _store(self, records: Sequence[dict[str, Any]]) -> None:
         texts: dict[str, list[str]] = {}
         failed: dict[str, dict[str, Any]] = {}
         for record in sorted(map(self.labelled, records), key=lambda each: str(each.get("timestamp"))):
@@ -123,7 +116,7 @@ class Redis(base.Driver):
             texts.setdefault(base_id, []).append(json.dumps(record, default=str, skipkeys=True))
             if error_kind(record.get("info")):
                 failed.setdefault(base_id, {"base_id": base_id, "timestamp": record["timestamp"]})
-        pipeline = self._pipeline()
+        pipeline = self._client.pipeline()
         for base_id, values in texts.items():
             pipeline.lpush(self.namespace_opt + base_id, *values)
             self._expire(pipeline, self.namespace_opt + base_id)
@@ -133,11 +126,6 @@ class Redis(base.Driver):
             self._expire(pipeline, self.namespace_error + base_id)
         pipeline.execute()
 
-    def _pipeline(self) -> Any:
-        """Commands for one round trip; all or none is done, unless they go to several shards."""
-        client = self._ready()
-        return client.pipeline(transaction=not _is_cluster(client))
-
     def _expire(self, pipeline: Any, key: str) -> None:
         if self._ttl_s is not None:
             pipeline.expire(key, self._ttl_s)
@@ -145,14 +133,14 @@ class Redis(base.Driver):
     def notify_error_trace(self, data: dict[str, Any]) -> None:
         """List the trace of the record *data* among those in which something failed."""
         mark = {"base_id": data["base_id"], "timestamp": data["timestamp"]}
-        self._ready().set(self.namespace_error + data["base_id"], json.dumps(mark), ex=self._ttl_s)
+        self._client.ready().set(self.namespace_error + data["base_id"], json.dumps(mark), ex=self._ttl_s)
 
     # Reading
 
     def read(self, base_id: str) -> list[dict[str, Any]]:
         with self._reading():
-            found = list(self._records(self.namespace_opt + base_id, self._list(self.namespace_opt + base_id)))
-            return found or [record for _, record in self._old_records(base_id)]
+            records = list(self._records(self.namespace_opt + base_id, self._list(self.namespace_opt + base_id)))
+            return records or [record for _, record in self._old_records(base_id)]
 
     def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
         with self._reading():
@@ -169,16 +157,16 @@ class Redis(base.Driver):
     def find_ids(self, prefix: str = "", suffix: str = "") -> list[str]:
         """As in the base class; Redis looks through its keys. No record is read but those of versions before 2.3."""
         with self._reading():
-            chunks = self._keys(self.namespace_opt + prefix)
-            found = [_text(key).removeprefix(self.namespace_opt) for keys in chunks for key in keys]
-            found += [record["base_id"] for _, record in self._old_records(prefix, is_prefix=True)]
-        return [one for one in dict.fromkeys(found) if one.startswith(prefix) and one.endswith(suffix)]
+            chunks = self._client.keys(self.namespace_opt + prefix)
+            base_ids = [_text(key).removeprefix(self.namespace_opt) for keys in chunks for key in keys]
+            base_ids += [record["base_id"] for _, record in self._old_records(prefix, is_prefix=True)]
+        return [one for one in dict.fromkeys(base_ids) if one.startswith(prefix) and one.endswith(suffix)]
 
     def list_error_traces(self) -> list[dict[str, Any]]:
         with self._reading():
             marks = [
                 mark
-                for keys in self._keys(self.namespace_error)
+                for keys in self._client.keys(self.namespace_error)
                 for key, value in self._texts(keys)
                 for mark in self._records(key, [value], loads_mark)
             ]
@@ -198,53 +186,23 @@ class Redis(base.Driver):
     def _remove(self, base_id: str, others: Sequence[Any]) -> int:
         """Remove the trace and the keys *others*; how many records there were."""
         key = self.namespace_opt + base_id
-        pipeline = self._pipeline()
+        pipeline = self._client.pipeline()
         pipeline.llen(key)
         for each in (key, self.namespace_error + base_id, *others):
             pipeline.delete(each)
         return int(pipeline.execute()[0]) + len(others)
 
     def close(self) -> None:
-        self._disconnect()
-        self._cluster = self._told_cluster  # the address may lead to another server next time
-
-    def _disconnect(self) -> None:
-        client = self._client.take()
-        if client is None:
-            return
-        if _is_cluster(client):
-            client.close()
-        else:
-            client.connection_pool.disconnect()
+        self._client.close()
 
     def _reading(self) -> Any:
-        library = _library()
+        library = redis_client.library()
         return network.reading(self.connection_str, library.RedisError, library.exceptions.RedisClusterException)
-
-    def _keys(self, prefix: str) -> Iterator[list[Any]]:
-        """The keys that begin with *prefix*, in chunks, each once."""
-        seen: set[Any] = set()
-        chunk: list[Any] = []
-        for key in self._ready().scan_iter(match=_literal(prefix) + "*", count=_CHUNK):
-            if key not in seen:  # a scan may tell a key twice
-                seen.add(key)
-                chunk.append(key)
-            if len(chunk) == _CHUNK:
-                yield chunk
-                chunk = []
-        if chunk:
-            yield chunk
-
-    def _values(self, keys: list[Any]) -> list[Any]:
-        """The texts under *keys*; None where there is none."""
-        client = self._ready()
-        values: list[Any] = (client.mget_nonatomic if _is_cluster(client) else client.mget)(keys)
-        return values
 
     def _lists(self) -> Iterator[tuple[Any, list[Any]]]:
         """The first records to arrive of every trace, by key."""
-        for keys in self._keys(self.namespace_opt):
-            pipeline = self._ready().pipeline(transaction=False)
+        for keys in self._client.keys(self.namespace_opt):
+            pipeline = self._client.ready().pipeline(transaction=False)
             for key in keys:
                 pipeline.lrange(key, -_FIRST, -1)
             for key, values in zip(keys, pipeline.execute(raise_on_error=False), strict=True):
@@ -256,22 +214,22 @@ class Redis(base.Driver):
     def _list(self, key: str) -> list[Any]:
         """The whole list under *key*; an empty one where something else stands there."""
         try:
-            return list(self._ready().lrange(key, 0, -1))
-        except _library().ResponseError as fault:
+            return list(self._client.ready().lrange(key, 0, -1))
+        except redis_client.library().ResponseError as fault:
             self._skip_key(key, fault)
             return []
 
     def _texts(self, keys: list[Any]) -> Iterator[tuple[Any, Any]]:
         """What stands under *keys*; one that is gone meanwhile is passed over."""
-        for key, value in zip(keys, self._values(keys), strict=True):
+        for key, value in zip(keys, self._client.values(keys), strict=True):
             if value is not None:
                 yield key, value
-            elif self._ready().exists(key):  # a list, say, of which MGET says the same
+            elif self._client.ready().exists(key):  # a list, say, of which MGET says the same
                 unreadable.skip(masked(self.connection_str), f"the key {_text(key)}", "it holds no text")
 
     def _skip_key(self, key: Any, fault: Exception) -> None:
         """Leave out what stands under *key* if *fault* says that it is of another type. Raises *fault* otherwise."""
-        if not str(fault).startswith("WRONGTYPE"):
+        if not redis_client.has_wrong_type(fault):
             raise fault
         unreadable.skip(masked(self.connection_str), f"the key {_text(key)}", "it holds no list")
 
@@ -285,7 +243,7 @@ class Redis(base.Driver):
 
     def _old_records(self, base_id: str, is_prefix: bool = False) -> Iterator[tuple[Any, dict[str, Any]]]:
         """The records of versions before 2.3, each with its key; of every trace if *base_id* is empty."""
-        for keys in self._keys(self.namespace + base_id):
+        for keys in self._client.keys(self.namespace + base_id):
             for key, value in self._texts(keys):
                 for record in self._records(key, [value]):
                     if not base_id or is_prefix or record["base_id"] == base_id:
@@ -306,51 +264,14 @@ class RedisSentinel(Redis):
 
     @classmethod
     def check(cls, connection_string: str) -> None:
-        _library()
+        redis_client.library()
         Sentinels(connection_string)
 
-    def _connect(self) -> Any:
-        import redis.sentinel
-
-        library: Any = redis.sentinel
-        named = Sentinels(self.connection_str)
+    def _connect(self, cluster: bool) -> Any:
         # What was meant to keep a request from waiting now finds a dead Sentinel soon; a batch takes longer than that.
         soon_s = max(float(network.setting(self.conf, "socket_timeout", 0.1)), 0.1)
-        sentinel = library.Sentinel(
-            named.hosts,
-            sentinel_kwargs={"socket_timeout": soon_s, "socket_connect_timeout": soon_s, **named.sentinel},
-            socket_connect_timeout=network.CONNECT_TIMEOUT_S,
-            socket_timeout=network.ANSWER_TIMEOUT_S,
-            **named.master,
-        )
-        master = named.service_name or network.setting(self.conf, "sentinel_service_name", "mymaster")
-        return sentinel.master_for(master)
-
-
-def _library() -> Any:
-    try:
-        import redis
-    except ImportError as fault:
-        raise network.missing("Redis", "redis", "redis") from fault
-    return redis
-
-
-def _is_node(client: Any) -> bool:
-    """Whether *client*, a plain one, leads to a node of a cluster."""
-    try:
-        told = client.info("cluster")
-    except _library().ResponseError:  # not for us to ask: an account with few rights, or a proxy
-        return False
-    return bool(told.get("cluster_enabled"))
-
-
-def _is_cluster(client: Any) -> bool:
-    return isinstance(client, _library().RedisCluster)
-
-
-def _literal(text: str) -> str:
-    """*text* as a pattern of Redis that matches only it."""
-    return "".join(f"\\{char}" if char in "*?[]\\^" else char for char in text)
+        service_name = network.setting(self.conf, "sentinel_service_name", "mymaster")
+        return Sentinels(self.connection_str).master_client(service_name, soon_s)
 
 
 def _text(value: Any) -> str:

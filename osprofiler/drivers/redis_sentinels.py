@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a ``redissentinel://`` connection string says."""
+"""What a ``redissentinel://`` connection string says, and a client of the master that it leads to."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from osprofiler.connection import options, strings
 from osprofiler.connection.secrets import is_certain, malformed
+from osprofiler.drivers import redis_client
 
 
 class Sentinels:
@@ -34,6 +35,20 @@ class Sentinels:
             if option in given:
                 self.sentinel[name] = given[option]
         self.service_name = given.get("service_name")
+
+    def master_client(self, service_name: str, sentinel_timeout_s: float) -> Any:
+        """A client of the master that the Sentinels know by the string's name, or else by *service_name*.
+
+        A Sentinel that does not answer within *sentinel_timeout_s* seconds is passed over.
+        """
+        import redis.sentinel
+
+        library: Any = redis.sentinel
+        timeouts = {"socket_timeout": sentinel_timeout_s, "socket_connect_timeout": sentinel_timeout_s}
+        sentinel = library.Sentinel(
+            self.hosts, sentinel_kwargs={**timeouts, **self.sentinel}, **redis_client.WAITS, **self.master
+        )
+        return sentinel.master_for(self.service_name or service_name)
 
 
 def _place(text: str, connection_string: str) -> tuple[str, int]:

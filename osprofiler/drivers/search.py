@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from osprofiler.drivers.abilities import Can
 from osprofiler.records import unreadable
 from osprofiler.records.record import timestamp
 from osprofiler.reports import model, wording
@@ -83,10 +84,8 @@ def summary(trace: Trace) -> Summary:
 
 def read(driver: Driver, base_id: str) -> Trace:
     """The trace *base_id* of *driver*'s store, also of one in the manner of 4.4.0; without spans if it is not there."""
-    from osprofiler.drivers.driver import overrides
-
     with unreadable.collected() as ledger:
-        if overrides(type(driver), "read", "get_report"):
+        if Can.READ_RECORDS in driver.can:
             trace = model.from_records(driver.read(base_id))
         else:
             report = driver.get_report(base_id)
@@ -98,11 +97,7 @@ def read(driver: Driver, base_id: str) -> Trace:
 
 def must_read(driver: Driver, wanted: Wanted) -> bool:
     """Whether *driver*'s traces themselves must be read to tell which are wanted."""
-    from osprofiler.drivers.driver import Driver
-
-    kind = type(driver)
-    lists_errors = kind.candidates is not Driver.candidates or kind.list_error_traces is not Driver.list_error_traces
-    return wanted.needs_reading or (wanted.error and not lists_errors)
+    return wanted.needs_reading or (wanted.error and driver.can.isdisjoint((Can.LIST_ERRORS, Can.SEARCH)))
 
 
 def identified(driver: Driver, wanted: Wanted) -> list[dict[str, Any]]:
@@ -110,8 +105,8 @@ def identified(driver: Driver, wanted: Wanted) -> list[dict[str, Any]]:
 
     Those are the wanted ones, unless :func:`must_read` says that more must be known. The limit is not looked at.
     """
-    found = driver.candidates(error=wanted.error, service=wanted.service, since_us=wanted.since_us)
-    timed = sorted(((model.began_us(each), i, each) for i, each in enumerate(found)), key=lambda row: row[:2])
+    candidates = driver.candidates(error=wanted.error, service=wanted.service, since_us=wanted.since_us)
+    timed = sorted(((model.began_us(each), i, each) for i, each in enumerate(candidates)), key=lambda row: row[:2])
     since_us, until_us = wanted.since_us, wanted.until_us
     return [
         each

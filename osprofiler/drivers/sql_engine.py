@@ -248,10 +248,10 @@ class Database:
     def _identity(self) -> tuple[int, int] | None:
         """Which SQLite file it is, whatever its name; None where there is none."""
         try:
-            found = None if self.file is None else os.stat(self.file)
+            status = None if self.file is None else os.stat(self.file)
         except FileNotFoundError:
             return None
-        return found and (found.st_dev, found.st_ino)
+        return status and (status.st_dev, status.st_ino)
 
     def look_again(self) -> None:
         """Make ready once more before the next write: somebody may have dropped the table, or restored a backup, or

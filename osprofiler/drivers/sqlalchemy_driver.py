@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from osprofiler import exc
-from osprofiler.drivers import base, network
+from osprofiler.drivers import base, errors, network
+from osprofiler.drivers.abilities import Can
 from osprofiler.records import unreadable
 from osprofiler.records.record import MARK, Unreadable, checked, checked_mark, loads_json, microseconds, timestamp
 from osprofiler.reports.model import error_kind
@@ -28,13 +29,19 @@ _COLUMNS = ("timestamp", "base_id", "parent_id", "trace_id", "project", "host", 
 _WIDTH = {"timestamp": 26}
 _PURGED_AT_ONCE = 500
 
+#: Clients that are written in Python: they wait on Python's sockets, which eventlet makes green.
+_GREEN_CLIENTS = frozenset(("pymysql", "pg8000", "mysqlconnector"))
+
 
 class SQLAlchemyDriver(base.Driver):
     """The driver of every SQLAlchemy URL. A batch is one transaction; connections are made by the process that writes.
 
-    Errors of the database leave ``write`` as SQLAlchemy raises them (``OperationalError``: try again); reading turns
-    them into a CommandError of one line.
+    Where the database cannot be read, a CommandError says so in one line.
     """
+
+    can = frozenset(
+        {Can.WRITE, Can.WRITE_BATCH, Can.READ, Can.READ_RECORDS, Can.LIST, Can.LIST_ERRORS, Can.DELETE, Can.PURGE}
+    )
 
     # Escaped at worst to seven times its length, a span still fits MariaDB's default packet of 16 MiB.
     max_span_chars: ClassVar[int | None] = 2_000_000
@@ -60,6 +67,10 @@ class SQLAlchemyDriver(base.Driver):
     def check(cls, connection_string: str) -> None:
         _engine_module().checked_url(connection_string)
 
+    @classmethod
+    def blocks(cls, connection_string: str) -> bool:
+        return connection_string.partition("://")[0].partition("+")[2] not in _GREEN_CLIENTS
+
     # Writing
 
     def notify(self, info: dict[str, Any], context: Any = None, **kwargs: Any) -> None:
@@ -68,13 +79,16 @@ class SQLAlchemyDriver(base.Driver):
     def write(self, records: Sequence[dict[str, Any]]) -> None:
         if not records:
             return
-        rows = [self._row(record) for record in records]
-        try:
-            with self._database.begin() as connection:
-                connection.execute(self._table.insert(), rows)
-        except Exception:
-            self._database.look_again()
-            raise
+        from osprofiler.drivers import sql_faults
+
+        with errors.writing(self.connection_str, sql_faults.kind_of):
+            rows = [self._row(record) for record in records]
+            try:
+                with self._database.begin() as connection:
+                    connection.execute(self._table.insert(), rows)
+            except Exception:
+                self._database.look_again()
+                raise
 
     def _row(self, record: dict[str, Any]) -> dict[str, Any]:
         rest = self.labelled(record)
@@ -161,9 +175,9 @@ class SQLAlchemyDriver(base.Driver):
             if is_empty:
                 return []
             with self._database.engine().connect() as connection:
-                found = connection.execute(statement).scalars().all()
+                base_ids = connection.execute(statement).scalars().all()
         # LIKE takes no notice of case in some databases.
-        return [one for one in found if one.startswith(prefix) and one.endswith(suffix)]
+        return [one for one in base_ids if one.startswith(prefix) and one.endswith(suffix)]
 
     def list_error_traces(self) -> list[dict[str, Any]]:
         from sqlalchemy import Text, cast, or_
@@ -172,16 +186,16 @@ class SQLAlchemyDriver(base.Driver):
         text = cast(columns.data, Text)
         # The database narrows down what is then looked at closely: "error" may be anywhere in a record.
         statement = self._select().where(or_(text.like("%etype%"), text.like("%error%"))).order_by(columns.timestamp)
-        found: dict[str, dict[str, Any]] = {}
+        failed: dict[str, dict[str, Any]] = {}
         with self._reading() as is_empty:
             if is_empty:
                 return []
             with self._database.engine().connect() as connection:
                 rows = connection.execution_options(yield_per=1000).execute(statement)
                 for record in self._records(rows):
-                    if record["base_id"] not in found and error_kind(record.get("info")):
-                        found[record["base_id"]] = {key: record[key] for key in MARK}
-        return list(found.values())
+                    if record["base_id"] not in failed and error_kind(record.get("info")):
+                        failed[record["base_id"]] = {key: record[key] for key in MARK}
+        return list(failed.values())
 
     def delete(self, base_id: str) -> int:
         with self._reading() as is_empty:
@@ -205,12 +219,12 @@ class SQLAlchemyDriver(base.Driver):
             with self._database.engine().connect() as connection:
                 rows = connection.execute(old).all()
             # What is no time may come before any; the trace need not be old for it.
-            found = [row.base_id for row in rows if row.base_id is not None and self._began_us(row) < before_us]
+            old_ids = [row.base_id for row in rows if row.base_id is not None and self._began_us(row) < before_us]
             with self._database.engine().begin() as connection:
-                for at in range(0, len(found), _PURGED_AT_ONCE):
-                    some = found[at : at + _PURGED_AT_ONCE]
+                for at in range(0, len(old_ids), _PURGED_AT_ONCE):
+                    some = old_ids[at : at + _PURGED_AT_ONCE]
                     connection.execute(self._table.delete().where(columns.base_id.in_(some)))
-        return len(found)
+        return len(old_ids)
 
     def _began_us(self, row: Row[Any]) -> int:
         """When the trace of *row* began; before any other, where none of its records can be read."""

@@ -10,6 +10,7 @@ from typing import ClassVar
 import pymongo
 import pytest
 
+from osprofiler.drivers.base import Driver
 from osprofiler.drivers.mongodb import MongoDB
 from osprofiler.testing.drivers import Connect, DriverKit, Plant, guarantee
 from osprofiler.testing.records import two_spans, wrong_records
@@ -25,6 +26,7 @@ def plant_documents(driver: MongoDB) -> int:
 
 class TestMongoJavaServer(DriverKit):
     title: ClassVar[str] = "MongoDB (mongo-java-server)"
+    driver_class: ClassVar[type[Driver]] = MongoDB
     takes_garbage: ClassVar[bool] = True
 
     @pytest.fixture

@@ -8,11 +8,22 @@ from typing import Any, ClassVar
 
 import pytest
 
+from osprofiler import exc
 from osprofiler.drivers import base
 from osprofiler.drivers.sql_engine import DATA
+from osprofiler.drivers.sqlalchemy_driver import SQLAlchemyDriver
 from osprofiler.records.record import timestamp
-from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, DriverKit, OwnServer, Plant, ServerKit, guarantee
-from osprofiler.testing.records import T0_US, TRACE, point
+from osprofiler.testing.drivers import (
+    WRONG_PASSWORD,
+    Connect,
+    DriverKit,
+    OwnServer,
+    Plant,
+    Refuse,
+    ServerKit,
+    guarantee,
+)
+from osprofiler.testing.records import OTHER, T0_US, TRACE, point, record, two_spans
 from tests.conftest import own
 from tests.servers import MariaDB, Postgres, free_port
 
@@ -33,9 +44,34 @@ def plant_rows(driver: base.Driver) -> int:
     return len(wrong)
 
 
+_REFUSED = "a name that the table refuses"
+
+
+def refusing_table(driver: base.Driver, statement: str) -> Refuse:
+    """What has the table refuse one name by the SQL *statement*, and gives a batch with that name."""
+
+    def refuse() -> list[dict[str, Any]]:
+        driver.write(two_spans(OTHER))
+        with driver._database.begin() as connection:  # type: ignore[attr-defined]
+            connection.exec_driver_sql(statement)
+        return [*two_spans(), {**record(9, "start", 1), "name": _REFUSED}]
+
+    return refuse
+
+
 class TestSQLite(DriverKit):
     title: ClassVar[str] = "SQLite"
+    driver_class: ClassVar[type[base.Driver]] = SQLAlchemyDriver
     takes_garbage: ClassVar[bool] = True
+    refuses: ClassVar[bool] = True
+
+    @pytest.fixture
+    def refuse(self, driver: base.Driver) -> Refuse:
+        return refusing_table(
+            driver,
+            f"create trigger refuse before insert on data when new.name = '{_REFUSED}' "
+            "begin select raise(abort, 'refused'); end",
+        )
 
     @pytest.fixture
     def plant(self, driver: base.Driver) -> Plant:
@@ -77,7 +113,13 @@ class SQLServerKit(ServerKit):
     """What the database servers have in common."""
 
     kind: ClassVar[type[Postgres] | type[MariaDB]]
+    driver_class: ClassVar[type[base.Driver]] = SQLAlchemyDriver
     takes_garbage: ClassVar[bool] = True
+    refuses: ClassVar[bool] = True
+
+    @pytest.fixture
+    def refuse(self, driver: base.Driver) -> Refuse:
+        return refusing_table(driver, f"alter table data add constraint refuse check (name <> '{_REFUSED}')")
 
     @pytest.fixture
     def plant(self, driver: base.Driver) -> Plant:
@@ -165,14 +207,49 @@ class IgnoringCase(Wrong):
 
 class Changing(Wrong):
     def write(self, records: Any) -> None:
-        for record in records:
-            record["project"] = "mine"
+        for each in records:
+            each["project"] = "mine"
         super().write(records)
+
+
+class Promising(Wrong):
+    """Declares what it does not do."""
+
+    can = frozenset({*Wrong.can, base.Can.DELETE})
+
+
+class PromisingBatches(base.Driver):
+    """Declares that it stores a batch at once, and stores one record after another."""
+
+    can = frozenset({base.Can.WRITE, base.Can.WRITE_BATCH})
+    store: list[dict[str, Any]]
+
+    def notify(self, info: dict[str, Any], **kwargs: Any) -> None:
+        self.store.append(info)
+
+
+class AnsweringNothing(Wrong):
+    """Answers nothing where it should say that it cannot list errors."""
+
+    can = Wrong.can - {base.Can.LIST_ERRORS}
+
+
+class RaisingItsClients(Wrong):
+    """Lets its client's errors out."""
+
+    def write(self, records: Any) -> None:
+        raise ConnectionRefusedError("refused")
+
+    def read(self, base_id: str) -> list[dict[str, Any]]:
+        raise exc.CommandError("cannot read")
 
 
 @pytest.mark.parametrize(
     ("wrong", "caught_by"),
     [
+        (Promising, "test_what_is_declared_works"),
+        (PromisingBatches, "test_what_is_declared_works"),
+        (AnsweringNothing, "test_what_is_not_declared_is_refused"),
         (Draining, "test_reading_again_changes_nothing"),
         (CuttingText, "test_hostile_values_come_back_as_they_were"),
         (IgnoringCase, "test_ids_that_look_alike_are_different_traces"),
@@ -186,6 +263,29 @@ def test_the_kit_finds_what_is_wrong(wrong: type[Wrong], caught_by: str) -> None
     driver.store = []
     with pytest.raises(AssertionError):
         getattr(DriverKit(), caught_by)(driver)
+
+
+@pytest.mark.parametrize(
+    "test", ["test_a_server_that_is_not_there_is_one_line", "test_a_wrong_password_is_one_line_that_does_not_tell_it"]
+)
+def test_the_kit_wants_the_errors_of_drivers(test: str) -> None:
+    with pytest.raises(AssertionError, match="refused"):
+        getattr(ServerKit(), test)(RaisingItsClients("wrong://"))
+
+
+def test_the_kit_wants_refused_records_to_be_told() -> None:
+    class Kit(DriverKit):
+        refuses = True
+
+    class Request:
+        @staticmethod
+        def getfixturevalue(name: str) -> Refuse:
+            return lambda: two_spans()
+
+    driver = Wrong("wrong://")  # takes all of them
+    driver.store = []
+    with pytest.raises(AssertionError):
+        Kit().test_a_refused_record_is_named_and_not_shown(driver, Request())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

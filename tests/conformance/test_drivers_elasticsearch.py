@@ -11,8 +11,8 @@ import pytest
 from osprofiler.drivers.base import Driver
 from osprofiler.drivers.elasticsearch_driver import ElasticsearchDriver
 from osprofiler.records.record import timestamp
-from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, OwnServer, Plant, ServerKit
-from osprofiler.testing.records import T0_US, record, wrong_records
+from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, OwnServer, Plant, Refuse, ServerKit
+from osprofiler.testing.records import T0_US, record, two_spans, wrong_records
 from tests import servers
 from tests.servers.gate import ACCOUNT, gate
 
@@ -28,6 +28,8 @@ def certificate(redis: servers.Redis) -> Path:
 class ElasticKit(ServerKit):
     """What all these servers have in common."""
 
+    driver_class: ClassVar[type[Driver]] = ElasticsearchDriver
+    refuses: ClassVar[bool] = True
     takes_garbage: ClassVar[bool] = True
 
     @pytest.fixture
@@ -42,6 +44,11 @@ class ElasticKit(ServerKit):
             return len(wrong)
 
         return planted
+
+    @pytest.fixture
+    def refuse(self) -> Refuse:
+        """The index takes no time stamp that is not a time."""
+        return lambda: [*two_spans(), {**record(9, "start", 1), "timestamp": "yesterday"}]
 
 
 def _nested(levels: int) -> list[Any]:

@@ -69,7 +69,6 @@ def trusted(redis: servers.Redis, monkeypatch: pytest.MonkeyPatch) -> Path:
 class JaegerKit(ServerKit):
     """What both ways there have in common."""
 
-    deletes: ClassVar[bool] = False
     survives: ClassVar[bool] = False  # as it is in memory here
 
     kind: ClassVar[type[SpanStore]]
@@ -114,7 +113,7 @@ class JaegerKit(ServerKit):
 
 class TestJaeger(JaegerKit):
     title: ClassVar[str] = "Jaeger, thrift over HTTP"
-    kind = SeenJaeger
+    kind = driver_class = SeenJaeger
     scheme = "jaeger+http"
 
     @classmethod
@@ -124,7 +123,7 @@ class TestJaeger(JaegerKit):
 
 class TestOTLP(JaegerKit):
     title: ClassVar[str] = "Jaeger, OTLP"
-    kind = SeenOTLP
+    kind = driver_class = SeenOTLP
     scheme = "otlp"
 
     @classmethod

@@ -11,8 +11,8 @@ import pytest
 from osprofiler import exc
 from osprofiler.drivers.base import Driver
 from osprofiler.drivers.loginsight import LogInsightClient, LogInsightDriver
-from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, OwnServer, Plant, ServerKit, guarantee
-from osprofiler.testing.records import TRACE, no_records, two_spans
+from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, OwnServer, Plant, Refuse, ServerKit, guarantee
+from osprofiler.testing.records import TRACE, no_records, record, two_spans
 from tests.servers import Redis
 from tests.servers.loginsight import ACCOUNT, LogInsight
 
@@ -35,7 +35,8 @@ _WRONG_URL = f"loginsight://{_USER}:{WRONG_PASSWORD}@127.0.0.1"
 
 class TestLogInsight(ServerKit):
     title: ClassVar[str] = "Log Insight (a stand-in)"
-    deletes: ClassVar[bool] = False
+    driver_class: ClassVar[type[Driver]] = LogInsightDriver
+    refuses: ClassVar[bool] = True
     long_text: ClassVar[int] = 6_000
     takes_garbage: ClassVar[bool] = True
 
@@ -51,6 +52,11 @@ class TestLogInsight(ServerKit):
             return len(contents)
 
         return planted
+
+    @pytest.fixture
+    def refuse(self) -> Refuse:
+        """Log Insight takes texts of 16 kB."""
+        return lambda: [*two_spans(), record(9, "start", 1, long="x" * 20_000)]
 
     @pytest.fixture
     def connect(self, loginsight: LogInsight) -> Connect:

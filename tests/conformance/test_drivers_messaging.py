@@ -34,6 +34,7 @@ def connecting(transport_url: str) -> Iterator[Connect]:
 
 class TestMessaging(ServerKit):
     title: ClassVar[str] = "messaging (RabbitMQ)"
+    driver_class: ClassVar[type[Driver]] = Messaging
     expires: ClassVar[bool] = True
     takes_garbage: ClassVar[bool] = True
 

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from pymongo.errors import OperationFailure
 
-from osprofiler.drivers.base import Driver
+from osprofiler.drivers.base import Driver, StoreError
 from osprofiler.drivers.mongodb import MongoDB
-from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, OwnServer, Plant, ServerKit, guarantee
-from osprofiler.testing.records import two_spans
+from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, OwnServer, Plant, Refuse, ServerKit, guarantee
+from osprofiler.testing.records import record, two_spans
 from tests import servers
 from tests.conformance.old_mongo_kit import plant_documents
 from tests.conftest import own
@@ -24,11 +23,18 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 class TestFerretDB(ServerKit):
     title: ClassVar[str] = "MongoDB (FerretDB)"
+    driver_class: ClassVar[type[Driver]] = MongoDB
+    refuses: ClassVar[bool] = True
     takes_garbage: ClassVar[bool] = True
 
     @pytest.fixture
     def plant(self, driver: MongoDB) -> Plant:
         return functools.partial(plant_documents, driver)
+
+    @pytest.fixture
+    def refuse(self) -> Refuse:
+        """A document holds 16 MiB at most."""
+        return lambda: [*two_spans(), record(9, "start", 1, long="x" * 17_000_000)]
 
     @pytest.fixture
     def connect(self, ferretdb: servers.FerretDB) -> Connect:
@@ -37,7 +43,7 @@ class TestFerretDB(ServerKit):
     @guarantee("expiry")
     def test_old_traces_are_forgotten_or_that_is_refused(self, ferretdb: servers.FerretDB) -> None:  # type: ignore[override]
         """MongoDB forgets, as its other stand-in shows; this one does not, and says so."""
-        with pytest.raises(OperationFailure, match="expireAfterSeconds"):
+        with pytest.raises(StoreError, match="expireAfterSeconds"):
             MongoDB(f"{ferretdb.url}?ttl=2", db_name=ferretdb.fresh_name()).write(two_spans())
 
     @pytest.fixture

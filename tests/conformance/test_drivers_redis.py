@@ -4,14 +4,14 @@
 import functools
 import re
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
 from osprofiler.drivers.base import Driver
 from osprofiler.drivers.redis_driver import Redis, RedisSentinel
-from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, OwnServer, Plant, ServerKit
-from osprofiler.testing.records import TRACE, no_records, two_spans
+from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, OwnServer, Plant, Refuse, ServerKit
+from osprofiler.testing.records import OTHER, TRACE, no_records, record, two_spans
 from tests import servers
 from tests.conftest import own
 
@@ -22,6 +22,8 @@ _WRONG = f":{WRONG_PASSWORD}@"
 class GarbageKit(ServerKit):
     """What every Redis may hold besides records."""
 
+    driver_class: ClassVar[type[Driver]] = Redis
+    refuses: ClassVar[bool] = True
     takes_garbage: ClassVar[bool] = True
 
     @pytest.fixture
@@ -38,6 +40,16 @@ class GarbageKit(ServerKit):
             return int(count) + 5
 
         return planted
+
+    @pytest.fixture
+    def refuse(self, driver: Redis) -> Refuse:
+        """A text stands where the last record's trace should be."""
+
+        def refused() -> list[dict[str, Any]]:
+            driver._client.ready().set(f"{Redis.namespace_opt}{OTHER}", "x")
+            return [*two_spans(), record(9, "start", 1, OTHER)]
+
+        return refused
 
 
 class RedisKit(GarbageKit):

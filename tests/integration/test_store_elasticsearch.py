@@ -13,7 +13,7 @@ import requests
 
 from osprofiler import exc
 from osprofiler.drivers.elasticsearch_driver import ElasticsearchDriver
-from osprofiler.drivers.elasticsearch_http import Refused, Unavailable
+from osprofiler.drivers.errors import RecordsRefused, StoreUnavailable
 from osprofiler.testing.records import T0_US, TRACE, record, two_spans
 from tests import servers
 
@@ -107,7 +107,7 @@ def test_a_purge_asks_for_many_traces_at_once(server: servers.Elasticsearch, mon
 def test_one_bad_record_keeps_no_other_from_being_stored(server: servers.Elasticsearch) -> None:
     driver = ElasticsearchDriver(server.url, index_name=server.fresh_name())
     bad = {**record(2, "start", 1), "timestamp": "yesterday"}
-    with pytest.raises(Refused):
+    with pytest.raises(RecordsRefused):
         driver.write([*two_spans(), bad])
     assert len(driver.read(TRACE)) == 4
 
@@ -143,9 +143,9 @@ def answering(status: int, body: Any, to_head: int | None = None) -> Iterator[st
 
 def test_a_server_without_time_is_asked_again_later() -> None:
     busy = {"errors": True, "items": [{"index": {"status": 429}}] * 4}
-    with answering(200, busy) as url, pytest.raises(Unavailable):
+    with answering(200, busy) as url, pytest.raises(StoreUnavailable):
         ElasticsearchDriver(url).write(two_spans())
-    with answering(503, {}) as url, pytest.raises(Unavailable):
+    with answering(503, {}) as url, pytest.raises(StoreUnavailable):
         ElasticsearchDriver(url).write(two_spans())
 
 

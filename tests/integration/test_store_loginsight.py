@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from osprofiler import exc
+from osprofiler.drivers import base
 from osprofiler.drivers.loginsight import LogInsightClient, LogInsightDriver
 from osprofiler.testing.records import TRACE, record, two_spans
 from tests import servers
@@ -97,10 +98,10 @@ def test_a_certificate_is_checked_if_asked_for(server: LogInsight, redis: server
 
 
 def test_an_event_that_is_too_large_is_refused_for_good(server: LogInsight) -> None:
-    """What the reporter then leaves out, since it is a ValueError, instead of trying without end."""
-    with pytest.raises(exc.LogInsightAPIError) as refused:
+    """What the reporter then leaves out, instead of trying without end."""
+    with pytest.raises(base.RecordsRefused) as refused:
         driver(server).write([record(1, "start", 0, text="x" * 20_000)])
-    assert isinstance(refused.value, ValueError)
+    assert isinstance(refused.value.__cause__, exc.LogInsightAPIError)
 
 
 @pytest.mark.parametrize(

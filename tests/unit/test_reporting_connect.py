@@ -11,7 +11,7 @@ from oslo_config import cfg
 from osprofiler.delivery.jaeger_http import HttpExporter
 from osprofiler.delivery.jaeger_udp import UdpExporter
 from osprofiler.delivery.reporter import QueueReporter
-from osprofiler.drivers import connect
+from osprofiler.drivers import connect, locate
 from osprofiler.drivers.base import Driver
 from osprofiler.drivers.exporter import StoreExporter
 
@@ -78,10 +78,16 @@ def test_any_other_scheme_is_a_store_whose_driver_is_made_later() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "blocks"), [("sqlite:////x.db", True), ("mysql+pymysql://h/d", False), ("postgresql+psycopg://h/d", True)]
+    ("text", "blocks"),
+    [
+        ("sqlite:////x.db", True),
+        ("mysql+pymysql://h/d", False),
+        ("postgresql+psycopg://h/d", True),
+        ("redis://h", False),
+    ],
 )
 def test_stores_whose_client_waits_in_c_are_known(text: str, blocks: bool) -> None:
-    assert connect._blocks(text) is blocks
+    assert locate.driver_class(text).blocks(text) is blocks
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from osprofiler.delivery.exporter import Rejected, Transient
 from osprofiler.delivery.queue import Entry
 from osprofiler.delivery.reporter import QueueReporter
 from osprofiler.drivers.base import Driver
-from osprofiler.drivers.elasticsearch_http import Denied
+from osprofiler.drivers.errors import RecordsRefused, StoreError, StoreUnavailable
 from osprofiler.drivers.exporter import StoreExporter
 from tests.unit.reporting_kit import Traced
 
@@ -159,7 +159,8 @@ def test_after_a_fault_the_store_is_connected_to_anew() -> None:
         (RuntimeError(), False),
         (ReadOnlyError(), True),
         (type("OutOfMemoryError", (Exception,), {})(), True),  # redis-py has it since 5.1
-        (Denied("HTTP status 401"), True),
+        (StoreUnavailable("HTTP status 401"), True),
+        (StoreError("HTTP status 500"), False),
         *_sql_faults(),
     ],
 )
@@ -169,7 +170,9 @@ def test_faults_of_the_store_and_faults_that_may_be_the_batchs(fault: Exception,
     assert caught.value.unreachable is away
 
 
-@pytest.mark.parametrize("fault", [TypeError(), ValueError(), type("DataError", (Exception,), {})()])
+@pytest.mark.parametrize(
+    "fault", [TypeError(), ValueError(), type("DataError", (Exception,), {})(), RecordsRefused("x")]
+)
 def test_faults_of_a_value_divide_the_batch(fault: Exception) -> None:
     with pytest.raises(Rejected) as caught:
         StoreExporter(lambda: Batching(fault), "t").export(spans(2), 0)

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can go wrong when a driver writes. No error's text holds a secret or a value of the application's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from osprofiler import exc
+from osprofiler.connection.fault_text import typed
+
+
+class StoreError(Exception):
+    """The store answered with an error, and it is unknown whether the records cause it.
+
+    Delivery tries the batch a few times more. Then it searches for the record at fault.
+    """
+
+    def __init__(self, text: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(text)
+        #: For how long the store wants to be left alone, in seconds; None if it does not say.
+        self.retry_after_s = retry_after_s
+
+
+class StoreUnavailable(StoreError):
+    """The store takes no record at present: it is away, full, read-only, or does not let us in.
+
+    Delivery keeps the batch and tries again until the store takes it.
+    """
+
+
+class RecordsRefused(StoreError):
+    """The store will never take some of the records. Delivery searches for them and drops them."""
+
+    def __init__(self, text: str, *, places: Sequence[int] | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(text, retry_after_s=retry_after_s)
+        #: The places in the batch of the records that are refused; all others are stored then. None: not known.
+        self.places = places
+
+
+Kind = type[StoreError]
+
+
+def kind_of(error: Exception) -> Kind:
+    """The kind of an error that is not the store's client's own: of the network, or of a value."""
+    if isinstance(error, OSError):
+        return StoreUnavailable
+    return RecordsRefused if isinstance(error, (TypeError, ValueError)) else StoreError
+
+
+def kind_of_status(status: int) -> Kind:
+    """The kind of error that an HTTP *status* other than a success means."""
+    if status in AWAY or status in (401, 403):
+        return StoreUnavailable
+    return RecordsRefused if status in (400, 413) else StoreError
+
+
+#: What an HTTP server, or a proxy in front of it, answers when it is away or asks for patience.
+AWAY = frozenset((408, 425, 429, 502, 503, 504))
+
+
+def as_store_error(error: Exception, kind: Kind, connection_string: str, plain: Iterable[str] = ()) -> StoreError:
+    """*error* as one of *kind*, without the secrets of the string and without those of *plain*."""
+    # The text of an error of a value may hold the value.
+    is_safe = kind is not RecordsRefused
+    text = typed(error, connection_string, plain=plain) if is_safe else type(error).__name__
+    return kind(text, retry_after_s=getattr(error, "retry_after_s", None))
+
+
+@contextmanager
+def writing(connection_string: str, kind: Callable[[Exception], Kind] = kind_of) -> Iterator[None]:
+    """Raise the errors of a store's client as StoreError. *kind* tells which kind an error is of."""
+    try:
+        yield
+    except (StoreError, exc.CommandError):
+        raise
+    except Exception as error:
+        raise as_store_error(error, kind(error), connection_string) from error

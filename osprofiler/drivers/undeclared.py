@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Guesses about drivers of other packages, which declare no abilities and raise what their store's client raises.
+
+Only this module guesses. Drivers of this package declare their abilities and raise ``errors.StoreError``.
+"""
+
+from __future__ import annotations
+
+from osprofiler.drivers import errors
+from osprofiler.drivers.abilities import Can
+
+#: The methods that show an ability, and the older methods that show that a class does not have it: one that was
+#: written for osprofiler 4.4.0 may be a subclass of a driver that has both.
+_METHODS: dict[Can, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    Can.WRITE: (("notify", "write"), ()),
+    Can.WRITE_BATCH: (("write",), ("notify",)),
+    Can.READ: (("get_report", "read"), ()),
+    Can.READ_RECORDS: (("read",), ("get_report",)),
+    Can.LIST: (("list_traces",), ()),
+    Can.LIST_ERRORS: (("list_error_traces",), ()),
+    Can.SEARCH: (("candidates",), ()),
+    Can.DELETE: (("delete",), ()),
+    Can.PURGE: (("purge",), ()),
+}
+
+#: Errors of a value, by the name of their class. DB-API's names are the same in all its libraries.
+_OF_THE_VALUE = frozenset(("DataError", "IntegrityError"))
+
+#: Parts of the names of errors that mean: the store was not there, or takes nothing at present.
+_UNAVAILABLE = (
+    *("Connection", "Connect", "Timeout", "Disconnect", "Unavailable", "AutoReconnect", "Interface", "Network"),
+    *("Cluster", "TryAgain"),  # Redis: a cluster without a master for some slots, or with slots on their way
+    *("ReadOnly", "OutOfMemoryError", "DiskFull", "Permission", "Privilege", "Denied"),
+)
+
+
+def abilities(driver: type) -> frozenset[Can]:
+    """The abilities of a class that declares none, by the methods that it and its bases have.
+
+    The nearest class that has a method of an ability, or declares its abilities, decides.
+    """
+    able = {ability for ability in Can if _has(driver, ability)}
+    if {Can.DELETE, Can.LIST} <= able:
+        able.add(Can.PURGE)  # the base class's way
+    return frozenset(able)
+
+
+def _has(driver: type, ability: Can) -> bool:
+    methods, older = _METHODS[ability]
+    for kind in driver.__mro__:
+        own = vars(kind)
+        if "can" in own:
+            return ability in own["can"]
+        if not own.keys().isdisjoint(methods):
+            return True
+        if not own.keys().isdisjoint(older):
+            return False
+    return False
+
+
+def error_kind(error: Exception) -> errors.Kind:
+    """The kind of an error that a store's client raised, by the names of its classes."""
+    names = [kind.__name__ for kind in type(error).__mro__]
+    if isinstance(error, (TypeError, ValueError)) or _OF_THE_VALUE.intersection(names):
+        return errors.RecordsRefused
+    if "SQLAlchemyError" in names:
+        from osprofiler.drivers import sql_faults
+
+        return sql_faults.kind_of(error)
+    if any(part in name for name in names for part in _UNAVAILABLE):
+        return errors.StoreUnavailable
+    return errors.kind_of(error)
+
+
+def as_store_error(error: Exception, connection_string: str) -> errors.StoreError:
+    """*error*, which any driver raised in writing, as a StoreError without the secrets of the string."""
+    if isinstance(error, errors.StoreError):
+        return error
+    return errors.as_store_error(error, error_kind(error), connection_string)

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests of a driver: it can do what it declares, and refuses all else by one error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from osprofiler.drivers.base import Can, Driver, Unsupported
+from osprofiler.testing.drivers.guarantees import guarantee
+from osprofiler.testing.drivers.setting import Setting
+from osprofiler.testing.records import T0_US, TRACE, span, two_spans
+
+
+def _lists(traces: object) -> bool:
+    return isinstance(traces, list) and [trace["base_id"] for trace in traces] == [TRACE]
+
+
+#: What to call for each ability, on a store that holds ``two_spans``, and what shows that it works.
+_TRIALS: dict[Can, tuple[Callable[[Driver], object], Callable[[object], bool]]] = {
+    Can.WRITE: (lambda driver: driver.write(span(3, 1)), lambda result: result is None),
+    Can.READ: (lambda driver: driver.get_report(TRACE), bool),
+    Can.READ_RECORDS: (lambda driver: driver.read(TRACE), bool),
+    Can.LIST: (lambda driver: driver.list_traces(), _lists),
+    Can.LIST_ERRORS: (lambda driver: driver.list_error_traces(), _lists),
+    Can.DELETE: (lambda driver: driver.delete(TRACE), bool),
+    Can.PURGE: (lambda driver: driver.purge(T0_US + 1), lambda count: count == 1),
+}
+
+#: What a driver only does better than the base class does in its place.
+_IMPROVED = {Can.WRITE_BATCH: "write", Can.SEARCH: "candidates"}
+
+
+class Abilities(Setting):
+    """What ``can`` says is so."""
+
+    @guarantee("abilities")
+    def test_what_is_declared_works(self, driver: Driver) -> None:
+        for ability, (attempt, works) in _TRIALS.items():
+            if ability in driver.can:
+                driver.write(two_spans())
+                error, result = _tried(attempt, driver)
+                assert error is None, (ability, error)
+                assert works(result), (ability, result)
+        for ability, method in _IMPROVED.items():
+            if ability in driver.can:
+                assert getattr(type(driver), method) is not getattr(Driver, method), ability
+
+    @guarantee("abilities")
+    def test_what_is_not_declared_is_refused(self, driver: Driver) -> None:
+        if Can.WRITE in driver.can:
+            driver.write(two_spans())
+        for ability, (attempt, _) in _TRIALS.items():
+            if ability not in driver.can:
+                error, _ = _tried(attempt, driver)
+                assert isinstance(error, Unsupported), (ability, error)
+                assert len(str(error).splitlines()) == 1, error
+
+    @guarantee("abilities")
+    def test_an_object_can_do_no_more_than_its_class(self, driver: Driver) -> None:
+        assert driver.can <= type(driver).can
+        assert isinstance(driver, self.driver_class)
+
+
+def _tried(attempt: Callable[[Driver], object], driver: Driver) -> tuple[Exception | None, object]:
+    """What *attempt* raised, and what it returned."""
+    try:
+        return None, attempt(driver)
+    except Exception as error:
+        return error, None

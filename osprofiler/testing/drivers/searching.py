@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests of a driver: traces are listed and found by what is in them; garbage in the store hides none."""
+
+from __future__ import annotations
+
+import pytest
+
+from osprofiler.drivers import search
+from osprofiler.drivers.base import Can, Driver, Unsupported
+from osprofiler.records import unreadable
+from osprofiler.records.record import timestamp
+from osprofiler.testing.drivers.guarantees import guarantee
+from osprofiler.testing.drivers.setting import Connect, Setting, essence
+from osprofiler.testing.records import OTHER, T0_US, TRACE, record, span, two_spans
+
+_WANTED: tuple[tuple[search.Wanted, set[str]], ...] = (
+    (search.Wanted(service="glance-api", operation="neutron-???"), {OTHER}),
+    (search.Wanted(service="keystone-*"), set()),
+    (search.Wanted(service="*-api", min_duration_us=400), {TRACE}),
+    (search.Wanted(service="*-api", since_us=T0_US + 1), {OTHER}),
+    (search.Wanted(service="nova-api", error=True), {TRACE}),
+    (search.Wanted(service="glance-api", error=True), set()),
+    (search.Wanted(error=True), {TRACE}),
+    (search.Wanted(since_us=T0_US + 1), {OTHER}),
+    (search.Wanted(until_us=T0_US + 1), {TRACE}),
+    (search.Wanted(limit=1), {OTHER}),
+)
+
+
+class Searching(Setting):
+    """Every trace is listed once; a search finds the wanted ones and no other."""
+
+    @guarantee("list")
+    def test_every_trace_is_listed_once_with_its_first_time(self, driver: Driver) -> None:
+        assert list(driver.list_traces()) == []
+        driver.write(list(reversed(two_spans())))
+        driver.write(span(7, 5_000_000, OTHER))
+        found = {trace["base_id"]: trace["timestamp"] for trace in driver.list_traces()}
+        assert found == {TRACE: timestamp(T0_US), OTHER: timestamp(T0_US + 5_000_000)}
+        assert len(driver.list_traces()) == 2
+
+    @guarantee("list")
+    def test_a_list_has_the_fields_asked_for(self, driver: Driver) -> None:
+        driver.write(two_spans())
+        assert driver.list_traces({"base_id", "name"}) == [{"base_id": TRACE, "name": "neutron-api-start"}]
+
+    @guarantee("list")
+    def test_ids_are_found_by_their_parts(self, driver: Driver) -> None:
+        driver.write(two_spans())
+        driver.write(span(7, 5_000_000, OTHER))
+        whole = [([TRACE], {"prefix": TRACE[:6]}), ([OTHER], {"suffix": OTHER[-17:]}), ([TRACE, OTHER], {})]
+        for wanted, part in [*whole, *(([], {"prefix": other}) for other in ("%", "_", "*", "?", TRACE[:5].upper()))]:
+            assert sorted(driver.find_ids(**part)) == sorted(wanted), part
+
+    @guarantee("errors")
+    @pytest.mark.parametrize("filter_error_trace", [False, True])
+    def test_errors_are_listed_or_listing_is_refused(self, driver: Driver, filter_error_trace: bool) -> None:
+        """With 4.4.0's option, which has a store keep a list of its own of them, and without."""
+        driver.filter_error_trace = filter_error_trace
+        driver.write(two_spans())
+        driver.write([record(7, "start", 5, OTHER, said="no error here, only the word etype")])
+        if Can.LIST_ERRORS not in driver.can:
+            with pytest.raises(Unsupported):
+                driver.list_error_traces()
+            return
+        assert [trace["base_id"] for trace in driver.list_error_traces()] == [TRACE]
+        driver.write([record(7, "stop", 9, OTHER, osprofiler={"tags": {"error": True}})])
+        assert sorted(trace["base_id"] for trace in driver.list_error_traces()) == sorted([TRACE, OTHER])
+
+    @guarantee("filters")
+    def test_traces_are_found_by_what_is_in_them(self, connect: Connect) -> None:
+        connect(project="nova", service="nova-api").write(two_spans())
+        connect(project="glance", service="glance-api").write(span(7, 5_000_000, OTHER))
+        reader = connect()
+        for wanted, found in _WANTED:
+            assert {trace.base_id for trace in search.traces(reader, wanted)} == found, wanted
+
+    @guarantee("garbage")
+    def test_garbage_ends_nothing_and_is_named(self, driver: Driver, request: pytest.FixtureRequest) -> None:
+        driver.write(two_spans())
+        driver.write(span(7, 5_000_000, OTHER))
+        planted = request.getfixturevalue("plant")() if self.takes_garbage else 0
+        with unreadable.collected() as ledger:
+            assert essence(driver.read(TRACE)) == essence(two_spans())
+            found = {trace["base_id"]: trace["timestamp"] for trace in driver.list_traces()}
+            assert found == {TRACE: timestamp(T0_US), OTHER: timestamp(T0_US + 5_000_000)}
+            if Can.LIST_ERRORS in driver.can:
+                assert [trace["base_id"] for trace in driver.list_error_traces()] == [TRACE]
+            assert {trace.base_id for trace in search.traces(driver, search.Wanted())} == {TRACE, OTHER}
+        assert ledger.skipped == planted, list(ledger.lines())
+        if Can.PURGE in driver.can:
+            assert driver.purge(T0_US + 1) == 1
+            assert (driver.read(TRACE), len(driver.read(OTHER))) == ([], 2)
