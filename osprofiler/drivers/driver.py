@@ -37,8 +37,6 @@ class Driver(Appending):
     #: The store's client waits in C code, where eventlet's green sockets do not help.
     blocking: ClassVar[bool] = False
 
-    __module__ = "osprofiler.drivers.base"  # its public path, as in osprofiler 4.4.0
-
     #: What ``list_traces`` gives of each trace if not asked for more.
     default_trace_fields: ClassVar[set[str]] = {"base_id", "timestamp"}
 
