@@ -9,10 +9,10 @@ from typing import Any
 
 from oslo_config import cfg
 
-from osprofiler import config, notifier, requests, sqlalchemy, web
+from osprofiler import config, notifier, requests
 from osprofiler._runtime import guard
 from osprofiler.concurrency import isolation
-from osprofiler.config import options
+from osprofiler.config import options, switches
 from osprofiler.config.configuration import Configuration
 from osprofiler.context import scope
 from osprofiler.instrumentation import registry
@@ -92,15 +92,8 @@ def _service_name() -> str:
 def _act(before: config.Settings, after: config.Settings) -> None:
     """Do what acts outside the settings object, after it has changed from *before* to *after*."""
     assert _configuration is not None
-    if after.enabled:
-        web.enable(",".join(after.hmac_keys))
-        if _configuration.keys_changed:
-            web.use_keys(after.hmac_keys)
-    else:
-        web.disable()
+    switches.follow(before, after, _configuration.keys_changed)
     (requests.enable if after.trace_requests else requests.disable)()
-    if after.trace_sqlalchemy != before.trace_sqlalchemy:
-        (sqlalchemy.disable if after.trace_sqlalchemy is False else sqlalchemy.enable)()
     if (after.sampler, after.operations) != (before.sampler, before.operations):
         _sample()  # a new sampler starts anew, with a full bucket
 

@@ -16,6 +16,7 @@ from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
 from osprofiler.concurrency.carried import Carried
 from osprofiler.concurrency.fork import Fork, hand_over
+from osprofiler.config import switches
 from osprofiler.context import current
 from osprofiler.instrumentation import registry
 from osprofiler.instrumentation.decorators import Definition, trace
@@ -96,7 +97,7 @@ def instrument(conf: Any) -> None:
     """Trace the process's RPC clients and servers, if *conf* lets this service be traced. Sets :data:`on`."""
     global on
     with guard.Harmless("nova.instrument"):
-        on = "profiler" in conf and bool(conf.profiler.enabled)
+        on = "profiler" in conf and switches.service(conf)
         if on:
             messaging.instrument()
 

@@ -8,6 +8,7 @@ from typing import Any
 from oslo_config import cfg
 
 from osprofiler import web
+from osprofiler.config import switches
 from osprofiler.config.row import Row, rows
 from osprofiler.config.table import Settings
 
@@ -100,25 +101,23 @@ def set_defaults(
 
 def is_trace_enabled(conf: cfg.ConfigOpts | None = None) -> bool:
     """Whether *conf* (the global one if None) lets this service be traced."""
-    return bool((cfg.CONF if conf is None else conf).profiler.enabled)
+    return switches.service(cfg.CONF if conf is None else conf)
 
 
 def is_db_trace_enabled(conf: cfg.ConfigOpts | None = None) -> bool:
     """Whether *conf* (the global one if None) has SQL statements traced."""
-    group = (cfg.CONF if conf is None else conf).profiler
-    return bool(group.enabled and group.trace_sqlalchemy)
+    return switches.service_statements(cfg.CONF if conf is None else conf)
 
 
 def enable_web_trace(conf: cfg.ConfigOpts | None = None) -> None:
     """Turn the WSGI middleware on with *conf*'s keys, if *conf* lets this service be traced."""
-    group = (cfg.CONF if conf is None else conf).profiler
-    if group.enabled:
-        web.enable(group.hmac_keys)
+    if is_trace_enabled(conf):
+        web.enable((cfg.CONF if conf is None else conf).profiler.hmac_keys)
 
 
 def disable_web_trace(conf: cfg.ConfigOpts | None = None) -> None:
     """Turn the WSGI middleware off, if *conf* lets this service be traced."""
-    if (cfg.CONF if conf is None else conf).profiler.enabled:
+    if is_trace_enabled(conf):
         web.disable()
 
 

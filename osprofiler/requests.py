@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from osprofiler import web
 from osprofiler._runtime import guard
+from osprofiler.config import switches
 from osprofiler.context import current
 from osprofiler.context.points import Point
 from osprofiler.tracer import global_tracer
@@ -24,12 +25,11 @@ _PORTS = {"http": 80, "https": 443}
 #: The ``HTTPAdapter.send`` that :func:`send` stands for, once tracing has been turned on.
 _FUNC: Callable[..., Any] | None = None
 _installed = False
-_on = False
 
 
 def enable() -> None:
     """Trace what requests sends from now on; a second call changes nothing."""
-    global _FUNC, _installed, _on
+    global _FUNC, _installed
     try:
         from requests.adapters import HTTPAdapter
     except ImportError:
@@ -40,13 +40,13 @@ def enable() -> None:
         _FUNC = HTTPAdapter.send
         HTTPAdapter.send = send  # type: ignore[method-assign]
         _installed = True
-    _on = True
+    switches.decide_http_requests(True)
 
 
 def disable() -> None:
     """Stop tracing what requests sends."""
-    global _installed, _on
-    _on = False
+    global _installed
+    switches.decide_http_requests(False)
     if _installed:
         from requests.adapters import HTTPAdapter
 
@@ -62,7 +62,7 @@ def send(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
     """
     function = _FUNC or _plain_send()
     here = current.point.get()
-    if here is None or not (_on or _FUNC is None):
+    if here is None or not (switches.http_requests() or _FUNC is None):
         return function(self, request, *args, **kwargs)
     point, request = _open(here, request)
     try:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from osprofiler import config, propagation
 from osprofiler._runtime import guard
 from osprofiler._utils import split
+from osprofiler.config import switches
 from osprofiler.context import current, scope
 from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
@@ -30,9 +31,6 @@ X_TRACE_HMAC = osprofiler.TRACE_HMAC
 
 _INFO_KEY = carriers.environ_key(X_TRACE_INFO)
 _CONTEXT_KEY = carriers.environ_key(signed.HEADER)
-
-_ENABLED: bool | None = None
-_HMAC_KEYS: list[str] | tuple[str, ...] | None = None  # None: those of each middleware's own configuration
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"))
 _OFF = frozenset(("", "0", "false", "no", "off", "f", "n"))
@@ -55,21 +53,13 @@ def get_trace_id_headers() -> dict[str, str]:
 
 def disable() -> None:
     """Turn every middleware of this process off, whatever its own configuration says."""
-    global _ENABLED
-    _ENABLED = False
+    switches.decide_wsgi(False)
 
 
 def enable(hmac_keys: str | None = None) -> None:
     """Turn every middleware of this process on; with *hmac_keys* (comma-separated) these are the keys that count."""
-    global _ENABLED
-    _ENABLED = True
-    use_keys(split(hmac_keys) if hmac_keys else None)
-
-
-def use_keys(keys: list[str] | tuple[str, ...] | None) -> None:
-    """Have only *keys* count in every middleware of this process; None: those of its own configuration."""
-    global _HMAC_KEYS
-    _HMAC_KEYS = keys
+    switches.decide_wsgi(True)
+    switches.decide_wsgi_keys(split(hmac_keys) if hmac_keys else None)
 
 
 class WsgiMiddleware:
@@ -129,9 +119,7 @@ class WsgiMiddleware:
         """How to run this request, if not just as it is."""
         try:
             settings = config.fresh()
-            if not (self.enabled if _ENABLED is None else _ENABLED):
-                return None
-            if not settings.enabled:
+            if not switches.wsgi(self.enabled, settings):
                 return None
             here = current.point.get()
             inside = here is not None and here.span is not None and not here.span.finished
@@ -150,7 +138,7 @@ class WsgiMiddleware:
 
     def _incoming(self, environ: WSGIEnvironment, sample: bool) -> propagation.Incoming | None:
         """The trace that this request is in."""
-        keys = self.hmac_keys if _HMAC_KEYS is None else _HMAC_KEYS
+        keys = switches.wsgi_keys(self.hmac_keys)
         sampling = global_tracer.sample_for(self._operation(environ)) if sample else None
         return propagation.read(carriers.Environ(environ), keys, sample=sampling)
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from jaeger_client.sampler import ConstSampler
 
 from osprofiler import config, profiler, propagation, web
 from osprofiler.concurrency import carrier as branches
+from osprofiler.config import switches
 from osprofiler.context import current, scope
 from osprofiler.context.points import Point
 from osprofiler.context.trace_context import TraceContext
@@ -69,9 +71,10 @@ def test_each_way_in_decides_alike(
 
 
 @pytest.fixture(autouse=True)
-def _as_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "_ENABLED", None)
-    monkeypatch.setattr(web, "_HMAC_KEYS", None)
+def _as_imported() -> Iterator[None]:
+    switches.reset()
+    yield
+    switches.reset()
 
 
 def _words(trace_id: int, tags: Any, recorded: bool) -> str:

@@ -25,6 +25,7 @@ from jaeger_client.sampler import ConstSampler
 from osprofiler import config, messaging, profiler, web
 from osprofiler._runtime import guard
 from osprofiler._utils import signed_pack
+from osprofiler.config import switches
 from osprofiler.context import current
 from osprofiler.context.points import Point
 from osprofiler.propagation import signed
@@ -39,9 +40,10 @@ App = Callable[..., Iterable[bytes]]
 
 
 @pytest.fixture(autouse=True)
-def _as_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "_ENABLED", None)
-    monkeypatch.setattr(web, "_HMAC_KEYS", None)
+def _as_imported() -> Iterator[None]:
+    switches.reset()
+    yield
+    switches.reset()
 
 
 def headers(base: str = BASE, parent: str = PARENT, key: str = KEY) -> dict[str, str]:
