@@ -16,6 +16,7 @@ from typing import Any
 from osprofiler import config
 from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
+from osprofiler.config import switches
 from osprofiler.context import current, scope
 from osprofiler.context.origin import Origin
 from osprofiler.handlers import rpc
@@ -48,7 +49,7 @@ def inject(context: Mapping[str, Any], *, follows: bool = False) -> dict[str, An
 def extract(context: Mapping[str, Any]) -> Incoming | None:
     """The trace that a received RPC context dictionary asks to be continued, or None. Never raises."""
     try:
-        return envelope.extract(context) if config.current().enabled else None
+        return envelope.extract(context) if switches.work(config.current()) else None
     except Exception as fault:
         guard.swallow("messaging.extract", fault)
         return None

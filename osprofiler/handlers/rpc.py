@@ -16,6 +16,7 @@ from osprofiler import config
 from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method
 from osprofiler.concurrency.isolation import isolated
+from osprofiler.config import switches
 from osprofiler.context import current, scope
 from osprofiler.context.points import Point
 from osprofiler.context.trace_context import SAMPLED
@@ -153,7 +154,7 @@ def _incoming(message: Any, operation: str, keep_w3c: bool) -> Incoming | None:
     settings = config.fresh()
     context = message.ctxt if isinstance(message.ctxt, Mapping) else {}
     incoming = None
-    if settings.enabled:
+    if switches.work(settings):
         sample = global_tracer.sample_for(operation) if settings.samples else None
         incoming = envelope.extract(context, sample=sample)
     if (incoming is not None and not incoming.begins) or envelope.is_ours(context):
