@@ -67,13 +67,13 @@ def setting(row: Row[Any], *, unread: Any = _SAME) -> Any:
 def rows(table: type) -> Mapping[str, Row[Any]]:
     """All rows of *table*, a dataclass, by their attributes, in the order of its text."""
     fields = settings(table)
-    found = {}
+    named = {}
     for cls in reversed(table.__mro__):
         for attribute in vars(cls).get("__annotations__", ()):
             row = fields.get(attribute) or vars(cls).get(attribute)
             if isinstance(row, Row):
-                found[attribute] = _named(row, attribute)
-    return found
+                named[attribute] = _named(row, attribute)
+    return named
 
 
 @functools.cache
