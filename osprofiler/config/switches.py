@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 @dataclasses.dataclass
 class _Decisions:
     wsgi: bool | None = None  # None: each middleware's own argument counts
-    wsgi_keys: Sequence[str] | None = None  # None: those of each middleware
+    # None: those of each middleware. Secret, so in no text.
+    wsgi_keys: Sequence[str] | None = dataclasses.field(default=None, repr=False)
     statements: bool = True
     http_requests: bool = False
 
