@@ -11,6 +11,7 @@ from typing import Any
 
 from osprofiler import initializer, messaging, profiler
 from osprofiler._runtime import guard
+from osprofiler.config import switches
 from osprofiler.instrumentation import nova_manager, nova_work, registry
 from osprofiler.instrumentation.nova_work import Cells, handed_over
 
@@ -28,7 +29,7 @@ def instrument(conf: Any) -> None:
     """Trace the process's RPC clients and servers, if *conf* lets this service be traced. Sets :data:`on`."""
     global on
     with guard.Harmless("nova.instrument"):
-        on = "profiler" in conf and bool(conf.profiler.enabled)
+        on = "profiler" in conf and switches.service(conf)
         if on:
             messaging.instrument()
 

@@ -15,6 +15,7 @@ from typing import Any
 from osprofiler import config
 from osprofiler._runtime import guard
 from osprofiler.concurrency.fork import Fork, join
+from osprofiler.config import switches
 from osprofiler.context import current, points, scope
 from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
@@ -55,7 +56,7 @@ def init(hmac_key: str, base_id: str | None = None, parent_id: str | None = None
     here = current.point.get()
     if here is not None and not base_id and here.origin.sampled:
         return _Profiler.at(here)
-    if not config.fresh().enabled or here is scope.SUPPRESSED:
+    if not switches.work(config.fresh()) or here is scope.SUPPRESSED:
         return _Profiler.at(Point(None, None, Origin.from_osprofiler(hmac_key, base_id, parent_id, flags=0)))
     if here is not None and base_id and _continues(here.origin, hmac_key, base_id, parent_id):
         return _Profiler.at(here)

@@ -2,10 +2,10 @@
 """The REST side: the headers that carry a trace on, and the WSGI middleware that continues or begins one."""
 
 from osprofiler.handlers.http_client import get_trace_id_headers
-from osprofiler.instrumentation.wsgi import WsgiMiddleware, disable, enable, use_keys
+from osprofiler.instrumentation.wsgi import WsgiMiddleware, disable, enable
 from osprofiler.propagation.osprofiler import TRACE_HMAC, TRACE_INFO
 
-__all__ = ["X_TRACE_HMAC", "X_TRACE_INFO", "WsgiMiddleware", "disable", "enable", "get_trace_id_headers", "use_keys"]
+__all__ = ["X_TRACE_HMAC", "X_TRACE_INFO", "WsgiMiddleware", "disable", "enable", "get_trace_id_headers"]
 
 #: The header with base_id and parent_id, and the header with its signature.
 X_TRACE_INFO = TRACE_INFO

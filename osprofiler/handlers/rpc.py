@@ -14,6 +14,7 @@ from opentracing.ext import tags as ext_tags
 
 from osprofiler import config
 from osprofiler._runtime import guard
+from osprofiler.config import switches
 from osprofiler.context import current, scope
 from osprofiler.context.points import Point
 from osprofiler.context.trace_context import SAMPLED
@@ -59,7 +60,7 @@ def inject(context: Mapping[str, Any], *, follows: bool = False, keep_w3c: bool 
 def extract(context: Mapping[str, Any]) -> Incoming | None:
     """The trace that a received RPC context dictionary asks to be continued, or None. Never raises."""
     try:
-        return envelope.extract(context) if config.current().enabled else None
+        return envelope.extract(context) if switches.work(config.current()) else None
     except Exception as fault:
         guard.swallow("messaging.extract", fault)
         return None
@@ -121,7 +122,7 @@ def receive(
     """The trace that a message is in, and the context for the service, whose own code need not understand ours."""
     settings = config.fresh()
     incoming = None
-    if settings.enabled:
+    if switches.work(settings):
         sample = global_tracer.sample_for(operation(method)) if settings.samples else None
         incoming = envelope.extract(context, sample=sample)
     if (incoming is not None and not incoming.begins) or envelope.is_ours(context):

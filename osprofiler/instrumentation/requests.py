@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
+from osprofiler.config import switches
 from osprofiler.context import current
 from osprofiler.handlers import http_client
 
@@ -63,11 +64,13 @@ wrapping = Wrapping(Target("requests.adapters", "HTTPAdapter", "send", _send))
 
 def enable() -> None:
     """Trace what requests sends from now on, also if it is imported later; a second call changes nothing."""
+    switches.decide_http_requests(True)
     wrapping.install()
 
 
 def disable() -> None:
     """Stop tracing what requests sends."""
+    switches.decide_http_requests(False)
     wrapping.uninstall()
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from osprofiler import config
 from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
+from osprofiler.config import switches
 from osprofiler.context import current
 from osprofiler.context.points import Point
 from osprofiler.handlers import sql
@@ -27,19 +28,15 @@ RESULT_ROWS = 100
 _MARK = "_osprofiler_traced"
 _OPEN = "_osprofiler_open"
 
-_DISABLED = False
-
 
 def disable() -> None:
     """Stop tracing statements, also of engines that were instrumented before."""
-    global _DISABLED
-    _DISABLED = True
+    switches.decide_statements(False)
 
 
 def enable() -> None:
     """Trace the statements of the engines that are instrumented (the state at start)."""
-    global _DISABLED
-    _DISABLED = False
+    switches.decide_statements(True)
 
 
 def add_tracing(sqlalchemy: Any, engine: Any, name: str, hide_result: bool = True) -> None:
@@ -49,7 +46,7 @@ def add_tracing(sqlalchemy: Any, engine: Any, name: str, hide_result: bool = Tru
     that its statement returned; the application still gets all of them. Does nothing while tracing of statements is
     disabled, but by the configuration or the policy: these may turn it on again.
     """
-    if _DISABLED and config.current().trace_sqlalchemy is not False:
+    if not switches.engines(config.current()):
         return
     with guard.Harmless("sqlalchemy.add_tracing"):
         engine = getattr(engine, "sync_engine", engine)
@@ -94,7 +91,7 @@ def _before_cursor_execute(name: str) -> Callable[..., None]:
 
     def handler(conn: Any, cursor: Any, statement: Any, params: Any, context: Any, executemany: Any) -> None:
         here = current.point.get()
-        if here is None or _DISABLED or not here.origin.sampled:
+        if here is None or not switches.statements() or not here.origin.sampled:
             return
         with guard.Harmless("sqlalchemy.start"):
             points = vars(conn).setdefault(_OPEN, [])

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from osprofiler import config
 from osprofiler._runtime import guard
+from osprofiler.config import switches
 from osprofiler.handlers import http_server
 from osprofiler.instrumentation.wsgi_call import Call
 from osprofiler.propagation import carriers, osprofiler, signed
@@ -25,28 +26,16 @@ _CONTEXT_KEY = carriers.environ_key(signed.HEADER)
 _OFF = frozenset(("", "0", "false", "no", "off", "f", "n"))
 _PATH_SAFE = "/~!$&'()*+,;=:@"
 
-# For every middleware of the process; None: what its own configuration says.
-_ENABLED: bool | None = None
-_HMAC_KEYS: list[str] | tuple[str, ...] | None = None
-
 
 def disable() -> None:
     """Turn every middleware of this process off, whatever its own configuration says."""
-    global _ENABLED
-    _ENABLED = False
+    switches.decide_wsgi(False)
 
 
 def enable(hmac_keys: str | None = None) -> None:
     """Turn every middleware of this process on; with *hmac_keys* (comma-separated) these are the keys that count."""
-    global _ENABLED
-    _ENABLED = True
-    use_keys(split(hmac_keys) if hmac_keys else None)
-
-
-def use_keys(keys: list[str] | tuple[str, ...] | None) -> None:
-    """Have only *keys* count in every middleware of this process; None: those of its own configuration."""
-    global _HMAC_KEYS
-    _HMAC_KEYS = keys
+    switches.decide_wsgi(True)
+    switches.decide_wsgi_keys(split(hmac_keys) if hmac_keys else None)
 
 
 class WsgiMiddleware:
@@ -106,9 +95,9 @@ class WsgiMiddleware:
         """How to run this request; None: just as it is."""
         try:
             settings = config.fresh()  # first: what it reads may turn the middleware on or off
-            if not (self.enabled if _ENABLED is None else _ENABLED):
+            if not switches.wsgi(self.enabled, settings):
                 return None
-            keys = self.hmac_keys if _HMAC_KEYS is None else _HMAC_KEYS
+            keys = switches.wsgi_keys(self.hmac_keys)
             asks = _INFO_KEY in environ or _CONTEXT_KEY in environ
             return http_server.accept(settings, self.name, keys, asks, _Request, environ)
         except Exception as fault:

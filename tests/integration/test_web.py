@@ -21,7 +21,7 @@ import requests
 from osprofiler import profiler, web
 from osprofiler import requests as traced
 from osprofiler._utils import signed_pack
-from osprofiler.instrumentation import wsgi
+from osprofiler.config import switches
 from tests.unit.span_kit import Recorder, spans  # noqa: F401
 from tests.waiting import wait_until
 
@@ -68,12 +68,12 @@ def serving(app: Any, threads: int = 4) -> Iterator[str]:
 
 
 @pytest.fixture(autouse=True)
-def _switches(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(wsgi, "_ENABLED", None)
-    monkeypatch.setattr(wsgi, "_HMAC_KEYS", None)
+def _switches() -> Iterator[None]:
+    switches.reset()
     traced.enable()
     yield
     traced.disable()
+    switches.reset()
 
 
 def answer(start_response: Any, text: str, status: str = "200 OK") -> list[bytes]:

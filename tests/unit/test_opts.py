@@ -9,7 +9,7 @@ import pytest
 from oslo_config import cfg
 
 from osprofiler import opts
-from osprofiler.instrumentation import wsgi
+from osprofiler.config import switches
 
 
 @pytest.fixture
@@ -21,10 +21,10 @@ def conf() -> cfg.ConfigOpts:
 
 
 @pytest.fixture(autouse=True)
-def _web(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(wsgi, "_ENABLED", None)
-    monkeypatch.setattr(wsgi, "_HMAC_KEYS", None)
-    return
+def _web() -> Iterator[None]:
+    switches.reset()
+    yield
+    switches.reset()
 
 
 def test_configurations_are_apart(conf: cfg.ConfigOpts) -> None:
@@ -81,12 +81,12 @@ def test_an_empty_configuration_is_not_the_global_one() -> None:
 def test_the_middleware_is_switched_where_tracing_is_enabled(conf: cfg.ConfigOpts) -> None:
     opts.enable_web_trace(conf)
     opts.disable_web_trace(conf)
-    assert wsgi._ENABLED is None
+    assert switches._last.wsgi is None
     opts.set_defaults(conf, enabled=True, hmac_keys="a,b")
     opts.enable_web_trace(conf)
-    assert (wsgi._ENABLED, list(wsgi._HMAC_KEYS or ())) == (True, ["a", "b"])
+    assert (switches._last.wsgi, list(switches._last.wsgi_keys or ())) == (True, ["a", "b"])
     opts.disable_web_trace(conf)
-    assert wsgi._ENABLED is False
+    assert switches._last.wsgi is False
 
 
 def test_the_older_name_of_enabled(tmp_path: object) -> None:

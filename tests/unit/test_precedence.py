@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ from jaeger_client.sampler import ConstSampler
 
 from osprofiler import config, profiler, propagation, web
 from osprofiler.concurrency import carrier as branches
+from osprofiler.config import switches
 from osprofiler.context import current, scope
 from osprofiler.context.points import Point
 from osprofiler.context.trace_context import TraceContext
-from osprofiler.instrumentation import wsgi
 from osprofiler.propagation import envelope, osprofiler, precedence
 from osprofiler.tracer import global_tracer
 from tests.unit import decision_table
@@ -70,9 +71,10 @@ def test_each_way_in_decides_alike(
 
 
 @pytest.fixture(autouse=True)
-def _as_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wsgi, "_ENABLED", None)
-    monkeypatch.setattr(wsgi, "_HMAC_KEYS", None)
+def _as_imported() -> Iterator[None]:
+    switches.reset()
+    yield
+    switches.reset()
 
 
 def _words(trace_id: int, tags: Any, recorded: bool) -> str:
