@@ -15,7 +15,7 @@ from typing import Any
 from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
 from osprofiler.concurrency.branch import Branch
-from osprofiler.concurrency.carried import branch_for, carry, carry_call, is_machinery
+from osprofiler.concurrency.branch_callable import branch_for, is_machinery, wrap_as_branch, wrap_call_as_branch
 from osprofiler.context import current
 from osprofiler.context.pieces import Pieces
 
@@ -124,7 +124,7 @@ def _name_of(coro: Any) -> str:
 def _run_in_executor(run_in_executor: Method) -> Method:
     def run(self: Any, executor: Any, func: Any, *args: Any) -> Any:
         if current.point.get() is not None:
-            func, args = carry_call(MODEL, func, args)
+            func, args = wrap_call_as_branch(MODEL, func, args)
         return run_in_executor(self, executor, func, *args)
 
     return run
@@ -149,11 +149,11 @@ def _callback(callback: Any, context: Context | None) -> Any:
     if is_machinery(callback):  # every step of every task is such a callback
         return callback
     if context is None:
-        return carry(MODEL, callback, detached=True)
+        return wrap_as_branch(MODEL, callback, detached=True)
     try:
-        return context.run(carry, MODEL, callback, detached=True)
+        return context.run(wrap_as_branch, MODEL, callback, detached=True)
     except RuntimeError:  # it is entered right now: by whoever calls this
-        return carry(MODEL, callback, detached=True)
+        return wrap_as_branch(MODEL, callback, detached=True)
 
 
 _LOOP = "asyncio.base_events", "BaseEventLoop"

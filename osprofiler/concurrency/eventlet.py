@@ -12,15 +12,15 @@ from typing import Any
 
 from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
-from osprofiler.concurrency.carried import (
-    Carried,
+from osprofiler.concurrency.branch_callable import (
+    BranchCallable,
     branch_for,
-    carry,
-    carry_call,
     is_branch,
     is_context_run,
     is_machinery,
     name_of,
+    wrap_as_branch,
+    wrap_call_as_branch,
 )
 from osprofiler.context import current
 
@@ -51,7 +51,7 @@ def _main(main: Method) -> Method:
             work = args[0] if inside else function
             if not is_branch(work) and not is_machinery(work):
                 branch.name = name_of(work)
-                work = Carried(work, branch)
+                work = BranchCallable(work, branch)
                 function, args = (function, (work, *args[1:])) if inside else (work, args)
         return main(self, function, args, kwargs)
 
@@ -64,9 +64,9 @@ def _spawn_n(spawn_n: Method) -> Method:
             proxy = _BY_PROXY.get(getattr(func, "__name__", "")) if is_machinery(func) else None
             if proxy is not None and args:
                 detached, many = proxy
-                args = (carry(MODEL, args[0], detached=detached, many=many), *args[1:])
+                args = (wrap_as_branch(MODEL, args[0], detached=detached, many=many), *args[1:])
             else:
-                func, args = carry_call(MODEL, func, args, detached=True)
+                func, args = wrap_call_as_branch(MODEL, func, args, detached=True)
         return spawn_n(seconds, func, args, kwargs)
 
     return run
@@ -74,7 +74,7 @@ def _spawn_n(spawn_n: Method) -> Method:
 
 def _link(link: Method) -> Method:
     def run(self: Any, /, func: Any, *args: Any, **kwargs: Any) -> Any:
-        return link(self, carry(MODEL, func, detached=True), *args, **kwargs)
+        return link(self, wrap_as_branch(MODEL, func, detached=True), *args, **kwargs)
 
     return run
 
@@ -82,7 +82,7 @@ def _link(link: Method) -> Method:
 def _execute(execute: Method) -> Method:
     def run(meth: Any, *args: Any, **kwargs: Any) -> Any:
         if current.point.get() is not None:
-            meth, args = carry_call(MODEL, meth, args)
+            meth, args = wrap_call_as_branch(MODEL, meth, args)
         return execute(meth, *args, **kwargs)
 
     return run

@@ -17,7 +17,7 @@ from opentracing import ReferenceType
 
 from osprofiler._runtime import guard
 from osprofiler.concurrency.branch import Branch
-from osprofiler.concurrency.carried import Carried, is_branch, name_of
+from osprofiler.concurrency.branch_callable import BranchCallable, is_branch, name_of
 from osprofiler.context import current
 from osprofiler.context.points import Point
 from osprofiler.context.trace_context import SAMPLED
@@ -86,7 +86,7 @@ class Fork:
         if not multiprocessing.by_hand.on:
             multiprocessing.by_hand.install()
         if not inspect.iscoroutinefunction(f):
-            return cast("Callable[P, R]", Carried(f, branch))
+            return cast("Callable[P, R]", BranchCallable(f, branch))
 
         @functools.wraps(f)
         async def run(*args: P.args, **kwargs: P.kwargs) -> Any:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
-from osprofiler.concurrency.carried import carry, carry_call
+from osprofiler.concurrency.branch_callable import wrap_as_branch, wrap_call_as_branch
 from osprofiler.context import current, scope
 
 MODEL = "futures"
@@ -20,7 +20,7 @@ MODEL = "futures"
 def _submit(submit: Method) -> Method:
     def run(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
         if current.point.get() is not None:
-            fn, args = carry_call(MODEL, fn, args)
+            fn, args = wrap_call_as_branch(MODEL, fn, args)
         return submit(self, fn, *args, **kwargs)
 
     return run
@@ -30,7 +30,7 @@ def _submit_to_process(submit: Method) -> Method:
     def run(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
         if current.point.get() is None:
             return submit(self, fn, *args, **kwargs)
-        fn, args = carry_call(MODEL, fn, args)
+        fn, args = wrap_call_as_branch(MODEL, fn, args)
         with scope.entered(None):  # it may fork a worker, which outlives the request
             return submit(self, fn, *args, **kwargs)
 
@@ -40,7 +40,7 @@ def _submit_to_process(submit: Method) -> Method:
 def _map(map_: Method) -> Method:
     def run(self: Any, /, fn: Any, *iterables: Any, **kwargs: Any) -> Any:
         if current.point.get() is not None:
-            fn = carry(MODEL, fn, many=True)  # it is pickled once for each chunk, and called for each item
+            fn = wrap_as_branch(MODEL, fn, many=True)  # it is pickled once for each chunk, and called for each item
         return map_(self, fn, *iterables, **kwargs)
 
     return run
@@ -48,7 +48,7 @@ def _map(map_: Method) -> Method:
 
 def _add_done_callback(add: Method) -> Method:
     def run(self: Any, fn: Any) -> Any:
-        return add(self, carry(MODEL, fn, detached=True))
+        return add(self, wrap_as_branch(MODEL, fn, detached=True))
 
     return run
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
-from osprofiler.concurrency.carried import carry_call
+from osprofiler.concurrency.branch_callable import wrap_call_as_branch
 from osprofiler.context import current
 
 MODEL = "futurist"
@@ -19,7 +19,7 @@ MODEL = "futurist"
 def _submit(submit: Method) -> Method:
     def run(self: Any, /, fn: Any, *args: Any, **kwargs: Any) -> Any:
         if current.point.get() is not None:
-            fn, args = carry_call(MODEL, fn, args)
+            fn, args = wrap_call_as_branch(MODEL, fn, args)
         return submit(self, fn, *args, **kwargs)
 
     return run
@@ -28,7 +28,7 @@ def _submit(submit: Method) -> Method:
 def _submit_after(submit_after: Method) -> Method:
     def run(self: Any, /, delay: float, fn: Any, *args: Any, **kwargs: Any) -> Any:
         if current.point.get() is not None:
-            fn, args = carry_call(MODEL, fn, args)
+            fn, args = wrap_call_as_branch(MODEL, fn, args)
         return submit_after(self, delay, fn, *args, **kwargs)
 
     return run

@@ -18,7 +18,7 @@ import wrapt
 
 from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping, own_class
-from osprofiler.concurrency.carried import carry, carry_call
+from osprofiler.concurrency.branch_callable import wrap_as_branch, wrap_call_as_branch
 from osprofiler.context import current
 
 MODEL = "gevent"
@@ -35,7 +35,7 @@ def _started(greenlet: Any) -> None:
         if isinstance(getattr(run, "__self__", None), own_class(threading, "Thread") or ()):
             return
         greenlet.link = _link(weakref.ref(greenlet))
-        work, args = carry_call(MODEL, run, greenlet.args)
+        work, args = wrap_call_as_branch(MODEL, run, greenlet.args)
         if work is not run:
             greenlet._run = work
         elif args is not greenlet.args:  # they cannot be replaced
@@ -46,7 +46,7 @@ def _link(linked: weakref.ref[Any]) -> Callable[..., None]:
     def link(callback: Any, /, *args: Any, **kwargs: Any) -> None:
         greenlet: Any = linked()
         if _wrapping.on:
-            callback = carry(MODEL, callback, detached=True)
+            callback = wrap_as_branch(MODEL, callback, detached=True)
         type(greenlet).link(greenlet, callback, *args, **kwargs)
 
     return link
@@ -54,7 +54,7 @@ def _link(linked: weakref.ref[Any]) -> Callable[..., None]:
 
 def _spawn_raw(greenlet: Method) -> Method:
     def run(function: Any, /, *args: Any) -> Any:
-        return greenlet(carry(MODEL, function, detached=True), *args)
+        return greenlet(wrap_as_branch(MODEL, function, detached=True), *args)
 
     return run
 
@@ -62,7 +62,7 @@ def _spawn_raw(greenlet: Method) -> Method:
 def _spawn_thread(spawn: Method) -> Method:
     def run(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         if args and current.point.get() is not None:
-            func, rest = carry_call(MODEL, args[0], args[1:])
+            func, rest = wrap_call_as_branch(MODEL, args[0], args[1:])
             args = func, *rest
         return spawn(self, *args, **kwargs)
 
@@ -72,8 +72,8 @@ def _spawn_thread(spawn: Method) -> Method:
 def _apply_async(apply_async: Method) -> Method:
     def run(self: Any, /, func: Any, args: Any = None, kwds: Any = None, callback: Any = None) -> Any:
         if current.point.get() is not None:
-            func, args = carry_call(MODEL, func, tuple(args or ()))
-            callback = callback and carry(MODEL, callback, detached=True)
+            func, args = wrap_call_as_branch(MODEL, func, tuple(args or ()))
+            callback = callback and wrap_as_branch(MODEL, callback, detached=True)
         return apply_async(self, func, args, kwds, callback)
 
     return run
@@ -81,29 +81,29 @@ def _apply_async(apply_async: Method) -> Method:
 
 def _callback(apply: Method) -> Method:
     def run(self: Any, /, callback: Any, result: Any) -> Any:
-        return apply(self, carry(MODEL, callback, detached=True), result)
+        return apply(self, wrap_as_branch(MODEL, callback, detached=True), result)
 
     return run
 
 
 def _map(map_: Method) -> Method:
     def run(self: Any, /, func: Any, *iterables: Any, **kwargs: Any) -> Any:
-        return map_(self, carry(MODEL, func, many=True), *iterables, **kwargs)
+        return map_(self, wrap_as_branch(MODEL, func, many=True), *iterables, **kwargs)
 
     return run
 
 
 def _map_async(map_async: Method) -> Method:
     def run(self: Any, /, func: Any, iterable: Any, callback: Any = None) -> Any:
-        callback = callback and carry(MODEL, callback, detached=True)
-        return map_async(self, carry(MODEL, func, many=True), iterable, callback)
+        callback = callback and wrap_as_branch(MODEL, callback, detached=True)
+        return map_async(self, wrap_as_branch(MODEL, func, many=True), iterable, callback)
 
     return run
 
 
 def _add_done_callback(add: Method) -> Method:
     def run(self: Any, /, fn: Any) -> Any:
-        return add(self, carry(MODEL, fn, detached=True))
+        return add(self, wrap_as_branch(MODEL, fn, detached=True))
 
     return run
 

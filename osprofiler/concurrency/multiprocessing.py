@@ -13,7 +13,7 @@ from typing import Any
 
 from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
-from osprofiler.concurrency.carried import Carried, branch_for, carry, is_machinery, name_of
+from osprofiler.concurrency.branch_callable import BranchCallable, branch_for, is_machinery, name_of, wrap_as_branch
 from osprofiler.context import current, scope
 
 MODEL = "multiprocessing"
@@ -41,12 +41,12 @@ def _follow(process: Any) -> Callable[[], object] | None:
     """Have *process* run as a branch; returns what makes this process's object as it was."""
     target = getattr(process, "_target", None)
     work = process.run if target is None else target
-    if isinstance(work, Carried) or is_machinery(work):
+    if isinstance(work, BranchCallable) or is_machinery(work):
         return None
     branch = branch_for(MODEL, name_of(work))
     if branch is None:
         return None
-    process.run = Carried(process.run, branch.given_away())
+    process.run = BranchCallable(process.run, branch.given_away())
     return lambda: vars(process).pop("run", None)
 
 
@@ -55,10 +55,10 @@ def _give_away(start: Method) -> Method:
 
     def run(self: Any) -> Any:
         target = getattr(self, "_target", None)
-        if not isinstance(target, Carried):
+        if not isinstance(target, BranchCallable):
             return start(self)
         with guard.Harmless(MODEL):
-            self._target = Carried(target.function, target.branch.given_away())
+            self._target = BranchCallable(target.function, target.branch.given_away())
         try:
             return start(self)
         finally:
@@ -109,11 +109,11 @@ def _imap(imap: Method) -> Method:
 
 
 def _work(func: Any, *, many: bool = False) -> Any:
-    return carry(MODEL, func, many=many)
+    return wrap_as_branch(MODEL, func, many=many)
 
 
 def _callback(func: Any) -> Any:
-    return func if func is None else carry(MODEL, func, detached=True)
+    return func if func is None else wrap_as_branch(MODEL, func, detached=True)
 
 
 _wrapping = Wrapping(

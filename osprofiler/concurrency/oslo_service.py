@@ -16,7 +16,7 @@ import wrapt
 from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
 from osprofiler.concurrency.branch import Branch
-from osprofiler.concurrency.carried import branch_for, carry_call, name_of
+from osprofiler.concurrency.branch_callable import branch_for, name_of, wrap_call_as_branch
 from osprofiler.context import current, scope
 from osprofiler.context.ended_points import has_ended
 
@@ -100,7 +100,7 @@ def _add_thread(add_thread: Method) -> Method:
     def run(self: Any, /, callback: Any, *args: Any, **kwargs: Any) -> Any:
         if current.point.get() is None:
             return add_thread(self, callback, *args, **kwargs)
-        callback, args = carry_call(MODEL, callback, args)
+        callback, args = wrap_call_as_branch(MODEL, callback, args)
         with scope.entered(None):  # the thread is no branch besides
             return add_thread(self, callback, *args, **kwargs)
 

@@ -14,13 +14,20 @@ from typing import Any
 from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping, own_class
 from osprofiler.concurrency import workers
-from osprofiler.concurrency.carried import Carried, branch_for, carry, is_branch, is_machinery, name_of
+from osprofiler.concurrency.branch_callable import (
+    BranchCallable,
+    branch_for,
+    is_branch,
+    is_machinery,
+    name_of,
+    wrap_as_branch,
+)
 from osprofiler.context import current
 
 MODEL = "threading"
 
 
-class _Run(Carried):
+class _Run(BranchCallable):
     """A thread's own ``run``, in its place for as long as the thread has not got to it."""
 
     __slots__ = ()
@@ -45,7 +52,7 @@ def _follow(thread: threading.Thread) -> None:
     if isinstance(thread, own_class(threading, "Timer") or ()):
         # The time that it waits before is none of the request's.
         timer: Any = thread
-        timer.function = carry(MODEL, timer.function, detached=True)
+        timer.function = wrap_as_branch(MODEL, timer.function, detached=True)
         return
     work = _work_of(thread)
     if work is None or is_branch(work) or is_machinery(work):

@@ -43,7 +43,7 @@ MACHINERY = (
 )
 
 
-class Carried:
+class BranchCallable:
     """A callable as a branch: each call enters it. It equals the callable itself, which is what others look for when
     they remove a callback.
     """
@@ -63,21 +63,21 @@ class Carried:
         return self.function
 
     def __getattr__(self, name: str) -> Any:
-        if name in Carried.__slots__:  # not there yet: somebody looks at a bare object
+        if name in BranchCallable.__slots__:  # not there yet: somebody looks at a bare object
             raise AttributeError(name)
         return getattr(self.function, name)
 
     def __eq__(self, other: object) -> bool:
-        return bool(self.function == (other.function if isinstance(other, Carried) else other))
+        return bool(self.function == (other.function if isinstance(other, BranchCallable) else other))
 
     def __hash__(self) -> int:
         return hash(self.function)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Carried, (self.function, self.branch)
+        return BranchCallable, (self.function, self.branch)
 
 
-def carry(
+def wrap_as_branch(
     model: str, function: Callable[..., Any], *, detached: bool = False, many: bool = False
 ) -> Callable[..., Any]:
     """*function* as a branch of the current point, made by the instrumentation of *model*.
@@ -93,22 +93,22 @@ def carry(
         if isinstance(function, functools.partial) and is_context_run(function.func):
             # The context would bring its own point back over the branch's: the branch is entered inside it.
             work, *rest = function.args
-            inside = carry(model, work, detached=detached, many=many)
+            inside = wrap_as_branch(model, work, detached=detached, many=many)
             return functools.partial(function.func, inside, *rest, **function.keywords)
         if not is_machinery(function):
             branch = branch_for(model, name_of(function), detached=detached, many=many)
             if branch is not None:
-                return Carried(function, branch)
+                return BranchCallable(function, branch)
     return function
 
 
-def carry_call(
+def wrap_call_as_branch(
     model: str, function: Callable[..., Any], args: tuple[Any, ...], *, detached: bool = False
 ) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """:func:`carry` for a callable that is handed over with its positional arguments."""
+    """:func:`wrap_as_branch` for a callable that is handed over with its positional arguments."""
     if is_context_run(function) and args:
-        return function, (carry(model, args[0], detached=detached), *args[1:])
-    return carry(model, function, detached=detached), args
+        return function, (wrap_as_branch(model, args[0], detached=detached), *args[1:])
+    return wrap_as_branch(model, function, detached=detached), args
 
 
 def branch_for(model: str, name: str, *, detached: bool = False, many: bool = False) -> Branch | None:
@@ -130,7 +130,7 @@ def branch_for(model: str, name: str, *, detached: bool = False, many: bool = Fa
 
 def is_branch(function: Any) -> bool:
     """Whether *function* is a branch already, or the service's own wrapper around one."""
-    return isinstance(function, Carried) or isinstance(getattr(function, "__wrapped__", None), Carried)
+    return isinstance(function, BranchCallable) or isinstance(getattr(function, "__wrapped__", None), BranchCallable)
 
 
 def is_machinery(function: Any) -> bool:
@@ -153,7 +153,7 @@ def is_context_run(function: Any) -> bool:
 
 def name_of(function: Any) -> str:
     """What a branch is called: the callable's module and qualified name, without arguments, so low in cardinality."""
-    while isinstance(function, (functools.partial, Carried)):
+    while isinstance(function, (functools.partial, BranchCallable)):
         function = function.func if isinstance(function, functools.partial) else function.function
     owner = function if hasattr(function, "__qualname__") else type(function)
     module = getattr(owner, "__module__", None)
