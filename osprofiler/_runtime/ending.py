@@ -36,7 +36,7 @@ def has_begun() -> bool:
     return _begun or sys.is_finalizing()
 
 
-def start(thread: Callable[[], object]) -> bool:
+def start_thread(thread: Callable[[], object]) -> bool:
     """Call *thread*, which starts a thread or a greenthread, unless the process ends; whether it was started.
 
     Raises what *thread* raises, such as RuntimeError where the system has no more threads.
@@ -67,7 +67,7 @@ def seconds_left(limit_s: float) -> float:
     return max(_deadline - now, 0.0)
 
 
-def all_delivered() -> None:
+def clear_deadline() -> None:
     """Nothing is left: what comes later has a deadline of its own, in a service that goes on (a reload) or stops
     for longer than one deadline takes.
     """
@@ -75,8 +75,8 @@ def all_delivered() -> None:
     _deadline = 0.0
 
 
-@forks.anew
+@forks.in_child
 def _start_over() -> None:
     global _begun
     _begun = False
-    all_delivered()
+    clear_deadline()

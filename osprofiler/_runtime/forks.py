@@ -16,7 +16,7 @@ from typing import Any
 _WIPE_ON_FORK = 18  # <asm-generic/mman-common.h>; Python has no name for it
 _NO_ADVICE = 0x7FFF_FFFF
 
-_anew: list[Callable[[], None]] = []
+_in_child: list[Callable[[], None]] = []
 
 
 class _Pid:
@@ -32,7 +32,7 @@ class _Pid:
         self._pid = os.getpid()
 
 
-def _mark() -> Any:
+def _new_marker() -> Any:
     try:
         page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         page.madvise(_WIPE_ON_FORK)
@@ -46,21 +46,21 @@ def _mark() -> Any:
     return _Pid()  # some emulators take any advice, and follow none
 
 
-#: ``if not mark[0]: take_over()`` in whatever must not go on with a parent's state.
-mark = _mark()
+#: ``if not marker[0]: take_over()`` in whatever must not go on with a parent's state.
+marker = _new_marker()
 
 
-def anew(function: Callable[[], None]) -> Callable[[], None]:
+def in_child(function: Callable[[], None]) -> Callable[[], None]:
     """Have *function* called in each forked child, once, in the order of registration. A decorator."""
-    _anew.append(function)
+    _in_child.append(function)
     return function
 
 
 def take_over() -> None:
     """Make this process's tracing its own, if that has not been done since the fork."""
-    if not mark[0]:
-        mark[0] = 1
-        for function in _anew:
+    if not marker[0]:
+        marker[0] = 1
+        for function in _in_child:
             function()
 
 

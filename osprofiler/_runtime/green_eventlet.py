@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""eventlet as a library of greenthreads (``_native.Library``). It is never imported here: the process has done so."""
+"""eventlet as a ``native.GreenthreadLibrary``. The process has imported eventlet itself; this module never does."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ class Eventlet:
     def leave_thread(self) -> None:
         return None  # hubs are collected with their threads
 
-    def flow(self) -> EventletFlow:
-        return EventletFlow()
+    def new_greenthread(self) -> EventletGreenthread:
+        return EventletGreenthread()
 
     def _patched(self, module: str) -> bool:
         patcher = sys.modules.get("eventlet.patcher")
         return patcher is not None and bool(patcher.is_monkey_patched(module))
 
 
-class EventletFlow:
+class EventletGreenthread:
     """A greenthread of ours, which sleeps until it is woken."""
 
     def __init__(self) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""gevent as a library of greenthreads (``_native.Library``). It is never imported here: the process has done so."""
+"""gevent as a ``native.GreenthreadLibrary``. The process has imported gevent itself; this module never does."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ class Gevent:
         if hub is not None:
             hub.destroy(destroy_loop=True)
 
-    def flow(self) -> GeventFlow:
-        return GeventFlow()
+    def new_greenthread(self) -> GeventGreenthread:
+        return GeventGreenthread()
 
     def _patched(self, module: str) -> bool:
         monkey = sys.modules.get("gevent.monkey")
         return monkey is not None and bool(monkey.is_module_patched(module))
 
 
-class GeventFlow:
+class GeventGreenthread:
     """A greenlet of ours, which sleeps until it is woken."""
 
     def __init__(self) -> None:

@@ -86,7 +86,7 @@ def is_mute() -> bool:
     In a native thread beside eventlet's hub, a handler that yields would stall the greenthreads. While the interpreter
     is finalizing, a handler's lock may be held by a thread that does not run any more.
     """
-    return native.foreign() or sys.is_finalizing()
+    return native.is_extra_native_thread() or sys.is_finalizing()
 
 
 def warn_once(kind: str, message: str, *args: object) -> None:
@@ -140,7 +140,7 @@ class Harmless:
         return False
 
 
-@forks.anew
+@forks.in_child
 def _start_over() -> None:
     # A lock of its own: the parent may have held the old one.
     global _lock

@@ -71,7 +71,7 @@ class _Timed:
         connect = super()._new_conn  # type: ignore[misc]
         name, connect_s = self._dns_host, self.timeout
         try:
-            *others, last = [entry[4][0] for entry in native.addresses(name, self.port, socket.SOCK_STREAM)]
+            *others, last = [entry[4][0] for entry in native.resolve(name, self.port, socket.SOCK_STREAM)]
         except socket.gaierror as fault:
             raise urllib3.exceptions.NewConnectionError(self, f"cannot resolve {name}: {fault}") from fault
         try:

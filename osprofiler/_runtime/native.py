@@ -30,7 +30,7 @@ T = TypeVar("T")
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.001, 0.05
 
 
-class Library(Protocol):
+class GreenthreadLibrary(Protocol):
     """A library that can replace threads by greenthreads, as this process uses it. Nothing here imports it."""
 
     #: Native threads beside the greenthreads can use the connections of these.
@@ -60,11 +60,11 @@ class Library(Protocol):
     def leave_thread(self) -> None:
         """In a native thread that ends: give back what the library has made for it."""
 
-    def flow(self) -> Flow:
+    def new_greenthread(self) -> Greenthread:
         """A greenthread of our own, not begun."""
 
 
-class Flow(Protocol):
+class Greenthread(Protocol):
     """A greenthread of our own."""
 
     def begin(self, run: Callable[[], None]) -> None:
@@ -80,10 +80,10 @@ class Flow(Protocol):
         """In a forked child: see that the copy of the greenthread does not run on."""
 
 
-_LIBRARIES: tuple[Library, ...] = (Eventlet(), Gevent())
+_LIBRARIES: tuple[GreenthreadLibrary, ...] = (Eventlet(), Gevent())
 
 
-def library() -> Library | None:
+def greenthread_library() -> GreenthreadLibrary | None:
     """The library that has replaced threads by greenthreads in this process."""
     for each in _LIBRARIES:
         if each.patched():
@@ -93,10 +93,10 @@ def library() -> Library | None:
 
 def patched() -> bool:
     """Whether threads are greenthreads in this process."""
-    return library() is not None
+    return greenthread_library() is not None
 
 
-def foreign() -> bool:
+def is_extra_native_thread() -> bool:
     """Whether this is a native thread beside the one that runs the greenthreads, in a patched process."""
     return patched() and _thread.get_native_id() != os.getpid()
 
@@ -121,7 +121,7 @@ def pause(seconds: float) -> None:
         raise sys.modules["greenlet"].GreenletExit
 
 
-def look_until(condition: Callable[[], Any]) -> None:
+def pause_until(condition: Callable[[], Any]) -> None:
     """Pause until *condition* holds, in pauses that become longer."""
     pause_s = _SHORTEST_PAUSE_S
     while not condition():
@@ -156,11 +156,11 @@ class NativeThread:
                 answers.append((None, fault))
 
         if not self._begun:
-            if not ending.start(lambda: _original("_thread", "start_new_thread")(self._run, ())):
+            if not ending.start_thread(lambda: _original("_thread", "start_new_thread")(self._run, ())):
                 return function(*args)
             self._begun = True
         self._hand_over(run)
-        look_until(lambda: answers)
+        pause_until(lambda: answers)
         result, fault = answers[0]
         if fault is not None:
             raise fault
@@ -190,7 +190,7 @@ class NativeThread:
                 each.leave_thread()
 
 
-def elsewhere(function: Callable[..., T], *args: Any) -> T:
+def call_in_native_thread(function: Callable[..., T], *args: Any) -> T:
     """Call *function*, which waits in C: from a greenthread, in a native thread, and other greenthreads run on."""
     if not is_green():
         return function(*args)
@@ -208,14 +208,14 @@ def time_limit(seconds: float) -> AbstractContextManager[Any]:
     return contextlib.nullcontext() if running is None else running.time_limit(seconds)
 
 
-def addresses(host: str, port: int, kind: int) -> list[Any]:
+def resolve(host: str, port: int, kind: int) -> list[Any]:
     """What ``socket.getaddrinfo`` says of *host*, a name or an address. Raises OSError.
 
     It waits in C for as long as a name server does not answer, and where services turn the library's own resolver off
     (EVENTLET_NO_GREENDNS, as nova did) all greenthreads would.
     """
     look_up = _original("socket", "getaddrinfo") if patched() else socket.getaddrinfo
-    return cast("list[Any]", elsewhere(look_up, host, port, 0, kind))
+    return cast("list[Any]", call_in_native_thread(look_up, host, port, 0, kind))
 
 
 def lock() -> _thread.LockType:
@@ -224,11 +224,11 @@ def lock() -> _thread.LockType:
     return made
 
 
-def _loaded() -> list[Library]:
+def _loaded() -> list[GreenthreadLibrary]:
     return [each for each in _LIBRARIES if each.is_loaded()]
 
 
-def _running_here() -> Library | None:
+def _running_here() -> GreenthreadLibrary | None:
     for each in _LIBRARIES:
         if each.runs_here():
             return each

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from osprofiler import config
 from osprofiler._runtime import forks, guard
 from osprofiler.context import current, scope
-from osprofiler.context.ended_points import BranchPoint, has_ended, liveness, root_of
+from osprofiler.context.ended_points import BranchPoint, has_ended, liveness_check, root_of
 from osprofiler.context.origin import Origin
-from osprofiler.context.points import LEFT, Point
+from osprofiler.context.points import LEFT_TO_PARENT, Point
 from osprofiler.context.trace_context import SAMPLED
 from osprofiler.propagation import signed
 from osprofiler.records import ids
@@ -172,7 +172,7 @@ class Branch:
         except IndexError:
             tags[AGAIN_TAG] = True
             return None
-        self._alive = liveness()
+        self._alive = liveness_check()
         self.entered = True
         return span_id
 
@@ -205,7 +205,7 @@ class Branch:
 
     # To another process
 
-    def spend(self) -> None:
+    def mark_used(self) -> None:
         """Make every entry an ordinary child: the branch itself has been entered somewhere else."""
         self._fresh.clear()
 
@@ -233,7 +233,7 @@ class Branch:
             span_id=span_id,
         )
 
-    def given_away(self) -> Branch:
+    def for_forked_child(self) -> Branch:
         """The branch, for a process about to be forked to enter; this one must not enter what is returned."""
         span_id = self._fresh.pop() if self._fresh else 0
         self.sent = self.sent or span_id != 0
@@ -287,7 +287,7 @@ def not_followed(model: str) -> None:
 _process = object()
 
 
-@forks.anew
+@forks.in_child
 def _forked() -> None:
     """In a forked child: the parent's open points are the parent's to end, and so are its branches."""
     global _process
@@ -295,5 +295,5 @@ def _forked() -> None:
     node = current.point.get()
     while node is not None:
         if node.span is not None and hasattr(node.span, "end_tick"):  # not another tracer's
-            node.span.end_tick = LEFT
+            node.span.end_tick = LEFT_TO_PARENT
         node = node.parent

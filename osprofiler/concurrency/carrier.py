@@ -78,7 +78,7 @@ def read(carrier: Mapping[Any, Any], name: str | None = None) -> Branch | None:
         span_id=span_id,
     )
     if not _is_new(incoming.origin.trace_id, span_id):
-        branch.spend()
+        branch.mark_used()
     return branch
 
 

@@ -46,7 +46,7 @@ def _follow(process: Any) -> Callable[[], object] | None:
     branch = branch_for(MODEL, name_of(work))
     if branch is None:
         return None
-    process.run = BranchCallable(process.run, branch.given_away())
+    process.run = BranchCallable(process.run, branch.for_forked_child())
     return lambda: vars(process).pop("run", None)
 
 
@@ -58,7 +58,7 @@ def _give_away(start: Method) -> Method:
         if not isinstance(target, BranchCallable):
             return start(self)
         with guard.Harmless(MODEL):
-            self._target = BranchCallable(target.function, target.branch.given_away())
+            self._target = BranchCallable(target.function, target.branch.for_forked_child())
         try:
             return start(self)
         finally:

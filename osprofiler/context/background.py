@@ -33,7 +33,7 @@ class Background:
             done = threading.Event()
             try:
                 thread = threading.Thread(target=self._run, args=(running, done), name=self._name, daemon=True)
-                started = ending.start(thread.start)
+                started = ending.start_thread(thread.start)
             except BaseException:
                 running.release()
                 raise
@@ -55,7 +55,7 @@ class Background:
         self._running = native.lock()
 
 
-@forks.anew
+@forks.in_child
 def _start_over() -> None:
     for each in list(_all):
         each.after_fork()

@@ -26,7 +26,7 @@ class BranchPoint(Point):
     root: Span | None
 
 
-def shortened(at: Point) -> Point:
+def without_ended_parents(at: Point) -> Point:
     """*at*, without those above it that are over, if it is over itself.
 
     A task inherits its maker's point, and a task or a timer that goes on making the next one would keep all those
@@ -62,7 +62,7 @@ def has_ended(span: Span | None) -> bool:
     return span is not None and bool(getattr(span, "end_tick", None))
 
 
-def liveness() -> Callable[[], bool]:
+def liveness_check() -> Callable[[], bool]:
     """What tells later whether the running task, greenthread or thread is still there."""
     asyncio = sys.modules.get("asyncio")
     loop = asyncio._get_running_loop() if asyncio is not None else None

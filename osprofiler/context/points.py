@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from osprofiler.tracer.span import Span
 
 #: The ``end_tick`` of what a forked child has of its parent's spans; no clock shows it.
-LEFT = 0
+LEFT_TO_PARENT = 0
 
 #: The ``finish_on_close`` of a scope that has been closed.
 CLOSED = None

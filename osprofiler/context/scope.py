@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import opentracing
 
 from osprofiler.context import current
-from osprofiler.context.ended_points import shortened
+from osprofiler.context.ended_points import without_ended_parents
 from osprofiler.context.foreign_scope_manager import ManagedCurrent
 from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
@@ -71,7 +71,7 @@ class ScopeManager(opentracing.ScopeManager):
         """Make *span* active and return its scope. Inside a span of another tracer nothing is recorded."""
         above = current.point.get()
         if above is not None and above.is_over:
-            above = shortened(above)
+            above = without_ended_parents(above)
         point = Point(span, above, getattr(span, "origin", SUPPRESSED.origin), finish_on_close)
         current.point.set(point)
         return point

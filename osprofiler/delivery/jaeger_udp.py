@@ -85,7 +85,7 @@ class UdpExporter:
             return
         host, port = self._address
         try:
-            found = native.addresses(host, port, socket.SOCK_DGRAM)
+            found = native.resolve(host, port, socket.SOCK_DGRAM)
             if self._target not in found:
                 self._connect(found)
             self._found = found

@@ -127,7 +127,7 @@ class Call:
                 self._point.end(fault=fault)
             # What the body's close() still does stays below this request.
             self._pieces = Pieces(self._point)
-            if deliver and native.foreign():
+            if deliver and native.is_extra_native_thread():
                 from osprofiler.delivery import request_threads
 
                 request_threads.after_request()
