@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from osprofiler._runtime import guard
-from osprofiler.connection.fault_text import told
+from osprofiler.connection.fault_text import fault_line
 from osprofiler.connection.secrets import masked
 from osprofiler.tracer import global_tracer
 
@@ -96,7 +96,7 @@ def _create(connection_string: str, named: dict[str, Any]) -> Callable[..., Any]
         notifier = StoreNotifier(reporter, service_name)
     except Exception as fault:
         guard.count("fault.connect")
-        LOG.error("osprofiler is off: %s", told(fault, str(connection_string), max_chars=1000))
+        LOG.error("osprofiler is off: %s", fault_line(fault, str(connection_string), max_chars=1000))
         return _noop_notifier
     LOG.info("osprofiler is on; traces go to %s", masked(connection_string))
     return notifier

@@ -13,7 +13,7 @@ from osprofiler import exc
 from osprofiler.cmd import cliutils, output, sources
 from osprofiler.cmd.progress import Progress
 from osprofiler.connection import secrets
-from osprofiler.connection.fault_text import typed
+from osprofiler.connection.fault_text import typed_fault_line
 from osprofiler.drivers import base, lookup, search
 from osprofiler.reports import files, to_records
 
@@ -125,7 +125,7 @@ def _write(traces: Iterable[Records], target: base.Driver) -> None:
         raise
     except Exception as fault:
         store = secrets.masked(target.connection_str)
-        raise exc.CommandError(f"cannot write into {store}: {typed(fault, target.connection_str)}") from None
+        raise exc.CommandError(f"cannot write into {store}: {typed_fault_line(fault, target.connection_str)}") from None
     _say(counted.count, secrets.masked(target.connection_str))
 
 

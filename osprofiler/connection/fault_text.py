@@ -19,7 +19,9 @@ _OF_PYMONGO = re.compile(r" \(configured timeouts|, full error:|, Timeout:")
 _OF_URLLIB3 = re.compile(r"^(?:<[^>]*>|\w+\(host=[^)]*\)): ")
 
 
-def told(fault: BaseException, *connection_strings: str, plain: Iterable[str] = (), max_chars: int = MAX_CHARS) -> str:
+def fault_line(
+    fault: BaseException, *connection_strings: str, plain: Iterable[str] = (), max_chars: int = MAX_CHARS
+) -> str:
     """The first line of what *fault* says, without the secrets of these strings and without those of *plain*; its type
     if it says nothing."""
     try:
@@ -34,9 +36,9 @@ def told(fault: BaseException, *connection_strings: str, plain: Iterable[str] = 
     return line if len(line) <= max_chars else f"{line[: max_chars - 3]}..."
 
 
-def typed(fault: BaseException, *connection_strings: str, plain: Iterable[str] = ()) -> str:
-    """The type of *fault*, and what :func:`told` says."""
-    kind, text = type(fault).__name__, told(fault, *connection_strings, plain=plain)
+def typed_fault_line(fault: BaseException, *connection_strings: str, plain: Iterable[str] = ()) -> str:
+    """The type of *fault*, and what :func:`fault_line` says."""
+    kind, text = type(fault).__name__, fault_line(fault, *connection_strings, plain=plain)
     return kind if text == kind else f"{kind}: {text}"
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import SplitResult, unquote_plus, urlsplit
 
-from osprofiler.connection.fault_text import told
+from osprofiler.connection.fault_text import fault_line
 from osprofiler.connection.secrets import is_certain, malformed
 
 _SPAN_OF_TIME = re.compile(r"([0-9]{1,10})([smhd]?)", re.A)
@@ -69,7 +69,7 @@ def options(connection_string: str, *names: str) -> dict[str, str]:
 def unexpected(connection_string: str, fault: TypeError) -> ValueError:
     """The fault for an option of which a library says, by *fault*, that it does not have it."""
     match = _UNEXPECTED.search(str(fault))
-    why = f"there is no option {match[1] or match[2]!r}" if match else told(fault, connection_string)
+    why = f"there is no option {match[1] or match[2]!r}" if match else fault_line(fault, connection_string)
     return malformed(connection_string, why)
 
 

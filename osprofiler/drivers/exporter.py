@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from osprofiler._runtime import deadlines, inherited
-from osprofiler.connection.fault_text import typed
+from osprofiler.connection.fault_text import typed_fault_line
 from osprofiler.delivery.exporter import Outcome, Rejected, Transient
 from osprofiler.delivery.pauses import in_turns
 from osprofiler.delivery.queue import Entry, Recorded, Started
@@ -89,7 +89,7 @@ class StoreExporter:
             try:
                 self._driver = self._make()
             except Exception as fault:
-                raise Transient(typed(fault, self._connection_string)) from None
+                raise Transient(typed_fault_line(fault, self._connection_string)) from None
         return self._driver
 
     def _record(self, entry: Entry) -> dict[str, Any]:
@@ -121,7 +121,7 @@ class StoreExporter:
         # A list of records is not rejected in part unless they are tried apart, so one at the front is not either.
         if not done and (isinstance(fault, (TypeError, ValueError)) or _OF_THE_VALUE.intersection(names)):
             return Rejected(type(fault).__name__, divisible=True)  # its text may hold the value, an application's
-        cause = typed(fault, self._connection_string)
+        cause = typed_fault_line(fault, self._connection_string)
         retry_after_s = getattr(fault, "retry_after_s", None)  # of a driver that speaks HTTP
         return Transient(cause, done=done, unreachable=_is_away(fault, names), retry_after_s=retry_after_s)
 
