@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""futurist's executors, of threads, greenthreads, processes and the synchronous one: submitted work is a branch that
-the future's holder waits for.
+"""futurist's executors (threads, greenthreads, processes, synchronous): submitted work becomes a branch.
 
-Its periodic workers are never followed: each of their calls is a unit of work of its own (``isolation``).
+It is a ChildOf branch: the submitter waits for the future. Periodic workers are not followed: each of their calls is a
+unit of work of its own (``isolation``).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _submit_after(submit_after: Method) -> Method:
     return run
 
 
-# All executors submit through a gatherer of statistics, so one place does for all of them.
+# All executors submit through a gatherer of statistics, so this one method covers all of them.
 _wrapping = Wrapping(
     Target("futurist._futures", "_Gatherer", "submit", _submit),
     Target("futurist._futures", "DelayedExecutorMixinBase", "submit_after", _submit_after),

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""gevent: a Greenlet, of ``spawn``, ``spawn_later``, a subclass or a pool, and a call in a pool of threads are branches
-that somebody waits for; ``spawn_raw``, and what is linked to a Greenlet of the trace, are branches that nobody does.
+"""gevent: greenlets, callbacks and calls in a pool of threads become branches.
 
-Greenlet's methods are compiled and cannot be replaced, so gevent itself tells of each one that is started. Threads that
-gevent has made green are followed by the instrumentation of threading.
+A Greenlet (of ``spawn``, ``spawn_later``, a subclass or a pool) and a call in a pool of threads are ChildOf branches:
+the caller waits for them. Work of ``spawn_raw`` and callbacks linked to a Greenlet of the trace are FollowsFrom
+branches: nobody waits for them.
+
+The methods of Greenlet are compiled and cannot be replaced, so gevent's spawn callback is used. The instrumentation of
+threading follows threads that gevent has patched.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ _GREENLETS = "gevent.greenlet"
 
 
 def _started(greenlet: Any) -> None:
-    """What gevent calls in the flow that starts *greenlet*."""
+    """Make *greenlet* a branch; gevent calls this in the flow that starts it."""
     if current.point.get() is None:
         return
     with guard.Harmless(MODEL):
@@ -38,7 +41,7 @@ def _started(greenlet: Any) -> None:
         work, args = wrap_call_as_branch(MODEL, run, greenlet.args)
         if work is not run:
             greenlet._run = work
-        elif args is not greenlet.args:  # they cannot be replaced
+        elif args is not greenlet.args:  # a greenlet's args cannot be replaced
             greenlet._run = lambda *_, **kwargs: run(*args, **kwargs)
 
 
@@ -111,7 +114,7 @@ def _add_done_callback(add: Method) -> Method:
 _POOLS = "gevent.pool", "GroupMappingMixin"
 
 _wrapping = Wrapping(
-    # What spawn_raw makes its greenlets of, with the names of their makers or, as an option has it, without.
+    # The two classes of spawn_raw's greenlets; an option of gevent chooses whether they record their creator.
     Target("gevent.hub", "", "TrackedRawGreenlet", _spawn_raw),
     Target("gevent.hub", "", "RawGreenlet", _spawn_raw),
     Target(*_POOLS, "apply_async", _apply_async),
@@ -132,7 +135,7 @@ def instrument() -> None:
     global _hooked
     _wrapping.install()
     if not _hooked:
-        _hooked = True  # the hook is set once and looks at ``on``
+        _hooked = True  # an import hook cannot be removed, so it is set once and checks ``on``
         wrapt.register_post_import_hook(_listen, _GREENLETS)
     elif (module := sys.modules.get(_GREENLETS)) is not None:
         _listen(module)
