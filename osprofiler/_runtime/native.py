@@ -109,7 +109,7 @@ def is_green() -> bool:
 def pause(seconds: float) -> None:
     """Let other threads run for *seconds*; in a greenthread, other greenthreads.
 
-    A forked child has copies of greenthreads. A copy that pauses here ends (``GreenletExit``): the parent has it too.
+    A forked child has copies of greenthreads. A copy that pauses here ends (``GreenletExit``).
     """
     running = _running_here()
     if running is None:

@@ -26,9 +26,7 @@ class Scheme(NamedTuple):
 
 
 _TTL = Option("ttl", "TIME", "delete traces after this time: 3600 (seconds), 90m, 12h, 7d")
-_CLUSTER = Option(
-    "cluster", "yes|no", "the server is a node of a Redis cluster; default: ask the server"
-)
+_CLUSTER = Option("cluster", "yes|no", "the server is a node of a Redis cluster; default: ask the server")
 
 #: For servers that are reached by HTTPS.
 _TLS = (
