@@ -92,7 +92,7 @@ def use(chosen: opentracing.ScopeManager | None) -> None:
     Raises TypeError if *chosen* is not a scope manager.
     """
     if not isinstance(chosen, (opentracing.ScopeManager, type(None))):
-        raise TypeError(f"{type(chosen).__name__} is no opentracing.ScopeManager")
+        raise TypeError(f"{type(chosen).__name__} is not an opentracing.ScopeManager")
     if chosen is None or isinstance(chosen, ScopeManager):
         current.point, current.manager = current.variable, chosen or ScopeManager()
     else:

@@ -135,10 +135,10 @@ def frozen_info(info: Any, room: int) -> tuple[dict[str, Any], int]:
         chars = 0
         known = usual.get
         for key, value in copy.items():
-            taken = known(key) if type(key) is str else None
-            if taken is None:
+            name_chars = known(key) if type(key) is str else None
+            if name_chars is None:
                 break
-            chars += taken
+            chars += name_chars
             kind = type(value)
             if kind is str:
                 if not value.isascii() or "\0" in value:
