@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The exceptions that callers of the command line and of the drivers may catch."""
+"""The exceptions of the command line and of the drivers that callers may catch."""
 
 from __future__ import annotations
 
 
 class CommandError(Exception):
-    """The command cannot be carried out."""
+    """The command failed."""
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message)
-        #: One line for the user: what is wrong and what to do.
+        #: One line for the user: the error, and what to do.
         self.message = message
 
     def __str__(self) -> str:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where trace points go: the notifier, a callable that takes one record.
+"""The notifier: a callable that takes one record, and so decides where trace points go.
 
-A notifier made by :func:`create` stands for a store: its records go through the process's queue and reporter. Any
-other callable given to :func:`set` is called at once, in the caller's flow; its faults are swallowed.
+:func:`create` makes a notifier for a store: its records go through the process's queue and reporter. Any other
+callable given to :func:`set` is called at once, in the caller's flow. Its faults do not reach the service.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from osprofiler._runtime import guard
-from osprofiler.connection.fault_text import told
+from osprofiler.connection.fault_text import fault_line
 from osprofiler.connection.secrets import masked
 from osprofiler.tracer import global_tracer
 
@@ -24,11 +24,11 @@ LOG = logging.getLogger(__name__)
 
 
 def _noop_notifier(info: dict[str, Any], context: Any = None) -> None:
-    """Take a record and keep nothing."""
+    """Take a record and discard it."""
 
 
 class StoreNotifier:
-    """A notifier for one store and one service: a record given to it is queued."""
+    """A notifier for one store and one service. It queues each record that it gets."""
 
     def __init__(self, reporter: Reporter, service_name: str) -> None:
         self.reporter = reporter
@@ -44,18 +44,18 @@ _cache: dict[tuple[str, ...], Callable[..., Any]] = {}
 
 
 def notify(info: dict[str, Any]) -> None:
-    """Give one record, made by hand, to the notifier in use."""
+    """Give one record, made by service code, to the current notifier."""
     with guard.Harmless("notifier"):
         _notifier(info)
 
 
 def get() -> Callable[..., Any]:
-    """The notifier in use."""
+    """The current notifier."""
     return _notifier
 
 
 def set(notifier: Callable[..., Any]) -> None:
-    """Use *notifier*, a callable that takes one record (a dictionary), for every trace point from now on."""
+    """From now on use *notifier*, a callable that takes one record (a dictionary), for every trace point."""
     global _notifier
     _notifier = notifier
     if isinstance(notifier, StoreNotifier):
@@ -71,16 +71,16 @@ def _reporter_for(notifier: Callable[..., Any]) -> Reporter:
 
 
 def create(connection_string: str, *args: Any, **kwargs: Any) -> Callable[..., Any]:
-    """A notifier for the store that *connection_string* names; the same one for the same store and service.
+    """Return a notifier for the store that *connection_string* names; the same one for the same store and service.
 
-    *args* and *kwargs* are a driver's: ``project``, ``service``, ``host``, ``conf``, ``context`` and what the driver
-    takes besides. A connection string that cannot be used is logged, and the notifier returned keeps nothing.
+    *args* and *kwargs* go to the driver: ``project``, ``service``, ``host``, ``conf``, ``context`` and the driver's
+    own. If the connection string cannot be used, the error is logged, and the notifier discards its records.
     """
     if args and isinstance(args[0], ModuleType):
-        # As osprofiler 1 had it, and trove has it: oslo_messaging, a context and a transport come first.
+        # The arguments of osprofiler 1, which trove still uses: oslo_messaging, a context and a transport come first.
         args = args[3:]
     named = {**dict(zip(("project", "service", "host"), args, strict=False)), **kwargs}
-    # By text: what older services pass in these places may be anything.
+    # As text, since older services may pass values of any type here.
     key = (str(connection_string), *(str(named.get(name)) for name in ("project", "service", "host")))
     if key not in _cache:
         _cache[key] = _create(connection_string, named)
@@ -96,12 +96,12 @@ def _create(connection_string: str, named: dict[str, Any]) -> Callable[..., Any]
         notifier = StoreNotifier(reporter, service_name)
     except Exception as fault:
         guard.count("fault.connect")
-        LOG.error("osprofiler is off: %s", told(fault, str(connection_string), max_chars=1000))
+        LOG.error("osprofiler is off: %s", fault_line(fault, str(connection_string), max_chars=1000))
         return _noop_notifier
     LOG.info("osprofiler is on; traces go to %s", masked(connection_string))
     return notifier
 
 
 def clear_notifier_cache() -> None:
-    """Forget the notifiers made by :func:`create`; the next call makes new ones."""
+    """Forget the notifiers that :func:`create` has made; the next call makes new ones."""
     _cache.clear()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The trace-point API: a thin facade over the process's Jaeger tracer.
 
-Each trace point is one span. At rest, when no trace is on in this flow of control, every call here costs about one
-read of a context variable; a tracing fault never reaches the caller.
+Each trace point is one span. While no trace is on in this flow of control, a call costs about one read of a context
+variable. A fault of tracing never reaches the caller.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ TracedMeta = class_decorators.TracedMeta
 def init(hmac_key: str, base_id: str | None = None, parent_id: str | None = None) -> _Profiler:
     """Turn tracing on in this flow of control.
 
-    Without *base_id* a trace that is on already is kept, else a new one begins. With *base_id* that trace is
-    continued under *parent_id*: it replaces what an earlier ``init`` set, or, where a trace point is open, it lasts as
-    long as that point. The ids are UUIDs; any other text is kept as it is in records and headers.
+    Without *base_id*: keep the current trace, or begin a new one. With *base_id*: continue that trace under
+    *parent_id*. It replaces the trace of an earlier ``init``. If a trace point is open, it lasts as long as that point.
+    The ids are UUIDs; any other text is kept verbatim in records and headers.
     """
     here = current.point.get()
     if here is not None and not base_id and here.origin.sampled:
@@ -64,19 +64,19 @@ def init(hmac_key: str, base_id: str | None = None, parent_id: str | None = None
 
 
 def _continues(origin: Origin, hmac_key: str, base_id: str, parent_id: str | None) -> bool:
-    """Whether the flow is already in this trace, under this parent: then a second ``init`` changes nothing."""
+    """Whether the flow is in this trace and under this parent already, so that ``init`` changes nothing."""
     parent = parent_id if parent_id and parent_id != base_id else None
     return origin.sampled and origin.base_id == base_id and origin.parent_id == parent and origin.hmac_key == hmac_key
 
 
 def get() -> _Profiler | None:
-    """The profiler of this flow of control; None where no trace is on, or the request is not sampled."""
+    """The profiler of this flow of control; None if no trace is on, or if the request is not sampled."""
     here = current.point.get()
     return None if here is None or not here.origin.flags & SAMPLED else _Profiler.at(here)
 
 
 def clean() -> None:
-    """Turn tracing off in this flow of control; points left open by bare ``start`` calls end here."""
+    """Turn tracing off in this flow of control. Points that bare ``start`` calls left open end here."""
     here = current.point.get()
     if here is None or here is scope.SUPPRESSED:
         return
@@ -89,9 +89,9 @@ def clean() -> None:
 
 
 def start(name: str, info: Mapping[str, Any] | None = None) -> None:
-    """Open a trace point inside the current one; does nothing where no trace is on.
+    """Open a trace point inside the current one. Without a trace it does nothing.
 
-    *info* may nest; its values become bounded text and numbers at once.
+    *info* may be nested. Its values become bounded text and numbers at once.
     """
     here = current.point.get()
     if here is not None and here.origin.flags & SAMPLED:
@@ -102,9 +102,9 @@ def start(name: str, info: Mapping[str, Any] | None = None) -> None:
 
 
 def stop(info: Mapping[str, Any] | None = None) -> None:
-    """Close the innermost open trace point; does nothing where there is none.
+    """Close the innermost open trace point. Without one it does nothing.
 
-    An ``etype`` in *info* marks the point as an error, ``message`` says more.
+    ``etype`` in *info* marks the point as an error; ``message`` is the text of the error.
     """
     here = current.point.get()
     if here is not None and here.origin.flags & SAMPLED:
@@ -115,7 +115,7 @@ def stop(info: Mapping[str, Any] | None = None) -> None:
 
 
 def annotate(event: str | None = None, /, **fields: Any) -> None:
-    """Add a log to the innermost open trace point: what happened (*event*) and any further fields."""
+    """Add a log to the innermost open trace point: the name of an *event*, and any other fields."""
     here = current.point.get()
     if here is not None and here.span is not None:
         try:
@@ -125,18 +125,19 @@ def annotate(event: str | None = None, /, **fields: Any) -> None:
 
 
 def fork(name: str, info: Mapping[str, Any] | None = None, detached: bool = False) -> Fork:
-    """Fork the current trace point: branches of the result may run in any thread, greenthread or task.
+    """Fork the current trace point. The branches of the result may run in any thread, greenthread or task.
 
-    With *detached* nobody will wait for them (they reference FollowsFrom instead of ChildOf). Also a context manager
-    that joins at its end. Where no trace is on it costs next to nothing and does nothing.
+    *detached*: nobody will wait for the branches, so they reference FollowsFrom instead of ChildOf. The result is also
+    a context manager, which joins at its end. Without a trace it does nothing, at nearly no cost.
     """
     return Fork(name, info, detached)
 
 
 def branch(carrier: Mapping[Any, Any], name: str | None = None) -> AbstractContextManager[None]:
-    """Run a block as the branch in *carrier*, which ``Fork.to_carrier`` made in another process; may be ``os.environ``.
+    """Run a block as the branch in *carrier*, the fields that ``Fork.to_carrier`` returned in another process.
 
-    A carrier that asks for nothing, or that is not signed with one of ``[profiler] hmac_keys``, changes nothing.
+    *carrier* may be ``os.environ``. A carrier without a trace, or one that is not signed with one of ``[profiler]
+    hmac_keys``, changes nothing.
     """
     from osprofiler.concurrency import carrier as carriers
 
@@ -152,7 +153,7 @@ class Trace:
     def __init__(self, name: str, info: Mapping[str, Any] | None = None) -> None:
         self._name = name
         self._info = info
-        # One object may be entered more than once, also by several flows; None stands for an untraced entry.
+        # Several flows may enter one object, also more than once; None is an entry without a trace.
         self._open: list[Point | None] = []
 
     def __enter__(self) -> None:
@@ -178,7 +179,10 @@ class Trace:
         self.__exit__(etype, value, traceback)
 
     def _take(self) -> Point | None:
-        """What this flow entered last. Where its trace was left meanwhile, an untraced entry, else the last at all."""
+        """Remove and return the last entry of this flow.
+
+        If the flow has left its trace meanwhile: an entry without a trace, or else the last entry of any flow.
+        """
         node = current.point.get()
         while node is not None and node not in self._open:
             node = node.parent
@@ -191,8 +195,8 @@ class Trace:
 class _Profiler:
     """A view on the trace of a flow of control.
 
-    It follows the flow that it was got in. Where that trace is not the current one (another thread, say, or an object
-    made by hand) it stands at the point where it was made, and its own ``start`` and ``stop`` move only itself.
+    While its trace is the current one, the view shows the current point. In another thread, or if service code made
+    the object itself, it stays at the point where it was created. Then its ``start`` and ``stop`` move only the view.
     """
 
     __slots__ = ("_point",)
@@ -202,7 +206,7 @@ class _Profiler:
 
     @classmethod
     def at(cls, point: Point) -> _Profiler:
-        """The view that stands at *point*."""
+        """Make a view that stands at *point*."""
         view = cls.__new__(cls)
         view._point = point
         return view
@@ -219,24 +223,24 @@ class _Profiler:
 
     @property
     def hmac_key(self) -> str | None:
-        """The key that signs this trace's headers; None where a trace was started without keys."""
+        """The key that signs this trace's headers; None if the trace was started without keys."""
         return self._point.origin.hmac_key
 
     def get_base_id(self) -> str:
-        """The id that all points of the trace share."""
+        """The id of the trace, which all its points share."""
         return self._point.origin.base_id
 
     def get_parent_id(self) -> str:
-        """The id of the point above the current one; the base id where there is none."""
+        """The id of the point above the current one, or else the base id."""
         here = self._here()
         return here.origin.base_id if here.span is None else here.span.parent_point_id
 
     def get_id(self) -> str:
-        """The id of the current point; where none is open, of the remote parent, else the base id."""
+        """The id of the current point; if no point is open, the id of the remote parent, or else the base id."""
         return self._here().id()
 
     def get_shorten_id(self, uuid_id: str | int) -> str:
-        """The 64-bit span id of a point's id, in hexadecimal without leading zeros."""
+        """The 64-bit span id for the id of a point, in hexadecimal without leading zeros."""
         value = uuid_id & (1 << 64) - 1 if isinstance(uuid_id, int) else ids.span_id_of(uuid_id)
         return format(value, "x")
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The clocks of the machine, also while a test freezes those of the process.
+"""The real clocks, also while a test freezes the time of the process.
 
-Tools such as freezegun put other functions in the place of those of :mod:`time`, in each module that has them, for the
-length of a block: a duration or a date that is taken half from one and half from the other is nonsense. The functions
-here are those of a second instance of that module, which no such tool knows.
+Tools such as freezegun replace the functions of :mod:`time` in every module for the length of a block. A duration with
+one reading before and one inside the block would be wrong. The functions here belong to a second instance of the
+module ``time``, which these tools do not know.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ assert _spec.loader is not None
 _time = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_time)
 
-#: Nanoseconds of a clock that never goes back, for durations; a time is told by :data:`wall_ns` alone.
+#: Nanoseconds of a clock that never goes back; for durations only.
 tick_ns: Callable[[], int] = _time.perf_counter_ns
-#: Nanoseconds since the epoch.
+#: Nanoseconds since the epoch; for points in time.
 wall_ns: Callable[[], int] = _time.time_ns

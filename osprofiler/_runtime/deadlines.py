@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One deadline for a piece of our own work over the network, however many waits it is made of.
+"""One deadline for all waits of one request of ours over the network.
 
-A socket's time-out is for one wait: a peer that sends a byte a second never exceeds it. So whoever waits asks for the
-time that is left before each wait.
+The time-out of a socket limits one wait only: a peer that sends one byte a second never exceeds it. So our code asks
+for the time that is left before each wait.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _deadline: ContextVar[float] = ContextVar("osprofiler_deadline", default=math.in
 
 @contextmanager
 def until(deadline: float) -> Iterator[None]:
-    """Have the waits of this flow end at *deadline* (``time.monotonic()``), or at an earlier one that holds already."""
+    """End the waits of this flow at *deadline* (``time.monotonic()``), or at an earlier deadline of an outer block."""
     token = _deadline.set(min(deadline, _deadline.get()))
     try:
         yield
@@ -27,7 +27,7 @@ def until(deadline: float) -> Iterator[None]:
 
 
 def left(at_most: float = math.inf) -> float:
-    """How long the next wait may take, in seconds: *at_most*, or less. Raises TimeoutError when the time is up."""
+    """The seconds that the next wait may take: *at_most*, or less. Raises TimeoutError if the deadline has passed."""
     left_s = _deadline.get() - time.monotonic()
     if left_s <= 0:
         raise TimeoutError("the time for the whole request is up")
@@ -35,5 +35,5 @@ def left(at_most: float = math.inf) -> float:
 
 
 def passed() -> bool:
-    """Whether the time is up."""
+    """Whether the deadline has passed."""
     return time.monotonic() >= _deadline.get()

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The end of the process: what tracing may still do then, in one place.
+"""The end of the process, and what tracing may still do in it.
 
-The end has two parts. The process says that it ends (:func:`begin`, in an ``atexit`` function). From then on no thread
-is started, and what is reported is delivered in the flow that reports it. Later the interpreter is finalizing
-(``sys.is_finalizing``). Other threads stand still then, with every lock that they hold, and a new thread does not run:
-CPython 3.10 and 3.11 wait for its first step for ever, and later versions raise. So nothing is sent, logged or waited
-for then; it is counted.
+The end has two phases. It begins with :func:`begin`, in an ``atexit`` function. From then on tracing starts no threads,
+and a span is delivered by the flow that reports it. In the second phase the interpreter is finalizing
+(``sys.is_finalizing``). Other threads are stopped, with all locks that they hold. A new thread does not run: CPython
+3.10 and 3.11 wait for ever for its first step, later versions raise. So in this phase tracing sends nothing, logs
+nothing and waits for nothing; it only counts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager
 
 from osprofiler._runtime import forks
 
-#: Deliveries that follow each other within so many seconds belong to one end, and have one deadline.
+#: Deliveries less than this many seconds after the last deadline belong to the same end, and share its deadline.
 SERIES_S = 30.0
 
 _begun = False
@@ -26,27 +26,27 @@ _deadline = 0.0
 
 
 def begin() -> None:
-    """Say that this process ends."""
+    """Begin the end of this process."""
     global _begun
     _begun = True
 
 
 def has_begun() -> bool:
-    """Whether this process ends."""
+    """Whether the end of this process has begun."""
     return _begun or sys.is_finalizing()
 
 
-def start(thread: Callable[[], object]) -> bool:
-    """Call *thread*, which starts a thread or a greenthread, unless the process ends; whether it was started.
+def start_thread(thread: Callable[[], object]) -> bool:
+    """Call *thread*, which starts a thread or a greenthread, unless the end has begun. Returns whether it started.
 
-    Raises what *thread* raises, such as RuntimeError where the system has no more threads.
+    Raises the errors of *thread*, such as RuntimeError if the system has no more threads.
     """
     if has_begun():
         return False
     try:
         thread()
     except RuntimeError as fault:
-        # CPython 3.12 starts no more threads from the first atexit function on, and says that only in this text.
+        # CPython 3.12 starts no threads once the first atexit function runs. Only this text shows the reason.
         if "interpreter shutdown" not in str(fault):
             raise
         return False
@@ -54,12 +54,12 @@ def start(thread: Callable[[], object]) -> bool:
 
 
 def holding(lock: AbstractContextManager[object]) -> AbstractContextManager[object]:
-    """Hold *lock*; while the interpreter is finalizing, do without: only one thread runs, and another may hold it."""
+    """Hold *lock*. While the interpreter is finalizing hold nothing: one thread runs, and a stopped one may hold it."""
     return contextlib.nullcontext() if sys.is_finalizing() else lock
 
 
 def seconds_left(limit_s: float) -> float:
-    """How long the deliveries at this end may still take, all of them together: *limit_s* from the first."""
+    """The seconds left for all deliveries of this end together; *limit_s* from the start of the first one."""
     global _deadline
     now = time.monotonic()
     if now > _deadline + SERIES_S:
@@ -67,16 +67,17 @@ def seconds_left(limit_s: float) -> float:
     return max(_deadline - now, 0.0)
 
 
-def all_delivered() -> None:
-    """Nothing is left: what comes later has a deadline of its own, in a service that goes on (a reload) or stops
-    for longer than one deadline takes.
+def clear_deadline() -> None:
+    """Forget the deadline, since everything is delivered: later deliveries get a new one.
+
+    A service may continue after a delivery (a reload), or need longer to stop than one deadline.
     """
     global _deadline
     _deadline = 0.0
 
 
-@forks.anew
+@forks.in_child
 def _start_over() -> None:
     global _begun
     _begun = False
-    all_delivered()
+    clear_deadline()

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finalizers may use tracing, also where the interpreter by itself would not survive it.
+"""Let finalizers use tracing, although it can crash an interpreter before Python 3.12.
 
-Before Python 3.12 any allocation may begin a garbage collection, and ``ContextVar.set`` allocates while it reads the
-old variables of its context, to which it holds no reference. A finalizer that sets a context variable meanwhile (a
-traced generator that nobody read to its end, a ``__del__`` that calls a traced method) has them freed under its hands,
-and the process dies. A reference held from before the collection until a later one keeps them.
+Before Python 3.12 any allocation may start a garbage collection. ``ContextVar.set`` allocates while it reads the old
+variables of its context, and it holds no reference to them. During that collection a finalizer may set a context
+variable too: a traced generator that was not read to its end, or a ``__del__`` that calls a traced method. Then the old
+variables are freed while the outer call reads them, and the process crashes. A reference to them, held from before the
+collection until a later one, prevents this.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 from collections import deque
 from typing import Any
 
-# One set may begin two collections: it makes two objects.
+# One ContextVar.set makes two objects, so it may start two collections.
 _kept: deque[contextvars.Context] = deque(maxlen=2)
 
 
@@ -25,6 +26,6 @@ def _keep(phase: str, _: dict[str, Any]) -> None:
 
 
 def make_safe() -> None:
-    """Hold on to what a collection might take from under a ``ContextVar.set``, where that is needed."""
+    """Keep the variables of a context alive during each collection, on Python versions that need it."""
     if sys.version_info < (3, 12) and _keep not in gc.callbacks:
         gc.callbacks.append(_keep)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a forked child does anew, and how it is noticed: also in servers that fork in C (uWSGI), where Python's hooks
-need not run, and at a price that each span can pay.
+"""Detect a fork, and run functions in the forked child.
 
-The kernel hands children a page of memory wiped (``MADV_WIPEONFORK``, Linux 4.14, madvise(2)), so one look at it tells.
-Elsewhere the pid is asked for, which is a system call.
+Servers such as uWSGI fork in C, where Python's fork hooks may not run. So each span checks for a fork, and the check
+must be cheap. The kernel gives a child a zeroed page of memory (``MADV_WIPEONFORK``, Linux 4.14, madvise(2)), so
+reading one byte of it is enough. Where the kernel cannot do that, the pid is compared, which is a system call.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 _WIPE_ON_FORK = 18  # <asm-generic/mman-common.h>; Python has no name for it
 _NO_ADVICE = 0x7FFF_FFFF
 
-_anew: list[Callable[[], None]] = []
+_in_child: list[Callable[[], None]] = []
 
 
 class _Pid:
-    """Has the page's manners where the kernel cannot wipe one."""
+    """Same interface as the memory page, for kernels that cannot wipe one."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
@@ -32,7 +32,7 @@ class _Pid:
         self._pid = os.getpid()
 
 
-def _mark() -> Any:
+def _new_marker() -> Any:
     try:
         page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         page.madvise(_WIPE_ON_FORK)
@@ -43,24 +43,24 @@ def _mark() -> Any:
     except (OSError, OverflowError):
         page[0] = 1
         return page
-    return _Pid()  # some emulators take any advice, and follow none
+    return _Pid()  # some emulators accept any advice and ignore it
 
 
-#: ``if not mark[0]: take_over()`` in whatever must not go on with a parent's state.
-mark = _mark()
+#: Zero in a forked child until :func:`take_over`. Use ``if not marker[0]: take_over()`` before using inherited state.
+marker = _new_marker()
 
 
-def anew(function: Callable[[], None]) -> Callable[[], None]:
-    """Have *function* called in each forked child, once, in the order of registration. A decorator."""
-    _anew.append(function)
+def in_child(function: Callable[[], None]) -> Callable[[], None]:
+    """Decorator: call *function* once in each forked child, in the order of registration."""
+    _in_child.append(function)
     return function
 
 
 def take_over() -> None:
-    """Make this process's tracing its own, if that has not been done since the fork."""
-    if not mark[0]:
-        mark[0] = 1
-        for function in _anew:
+    """Call the registered functions, if this has not been done since the fork."""
+    if not marker[0]:
+        marker[0] = 1
+        for function in _in_child:
             function()
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""eventlet as a library of greenthreads (``_native.Library``). It is never imported here: the process has done so."""
+"""eventlet as a ``native.GreenthreadLibrary``. The process has imported eventlet itself; this module never does."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 
 class Eventlet:
-    """What a process does with eventlet."""
+    """eventlet, as this process uses it."""
 
-    threads_deliver = True  # its sockets serve whichever thread uses them
+    threads_deliver = True  # any thread can use its sockets
 
     def is_loaded(self) -> bool:
         return "eventlet.patcher" in sys.modules
@@ -41,16 +41,16 @@ class Eventlet:
     def leave_thread(self) -> None:
         return None  # hubs are collected with their threads
 
-    def flow(self) -> EventletFlow:
-        return EventletFlow()
+    def new_greenthread(self) -> EventletGreenthread:
+        return EventletGreenthread()
 
     def _patched(self, module: str) -> bool:
         patcher = sys.modules.get("eventlet.patcher")
         return patcher is not None and bool(patcher.is_monkey_patched(module))
 
 
-class EventletFlow:
-    """A greenthread of ours, which sleeps until it is woken."""
+class EventletGreenthread:
+    """A greenthread of our own, which sleeps until it is woken."""
 
     def __init__(self) -> None:
         import eventlet
@@ -59,29 +59,29 @@ class EventletFlow:
 
         self._eventlet: Any = eventlet
         self._sleep: Any = None
-        self._told = False
+        self._woken = False
         self._thread: Any = None
 
     def begin(self, run: Callable[[], None]) -> None:
         self._thread = self._eventlet.spawn(run)
 
     def wait(self, seconds: float) -> None:
-        if not self._told:
+        if not self._woken:
             self._sleep = self._eventlet.event.Event()
             self._sleep.wait(timeout=max(seconds, 0))
             self._sleep = None
-        self._told = False
+        self._woken = False
 
     def wake(self) -> None:
-        self._told = True
+        self._woken = True
         sleep = self._sleep
         if sleep is not None and not sleep.ready():
             sleep.send()
 
     def abandon(self) -> None:
-        # The child has a copy of the greenthread. If that waits for the collector it must not wake: it would read the
-        # answer that the parent waits for. Nor can it be ended in the ordinary way: on its way out it would take the
-        # socket off the epoll descriptor, which the child has in common with the parent.
+        # The child has a copy of the greenthread. If the copy waits for the collector, it must not wake: it would read
+        # the parent's answer. It cannot be killed either: it would remove the socket from the epoll descriptor, which
+        # child and parent share.
         hub = getattr(self._eventlet.hubs._threadlocal, "hub", None)
         for listeners in getattr(hub, "listeners", {}).values():
             for descriptor, listener in list(listeners.items()):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""gevent as a library of greenthreads (``_native.Library``). It is never imported here: the process has done so."""
+"""gevent as a ``native.GreenthreadLibrary``. The process has imported gevent itself; this module never does."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-# A parent's greenlets that do not run on in this process. To collect one would be to end it.
+# Copies of a parent's greenlets, which must not run in this process. A garbage collection would kill them.
 _abandoned: list[Any] = []
 
 
 class Gevent:
-    """What a process does with gevent."""
+    """gevent, as this process uses it."""
 
-    threads_deliver = False  # a socket belongs to the hub of the thread that made it
+    threads_deliver = False  # a socket belongs to the hub of the thread that created it
 
     def is_loaded(self) -> bool:
         return "gevent.monkey" in sys.modules
@@ -26,7 +26,7 @@ class Gevent:
 
     def has_green_sockets(self) -> bool:
         monkey = sys.modules["gevent.monkey"]
-        # Patched by options of their own: TLS, and the wait for a name server.
+        # gevent has separate options for TLS and for name resolution.
         return self._patched("ssl") and bool(monkey.is_object_patched("socket", "getaddrinfo"))
 
     def original(self, module: str, name: str) -> Any:
@@ -37,7 +37,7 @@ class Gevent:
         return hub is not None and _current() is not hub
 
     def sleep(self, seconds: float) -> None:
-        # What waits for tracing alone keeps no loop running: gevent.wait() is to return.
+        # A sleep of our own greenlet must not keep the loop running: gevent.wait() has to return.
         sys.modules["gevent"].sleep(seconds, ref=not isinstance(_current(), _kind()))
 
     def time_limit(self, seconds: float) -> AbstractContextManager[Any]:
@@ -49,24 +49,24 @@ class Gevent:
         if hub is not None:
             hub.destroy(destroy_loop=True)
 
-    def flow(self) -> GeventFlow:
-        return GeventFlow()
+    def new_greenthread(self) -> GeventGreenthread:
+        return GeventGreenthread()
 
     def _patched(self, module: str) -> bool:
         monkey = sys.modules.get("gevent.monkey")
         return monkey is not None and bool(monkey.is_module_patched(module))
 
 
-class GeventFlow:
-    """A greenlet of ours, which sleeps until it is woken."""
+class GeventGreenthread:
+    """A greenlet of our own, which sleeps until it is woken."""
 
     def __init__(self) -> None:
         import gevent.hub
-        import gevent.threadpool  # the resolver does it with its first name, which at exit is too late
+        import gevent.threadpool  # the resolver imports it for its first name, and at exit that is too late
 
         self._gevent: Any = gevent
         self._sleep: Any = None
-        self._told = False
+        self._woken = False
         self._greenlet: Any = None
 
     def begin(self, run: Callable[[], None]) -> None:
@@ -75,7 +75,7 @@ class GeventFlow:
         hub.loop.run_callback(self._greenlet.switch)
 
     def wait(self, seconds: float) -> None:
-        if not self._told:
+        if not self._woken:
             hub = self._gevent.get_hub()
             self._sleep = self._gevent.hub.Waiter(hub)
             hub.loop.update_now()
@@ -83,23 +83,22 @@ class GeventFlow:
                 timer.start(self._sleep.switch, None)
                 self._sleep.get()
             self._sleep = None
-        self._told = False
+        self._woken = False
 
     def wake(self) -> None:
-        sleep = None if self._told else self._sleep
-        self._told = True
+        sleep = None if self._woken else self._sleep
+        self._woken = True
         if sleep is not None:
             sleep.hub.loop.run_callback(sleep.switch, None)
 
     def abandon(self) -> None:
-        # The child goes on with a copy of every greenlet. Ours must not wake: it would read the answer that the parent
-        # waits for. Nor can it be ended: a client that is interrupted may say goodbye on the connection, which is the
-        # parent's too.
+        # The child has a copy of every greenlet. Ours must not wake: it would read the parent's answer. It cannot be
+        # killed either: an interrupted client may close the session on the connection, which is also the parent's.
         greenlet = self._greenlet
         greenlet.abandoned = True
         _abandoned.append(greenlet)
         frame = greenlet.gr_frame
-        while frame is not None:  # else the loop reports again and again that there is something to read
+        while frame is not None:  # otherwise the loop reports the readable socket again and again
             _stop_watching(frame.f_locals.get("self"))
             frame = frame.f_back
 
@@ -113,7 +112,7 @@ def _stop_watching(socket: Any) -> None:
 
 @functools.cache
 def _kind() -> Any:
-    """The class of our own greenlets; gevent wakes a greenlet by these methods."""
+    """The class of our own greenlets. gevent wakes a greenlet through these two methods."""
     greenlet = sys.modules["greenlet"].greenlet
 
     class ReporterGreenlet(greenlet):  # type: ignore[misc,valid-type]
@@ -129,7 +128,7 @@ def _kind() -> Any:
 
 
 def _hub() -> Any:
-    """The calling native thread's hub, if it has one."""
+    """The hub of the calling native thread, if it has one."""
     local = sys.modules.get("gevent._hub_local")
     return None if local is None else local.get_hub_if_exists()
 

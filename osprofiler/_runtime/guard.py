@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one place where faults of tracing end, and where every loss is counted.
+"""The one place that handles faults of tracing and counts every loss.
 
-A fault of ours costs data, never the request: callers catch ``Exception`` around *our* lines only, hand it to
-:func:`swallow` and go on. ``SystemExit``, ``KeyboardInterrupt``, greenlet and eventlet time-outs are no ``Exception``
-and pass through.
+A fault of tracing may lose data, but never fails the request. Callers catch ``Exception`` around *our* lines only, pass
+it to :func:`swallow` and continue. ``SystemExit``, ``KeyboardInterrupt`` and the time-outs of greenlet and eventlet are
+not subclasses of ``Exception``, so they pass through.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from osprofiler._runtime import ending, forks, native
 
 LOG = logging.getLogger("osprofiler")
 
-#: A repeated fault of one kind is logged once in so many seconds.
+#: A repeated fault of one kind is logged once in this time, in seconds.
 REPEAT_S = 60.0
 
-#: What happened, by name: ``queued``, ``sent``, ``delivered``, ``dropped.<reason>``, ``fault.<where>``.
+#: The number of events, by name: ``queued``, ``sent``, ``delivered``, ``dropped.<reason>``, ``fault.<where>``.
 counters: Counter[str] = Counter()
 
 
 class Spans:
-    """The sampled spans of this process.
+    """The numbers of sampled spans of this process.
 
-    Each span pays for these, so they are plain integers, changed by ``+=`` alone (``queue`` says why that is exact).
-    Whoever takes a span that ended counts it as ended: a reporter with a queue has counted it anyway.
+    Each span updates them, so they are plain integers, changed by ``+=`` only (``queue`` explains why that is exact).
+    The receiver of an ended span counts it: a reporter with a queue counts its spans already.
     """
 
     __slots__ = ("ended", "started", "without_store")
@@ -42,8 +42,8 @@ class Spans:
 
     def start_over(self) -> None:
         self.started = 0
-        self.ended = 0  # as far as the reporters have told
-        self.without_store = 0  # ended too, where no store is configured
+        self.ended = 0  # as counted by the reporters
+        self.without_store = 0  # ended while no store was configured; not part of ``ended``
 
 
 spans = Spans()
@@ -51,8 +51,7 @@ spans = Spans()
 _sources: list[Callable[[], Mapping[str, int]]] = []
 
 _last_logged: dict[str, float] = {}
-# Re-entrant: a signal handler may count while the code it interrupted does. Native, also where eventlet has patched
-# threading.
+# Re-entrant: a signal handler may count while it interrupts a count. Native, also if eventlet has patched threading.
 _lock = _thread.RLock()
 
 
@@ -63,34 +62,35 @@ def count(name: str, by: int = 1) -> None:
 
 
 def source(function: Callable[[], Mapping[str, int]]) -> Callable[[], Mapping[str, int]]:
-    """Have *function* asked for further numbers when somebody asks for all of them. A decorator."""
+    """Decorator: *function* returns more counters, by name; :func:`totals` includes them."""
     _sources.append(function)
     return function
 
 
 def totals() -> dict[str, int]:
-    """The counters, and what their sources say now."""
-    more = [each() for each in _sources]  # first: they may bring the counters up to date
-    found = Counter(counters)
-    for each in more:
-        found.update(each)
-    found["dropped.no_store"] += spans.without_store
-    ended = spans.ended + spans.without_store  # before those that started: what starts and ends meanwhile is not open
+    """All counters by name, those of the sources included; ``open`` is the number of spans that have not ended."""
+    from_sources = [each() for each in _sources]  # read first: a source may update the counters
+    numbers = Counter(counters)
+    for each in from_sources:
+        numbers.update(each)
+    numbers["dropped.no_store"] += spans.without_store
+    # Read before ``started``: a span that starts and ends in between must not make ``open`` negative.
+    ended = spans.ended + spans.without_store
     started = spans.started
-    return {**{name: number for name, number in found.items() if number}, "started": started, "open": started - ended}
+    return {**{name: number for name, number in numbers.items() if number}, "started": started, "open": started - ended}
 
 
 def is_mute() -> bool:
-    """Whether nothing may be logged here.
+    """Whether logging is not allowed here.
 
-    In a native thread beside eventlet's hub, a handler that yields would stall the greenthreads. While the interpreter
-    is finalizing, a handler's lock may be held by a thread that does not run any more.
+    In a native thread outside eventlet's hub, a log handler that yields would stall the greenthreads. While the
+    interpreter is finalizing, a stopped thread may hold the lock of a handler.
     """
-    return native.foreign() or sys.is_finalizing()
+    return native.is_extra_native_thread() or sys.is_finalizing()
 
 
 def warn_once(kind: str, message: str, *args: object) -> None:
-    """Log a warning at once, and again at most once a minute for the same *kind*; nothing where logging is_mute."""
+    """Log a warning, at most once a minute for the same *kind*. Log nothing if :func:`is_mute`."""
     if is_mute():
         return
     now = time.monotonic()
@@ -103,25 +103,25 @@ def warn_once(kind: str, message: str, *args: object) -> None:
 
 
 def swallow(where: str, fault: BaseException) -> None:
-    """End a fault of tracing here: count it under ``fault.<where>`` and log its type.
+    """Handle a fault of tracing: count it as ``fault.<where>`` and log its type.
 
-    The fault's own text stays out of the log: it may come from an application object whose ``__str__`` raises, or
-    hold a secret.
+    The text of the fault is not logged: it may come from an application object whose ``__str__`` raises, or contain a
+    secret.
     """
     try:
         kind = type(fault).__name__
         count(f"fault.{where}")
-        if is_mute():  # asking for the level takes logging's lock too
+        if is_mute():  # isEnabledFor() takes a lock of logging too
             return
         warn_once(f"{where}:{kind}", "tracing fault in %s: %s (the service is not affected)", where, kind)
         if LOG.isEnabledFor(logging.DEBUG):
             LOG.debug("tracing fault in %s: %s\n%s", where, kind, "".join(traceback.format_tb(fault.__traceback__)))
     except Exception:
-        pass  # a log filter that raises, the end of the stack: nobody is left to tell
+        pass  # a log filter that raises, or a RecursionError: there is no other place to report it
 
 
 class Harmless:
-    """``with Harmless("web.extract"):`` runs lines of ours whose fault must not reach the service."""
+    """``with Harmless("web.extract"):`` runs lines of tracing, and keeps their faults away from the service."""
 
     __slots__ = ("_where",)
 
@@ -140,9 +140,9 @@ class Harmless:
         return False
 
 
-@forks.anew
+@forks.in_child
 def _start_over() -> None:
-    # A lock of its own: the parent may have held the old one.
+    # A new lock: a thread of the parent may hold the old one.
     global _lock
     _lock = _thread.RLock()
     counters.clear()

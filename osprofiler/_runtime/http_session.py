@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sessions of requests whose requests end: each has one deadline for the whole, and a bound on its answer.
+"""Sessions of requests with one deadline for each whole request, and a limit on the size of its answer.
 
-They can also be left behind by a forked child, and their wait for a name server stops no greenthread.
+Name resolution in these sessions does not block other greenthreads. A forked child may abandon them.
 
-urllib3 closes what a pool holds when the interpreter ends, in a forked child too, and takes the lock of the pool's
-queue for that. A thread of the parent that held it at the time of the fork (the reporter's takes it with each request)
-never gives it back in the child, which then would not end.
+When the interpreter ends, also in a forked child, urllib3 closes the connections of its pools, and takes the lock of
+the pool's queue for that. If a thread of the parent held this lock during the fork (the reporter takes it for each
+request), nobody releases it in the child, and the child would never end. So our pools use a queue without a lock.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import collections
 import contextlib
 import email.utils
 import io
-import netrc  # noqa: F401  # requests imports it with its first request, in whatever thread that is sent
+import netrc  # noqa: F401  # otherwise requests imports it in the thread that sends the first request
 import queue
 import socket
 import time
@@ -26,19 +26,19 @@ import urllib3.exceptions
 
 from osprofiler._runtime import deadlines, native
 
-#: How much of an answer is taken, unless a session is told otherwise: a trace of half a million spans.
+#: The default limit on the size of an answer: a trace of half a million spans.
 ANSWER_BYTES = 1 << 30
 
 _READ_BYTES = 1 << 16
 
-#: So much is sent under one time-out: a TLS record.
+#: The size of a piece that is sent under one time-out: a TLS record.
 _SEND_BYTES = 1 << 14
 
 
 class _Idle:
-    """What urllib3 asks of the queue of a pool's idle connections (``queue.LifoQueue``'s manners), without a lock.
+    """The queue of a pool's idle connections: the part of ``queue.LifoQueue`` that urllib3 uses, without a lock.
 
-    It never waits: requests makes pools that make a connection where none is idle, and drop one that is too many.
+    It never waits: the pools of requests create a connection if none is idle, and drop one if the queue is full.
     """
 
     def __init__(self, maxsize: int) -> None:
@@ -61,17 +61,17 @@ class _Idle:
 
 
 class _Timed:
-    """A connection whose waits share the deadline of the request at hand: those for addresses and the TLS handshake,
-    for sending, and for each piece of a proxy's and the server's answer.
+    """A connection whose waits share the deadline of the current request.
 
-    The host's name is looked up here, since urllib3's own look-up stops all greenthreads.
+    The waits: for the addresses and the TLS handshake, for sending, and for each piece of an answer of the proxy or
+    the server. The class resolves the host's name itself, since urllib3 would block all greenthreads.
     """
 
     def _new_conn(self: Any) -> Any:
         connect = super()._new_conn  # type: ignore[misc]
         name, connect_s = self._dns_host, self.timeout
         try:
-            *others, last = [entry[4][0] for entry in native.addresses(name, self.port, socket.SOCK_STREAM)]
+            *others, last = [entry[4][0] for entry in native.resolve(name, self.port, socket.SOCK_STREAM)]
         except socket.gaierror as fault:
             raise urllib3.exceptions.NewConnectionError(self, f"cannot resolve {name}: {fault}") from fault
         try:
@@ -98,7 +98,7 @@ class _Timed:
 
 
 class _Reader(io.RawIOBase):
-    """What *raw* reads from *sock*, each time with no more patience than the deadline leaves."""
+    """Reads *raw*, whose socket is *sock*; each read has only the time that the deadline leaves."""
 
     def __init__(self, raw: io.RawIOBase, sock: Any) -> None:
         self._raw = raw
@@ -149,7 +149,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
             fault.response = answer
             raise
         finally:
-            answer.close()  # a connection that was not read to the end of its answer is closed
+            answer.close()  # closes the connection, unless its answer was read to the end
         return answer
 
     def _read(self, answer: requests.Response) -> bytes:
@@ -162,7 +162,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
 
 def _with_ours(manager: Any) -> Any:
-    """*manager* of pools, which makes such as have our queue and our connections."""
+    """Make the pool manager *manager* create pools with our queue and our connections; return it."""
     manager.pool_classes_by_scheme = {
         scheme: kind if kind.QueueCls is _Idle else _ours(kind)
         for scheme, kind in manager.pool_classes_by_scheme.items()
@@ -176,11 +176,11 @@ def _ours(pool: Any) -> Any:
 
 
 class Session(requests.Session):
-    """Requests with ``timeout=(connect_s, whole_s)``: seconds for a connection to one address, and for all of the
-    request, redirections and the last byte of the answer included. There is no streaming.
+    """A session for requests with ``timeout=(connect_s, whole_s)``. It does not stream.
 
-    Raises requests.Timeout when the time is up. An answer that breaks off, or is too long, raises another
-    RequestException, whose ``response`` has the status and headers.
+    ``connect_s``: seconds for a connection to one address. ``whole_s``: seconds for the whole request, from the first
+    connection over redirections to the last byte of the answer. Raises requests.Timeout when the time is up. An answer
+    that breaks off, or is too long, raises another RequestException, whose ``response`` has the status and headers.
     """
 
     def __init__(self, answer_bytes: int) -> None:
@@ -192,17 +192,17 @@ class Session(requests.Session):
         with deadlines.until(time.monotonic() + kwargs["timeout"][1]):
             whole_s = deadlines.left()
             try:
-                # A green TLS socket waits several times within one call, each time with all of its time-out.
+                # A green TLS socket waits several times in one call, and each wait has the full time-out.
                 with native.time_limit(whole_s):
                     return super().send(request, **kwargs)
-            except OSError as fault:  # requests' own faults are of this kind
+            except OSError as fault:  # the base class of requests' own errors
                 if deadlines.passed():
                     raise requests.ReadTimeout(f"no whole answer in {whole_s:.3g} s", request=request) from fault
                 raise
 
 
 def retry_after_s(answer: requests.Response) -> float | None:
-    """For how many seconds the server that gave *answer* wants to be left alone; None if it does not say."""
+    """The seconds to wait before the next request, from the Retry-After header of *answer*; None without one."""
     text = answer.headers.get("Retry-After", "").strip()
     if text.isdecimal() and text.isascii():
         return float(text)
@@ -214,5 +214,5 @@ def retry_after_s(answer: requests.Response) -> float | None:
 
 
 def session(answer_bytes: int = ANSWER_BYTES) -> Session:
-    """A new session that takes answers of up to *answer_bytes*."""
+    """Make a session that accepts answers of up to *answer_bytes*."""
     return Session(answer_bytes)

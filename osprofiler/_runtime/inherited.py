@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a forked child must not end: its parent's clients and connections.
+"""Objects that a forked child must not destroy: the clients and connections of its parent.
 
-Their destructors would say goodbye to the server on the parent's behalf; also those that run when the child's
-interpreter ends, which no list in a module can prevent.
+Their destructors would close the parent's sessions with the server. Destructors also run when the child's interpreter
+ends, and a list in a module cannot prevent that; an extra reference can.
 """
 
 from __future__ import annotations
 
 import ctypes
 
-#: What was inherited and is kept, to be looked at.
+#: The objects that are kept; for inspection.
 kept: list[object] = []
 
 
 def keep(inherited: object) -> None:
-    """Have *inherited*, and all that it holds, outlive this process."""
+    """Keep *inherited*, and all objects that it holds, until this process has ended."""
     kept.append(inherited)
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(inherited))  # one reference that nobody gives back
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(inherited))  # a reference that is never released

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Modules that are imported when somebody looks for them in their package."""
+"""Import modules of a package at their first use."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def modules(package: str, *names: str) -> Callable[[str], object]:
-    """A ``__getattr__`` for *package* that imports those of its modules that are in *names*."""
+    """Return a ``__getattr__`` for *package* that imports its modules *names* at their first use."""
 
     def __getattr__(name: str) -> object:
         if name not in names:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Wrap functions and methods of other people's modules, now or when the module is imported, and put them back.
+"""Wrap functions and methods of other libraries, now or when their module is imported, and restore them later.
 
-Nothing is imported for it. Whoever wraps the same method after us is not undone by our going: then our layer stays
-where it is, lets every call through, and is used again by the next install.
+This imports no library. Another package may wrap the same method after us. Then an uninstall leaves our wrapper in
+place, so that the other wrapper stays. Our wrapper passes every call through, and the next install uses it again.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ Method = Callable[..., Any]
 
 
 class Target(NamedTuple):
-    """One function: where it is, and what makes its replacement from it."""
+    """One function to wrap: its place, and the function that makes the replacement from the original."""
 
     module: str
-    owner: str  # its class, "" for a function of the module itself; inherited methods are not looked at
+    owner: str  # its class, or "" for a function of the module; a method that the class inherits is not wrapped
     name: str
     wrap: Callable[[Method], Method]
 
 
 def own_class(module: ModuleType, name: str) -> type | None:
-    """The class *name* that is *module*'s own; None where it has but the alias of another module's.
+    """The class *name* that *module* defines; None if the module only has an alias of another module's class.
 
-    A library may have put a subclass in its place, as gevent does with ``threading.Thread``: then the class below that.
+    A library may replace the class by a subclass, as gevent does with ``threading.Thread``. Then this is the original.
     """
-    placed = getattr(module, name, None)
-    classes = placed.__mro__ if isinstance(placed, type) else ()
+    current_class = getattr(module, name, None)
+    classes = current_class.__mro__ if isinstance(current_class, type) else ()
     return next((each for each in classes if (each.__module__, each.__name__) == (module.__name__, name)), None)
 
 
 class Wrapping:
-    """A set of functions that are wrapped, and put back, together."""
+    """A set of functions that are wrapped, and restored, together."""
 
     def __init__(self, *targets: Target) -> None:
         self.on = False
@@ -52,7 +52,7 @@ class Wrapping:
         """Wrap; a second call does nothing."""
         self.on = True
         if not self._hooked:
-            self._hooked = True  # import hooks cannot be taken back, so they are set once and look at ``on``
+            self._hooked = True  # an import hook cannot be removed, so it is set once and checks ``on``
             for target in self._targets:
                 wrapt.register_post_import_hook(functools.partial(self._imported, target), target.module)
             return
@@ -61,7 +61,7 @@ class Wrapping:
                 self._imported(target, module)
 
     def uninstall(self) -> None:
-        """Put the originals back."""
+        """Restore the originals."""
         self.on = False
         for target, (owner, original, replacement) in list(self._placed.items()):
             if vars(owner).get(target.name) is replacement:

@@ -27,7 +27,7 @@ try:
     from osprofiler import exc
     from osprofiler.cmd import cliutils, commands, sources
     from osprofiler.connection import secrets
-    from osprofiler.connection.fault_text import typed
+    from osprofiler.connection.fault_text import typed_fault_line
     from osprofiler.records import unreadable
 except KeyboardInterrupt:  # the console script imports this module before it calls anything in it
     sys.exit(130)
@@ -154,7 +154,7 @@ def _run(argv: list[str], cut: Callable[[str], str]) -> int:
         raise
     except Exception as fault:
         LOG.debug("the command failed\n%s", cut("".join(traceback.format_exception(fault))))
-        return _failed(typed(fault), 1)
+        return _failed(typed_fault_line(fault), 1)
 
 
 def _leave_nothing() -> None:

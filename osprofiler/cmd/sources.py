@@ -14,7 +14,7 @@ from osprofiler import exc
 from osprofiler.cmd import cliutils, output, quantities
 from osprofiler.cmd.progress import Progress
 from osprofiler.connection import secrets
-from osprofiler.connection.fault_text import typed
+from osprofiler.connection.fault_text import typed_fault_line
 from osprofiler.drivers import base, lookup, search
 from osprofiler.reports import files
 from osprofiler.reports.model import Trace
@@ -137,7 +137,7 @@ def driver(args: argparse.Namespace, given: str | None = None) -> base.Driver:
     except exc.CommandError:
         raise
     except Exception as fault:
-        raise exc.CommandError(f"cannot use {secrets.masked(given)}: {typed(fault, given)}") from None
+        raise exc.CommandError(f"cannot use {secrets.masked(given)}: {typed_fault_line(fault, given)}") from None
 
 
 def _register_options() -> None:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One file for each way in which work runs beside the flow of control that asked for it."""
+"""Forks, branches and joins, and one module per execution model: threads, greenthreads, tasks, pools, processes."""

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""asyncio: a task, however it is made (``create_task``, ``gather``, a TaskGroup), and work for an executor are branches
-that somebody waits for; callbacks of loops, futures and tasks are branches that nobody does.
+"""asyncio: tasks, callbacks and work for an executor become branches.
 
-Tasks and callbacks have copies of their maker's context, so they are in its trace without this too, and so is the work
-of ``to_thread``: straight under the point that was current, as if they were part of it.
+Every task (of ``create_task``, ``gather`` or a TaskGroup) and all work for an executor are ChildOf branches: the
+creator waits for them. Callbacks of loops, futures and tasks are FollowsFrom branches: nobody waits for them.
+
+Tasks, callbacks and the work of ``to_thread`` have a copy of their creator's context. So they are in the same trace
+without this module too, but then they look like a part of the point that was current.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Any
 from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
 from osprofiler.concurrency.branch import Branch
-from osprofiler.concurrency.carried import branch_for, carry, carry_call, is_machinery
+from osprofiler.concurrency.branch_callable import branch_for, is_machinery, wrap_as_branch, wrap_call_as_branch
 from osprofiler.context import current
 from osprofiler.context.pieces import Pieces
 
@@ -23,7 +25,10 @@ MODEL = "asyncio"
 
 
 class BranchCoroutine(Coroutine[Any, Any, Any]):
-    """A coroutine as a branch, from its first step to its end. One that is cancelled before it starts makes none."""
+    """A coroutine whose steps run in a branch, from the first step to the end.
+
+    A coroutine that is cancelled before its first step makes no branch.
+    """
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any], branch: Branch) -> None:
         self._coroutine = coroutine
@@ -68,10 +73,10 @@ class BranchCoroutine(Coroutine[Any, Any, Any]):
         branch = self._branch
         if branch is None:
             return resume(*args)
-        first = self._pieces is None
+        is_first_step = self._pieces is None
         pieces = self._pieces = self._pieces or Pieces(current.point.get())
         with pieces:
-            if first:
+            if is_first_step:
                 branch.__enter__()
             try:
                 return resume(*args)
@@ -124,7 +129,7 @@ def _name_of(coro: Any) -> str:
 def _run_in_executor(run_in_executor: Method) -> Method:
     def run(self: Any, executor: Any, func: Any, *args: Any) -> Any:
         if current.point.get() is not None:
-            func, args = carry_call(MODEL, func, args)
+            func, args = wrap_call_as_branch(MODEL, func, args)
         return run_in_executor(self, executor, func, *args)
 
     return run
@@ -145,20 +150,20 @@ def _call_at(call_at: Method) -> Method:
 
 
 def _callback(callback: Any, context: Context | None) -> Any:
-    """*callback* as a branch of the point that is current in its *context*: where a done-callback was added, say."""
-    if is_machinery(callback):  # every step of every task is such a callback
+    """Return *callback* as a branch of the point that is current in *context*, in which the loop will call it."""
+    if is_machinery(callback):  # asyncio schedules every step of every task as a callback
         return callback
     if context is None:
-        return carry(MODEL, callback, detached=True)
+        return wrap_as_branch(MODEL, callback, detached=True)
     try:
-        return context.run(carry, MODEL, callback, detached=True)
-    except RuntimeError:  # it is entered right now: by whoever calls this
-        return carry(MODEL, callback, detached=True)
+        return context.run(wrap_as_branch, MODEL, callback, detached=True)
+    except RuntimeError:  # the caller runs in this context already
+        return wrap_as_branch(MODEL, callback, detached=True)
 
 
 _LOOP = "asyncio.base_events", "BaseEventLoop"
 
-# call_later calls call_at, to_thread calls run_in_executor, and everything that makes a task calls create_task.
+# call_later calls call_at, to_thread calls run_in_executor, and all functions that create a task call create_task.
 _wrapping = Wrapping(
     Target(*_LOOP, "create_task", _create_task),
     Target(*_LOOP, "run_in_executor", _run_in_executor),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A branch: one piece of work that another thread, greenthread, task or process does for a request.
 
-What fixes its place in the trace is settled where it is made: the point that it belongs to, how it refers to that
-point, and its span id. Where and when it is entered changes none of it, and nothing here raises in the service.
+Its creator fixes its place in the trace: the point that it belongs to, its type of reference to that point, and its
+span id. It does not matter where and when the branch is entered. Nothing here raises in the service.
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ from typing import Any, NamedTuple
 from osprofiler import config
 from osprofiler._runtime import forks, guard
 from osprofiler.context import current, scope
-from osprofiler.context.ended_points import BranchPoint, has_ended, liveness, root_of
+from osprofiler.context.ended_points import BranchPoint, has_ended, liveness_check, root_of
 from osprofiler.context.origin import Origin
-from osprofiler.context.points import LEFT, Point
+from osprofiler.context.points import LEFT_TO_PARENT, Point
 from osprofiler.context.trace_context import SAMPLED
 from osprofiler.propagation import signed
 from osprofiler.records import ids
 from osprofiler.tracer import global_tracer
 
-#: Tag of a branch: the name of its fork; of an automatic one, of the instrumentation that made it.
+#: Tag of a branch: the name of its fork. An automatic branch has the name of the instrumentation that made it.
 FORK_TAG = "osprofiler.fork"
-#: Tag of a branch that its forker does not wait for, or cannot: it had ended when it made the branch.
+#: Tag of a branch that the point above it does not wait for, or that was created after the end of that point.
 DETACHED_TAG = "osprofiler.detached"
-#: Tag of a span that entered a branch a second time; it is an ordinary child.
+#: Tag of a span that entered a branch for the second time; the span is an ordinary child.
 AGAIN_TAG = "osprofiler.entered_again"
-#: Tag of a branch that was made before a fork(2) and entered in the child without having been handed over; an
-#: ordinary child, since the parent process may enter the branch as well.
+#: Tag of a branch that was created before a fork(2) and entered in the child, although nobody handed it over. Its span
+#: is an ordinary child, since the parent process may enter the branch as well.
 INHERITED_TAG = "osprofiler.inherited"
-#: Tag of a branch entered too late. ``"trace"``: all that this process did for the trace had ended; ``"parent"``: the
-#: point that it was forked from had, though its forker meant to wait.
+#: Tag of a branch that was entered too late. ``"trace"``: everything that this process did for the trace had ended.
+#: ``"parent"``: the point above it had ended, although it was expected to wait.
 LATE_TAG = "osprofiler.entered_late"
 
 
 class Handover(NamedTuple):
-    """What another process needs to run a branch. It never holds a key: ``key_id`` says which to look up."""
+    """The data that another process needs to run a branch. It never holds a key: ``key_id`` says which key to use."""
 
     base_id: str
     trace_id: int
@@ -54,18 +54,18 @@ class Handover(NamedTuple):
 
 
 class Branch:
-    """``with branch:`` around the work, wherever it runs.
+    """``with branch:`` around the work, in any flow of control.
 
-    The first entry is the branch, any other an ordinary child span; of a branch for *many* calls every entry is such
-    a child, from the start. Pickled, it is handed over to the process that unpickles it.
+    The first entry is the branch itself, every other entry is an ordinary child span. If the branch is for *many*
+    calls, every entry is an ordinary child span. Pickling hands the branch over to the process that unpickles it.
     """
 
     __slots__ = (
         "__weakref__",
         "_alive",
-        "_fresh",
         "_points",
         "_process",
+        "_unused_ids",
         "at",
         "detached",
         "ended",
@@ -92,27 +92,27 @@ class Branch:
         only_if_awaited: bool = False,
         span_id: int | None = None,
     ) -> None:
-        self.at = at  # the point that it belongs to; None: no trace is on, and nothing will be
+        self.at = at  # the point that it belongs to; None: no trace is on, and entering it does nothing
         self.name = name
         self.fork_name = fork_name
-        # A point that has ended waits for nothing. One that ends later had meant to wait: LATE_TAG says so.
+        # A point that has ended cannot wait. If it ends between now and the entry, LATE_TAG says so.
         self.detached = detached or (at is not None and has_ended(at.span))
         self.info = info
         self.many = many
-        self.only_if_awaited = only_if_awaited  # entered after the point that it belongs to ended, it is no branch
+        self.only_if_awaited = only_if_awaited  # do nothing if it is entered after the end of the point it belongs to
         self.span_id = 0 if many or at is None else span_id or ids.new_span_id()
         self.entered = False
         self.ended = False
         self.failed = False  # ended by an exception
-        self.sent = False  # handed over to another process, so this one does not learn of its end
-        self._fresh = [self.span_id] if self.span_id else []  # popped by the first entry; list.pop is atomic
+        self.sent = False  # handed over to another process, so this process does not see its end
+        self._unused_ids = [self.span_id] if self.span_id else []  # the first entry pops it; list.pop is atomic
         self._points: list[Point] = []
-        self._process: object | None = _process  # None: any, but only one
+        self._process: object | None = _process  # the only process that may enter it; None: one process, any
         self._alive: Callable[[], bool] | None = None
 
     @property
     def abandoned(self) -> bool:
-        """Whether the flow of control that entered it is gone, and has left it open."""
+        """Whether the flow of control that entered it has ended without closing it."""
         return self.entered and not self.ended and self._alive is not None and not self._alive()
 
     # Entering and leaving
@@ -133,13 +133,13 @@ class Branch:
     def _open(self, at: Point) -> Point:
         above = current.point.get()
         if not at.origin.flags & SAMPLED:
-            point = Point(None, above, at.origin)  # carries "not sampled" on
+            point = Point(None, above, at.origin)  # calls made inside pass "not sampled" on
             current.point.set(point)
             return point
         tags: dict[str, Any] = {FORK_TAG: self.fork_name}
         span_id = None
         if not self.many:
-            span_id = self._first(tags)
+            span_id = self._take_span_id(tags)
         if self.detached:
             tags[DETACHED_TAG] = True
         root = root_of(at)
@@ -162,17 +162,17 @@ class Branch:
             point.root = root or point.span
         return point
 
-    def _first(self, tags: dict[str, Any]) -> int | None:
-        """The branch's span id for its first entry; for any other None, and *tags* say what it is."""
+    def _take_span_id(self, tags: dict[str, Any]) -> int | None:
+        """The branch's span id for its first entry; None for any other entry, and *tags* get the reason."""
         if self._process not in (None, _process):
             tags[INHERITED_TAG] = True
             return None
         try:
-            span_id = self._fresh.pop()
+            span_id = self._unused_ids.pop()
         except IndexError:
             tags[AGAIN_TAG] = True
             return None
-        self._alive = liveness()
+        self._alive = liveness_check()
         self.entered = True
         return span_id
 
@@ -182,7 +182,7 @@ class Branch:
         if not self._points:
             return
         try:
-            point = self._take()
+            point = self._take_point()
             if point.span is None:
                 scope.leave(point)
                 return
@@ -193,8 +193,8 @@ class Branch:
         except Exception as own:
             guard.swallow("branch", own)
 
-    def _take(self) -> Point:
-        """The point that this flow entered; a branch may be entered by several flows at once."""
+    def _take_point(self) -> Point:
+        """Remove and return the point that this flow entered; several flows may be inside a branch at once."""
         node = current.point.get()
         while node is not None and node not in self._points:
             node = node.parent
@@ -205,23 +205,23 @@ class Branch:
 
     # To another process
 
-    def spend(self) -> None:
-        """Make every entry an ordinary child: the branch itself has been entered somewhere else."""
-        self._fresh.clear()
+    def mark_used(self) -> None:
+        """Make every entry an ordinary child span: the branch itself has been entered in another place."""
+        self._unused_ids.clear()
 
     def hand_over(self) -> Handover | None:
-        """Give the branch to another process; here it is then entered only as an ordinary child. None: no trace."""
+        """Give the branch to another process. Later entries here are ordinary child spans. None if no trace is on."""
         at = self.at
         if at is None:
             return None
-        span_id = self._fresh.pop() if self._fresh and self._process in (None, _process) else 0
+        span_id = self._unused_ids.pop() if self._unused_ids and self._process in (None, _process) else 0
         self.sent = self.sent or span_id != 0
         origin, span = at.origin, at.span
-        parented = span is not None or origin.parent_span_id != 0
+        has_parent = span is not None or origin.parent_span_id != 0
         return Handover(
             base_id=origin.base_id,
             trace_id=origin.trace_id,
-            parent_id=at.id() if parented else None,
+            parent_id=at.id() if has_parent else None,
             parent_span_id=span.span_id if span is not None else origin.parent_span_id,
             flags=span.flags if span is not None else origin.flags,
             baggage=dict(span.context.baggage if span is not None else origin.baggage),
@@ -233,11 +233,11 @@ class Branch:
             span_id=span_id,
         )
 
-    def given_away(self) -> Branch:
-        """The branch, for a process about to be forked to enter; this one must not enter what is returned."""
-        span_id = self._fresh.pop() if self._fresh else 0
+    def for_forked_child(self) -> Branch:
+        """Return a branch for a child process that will be forked now. Only the child may enter the result."""
+        span_id = self._unused_ids.pop() if self._unused_ids else 0
         self.sent = self.sent or span_id != 0
-        given = Branch(
+        branch = Branch(
             self.at,
             self.name,
             self.fork_name,
@@ -246,16 +246,16 @@ class Branch:
             many=not span_id,
             span_id=span_id,
         )
-        given.detached = self.detached  # as it was fixed, whatever has ended since
-        given._process = None
-        return given
+        branch.detached = self.detached  # as its creator fixed it, even if the point above has ended since
+        branch._process = None
+        return branch
 
     def __reduce__(self) -> tuple[Callable[..., Branch], tuple[Handover | None]]:
         return received, (self.hand_over(),)
 
 
 def received(handover: Handover | None) -> Branch:
-    """The branch that another process of ours has handed over."""
+    """Return the branch that another process with this package has handed over."""
     if handover is None:
         return Branch(None, "", "")
     keys = config.current().hmac_keys
@@ -280,20 +280,20 @@ def received(handover: Handover | None) -> Branch:
 
 
 def not_followed(model: str) -> None:
-    """Count work that the instrumentation of *model* left out of a trace."""
+    """Count a piece of work that the instrumentation of *model* left out of a trace."""
     guard.count(f"not_followed.{model}")
 
 
 _process = object()
 
 
-@forks.anew
+@forks.in_child
 def _forked() -> None:
-    """In a forked child: the parent's open points are the parent's to end, and so are its branches."""
+    """In a forked child: leave the parent's open points and branches to the parent."""
     global _process
     _process = object()
     node = current.point.get()
     while node is not None:
-        if node.span is not None and hasattr(node.span, "end_tick"):  # not another tracer's
-            node.span.end_tick = LEFT
+        if node.span is not None and hasattr(node.span, "end_tick"):  # spans of another tracer have none
+            node.span.end_tick = LEFT_TO_PARENT
         node = node.parent

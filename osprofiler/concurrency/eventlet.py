@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""eventlet: a GreenThread, of ``spawn``, ``spawn_after`` or a pool, and a call in ``tpool`` are branches that somebody
-waits for; ``spawn_n`` and what is linked to a GreenThread are branches that nobody does.
+"""eventlet: greenthreads, callbacks and calls in ``tpool`` become branches.
 
-What is wrapped lies below the functions that services import by name, so it does not matter how they were imported.
-Threads that eventlet has made green are followed by the instrumentation of threading.
+A GreenThread (of ``spawn``, ``spawn_after`` or a pool) and a call in ``tpool`` are ChildOf branches: the caller waits
+for them. Work of ``spawn_n`` and callbacks linked to a GreenThread are FollowsFrom branches: nobody waits for them.
+
+The wrapped functions are internal to eventlet. Services import the public functions by name, and those call the
+wrapped ones. The instrumentation of threading follows threads that eventlet has patched.
 """
 
 from __future__ import annotations
@@ -12,15 +14,15 @@ from typing import Any
 
 from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
-from osprofiler.concurrency.carried import (
-    Carried,
+from osprofiler.concurrency.branch_callable import (
+    BranchCallable,
     branch_for,
-    carry,
-    carry_call,
     is_branch,
     is_context_run,
     is_machinery,
     name_of,
+    wrap_as_branch,
+    wrap_call_as_branch,
 )
 from osprofiler.context import current
 
@@ -28,9 +30,9 @@ MODEL = "eventlet"
 
 _BRANCH = "_osprofiler_branch"
 
-# GreenPool's own functions that it spawns, with the work as their first argument: whether nobody waits, and whether it
-# is called many times.
-_BY_PROXY = {"_spawn_n_impl": (True, False), "_do_map": (False, True)}
+# GreenPool spawns functions of its own that get the work as their first argument. By their names: whether the work is
+# detached, and whether it is called many times.
+_POOL_FUNCTIONS = {"_spawn_n_impl": (True, False), "_do_map": (False, True)}
 
 
 def _created(init: Method) -> Method:
@@ -38,7 +40,7 @@ def _created(init: Method) -> Method:
         init(self, *args, **kwargs)
         if current.point.get() is not None:
             with guard.Harmless(MODEL):
-                setattr(self, _BRANCH, branch_for(MODEL, "greenthread"))  # it gets its work later, and its name then
+                setattr(self, _BRANCH, branch_for(MODEL, "greenthread"))  # main() has the work, and sets its name
 
     return run
 
@@ -47,12 +49,12 @@ def _main(main: Method) -> Method:
     def run(self: Any, function: Any, args: Any, kwargs: Any) -> Any:
         branch = vars(self).pop(_BRANCH, None)
         if branch is not None:
-            inside = is_context_run(function) and bool(args)
-            work = args[0] if inside else function
+            in_context = is_context_run(function) and bool(args)
+            work = args[0] if in_context else function
             if not is_branch(work) and not is_machinery(work):
                 branch.name = name_of(work)
-                work = Carried(work, branch)
-                function, args = (function, (work, *args[1:])) if inside else (work, args)
+                work = BranchCallable(work, branch)
+                function, args = (function, (work, *args[1:])) if in_context else (work, args)
         return main(self, function, args, kwargs)
 
     return run
@@ -61,12 +63,12 @@ def _main(main: Method) -> Method:
 def _spawn_n(spawn_n: Method) -> Method:
     def run(seconds: float, func: Any, args: Any, kwargs: Any) -> Any:
         if current.point.get() is not None:
-            proxy = _BY_PROXY.get(getattr(func, "__name__", "")) if is_machinery(func) else None
-            if proxy is not None and args:
-                detached, many = proxy
-                args = (carry(MODEL, args[0], detached=detached, many=many), *args[1:])
+            pool_function = _POOL_FUNCTIONS.get(getattr(func, "__name__", "")) if is_machinery(func) else None
+            if pool_function is not None and args:
+                detached, many = pool_function
+                args = (wrap_as_branch(MODEL, args[0], detached=detached, many=many), *args[1:])
             else:
-                func, args = carry_call(MODEL, func, args, detached=True)
+                func, args = wrap_call_as_branch(MODEL, func, args, detached=True)
         return spawn_n(seconds, func, args, kwargs)
 
     return run
@@ -74,7 +76,7 @@ def _spawn_n(spawn_n: Method) -> Method:
 
 def _link(link: Method) -> Method:
     def run(self: Any, /, func: Any, *args: Any, **kwargs: Any) -> Any:
-        return link(self, carry(MODEL, func, detached=True), *args, **kwargs)
+        return link(self, wrap_as_branch(MODEL, func, detached=True), *args, **kwargs)
 
     return run
 
@@ -82,7 +84,7 @@ def _link(link: Method) -> Method:
 def _execute(execute: Method) -> Method:
     def run(meth: Any, *args: Any, **kwargs: Any) -> Any:
         if current.point.get() is not None:
-            meth, args = carry_call(MODEL, meth, args)
+            meth, args = wrap_call_as_branch(MODEL, meth, args)
         return execute(meth, *args, **kwargs)
 
     return run

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fork and join: work that runs elsewhere stays in its request's trace, and the trace says where it came together.
+"""Fork and join: work that another flow of control does for a request stays in the trace of that request.
 
-A fork opens branches that may be entered in any thread, greenthread, task or process. A join records and never waits:
-it is a point that references the branches that have come together, and names those that went another way.
+A fork creates branches. A branch may be entered in any thread, greenthread, task or process. A join records and never
+waits: it is a point that references the branches that have ended, and names those that have not.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from opentracing import ReferenceType
 
 from osprofiler._runtime import guard
 from osprofiler.concurrency.branch import Branch
-from osprofiler.concurrency.carried import Carried, is_branch, name_of
+from osprofiler.concurrency.branch_callable import BranchCallable, is_branch, name_of
 from osprofiler.context import current
 from osprofiler.context.points import Point
 from osprofiler.context.trace_context import SAMPLED
@@ -29,21 +29,21 @@ R = TypeVar("R")
 
 #: Tag of a join: the names of the forks that it joins.
 JOIN_TAG = "osprofiler.join"
-#: Tags of a join: how many of its branches were still running, were left open by a flow that is gone, were never
-#: entered, were ended by an exception (these are referenced), or were handed to another process (referenced as well:
-#: this one cannot see their end, and takes the caller's word). Some of their names are in ``<tag>.names``.
+#: Tags of a join, each a number of branches that: are still running; were left open by a flow of control that has
+#: ended; were never entered; were ended by an exception (referenced); were handed to another process (referenced,
+#: because the caller joins them, although this process cannot see their end). ``<tag>.names`` has some of their names.
 UNFINISHED_TAG = "osprofiler.join.unfinished"
 ABANDONED_TAG = "osprofiler.join.abandoned"
 NEVER_ENTERED_TAG = "osprofiler.join.never_entered"
 FAILED_TAG = "osprofiler.join.failed"
 ELSEWHERE_TAG = "osprofiler.join.elsewhere"
-#: Tag of a join of so many branches that their references do not fit one span: ``2/10``. Each part also references the
-#: one before, so the last one comes after all branches.
+#: Tag of a join with more references than one span can hold: ``2/10``. Each part also references the part before it,
+#: so the last part comes after all branches.
 PART_TAG = "osprofiler.join.part"
 
-#: References that one join point holds.
+#: References in one join point, at most.
 MAX_LINKS = 1000
-# What a reference takes in a thrift span, and what is kept for the rest of it, in bytes.
+# Bytes of one reference in a thrift span, and bytes reserved for the rest of the span.
 _LINK_BYTES = 40
 _REST_BYTES = 8192
 
@@ -51,7 +51,7 @@ _NAMES_SHOWN = 20
 
 
 class Fork:
-    """Opens branches from the point that was current when it was made.
+    """Creates branches of the point that was current when the fork was created.
 
     As a context manager it joins at the end of the block, unless it is detached or was joined before.
     """
@@ -67,16 +67,17 @@ class Fork:
         self._joined = False
 
     def branch(self, name: str | None = None) -> Branch:
-        """A new branch, called as the fork is unless *name* is given; enter it once, anywhere."""
+        """Return a new branch with *name*, or with the name of the fork. Enter it once, in any flow of control."""
         branch = Branch(self.at, label(name) if name else self.name, self.name, detached=self.detached, info=self.info)
         if self.at is not None:
             self._branches.append(branch)
         return branch
 
     def wrap(self, f: Callable[P, R], name: str | None = None) -> Callable[P, R]:
-        """*f* as a branch: a call of what is returned enters it. Where no trace is on, *f* itself.
+        """Return a callable that calls *f* in a new branch; *f* itself if no trace is on.
 
-        Of a coroutine function the branch lasts as long as the coroutine. What is returned can be pickled if *f* can.
+        If *f* is a coroutine function, the branch lasts as long as the coroutine. If *f* can be pickled and is no
+        coroutine function, the result can be pickled.
         """
         if self.at is None:
             return f
@@ -86,7 +87,7 @@ class Fork:
         if not multiprocessing.by_hand.on:
             multiprocessing.by_hand.install()
         if not inspect.iscoroutinefunction(f):
-            return cast("Callable[P, R]", Carried(f, branch))
+            return cast("Callable[P, R]", BranchCallable(f, branch))
 
         @functools.wraps(f)
         async def run(*args: P.args, **kwargs: P.kwargs) -> Any:
@@ -96,9 +97,9 @@ class Fork:
         return cast("Callable[P, R]", run)
 
     def to_carrier(self, name: str | None = None) -> dict[str, str]:
-        """A new branch as text fields, for a queue, a message or another process's environment.
+        """Return a new branch as text fields, for a queue, a message or the environment of another process.
 
-        Whoever gets them enters the branch with ``profiler.branch(carrier)``. Empty where no trace is on.
+        The receiver enters the branch with ``profiler.branch(carrier)``. Empty if no trace is on.
         """
         from osprofiler.concurrency import carrier
 
@@ -107,7 +108,7 @@ class Fork:
         return {}
 
     def join(self) -> None:
-        """Record that the branches have come together here; see :func:`join`."""
+        """Record that the branches end here; see :func:`join`."""
         join(self)
 
     def __enter__(self) -> Fork:
@@ -120,17 +121,17 @@ class Fork:
             self.join()
 
     def take(self) -> list[Branch]:
-        """The branches not joined yet; they now are."""
+        """Return the branches that are not joined yet, and forget them."""
         self._joined = True
         branches, self._branches = self._branches, []
         return branches
 
 
 def hand_over(by: str, work: Callable[P, R], *, detached: bool = False) -> Callable[P, R]:
-    """*work* as a branch of the current point; *work* itself where no trace is on, and where it is a branch already.
+    """Return *work* as a branch of the current point; *work* itself if no trace is on or if it is a branch already.
 
-    For a patch named *by*, which knows that the work belongs to the request: nothing is guessed, whatever has ended.
-    Never raises.
+    For the patch named *by*. A patch knows that the work belongs to the request, so it is followed even if the request
+    has ended. Never raises.
     """
     with guard.Harmless(by):
         if current.point.get() is not None and not is_branch(work):
@@ -139,9 +140,9 @@ def hand_over(by: str, work: Callable[P, R], *, detached: bool = False) -> Calla
 
 
 def join(*forks: Fork) -> None:
-    """Record a point that references (FollowsFrom) each branch of *forks* that has ended and names those that have not.
+    """Record a point that references (FollowsFrom) each branch of *forks* that has ended, and names the others.
 
-    It never waits: that is the caller's, before. Branches joined once are not referenced again.
+    It never waits: the caller has to wait before the call. A branch is referenced by one join only.
     """
     try:
         traced = [fork for fork in forks if fork.at is not None and fork.at.origin.flags & SAMPLED]
@@ -156,12 +157,12 @@ def _record(forks: list[Fork], branches: list[Branch]) -> None:
     at = cast("Point", forks[0].at)
     above = current.point.get()
     here = above if above is not None and above.origin.trace_id == at.origin.trace_id else at
-    tags = {JOIN_TAG: ", ".join(sorted({fork.name for fork in forks})), **_what_became_of(branches)}
+    tags = {JOIN_TAG: ", ".join(sorted({fork.name for fork in forks})), **_outcome_tags(branches)}
     joined = [branch for branch in branches if branch.ended or branch.sent]
     tracer = global_tracer.get_tracer()
     size = max(1, min(MAX_LINKS, (tracer.max_span_chars - _REST_BYTES) // _LINK_BYTES))
     parts = [joined[start : start + size] for start in range(0, len(joined), size)] or [[]]
-    before: list[tuple[str, int, int]] = []
+    link_to_last_part: list[tuple[str, int, int]] = []
     for number, part in enumerate(parts, 1):
         if len(parts) > 1:
             tags = {**tags, PART_TAG: f"{number}/{len(parts)}"}
@@ -171,14 +172,14 @@ def _record(forks: list[Fork], branches: list[Branch]) -> None:
                 (ReferenceType.FOLLOWS_FROM, cast("Point", branch.at).origin.trace_id, branch.span_id)
                 for branch in part
             ]
-            point.span.links = links + before
-            before = [(ReferenceType.FOLLOWS_FROM, here.origin.trace_id, point.span.span_id)]
+            point.span.links = links + link_to_last_part
+            link_to_last_part = [(ReferenceType.FOLLOWS_FROM, here.origin.trace_id, point.span.span_id)]
         point.end()
 
 
-def _what_became_of(branches: list[Branch]) -> dict[str, Any]:
-    """Tags that count and name the branches of which there is more to say than that they have ended."""
-    kinds: dict[str, list[Branch]] = {}
+def _outcome_tags(branches: list[Branch]) -> dict[str, Any]:
+    """Tags that count and name the branches that did not simply end without an error."""
+    branches_by_tag: dict[str, list[Branch]] = {}
     for branch in branches:
         if branch.ended:
             tag = FAILED_TAG if branch.failed else ""
@@ -189,9 +190,9 @@ def _what_became_of(branches: list[Branch]) -> dict[str, Any]:
         else:
             tag = ABANDONED_TAG if branch.abandoned else UNFINISHED_TAG
         if tag:
-            kinds.setdefault(tag, []).append(branch)
+            branches_by_tag.setdefault(tag, []).append(branch)
     tags: dict[str, Any] = {}
-    for tag, some in kinds.items():
-        tags[tag] = len(some)
-        tags[f"{tag}.names"] = ", ".join(sorted({branch.name for branch in some})[:_NAMES_SHOWN])
+    for tag, tagged in branches_by_tag.items():
+        tags[tag] = len(tagged)
+        tags[f"{tag}.names"] = ", ".join(sorted({branch.name for branch in tagged})[:_NAMES_SHOWN])
     return tags

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``concurrent.futures``: what is submitted to a pool of threads or processes is a branch that the future's holder
-waits for; a done-callback is one that nobody does.
+"""``concurrent.futures``: work for a pool of threads or processes, and done-callbacks, become branches.
 
-Work for another process takes its branch along when it is pickled. In a pool whose processes are not forked they have
-to turn tracing on themselves, in the pool's ``initializer``.
+Submitted work is a ChildOf branch: the submitter waits for the future. A done-callback is a FollowsFrom branch: nobody
+waits for it.
+
+Pickled work takes its branch along into the other process. If the pool does not fork its processes, each of them must
+turn tracing on, in the pool's ``initializer``.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
-from osprofiler.concurrency.carried import carry, carry_call
+from osprofiler.concurrency.branch_callable import wrap_as_branch, wrap_call_as_branch
 from osprofiler.context import current, scope
 
 MODEL = "futures"
@@ -20,7 +22,7 @@ MODEL = "futures"
 def _submit(submit: Method) -> Method:
     def run(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
         if current.point.get() is not None:
-            fn, args = carry_call(MODEL, fn, args)
+            fn, args = wrap_call_as_branch(MODEL, fn, args)
         return submit(self, fn, *args, **kwargs)
 
     return run
@@ -30,8 +32,8 @@ def _submit_to_process(submit: Method) -> Method:
     def run(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
         if current.point.get() is None:
             return submit(self, fn, *args, **kwargs)
-        fn, args = carry_call(MODEL, fn, args)
-        with scope.entered(None):  # it may fork a worker, which outlives the request
+        fn, args = wrap_call_as_branch(MODEL, fn, args)
+        with scope.entered(None):  # submit may fork a worker, and the worker outlives the request
             return submit(self, fn, *args, **kwargs)
 
     return run
@@ -40,7 +42,7 @@ def _submit_to_process(submit: Method) -> Method:
 def _map(map_: Method) -> Method:
     def run(self: Any, /, fn: Any, *iterables: Any, **kwargs: Any) -> Any:
         if current.point.get() is not None:
-            fn = carry(MODEL, fn, many=True)  # it is pickled once for each chunk, and called for each item
+            fn = wrap_as_branch(MODEL, fn, many=True)  # the pool pickles fn once a chunk and calls it for each item
         return map_(self, fn, *iterables, **kwargs)
 
     return run
@@ -48,7 +50,7 @@ def _map(map_: Method) -> Method:
 
 def _add_done_callback(add: Method) -> Method:
     def run(self: Any, fn: Any) -> Any:
-        return add(self, carry(MODEL, fn, detached=True))
+        return add(self, wrap_as_branch(MODEL, fn, detached=True))
 
     return run
 

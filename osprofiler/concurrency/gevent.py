@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""gevent: a Greenlet, of ``spawn``, ``spawn_later``, a subclass or a pool, and a call in a pool of threads are branches
-that somebody waits for; ``spawn_raw``, and what is linked to a Greenlet of the trace, are branches that nobody does.
+"""gevent: greenlets, callbacks and calls in a pool of threads become branches.
 
-Greenlet's methods are compiled and cannot be replaced, so gevent itself tells of each one that is started. Threads that
-gevent has made green are followed by the instrumentation of threading.
+A Greenlet (of ``spawn``, ``spawn_later``, a subclass or a pool) and a call in a pool of threads are ChildOf branches:
+the caller waits for them. Work of ``spawn_raw`` and callbacks linked to a Greenlet of the trace are FollowsFrom
+branches: nobody waits for them.
+
+The methods of Greenlet are compiled and cannot be replaced, so gevent's spawn callback is used. The instrumentation of
+threading follows threads that gevent has patched.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import wrapt
 
 from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping, own_class
-from osprofiler.concurrency.carried import carry, carry_call
+from osprofiler.concurrency.branch_callable import wrap_as_branch, wrap_call_as_branch
 from osprofiler.context import current
 
 MODEL = "gevent"
@@ -27,7 +30,7 @@ _GREENLETS = "gevent.greenlet"
 
 
 def _started(greenlet: Any) -> None:
-    """What gevent calls in the flow that starts *greenlet*."""
+    """Make *greenlet* a branch; gevent calls this in the flow that starts it."""
     if current.point.get() is None:
         return
     with guard.Harmless(MODEL):
@@ -35,10 +38,10 @@ def _started(greenlet: Any) -> None:
         if isinstance(getattr(run, "__self__", None), own_class(threading, "Thread") or ()):
             return
         greenlet.link = _link(weakref.ref(greenlet))
-        work, args = carry_call(MODEL, run, greenlet.args)
+        work, args = wrap_call_as_branch(MODEL, run, greenlet.args)
         if work is not run:
             greenlet._run = work
-        elif args is not greenlet.args:  # they cannot be replaced
+        elif args is not greenlet.args:  # a greenlet's args cannot be replaced
             greenlet._run = lambda *_, **kwargs: run(*args, **kwargs)
 
 
@@ -46,7 +49,7 @@ def _link(linked: weakref.ref[Any]) -> Callable[..., None]:
     def link(callback: Any, /, *args: Any, **kwargs: Any) -> None:
         greenlet: Any = linked()
         if _wrapping.on:
-            callback = carry(MODEL, callback, detached=True)
+            callback = wrap_as_branch(MODEL, callback, detached=True)
         type(greenlet).link(greenlet, callback, *args, **kwargs)
 
     return link
@@ -54,7 +57,7 @@ def _link(linked: weakref.ref[Any]) -> Callable[..., None]:
 
 def _spawn_raw(greenlet: Method) -> Method:
     def run(function: Any, /, *args: Any) -> Any:
-        return greenlet(carry(MODEL, function, detached=True), *args)
+        return greenlet(wrap_as_branch(MODEL, function, detached=True), *args)
 
     return run
 
@@ -62,7 +65,7 @@ def _spawn_raw(greenlet: Method) -> Method:
 def _spawn_thread(spawn: Method) -> Method:
     def run(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         if args and current.point.get() is not None:
-            func, rest = carry_call(MODEL, args[0], args[1:])
+            func, rest = wrap_call_as_branch(MODEL, args[0], args[1:])
             args = func, *rest
         return spawn(self, *args, **kwargs)
 
@@ -72,8 +75,8 @@ def _spawn_thread(spawn: Method) -> Method:
 def _apply_async(apply_async: Method) -> Method:
     def run(self: Any, /, func: Any, args: Any = None, kwds: Any = None, callback: Any = None) -> Any:
         if current.point.get() is not None:
-            func, args = carry_call(MODEL, func, tuple(args or ()))
-            callback = callback and carry(MODEL, callback, detached=True)
+            func, args = wrap_call_as_branch(MODEL, func, tuple(args or ()))
+            callback = callback and wrap_as_branch(MODEL, callback, detached=True)
         return apply_async(self, func, args, kwds, callback)
 
     return run
@@ -81,29 +84,29 @@ def _apply_async(apply_async: Method) -> Method:
 
 def _callback(apply: Method) -> Method:
     def run(self: Any, /, callback: Any, result: Any) -> Any:
-        return apply(self, carry(MODEL, callback, detached=True), result)
+        return apply(self, wrap_as_branch(MODEL, callback, detached=True), result)
 
     return run
 
 
 def _map(map_: Method) -> Method:
     def run(self: Any, /, func: Any, *iterables: Any, **kwargs: Any) -> Any:
-        return map_(self, carry(MODEL, func, many=True), *iterables, **kwargs)
+        return map_(self, wrap_as_branch(MODEL, func, many=True), *iterables, **kwargs)
 
     return run
 
 
 def _map_async(map_async: Method) -> Method:
     def run(self: Any, /, func: Any, iterable: Any, callback: Any = None) -> Any:
-        callback = callback and carry(MODEL, callback, detached=True)
-        return map_async(self, carry(MODEL, func, many=True), iterable, callback)
+        callback = callback and wrap_as_branch(MODEL, callback, detached=True)
+        return map_async(self, wrap_as_branch(MODEL, func, many=True), iterable, callback)
 
     return run
 
 
 def _add_done_callback(add: Method) -> Method:
     def run(self: Any, /, fn: Any) -> Any:
-        return add(self, carry(MODEL, fn, detached=True))
+        return add(self, wrap_as_branch(MODEL, fn, detached=True))
 
     return run
 
@@ -111,7 +114,7 @@ def _add_done_callback(add: Method) -> Method:
 _POOLS = "gevent.pool", "GroupMappingMixin"
 
 _wrapping = Wrapping(
-    # What spawn_raw makes its greenlets of, with the names of their makers or, as an option has it, without.
+    # The two classes of spawn_raw's greenlets; an option of gevent chooses whether they record their creator.
     Target("gevent.hub", "", "TrackedRawGreenlet", _spawn_raw),
     Target("gevent.hub", "", "RawGreenlet", _spawn_raw),
     Target(*_POOLS, "apply_async", _apply_async),
@@ -132,7 +135,7 @@ def instrument() -> None:
     global _hooked
     _wrapping.install()
     if not _hooked:
-        _hooked = True  # the hook is set once and looks at ``on``
+        _hooked = True  # an import hook cannot be removed, so it is set once and checks ``on``
         wrapt.register_post_import_hook(_listen, _GREENLETS)
     elif (module := sys.modules.get(_GREENLETS)) is not None:
         _listen(module)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The unit of work: what a pooled worker or a periodic task does once neither finds nor leaves a trace.
+"""The unit of work: one work item of a pooled worker, or one tick of a periodic task.
 
-Workers are reused. An RPC dispatch runs as a work item of such a worker, and a message without trace information calls
-nothing of ours; so the work item itself starts with no current point and ends by restoring, by value, what the worker
-had. Only our own context variable is touched. To carry a trace into work is the business of forks.
+A unit of work starts without a trace and leaves none behind. Workers are reused: an RPC dispatch runs as a work item
+of a worker, and a message without trace information calls none of our code. So the work item itself clears the current
+point, and afterwards restores the worker's point by value. Only our own context variable is changed. Forks bring a
+trace into a unit of work.
 """
 
 from __future__ import annotations
@@ -24,18 +25,18 @@ from osprofiler.context.points import Point
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-#: The thread that runs work items where they are submitted, in the submitter's own flow of control. The ident keeps
-#: threads apart that inherit their starter's context.
+#: The ident of a thread that runs work items inside ``submit``, in the submitter's own flow of control. The ident is
+#: needed because a new thread may inherit the context of the thread that started it.
 _inline: ContextVar[int | None] = ContextVar("osprofiler_inline", default=None)
 
 
 def isolated(work: F) -> F:
-    """*work* as a unit of work of its own: it starts with no trace, and what was current is restored after it."""
+    """Return *work* as a unit of work: it starts without a trace, and the current point is restored after it."""
     return functools.wraps(work)(_cleared(work))  # type: ignore[return-value]
 
 
 def install() -> None:
-    """Make work items and ticks of periodic tasks units of work, also of libraries that are imported later.
+    """Make work items and ticks of periodic tasks units of work, also in libraries that are imported later.
 
     A second call does nothing.
     """
@@ -60,7 +61,7 @@ def _cleared(work: Method) -> Method:
 
 
 def _work_item(work: Method) -> Method:
-    """A work item in the submitter's own flow goes on in its trace: to that code it is a plain call."""
+    """Make a work item a unit of work. Inside ``submit`` it is a plain call, so it stays in the submitter's trace."""
 
     def run(*args: Any, **kwargs: Any) -> Any:
         holder = current.point
@@ -86,7 +87,7 @@ def _submit_inline(submit: Method) -> Method:
 
 
 def _after_item(then: Method) -> Method:
-    """What a pool's worker calls after each work item, in the flow that the next one will run in."""
+    """Clear the current point where a pool's worker has finished a work item, before the next one in the same flow."""
 
     def run(*args: Any, **kwargs: Any) -> Any:
         _restore(current.point, None)
@@ -96,7 +97,7 @@ def _after_item(then: Method) -> Method:
 
 
 def _kept(work: Method) -> Method:
-    """Callbacks run in whatever flow settles the future; what they begin ends with them."""
+    """Restore the current point after callbacks. They run in the flow that completes the future."""
 
     def run(*args: Any, **kwargs: Any) -> Any:
         holder = current.point
@@ -110,7 +111,7 @@ def _kept(work: Method) -> Method:
 
 
 def _kept_callback(add: Method) -> Method:
-    """gevent calls it in its hub, in the flow that all callbacks run in."""
+    """Restore the current point after a callback of gevent, which runs all callbacks in the flow of its hub."""
 
     def run(self: Any, /, fn: Any) -> Any:
         return add(self, functools.wraps(fn)(_kept(fn)))
@@ -119,13 +120,14 @@ def _kept_callback(add: Method) -> Method:
 
 
 def _looping(init: Method) -> Method:
-    """Every tick of a looping call is a unit: its loop is one endless work item."""
+    """Make every tick of a looping call a unit of work, since the loop itself is one endless work item."""
 
     def run(self: Any, /, *args: Any, **kwargs: Any) -> None:
         init(self, *args, **kwargs)
         function = getattr(self, "f", None)
-        if callable(function) and getattr(function, "_self_wrapper", None) is not _tick:  # a base's __init__ was here
-            # A transparent proxy: the loop logs the function's name, and services compare it.
+        # The __init__ of a base class may have wrapped it already.
+        if callable(function) and getattr(function, "_self_wrapper", None) is not _tick:
+            # A transparent proxy: the loop logs the function's name, and services compare the function.
             self.f = wrapt.FunctionWrapper(function, _tick)
 
     return run
@@ -144,7 +146,7 @@ def _enter(holder: Current, inline: int | None) -> Point | None:
         if before is not None and (inline is None or inline != threading.get_ident()):
             holder.set(None)
         return before
-    except Exception as fault:  # a scope manager of the operator's choice
+    except Exception as fault:  # a foreign scope manager may raise
         guard.swallow("isolation", fault)
         return None
 
@@ -157,7 +159,8 @@ def _restore(holder: Current, before: Point | None) -> None:
         guard.swallow("isolation", fault)
 
 
-# From 4.4 both backends' classes are made of the common one, before each is by itself, and before 4 there is but one.
+# oslo.service from 4.4: the classes of both backends derive from the common one. 4.0 to 4.3: one class a backend.
+# Before 4: one class.
 _LOOPS = (
     "oslo_service.backend._common.loopingcall",
     "oslo_service.backend._eventlet.loopingcall",
@@ -166,7 +169,7 @@ _LOOPS = (
 )
 
 # oslo.messaging runs each dispatch as one work item of a futurist executor, so it needs no row of its own. The work
-# item is wrapped rather than `submit`: so it covers what was submitted before, and the callbacks run in the worker.
+# item is wrapped, not `submit`: this covers items that were submitted earlier, and callbacks still run in the worker.
 _wrapping = Wrapping(
     Target("concurrent.futures.thread", "_WorkItem", "run", _work_item),
     Target("concurrent.futures.process", "_ExecutorManagerThread", "run", _cleared),
@@ -178,11 +181,11 @@ _wrapping = Wrapping(
     Target("futurist._utils", "WorkItem", "run", _work_item),
     Target("futurist._futures", "SynchronousExecutor", "submit", _submit_inline),
     Target("futurist.periodics", "PeriodicWorker", "start", _cleared),
-    # The requests of WSGI servers that reuse a thread for them; gunicorn's pool is one of concurrent.futures.
+    # Requests of WSGI servers that reuse a thread; gunicorn's threaded worker uses concurrent.futures.
     Target("cheroot.server", "HTTPConnection", "communicate", _cleared),
     Target("gunicorn.workers.sync", "SyncWorker", "handle_request", _cleared),
     Target("waitress.channel", "HTTPChannel", "service", _cleared),
-    # A thread for the callbacks of a channel's calls: the first of them would have its context copied for all.
+    # A thread for the callbacks of a channel's calls. It would keep the context of the first call for all calls.
     Target("grpc._channel", "", "_run_channel_spin_thread", _cleared),
     *(Target(module, "LoopingCallBase", "__init__", _looping) for module in _LOOPS),
 )

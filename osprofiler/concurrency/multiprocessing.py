@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""multiprocessing: a ``Process``, forked or spawned, and what is given to a ``Pool`` are branches that somebody waits
-for; a pool's callbacks are branches that nobody does.
+"""multiprocessing: processes, work for a pool, and a pool's callbacks become branches.
 
-A spawned process has to turn tracing on itself. After a bare ``os.fork`` nothing needs to be instrumented: the child
-goes on under the point that was current, and the parent's open points stay the parent's.
+A ``Process`` (forked or spawned) and work for a ``Pool`` are ChildOf branches: the caller waits for them. A pool's
+callbacks are FollowsFrom branches: nobody waits for them.
+
+A spawned process must turn tracing on by itself. After a bare ``os.fork`` no instrumentation is needed: the child
+continues under the point that was current, and only the parent ends its open points.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import Any
 
 from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
-from osprofiler.concurrency.carried import Carried, branch_for, carry, is_machinery, name_of
+from osprofiler.concurrency.branch_callable import BranchCallable, branch_for, is_machinery, name_of, wrap_as_branch
 from osprofiler.context import current, scope
 
 MODEL = "multiprocessing"
@@ -27,7 +29,7 @@ def _start(start: Method) -> Method:
         with guard.Harmless(MODEL):
             undo = _follow(self)
         try:
-            # A forked child has what is current here: a pool's worker would keep it for ever.
+            # A forked child inherits the current point, and a pool's worker would keep it for ever.
             with scope.entered(None):
                 return start(self)
         finally:
@@ -38,27 +40,27 @@ def _start(start: Method) -> Method:
 
 
 def _follow(process: Any) -> Callable[[], object] | None:
-    """Have *process* run as a branch; returns what makes this process's object as it was."""
+    """Make *process* run as a branch. Returns a function that restores the object in this process, or None."""
     target = getattr(process, "_target", None)
     work = process.run if target is None else target
-    if isinstance(work, Carried) or is_machinery(work):
+    if isinstance(work, BranchCallable) or is_machinery(work):
         return None
     branch = branch_for(MODEL, name_of(work))
     if branch is None:
         return None
-    process.run = Carried(process.run, branch.given_away())
+    process.run = BranchCallable(process.run, branch.for_forked_child())
     return lambda: vars(process).pop("run", None)
 
 
-def _give_away(start: Method) -> Method:
-    """A forked child does not unpickle its target: a branch in it is handed over here."""
+def _hand_over_target(start: Method) -> Method:
+    """Hand over the branch of a process's target: a forked child does not unpickle the target."""
 
     def run(self: Any) -> Any:
         target = getattr(self, "_target", None)
-        if not isinstance(target, Carried):
+        if not isinstance(target, BranchCallable):
             return start(self)
         with guard.Harmless(MODEL):
-            self._target = Carried(target.function, target.branch.given_away())
+            self._target = BranchCallable(target.function, target.branch.for_forked_child())
         try:
             return start(self)
         finally:
@@ -109,11 +111,11 @@ def _imap(imap: Method) -> Method:
 
 
 def _work(func: Any, *, many: bool = False) -> Any:
-    return carry(MODEL, func, many=many)
+    return wrap_as_branch(MODEL, func, many=many)
 
 
 def _callback(func: Any) -> Any:
-    return func if func is None else carry(MODEL, func, detached=True)
+    return func if func is None else wrap_as_branch(MODEL, func, detached=True)
 
 
 _wrapping = Wrapping(
@@ -124,8 +126,8 @@ _wrapping = Wrapping(
     Target("multiprocessing.pool", "Pool", "imap_unordered", _imap),
 )
 
-#: In force from the first ``fork.wrap`` on: what was made a branch by hand is one in a process too.
-by_hand = Wrapping(Target("multiprocessing.process", "BaseProcess", "start", _give_away))
+#: Installed by the first ``Fork.wrap``: a callable that it returns also enters its branch in another process.
+by_hand = Wrapping(Target("multiprocessing.process", "BaseProcess", "start", _hand_over_target))
 
 instrument = _wrapping.install
 uninstrument = _wrapping.uninstall

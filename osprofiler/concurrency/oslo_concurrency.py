@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """oslo.concurrency: ``processutils.execute`` is a trace point that lasts as long as the program runs.
 
-Only the program's name is recorded: arguments hold passwords. The program itself gets the trace from the
-instrumentation of subprocesses.
+Only the program's name is recorded, since arguments may hold passwords. The instrumentation of subprocesses hands the
+trace to the program.
 """
 
 from __future__ import annotations

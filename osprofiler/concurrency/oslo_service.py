@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""oslo.service: a looping call, and a thread of a thread group, that is started while a trace is on is a branch that
-somebody waits for.
+"""oslo.service: looping calls and threads of a thread group become branches if a request starts them.
 
-A loop belongs to the request for as long as the point that started it is open; from then on its calls are units of
-work of their own, as are those of all loops that a service starts outside requests.
+They are ChildOf branches: the request waits for them. A loop belongs to the request while the point that started it is
+open. Afterwards each call of the loop is a unit of work, as with all loops that a service starts outside requests.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import wrapt
 from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
 from osprofiler.concurrency.branch import Branch
-from osprofiler.concurrency.carried import branch_for, carry_call, name_of
+from osprofiler.concurrency.branch_callable import branch_for, name_of, wrap_call_as_branch
 from osprofiler.context import current, scope
 from osprofiler.context.ended_points import has_ended
 
@@ -26,13 +25,13 @@ _BRANCH = "_osprofiler_branch"
 
 
 class _Calls:
-    """What a loop calls, in the trace while that lasts. Nothing is left behind between two calls."""
+    """The function of a loop. Its calls run in the branch while the trace lasts, and leave nothing behind."""
 
     def __init__(self, function: Callable[..., Any], branch: Branch) -> None:
         self._function = function
         self._branch = branch
         self._point = current.point.get()
-        self.fault: Exception | None = None  # that the last call raised
+        self.fault: Exception | None = None  # raised by the last call
 
     @property
     def __wrapped__(self) -> Callable[..., Any]:
@@ -62,7 +61,7 @@ def _start(start: Method) -> Method:
             return start(self, *args, **kwargs)
         with guard.Harmless(MODEL):
             setattr(self, _BRANCH, branch_for(MODEL, name_of(_own(self.f))))
-        with scope.entered(None):  # the worker that the loop runs in is no branch besides
+        with scope.entered(None):  # the thread of the loop must not become a second branch
             return start(self, *args, **kwargs)
 
     return run
@@ -73,13 +72,13 @@ def _run_loop(run_loop: Method) -> Method:
         branch = vars(self).pop(_BRANCH, None)
         if branch is None:
             return run_loop(self, idle_for_func, initial_delay, stop_on_exception)
-        held = self.f
+        original = self.f
         branch.__enter__()
-        self.f = calls = _Calls(_own(held), branch)
+        self.f = calls = _Calls(_own(original), branch)
         try:
             return run_loop(self, idle_for_func, initial_delay, stop_on_exception)
         finally:
-            self.f = held
+            self.f = original
             fault = calls.fault if stop_on_exception and not _is_done(calls.fault) else None
             branch.__exit__(None if fault is None else type(fault), fault, None)
 
@@ -87,12 +86,12 @@ def _run_loop(run_loop: Method) -> Method:
 
 
 def _is_done(fault: Exception | None) -> bool:
-    """Whether *fault* is how a function tells its loop that it has what it wanted."""
+    """Whether *fault* is LoopingCallDone, which a function raises to stop its loop without an error."""
     return any(kind.__name__ == "LoopingCallDone" for kind in type(fault).__mro__)
 
 
 def _own(function: Any) -> Any:
-    """The loop's own function, without what makes each call of it a unit of work."""
+    """The loop's own function, without the wrapper of ``isolation``."""
     return function.__wrapped__ if isinstance(function, wrapt.FunctionWrapper) else function
 
 
@@ -100,14 +99,14 @@ def _add_thread(add_thread: Method) -> Method:
     def run(self: Any, /, callback: Any, *args: Any, **kwargs: Any) -> Any:
         if current.point.get() is None:
             return add_thread(self, callback, *args, **kwargs)
-        callback, args = carry_call(MODEL, callback, args)
-        with scope.entered(None):  # the thread is no branch besides
+        callback, args = wrap_call_as_branch(MODEL, callback, args)
+        with scope.entered(None):  # the thread must not become a second branch
             return add_thread(self, callback, *args, **kwargs)
 
     return run
 
 
-# Where releases 3 and 4 have them; what is an alias of the same is passed over.
+# The places in releases 3 and 4. Wrapping skips a class that is only an alias of another module's class.
 _wrapping = Wrapping(
     Target("oslo_service.loopingcall", "LoopingCallBase", "_start", _start),
     Target("oslo_service.loopingcall", "LoopingCallBase", "_run_loop", _run_loop),

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Subprocesses: the trace goes on in the new process's environment, as ``TRACEPARENT``, ``UBER_TRACE_ID`` and the
-signed ``X_TRACE_*`` variables.
+"""Subprocesses get the trace in their environment: ``TRACEPARENT``, ``UBER_TRACE_ID`` and signed ``X_TRACE_*``.
 
-A program of our own goes on with it by ``with profiler.branch(os.environ):``; nothing reads the environment unasked,
-since a daemon that was started by a request would keep its trace for ever.
+A Python program continues the trace by ``with profiler.branch(os.environ):``. Nothing reads the environment
+automatically, since a daemon that a request starts would stay in its trace for ever.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from osprofiler.context import current, scope
 
 MODEL = "subprocess"
 
-# The position of Popen's ``env`` among the arguments after ``args``; they have been in this order since Python 3.0.
+# The position of Popen's ``env`` among the arguments after ``args``. Their order is the same since Python 3.0.
 _ENV = 9
 
 
@@ -37,8 +36,8 @@ def _with_trace(rest: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[An
     fields = environment(propagation.write(scope.context()))
     if not fields:
         return rest, kwargs
-    given = rest[_ENV] if len(rest) > _ENV else kwargs.get("env")
-    env = {**(os.environ if given is None else given), **fields}
+    caller_env = rest[_ENV] if len(rest) > _ENV else kwargs.get("env")
+    env = {**(os.environ if caller_env is None else caller_env), **fields}
     if len(rest) > _ENV:
         return (*rest[:_ENV], env, *rest[_ENV + 1 :]), kwargs
     return rest, {**kwargs, "env": env}
@@ -46,11 +45,11 @@ def _with_trace(rest: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[An
 
 _wrapping = Wrapping(
     Target("subprocess", "Popen", "__init__", _popen),
-    # In a process that eventlet has patched, ``subprocess.Popen`` and oslo.concurrency's are the first of these;
+    # In a process that eventlet has patched: ``subprocess.Popen`` and oslo.concurrency use the first of these two,
     # ``check_output`` uses the second.
     Target("eventlet.green.subprocess", "Popen", "__init__", _popen),
     Target("__patched_module_subprocess", "Popen", "__init__", _popen),
-    # In one that gevent has patched it is this one.
+    # In a process that gevent has patched.
     Target("gevent.subprocess", "Popen", "__init__", _popen),
 )
 

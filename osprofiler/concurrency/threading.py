@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Native threads that are started while a trace is on: ``threading.Thread`` is a branch that its starter waits for,
-``threading.Timer`` one that nobody does.
+"""threading: a thread that is started while a trace is on becomes a branch.
 
-Pools' own workers are machinery and start with no trace, or are known by their queue (``workers``). Where eventlet or
-gevent have patched, threads are greenthreads, and are followed here all the same.
+``threading.Thread`` is a ChildOf branch: its starter waits for it. ``threading.Timer`` is a FollowsFrom branch: nobody
+waits for it.
+
+The workers of known pools are machinery and start without a trace; other workers are recognised by their queue
+(``workers``). If eventlet or gevent has patched threading, threads are greenthreads, and this module follows them too.
 """
 
 from __future__ import annotations
@@ -14,20 +16,27 @@ from typing import Any
 from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping, own_class
 from osprofiler.concurrency import workers
-from osprofiler.concurrency.carried import Carried, branch_for, carry, is_branch, is_machinery, name_of
+from osprofiler.concurrency.branch_callable import (
+    BranchCallable,
+    branch_for,
+    is_branch,
+    is_machinery,
+    name_of,
+    wrap_as_branch,
+)
 from osprofiler.context import current
 
 MODEL = "threading"
 
 
-class _Run(Carried):
-    """A thread's own ``run``, in its place for as long as the thread has not got to it."""
+class _Run(BranchCallable):
+    """Replaces the ``run`` of a thread until the thread calls it."""
 
     __slots__ = ()
 
     def __call__(self) -> Any:
         thread: Any = getattr(self.function, "__self__", None)
-        thread.__dict__.pop("run", None)  # a cycle, else, that keeps the thread alive
+        thread.__dict__.pop("run", None)  # otherwise a reference cycle keeps the thread alive
         return workers.run(self.branch, _work_of(thread), self.function)
 
 
@@ -43,9 +52,9 @@ def _start(start: Method) -> Method:
 
 def _follow(thread: threading.Thread) -> None:
     if isinstance(thread, own_class(threading, "Timer") or ()):
-        # The time that it waits before is none of the request's.
+        # Only the timer's function is work of the request, not its wait.
         timer: Any = thread
-        timer.function = carry(MODEL, timer.function, detached=True)
+        timer.function = wrap_as_branch(MODEL, timer.function, detached=True)
         return
     work = _work_of(thread)
     if work is None or is_branch(work) or is_machinery(work):
@@ -56,7 +65,7 @@ def _follow(thread: threading.Thread) -> None:
 
 
 def _work_of(thread: threading.Thread) -> Any:
-    """The function that makes up the thread: its target, or the ``run`` of its class."""
+    """The work of the thread: its target, or the ``run`` of its class."""
     return getattr(thread, "_target", None) if type(thread).run is threading.Thread.run else thread.run
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Threads that take their work from a queue, as a pool's workers do.
+"""Threads that take their work from a queue, such as the workers of a pool.
 
-Such a thread works for those who fill the queue, and not for the request that happened to start it. So it is a branch
-of that request only as long as nobody else fills the queue, and not while it waits there.
+A worker does the work of all requests that fill its queue, not only of the request that started the thread. So the
+thread is a branch of that request only while no other request fills the queue, and not while it waits for work.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from osprofiler._runtime.wrapping import Method, Target
 from osprofiler.concurrency.branch import Branch
 from osprofiler.context import current
 
-# Attribute of a queue: the id of the only trace that has filled it, or _SHARED.
+# Attribute of a queue: the id of the only trace that has filled it, or _SHARED for several traces.
 _FILLED_BY = "_osprofiler_filled_by"
 _SHARED = 0
 
 
 class Worker:
-    """A thread that may be a worker, and its branch. Used in this thread alone."""
+    """A thread that may be a worker, and its branch. Only the thread itself uses the object."""
 
     def __init__(self, branch: Branch, work: Callable[..., Any]) -> None:
         self._branch = branch
         self._globals = _globals_of(work)
         self._outside = current.point.get()
-        self._at = self._outside  # what is current while the thread has no point of its own open
+        self._at = self._outside  # the current point while no point inside the thread's work is open
 
     def enter(self) -> None:
         """Enter the branch."""
@@ -38,21 +38,21 @@ class Worker:
         self._at = current.point.get()
 
     def leave(self, fault: BaseException | None = None) -> None:
-        """End the branch, if it is open; *fault* is what ends the thread's work."""
+        """End the branch if it is open. *fault* is the exception that ends the thread's work."""
         self._branch.__exit__(None if fault is None else type(fault), fault, None)
         self._at = self._outside
 
     def asks(self) -> bool:
-        """Whether the thread's own loop asks for work now, not something that it calls for an answer."""
+        """Whether the thread's own loop asks its queue for work, not a function that the work calls."""
         if current.point.get() is not self._at:
             return False
         frame = sys._getframe(1)
-        while frame.f_back is not None and frame.f_globals.get("__name__") in _PASSED:
+        while frame.f_back is not None and frame.f_globals.get("__name__") in _SKIPPED_MODULES:
             frame = frame.f_back
         return frame.f_globals is self._globals
 
     def takes_from(self, source: queue.Queue[Any]) -> None:
-        """Have what came from *source* in the branch, or leave that for good."""
+        """Stay in the branch for an item from *source* if only this trace fills it; else leave the branch for good."""
         at = self._branch.at
         if at is None or vars(source).get(_FILLED_BY) != at.origin.trace_id:
             self.leave()
@@ -61,15 +61,15 @@ class Worker:
             self.enter()
 
 
-# Of the thread's own context: work that brings a context along brings its own point, and is no affair of the thread's.
+# In the thread's own context. Work that runs in a context of its own has a point of its own, and sees no worker.
 _worker: ContextVar[Worker | None] = ContextVar("osprofiler_worker", default=None)
 
-# The modules between a loop and the question whether it asks.
-_PASSED = frozenset(("queue", "osprofiler._runtime.wrapping", __name__))
+# The modules whose frames lie between the loop and Worker.asks.
+_SKIPPED_MODULES = frozenset(("queue", "osprofiler._runtime.wrapping", __name__))
 
 
 def run(branch: Branch, work: Callable[..., Any], call: Callable[[], Any]) -> Any:
-    """Return ``call()``, the whole of a thread whose function is *work*, as *branch*."""
+    """Return ``call()``, which runs all of a thread, in *branch*; *work* is the function of the thread."""
     worker = Worker(branch, work)
     worker.enter()
     _worker.set(worker)

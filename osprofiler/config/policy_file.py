@@ -72,7 +72,7 @@ class PolicyFile:
         at most an interval old, however long nothing has begun before.
         """
         now = time.monotonic()
-        if now < self._due or native.foreign():
+        if now < self._due or native.is_extra_native_thread():
             return
         self._due = now + INTERVAL_S
         if self._state() != self._seen:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The options after ``?`` of a connection string, of every scheme: for readers, writers and the documentation.
+"""The options after ``?`` of a connection string, for every scheme. Readers, writers and the documentation use them.
 
-A scheme whose client library has options of its own takes those too, and the library checks them.
+If the client library of a scheme has options of its own, these are accepted too, and the library checks them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Option(NamedTuple):
-    """One option: its name, the form of its value, and what it does."""
+    """One option: its name, the form of its value, and its effect."""
 
     name: str
     value: str
@@ -18,27 +18,27 @@ class Option(NamedTuple):
 
 
 class Scheme(NamedTuple):
-    """The schemes of one kind, and the options that they have."""
+    """Schemes with the same options, and these options."""
 
     names: tuple[str, ...]
     options: tuple[Option, ...]
-    library: str = ""  # whose options are taken besides
+    library: str = ""  # the library whose own options are accepted too
 
 
-_TTL = Option("ttl", "TIME", "forget traces after this time: 3600 (seconds), 90m, 12h, 7d")
-_CLUSTER = Option("cluster", "yes|no", "the server is a node of a Redis cluster; asked of it where this does not say")
+_TTL = Option("ttl", "TIME", "delete traces after this time: 3600 (seconds), 90m, 12h, 7d")
+_CLUSTER = Option("cluster", "yes|no", "the server is a node of a Redis cluster; default: ask the server")
 
-#: For servers that are spoken to by HTTPS.
+#: For servers that are reached by HTTPS.
 _TLS = (
-    Option("ca_certs", "FILE", "the certificates that may have signed the server's"),
+    Option("ca_certs", "FILE", "the certificates of the authorities that may have signed the server's certificate"),
     Option("verify", "yes|no", "check the server's certificate"),
-    Option("certfile", "FILE", "the certificate that the client shows"),
-    Option("keyfile", "FILE", "the key of certfile, where that file does not hold it"),
+    Option("certfile", "FILE", "the client's certificate"),
+    Option("keyfile", "FILE", "the key of certfile, if it is in a file of its own"),
 )
-_TOKEN = Option("token", "TOKEN", "send it as the bearer token")
+_TOKEN = Option("token", "TOKEN", "the bearer token")
 _QUERY = (
-    Option("query", "URL", "Jaeger's query service, which traces are read from"),
-    Option("query_token", "TOKEN", "the bearer token for the query service; token, where both are on one host"),
+    Option("query", "URL", "Jaeger's query service, to read traces from"),
+    Option("query_token", "TOKEN", "the bearer token for the query service; default: token, if both are on one host"),
 )
 
 SCHEMES: tuple[Scheme, ...] = (
@@ -50,10 +50,10 @@ SCHEMES: tuple[Scheme, ...] = (
         ("redissentinel",),
         (
             _TTL,
-            Option("service_name", "NAME", "the name by which the Sentinels know the master"),
-            Option("ssl", "yes|no", "speak TLS"),
-            Option("sentinel_username", "NAME", "the account at the Sentinels"),
-            Option("sentinel_password", "PASSWORD", "its password"),
+            Option("service_name", "NAME", "the Sentinels' name for the master"),
+            Option("ssl", "yes|no", "use TLS"),
+            Option("sentinel_username", "NAME", "the user name at the Sentinels"),
+            Option("sentinel_password", "PASSWORD", "the password at the Sentinels"),
         ),
     ),
     Scheme(("mongodb", "mongodb+srv"), (_TTL,), "pymongo"),
@@ -62,7 +62,7 @@ SCHEMES: tuple[Scheme, ...] = (
         (_TOKEN, *_TLS),
     ),
     Scheme(("loginsight",), _TLS),
-    Scheme(("messaging",), (Option("plain", "yes|no", "one notification a record, as osprofiler 4 listens for"),)),
+    Scheme(("messaging",), (Option("plain", "yes|no", "one notification for each record, as osprofiler 4 expects"),)),
     Scheme(
         ("sqlite", "postgresql", "mysql", "mariadb", "oracle", "mssql"), (), "the library in the URL, and SQLAlchemy"
     ),
@@ -75,5 +75,5 @@ NAMES = frozenset(option.name for scheme in SCHEMES for option in scheme.options
 
 
 def names(scheme: str) -> tuple[str, ...]:
-    """The names of the options that *scheme* has."""
+    """The names of the options of *scheme*."""
     return tuple(option.name for option in _BY_SCHEME[scheme].options)

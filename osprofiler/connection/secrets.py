@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What nobody may read in a connection string, and texts without it.
+"""The secrets in a connection string, and how to cut them from texts.
 
-A string need not be well-formed: if a slash is missing or a password is not percent-encoded, no log shows it. So
-everything between the scheme and the last ``@`` is a secret, but for a user before a colon: as a whole, decoded,
-encoded, and in the pieces into which a parser may have cut it. A user without a password may be a token, and is a
-secret too.
+The secrets of a malformed string are cut as well, such as one without a slash, or with a password that is not
+percent-encoded. So all text between the scheme and the last ``@`` is a secret, except for a user before a colon. It is
+cut as a whole, decoded, encoded, and in the pieces into which a parser may split it. A user without a password is a
+secret too, since it may be a token.
 """
 
 from __future__ import annotations
@@ -19,60 +19,60 @@ from osprofiler.connection import options
 
 MASK = "***"
 
-_HOW = (
+_HINT = (
     "; in user, password and options percent-encode special characters: @ is %40, / %2F, ? %3F, # %23, & %26, : %3A, "
     "[ %5B"
 )
 
 _SCHEME = re.compile(r"\s*(?:[A-Za-z][A-Za-z0-9+._-]*)?(://|:/?|//)")
 _SECRET_NAME = re.compile(r"pass|pwd|secret|token|key|credential|properties", re.I)
-#: Names that hold one of those words and name a file.
+#: Option names that contain one of these words, but whose value is the name of a file.
 _FILE_NAME = re.compile(r"file$|^sslkey$", re.I)
 
-#: The end of an account that a parser could take for something else.
+#: Characters in an account that a parser could take for its end.
 _UNCERTAIN = re.compile(r"[/?#\t\r\n]")
 _PLACE = re.compile(r"\[[^\]]*\](?::\d*)?|[^:]*(?::\d*)?")
 
-#: Pieces of a secret, as parsers and quoting leave them.
+#: Pieces of a secret that parsers and quoting leave unchanged.
 _PIECE = re.compile(r"[A-Za-z0-9_.~-]+")
-#: What stands before and after a piece in another's text: no letter or digit, unless that ends an escape.
+#: The context of a piece in another text: before and after it is no letter or digit, unless that ends an escape.
 _BEFORE = (
     r"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f]{2})|(?<=\\[abfnrtv])|(?<=\\x[0-9a-f]{2})|(?<=\\u[0-9a-f]{4})"
     r"|(?<=\\U[0-9a-f]{8}))"
 )
 _AFTER = r"(?![A-Za-z0-9])"
 
-#: From this length on a secret is cut wherever it stands, a piece where it is a word; what is shorter is cut as a word
-#: and in quotes, so that a password such as "a" takes no other text with it.
+#: A whole secret of at least _ANYWHERE characters is cut everywhere. Pieces, and shorter secrets, of at least _AS_WORD
+#: characters are cut as words. All others are cut only in quotes, so that a password such as "a" cuts no other text.
 _ANYWHERE, _AS_WORD = 4, 3
 
 
 class _Parts(NamedTuple):
     shown: str
     secrets: tuple[str, ...]
-    certain: bool  # where user and password end
+    certain: bool  # all parsers find the same end of user and password
 
 
 def masked(connection_string: str) -> str:
-    """The string fit to be shown: without password, and without options that look like one."""
+    """The string without its password, and without the values of options that look like secrets."""
     return _parts(connection_string).shown
 
 
 def is_certain(connection_string: str) -> bool:
-    """Whether it can be told where user and password end: every parser then reads the same in the string."""
+    """Whether the end of user and password is unambiguous, so that all parsers read the string in the same way."""
     return _parts(connection_string).certain
 
 
 def malformed(connection_string: str, why: str) -> ValueError:
-    """The fault for a string that cannot be used: one line, without the string's secrets."""
+    """The error for a string that cannot be used: one line, without the string's secrets."""
     parts = _parts(connection_string)
     shown_why = cut(why, connection_string).rstrip(".")
-    how = "" if parts.certain and MASK not in shown_why else _HOW
-    return ValueError(f"malformed connection string {parts.shown!r}: {shown_why}{how}")
+    hint = "" if parts.certain and MASK not in shown_why else _HINT
+    return ValueError(f"malformed connection string {parts.shown!r}: {shown_why}{hint}")
 
 
 def cut(text: str, *connection_strings: str, plain: Iterable[str] = ()) -> str:
-    """*text* without the secrets of these strings, and without those of *plain*, which are secrets as a whole."""
+    """*text* without the secrets of these strings and without *plain*, each of which is a secret as a whole."""
     return cutter(*connection_strings, plain=plain)(text)
 
 
@@ -107,14 +107,14 @@ def _parts(text: str) -> _Parts:
         return _Parts(f"{begin.rstrip('/')}{MASK}", (*secrets, rest), False)
     authority = re.split(r"[/#]", place, maxsplit=1)[0]
     if match is not None and not all(map(_PLACE.fullmatch, authority.split(","))):
-        # What looks like a port and is no number: the rest may be a password whose host was forgotten.
+        # The port is not a number: the text after the colon may be a password, and the host is missing.
         head, _, secret = rest.partition(":")
         return _Parts(f"{begin}{head}:{MASK}", (*secrets, secret), False)
     return _Parts(f"{begin}{rest}".replace("\0", "@"), secrets, "#" not in rest or names_file)
 
 
 def _options(query: str) -> tuple[str, tuple[str, ...]]:
-    """*query* fit to be shown, with NUL for each ``@`` in it that ends no account of the whole string; its secrets."""
+    """*query* without its secrets, and these secrets. An ``@`` that ends no account of the whole string becomes NUL."""
     shown: list[str] = []
     secrets: list[str] = []
     after_secret = False
@@ -155,7 +155,7 @@ def _any_of(texts: Iterable[str], before: str = "", after: str = "") -> str:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """*secret* as it stands in the string, decoded, without what URL parsers strip, and as others quote it."""
+    """*secret* as in the string, decoded, without the characters that URL parsers strip, and in various quotings."""
     for text in {secret, unquote(secret), unquote_plus(secret)}:
         yield text
         yield re.sub(r"[\t\r\n]", "", text)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Work that is done now and then behind the service, and never twice at a time."""
+"""Background work of tracing: it runs from time to time, and never twice at the same time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _all: weakref.WeakSet[Background] = weakref.WeakSet()
 
 
 class Background:
-    """Runs *work*, untraced, in a thread of its own called *name*; its faults are counted under *where*."""
+    """Runs *work*, untraced, in a new thread with *name*. Faults are counted under *where*."""
 
     def __init__(self, work: Callable[[], None], name: str, where: str) -> None:
         self._work = work
@@ -25,7 +25,7 @@ class Background:
         _all.add(self)
 
     def begin(self, patience_s: float = 0.0) -> None:
-        """Begin to run unless it runs already; wait for it *patience_s* seconds at most. Never raises."""
+        """Start the work unless it runs already. Wait for its end for at most *patience_s* seconds. Never raises."""
         running = self._running
         if not running.acquire(False):
             return
@@ -33,7 +33,7 @@ class Background:
             done = threading.Event()
             try:
                 thread = threading.Thread(target=self._run, args=(running, done), name=self._name, daemon=True)
-                started = ending.start(thread.start)
+                started = ending.start_thread(thread.start)
             except BaseException:
                 running.release()
                 raise
@@ -51,11 +51,11 @@ class Background:
             done.set()
 
     def after_fork(self) -> None:
-        """In a forked child: whatever ran, runs in the parent."""
+        """In a forked child: forget a run that belongs to the parent."""
         self._running = native.lock()
 
 
-@forks.anew
+@forks.in_child
 def _start_over() -> None:
     for each in list(_all):
         each.after_fork()

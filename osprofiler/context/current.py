@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The holder of the current trace point: one context variable, or a scope manager that configuration has put there.
+"""The holder of the current trace point: one context variable, or a configured scope manager.
 
-What it holds is the innermost :class:`~osprofiler.context.points.Point` of the running flow of control.
+The current point is the innermost :class:`~osprofiler.context.points.Point` of the running flow of control.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Current(Protocol):
-    """What holds the current point of each flow: a ``ContextVar``, or a foreign scope manager with the same methods."""
+    """Holds the current point of each flow: a ``ContextVar``, or a foreign scope manager with the same methods."""
 
     def get(self) -> Point | None: ...
 
@@ -27,7 +27,7 @@ class Current(Protocol):
 
 variable: ContextVar[Point | None] = ContextVar("osprofiler_point", default=None)
 
-#: The holder in use. Read it anew at each use: configuration may replace it.
+#: The holder in use. Read this name at each use: configuration may replace the holder.
 point: Current = variable
 
 #: The scope manager in use, ours or the configured one. ``scope`` sets it when it is imported.
@@ -35,7 +35,7 @@ manager: opentracing.ScopeManager
 
 
 def flow() -> int:
-    """What tells the running thread, greenthread or asyncio task from the others that live now."""
+    """An id of the running thread, greenthread or asyncio task; no other one that is alive has the same id."""
     asyncio = sys.modules.get("asyncio")
     if asyncio is not None and (loop := asyncio._get_running_loop()) is not None:
         return id(asyncio.current_task(loop))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What spans keep of an exception: its kind, its message, and its stack once.
+"""Exceptions as spans record them: the kind and the message in each span, the stack in one span only.
 
-An exception passes through nested points, and each of them is told of it. The innermost one renders it. Those around it
-know it again by its :class:`Passage`, and refer to the span that has the stack.
+An exception passes through nested points. The innermost point renders its stack. The points around it recognise the
+exception by its :class:`Passage`, and refer to the span that has the stack.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from osprofiler.context.values import clean, text
 
 #: Characters kept of an exception's own text.
 MAX_MESSAGE_CHARS = 4096
-#: Characters kept of a stack, with those of the exceptions that it came of.
+#: Characters kept of a stack, including the stacks of the causes.
 MAX_STACK_CHARS = 32_768
 #: How many of the innermost frames of each exception are kept.
 STACK_FRAMES = 20
-#: How many exceptions a stack holds: the one at hand, its causes, and the members of groups.
+#: How many exceptions a stack holds: the exception itself, its causes, and the members of groups.
 MAX_EXCEPTIONS = 8
-#: After so many nanoseconds of rendering no further source line is looked up: a file may be slow to read.
+#: After this time of rendering, in nanoseconds, no more source lines are read: a file may be slow.
 SOURCE_NS = 10_000_000
-#: The field of an error's log that says which span has the stack: its id, as Jaeger shows it.
+#: The field of an error log with the id of the span that has the stack, as Jaeger shows it.
 RAISED_IN = "error.raised_in"
 
-# As the interpreter keeps it, whatever a subclass shows in its place.
+# Reads the interpreter's own attribute; a subclass may have replaced it.
 _traceback_of: Any = vars(BaseException)["__traceback__"].__get__
 _SOURCE_CHARS = 200
 _MOST_NOTES = 4
@@ -39,12 +39,12 @@ _OF_CONTEXT = "\nDuring handling of the above exception, another exception occur
 
 
 class Passage:
-    """An exception that a span has recorded, for the points around it to know it again when it comes to them.
+    """An exception that a span has recorded, so that the points around the span recognise it.
 
-    It holds identities, so that neither the exception nor a frame lives longer for it. Those may be given anew to
-    another exception. On its way outwards an exception only gets entries put before its traceback, so one of the
-    entries is looked for as well: that below the point's own frame, since a context manager that is made of a generator
-    takes the generator's off again.
+    It holds ``id()`` values, so that neither the exception nor a frame lives longer. Python may give the same id to
+    another exception, so one entry of the traceback is compared too: while an exception propagates, Python only adds
+    entries in front of its traceback. The entry below the point's own frame is used, because a context manager made
+    from a generator removes the generator's entry again.
     """
 
     __slots__ = ("_entry", "_fault", "_place", "kind", "message", "span_id")
@@ -72,28 +72,28 @@ class Passage:
 
 
 def _place(entry: TracebackType) -> tuple[int, int]:
-    """Which instruction of which code it stands for."""
+    """The code object of the entry's frame, and the instruction in it."""
     return id(entry.tb_frame.f_code), entry.tb_lasti
 
 
 def class_name(kind: type[BaseException]) -> str:
-    """A class's name as osprofiler's records show it: without a module for built-in ones, and without outer classes."""
+    """A class's name as osprofiler's records show it: without outer classes, and without the module of a built-in."""
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
 def stack(fault: BaseException, message: str, inner: Passage | None) -> str:
-    """The stack of *fault*, whose text is *message*, as Python shows it, and of what it came of; bounded.
+    """The stack of *fault* and of its causes, as Python shows it; bounded. *message* is the text of *fault*.
 
-    An exception that a span inside has recorded (*inner*) is not rendered again.
+    The exception that a span inside has recorded (*inner*) is not rendered again.
     """
     try:
         return clean("".join(_Stack(inner).lines(fault, message)), MAX_STACK_CHARS)
-    except Exception as own:  # the exception is the application's, and so is what it shows of itself
+    except Exception as own:  # code of the application's exception may raise
         return f"<no stack: {type(own).__name__}>"
 
 
 class _Stack:
-    """What the exceptions of one stack share: how many there may be, and the time for their source lines."""
+    """Renders the exceptions of one stack. They share a limit on their number, and on the time for source lines."""
 
     __slots__ = ("_inner", "_left", "_seen", "_until")
 
@@ -104,7 +104,7 @@ class _Stack:
         self._until = clocks.tick_ns() + SOURCE_NS
 
     def lines(self, fault: BaseException, message: str | None = None) -> list[str]:
-        """*fault* and what it came of, the cause first."""
+        """The lines of *fault* and of its causes, the first cause first."""
         blocks: list[list[str]] = []
         at: BaseException | None = fault
         while at is not None:
@@ -133,7 +133,7 @@ class _Stack:
         lines = list(self._frames(_traceback_of(fault)))
         lines += _last_line(fault, text(fault, MAX_MESSAGE_CHARS) if message is None else message)
         members = getattr(fault, "exceptions", None)
-        if isinstance(members, tuple):  # of a group: Python's own since 3.11, and packages' before
+        if isinstance(members, tuple):  # an exception group: of Python since 3.11, of packages before
             for number, member in enumerate(members, 1):
                 if not self._left:
                     lines.append(f"  + ... ({len(members) - number + 1} more)\n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The current point kept by any OpenTracing scope manager, for processes that have chosen one of their own."""
+"""Keep the current point in a foreign OpenTracing scope manager, which configuration has chosen."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from osprofiler._runtime import guard
 from osprofiler.context.points import Point, finish_bare
 
 
-class ManagedCurrent:
-    """A foreign scope manager with the manners of our context variable.
+class ForeignCurrent:
+    """The current point in a foreign scope manager; same interface as our context variable.
 
-    What is current is carried by a scope of the manager, on top of those that the application opened itself: these
-    are the application's to close, and a carrier that lies on one, at most one does, is closed with it: managers close
-    no scope but the active one.
+    A scope of ours holds the current point. It lies above the scopes that the application opened itself, and only the
+    application closes those. At most one scope of ours lies directly above a scope of the application. It is closed
+    together with that scope, because a manager can only close its active scope.
     """
 
     def __init__(self, manager: opentracing.ScopeManager) -> None:
@@ -26,8 +26,8 @@ class ManagedCurrent:
 
     def get(self) -> Point | None:
         with guard.Harmless("scope_manager"):
-            return _carried(self._manager.active)
-        return None  # after a fault of the manager, which is not ours
+            return _point_of(self._manager.active)
+        return None  # the manager raised
 
     def set(self, value: Point | None, /) -> None:
         with guard.Harmless("scope_manager"):
@@ -35,49 +35,50 @@ class ManagedCurrent:
 
     def _set(self, value: Point | None) -> None:
         active = self._manager.active
-        if isinstance(getattr(active, _CARRIED, None), _Carried):
+        if isinstance(getattr(active, _ATTRIBUTE, None), _Placed):
             try:
                 active.close()
             except (ValueError, RuntimeError):  # the scope of a parent task: it stays below
                 pass
             active = self._manager.active
-        if _carried(active) is not value:
+        if _point_of(active) is not value:
             span = value.span if value is not None else None
-            carrier = self._manager.activate(span if span is not None else _NO_SPAN, False)
-            setattr(carrier, _CARRIED, _Carried(value, active))
+            scope = self._manager.activate(span if span is not None else _NO_SPAN, False)
+            setattr(scope, _ATTRIBUTE, _Placed(value, active))
             if active is not None and "close" not in vars(active):
                 active.close = functools.partial(self._close, active, active.close)
 
     def _close(self, below: Any, close: Callable[[], None]) -> None:
-        """Close the application's scope *below*, and first what lies on it in this flow of control."""
+        """Close the application's scope *below*, and before it our scope that lies above it in this flow of control."""
         with guard.Harmless("scope_manager"):
             active = self._manager.active
-            held = getattr(active, _CARRIED, None)
-            if isinstance(held, _Carried) and held.below is below:
-                if held.point is not None:
-                    finish_bare(held.point, _carried(below))
+            placed = getattr(active, _ATTRIBUTE, None)
+            if isinstance(placed, _Placed) and placed.below is below:
+                if placed.point is not None:
+                    finish_bare(placed.point, _point_of(below))
                 active.close()
         close()
 
 
-class _Carried(NamedTuple):
-    """What one of our own scopes stands for, and the scope that it lies on."""
+class _Placed(NamedTuple):
+    """Attribute of a scope that we have opened: the point that it holds, and the scope that lies below it."""
 
     point: Point | None
     below: Any
 
 
-_CARRIED = "_osprofiler_carried"
+# Attribute of a scope: a _Placed for a scope of ours, else the Point of the application's scope.
+_ATTRIBUTE = "_osprofiler_point"
 _NO_SPAN = opentracing.Span(None, opentracing.SpanContext())
 
 
-def _carried(scope: Any) -> Point | None:
-    """The point that a scope stands for; a span of ours that the application activated itself gets one."""
-    held = getattr(scope, _CARRIED, None)
-    if isinstance(held, _Carried):
-        return held.point
+def _point_of(scope: Any) -> Point | None:
+    """The point of a scope. If the application activated a span of ours itself, its scope gets a new point."""
+    attribute = getattr(scope, _ATTRIBUTE, None)
+    if isinstance(attribute, _Placed):
+        return attribute.point
     origin = getattr(getattr(scope, "span", None), "origin", None)
-    if held is None and origin is not None:
-        held = Point(scope.span, None, origin, finish_on_close=False)  # that is its own scope's business
-        setattr(scope, _CARRIED, held)
-    return held
+    if attribute is None and origin is not None:
+        attribute = Point(scope.span, None, origin, finish_on_close=False)  # the application's scope finishes the span
+        setattr(scope, _ATTRIBUTE, attribute)
+    return attribute

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a flow of control knows of its trace from outside."""
+"""The trace that a flow of control belongs to, as it was received or begun."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _wall_ns = clocks.wall_ns
 
 
 class Origin:
-    """What one flow knows of its trace from outside: identity, key, sampling decision, remote parent.
+    """Identity, key, sampling decision and remote parent of the trace of one flow of control.
 
-    ``parent_span_id`` is 0 for a virtual root: a trace that has been initialised but has no span above. Whether there
-    is a parent is never deduced from ids.
+    ``parent_span_id`` is 0 for a virtual root: the trace is on, but has no span above. Only this field says whether
+    there is a parent; ids are never compared for it.
     """
 
     __slots__ = (
@@ -58,13 +58,13 @@ class Origin:
         self.hmac_key = hmac_key  # the real key: plain service code reads it from the profiler
         self.flags = flags
         self.baggage = baggage
-        self.foreign = foreign  # tags for the first span: the sampler's, ids of a foreign trace that is not continued
-        self.tracestate = tracestate  # these two as in TraceContext
-        self.w3c_flags = w3c_flags
+        self.foreign = foreign  # tags for the first span: of the sampler, and ids of foreign traces not continued
+        self.tracestate = tracestate  # as in TraceContext
+        self.w3c_flags = w3c_flags  # as in TraceContext
         self.prefix = ids.point_prefix(trace_id)
-        self.canonical = base_id == ids.uuid_text(trace_id)  # else it is no UUID, or one written otherwise
-        # Added to the monotonic clock it is the wall clock, as it was when this flow joined the trace: what one flow
-        # does stays in order when the wall clock is set meanwhile.
+        self.canonical = base_id == ids.uuid_text(trace_id)  # False: not a UUID, or not in the usual spelling
+        # Wall clock minus monotonic clock when this flow joined the trace. With this fixed offset the spans of one
+        # flow stay in order even if the wall clock is set meanwhile.
         self.epoch_ns = _wall_ns() - _tick_ns()
 
     @classmethod
@@ -89,7 +89,7 @@ class Origin:
 
     @classmethod
     def continuing(cls, context: TraceContext, foreign: Mapping[str, Any] | None = None) -> Origin:
-        """From a received context; *foreign* are tags for the first span."""
+        """Make an origin from a received context; *foreign* are tags for the first span."""
         return cls(
             context.base_id,
             context.trace_id,
@@ -110,9 +110,9 @@ class Origin:
     def context(
         self, span_id: int, parent_span_id: int, flags: int, baggage: Mapping[str, str], point_id: str | None = None
     ) -> TraceContext:
-        """What the span *span_id* of this trace hands on. *point_id* where its id is known; 0 is the virtual root."""
+        """The context that the span *span_id* of this trace (0: the virtual root) passes on; *point_id*: its UUID."""
         if span_id == self.parent_span_id:
-            point_id = self.parent_id  # as it came
+            point_id = self.parent_id  # verbatim, as it was received
         return TraceContext(
             self.base_id,
             self.trace_id,

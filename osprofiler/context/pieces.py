@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Work of one point that runs in pieces."""
+"""Run the work of one point in pieces: a generator's resumes, the chunks of a streamed body."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from osprofiler.context.points import Point
 
 
 class Pieces:
-    """Work of one point that runs in pieces: a generator's resumes, a streamed body's chunks.
+    """``with pieces:`` runs one piece of the work.
 
-    ``with pieces:`` runs one piece. It re-enters the point where the last piece left off, and restores by value what
-    was current around it, so that nothing is left behind between two pieces.
+    It makes the point current that the last piece ended with, and afterwards restores the caller's point by value. So
+    nothing is left behind between two pieces.
     """
 
     __slots__ = ("_inner", "_outer")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The current point as an immutable linked node: a span, and the point that it was opened in.
+"""The current point as an immutable linked node: a span, and the point in which it was opened.
 
-No stack is shared, so a thread, greenthread or task that inherits a point cannot disturb its parent's; and no
-``contextvars.Token`` is kept, so a generator may be left in one context and closed in another. What came before is
+Flows share no stack, so a thread, greenthread or task that inherits a point cannot change the points of its parent.
+No ``contextvars.Token`` is kept, so a generator may stop in one context and be closed in another. The former point is
 restored by value.
 """
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from osprofiler.context.faults import Passage
     from osprofiler.tracer.span import Span
 
-#: The ``end_tick`` of what a forked child has of its parent's spans; no clock shows it.
-LEFT = 0
+#: The ``end_tick`` that a forked child gives to the open spans of its parent; no clock returns it.
+LEFT_TO_PARENT = 0
 
 #: The ``finish_on_close`` of a scope that has been closed.
 CLOSED = None
@@ -35,14 +35,14 @@ _new = object.__new__
 
 
 class Point(opentracing.Scope):
-    """One node of the current chain: a span and the point that it was opened in; also OpenTracing's scope of it.
+    """One node of the current chain: a span, and the point in which it was opened. It is also the span's scope.
 
     A node without a span is the virtual root that an ``init`` made.
     """
 
     __slots__ = ("finish_on_close", "inner_fault", "origin", "parent", "span")
 
-    inner_fault: Passage  # the last exception that ended a point inside; not set before there is one
+    inner_fault: Passage  # the last exception that ended a point inside this one; not set before the first
 
     def __init__(
         self, span: Span | None, parent: Point | None, origin: Origin, finish_on_close: bool | None = True
@@ -57,10 +57,10 @@ class Point(opentracing.Scope):
         return current.manager
 
     def close(self) -> None:
-        """Leave the scope, and finish the span if it was activated so. A second call does nothing.
+        """Leave the scope, and finish the span if it was activated with finish_on_close. A second call does nothing.
 
-        Nor does a call while a scope that was activated inside this one is not closed yet: OpenTracing lets only the
-        active scope be closed. Trace points that a bare ``start`` left open inside end here.
+        The call also does nothing while a scope that was activated inside this one is still open: OpenTracing allows
+        only the active scope to be closed. Trace points that a bare ``start`` left open inside end here.
         """
         at = current.point.get()
         if at is not None and at.inside(self):
@@ -73,9 +73,9 @@ class Point(opentracing.Scope):
         self.finish_on_close = CLOSED
 
     def end(self, info: Mapping[str, Any] | None = None, fault: BaseException | None = None) -> None:
-        """Close this trace point, and any point that was left open inside it, and restore what was current before it.
+        """Close this trace point and all points left open inside it, and make the point above it current.
 
-        *info* and *fault* say how its work ended: see ``Span.conclude``.
+        *info* and *fault* describe the end of its work: see ``Span.conclude``.
         """
         at = current.point.get()
         if at is self:
@@ -98,7 +98,7 @@ class Point(opentracing.Scope):
             self._pass_on(passage)
 
     def _pass_on(self, passage: Passage) -> None:
-        """Tell the next point outwards that an exception can end, so not one of a bare ``start``, what ended this."""
+        """Give *passage* to the next point above that an exception can end; a point of a bare ``start`` is not one."""
         node = self.parent
         while node is not None and (node.span is None or isinstance(node, BarePoint) or node.is_foreign):
             node = node.parent
@@ -106,13 +106,13 @@ class Point(opentracing.Scope):
             node.inner_fault = passage
 
     def id(self) -> str:
-        """The UUID of this trace point; of a virtual root, its remote parent's or the base_id."""
+        """The UUID of this trace point; for a virtual root, the UUID of its remote parent, or else the base_id."""
         if self.span is not None:
             return self.span.uuid
         return self.origin.parent_id or self.origin.base_id
 
     def context(self) -> TraceContext | None:
-        """What is called under this point continues it; None under the reporter, which is in no trace."""
+        """The context that calls under this point continue; None under the reporter, which has no trace."""
         origin, span = self.origin, self.span
         if not origin.trace_id:
             return None
@@ -122,12 +122,12 @@ class Point(opentracing.Scope):
 
     @property
     def is_foreign(self) -> bool:
-        """Whether it is no trace point but the scope of some other OpenTracing instrumentation."""
+        """Whether this is a scope of other OpenTracing instrumentation, and not a trace point."""
         return self.span is not None and getattr(self.span, "name", None) is None
 
     @property
     def is_over(self) -> bool:
-        """Whether it has ended and its own flow has left it: then only flows that have inherited it still know it."""
+        """Whether it has ended and its own flow has left it, so that only flows that inherited it still use it."""
         span = self.span
         if span is None or not getattr(span, "end_tick", None):
             return False
@@ -143,10 +143,10 @@ class Point(opentracing.Scope):
         return False
 
     def innermost(self) -> Point | None:
-        """The innermost trace point that is open here.
+        """The innermost open trace point of this chain.
 
-        Scopes of other OpenTracing instrumentation are passed over; their owners close them. A part that is not
-        sampled hides what is above it, since a bare ``start`` opened nothing there.
+        Scopes of other OpenTracing instrumentation are skipped; their owners close them. The search ends at a point
+        that is not sampled, since a bare ``start`` opened nothing there.
         """
         node: Point | None = self
         while node is not None and node.origin.flags & SAMPLED:
@@ -157,13 +157,13 @@ class Point(opentracing.Scope):
         return None
 
     def stop(self, info: Mapping[str, Any] | None = None) -> None:
-        """Close the innermost open trace point, if there is one, this point being the current one."""
+        """Close the innermost open trace point, if there is one. This point must be the current one."""
         point = self.innermost()
         if point is not None:
             point.end(info)
 
     def up_to(self, until: Point | None) -> Iterator[Point]:
-        """This point and those above it, up to and without *until*."""
+        """This point and the points above it, up to *until*, which is not included."""
         node: Point | None = self
         while node is not None and node is not until:
             yield node
@@ -171,47 +171,47 @@ class Point(opentracing.Scope):
 
 
 class BarePoint(Point):
-    """A point opened by a bare ``start``: nothing but a ``stop`` or a ``clean`` will ever close it.
+    """A point opened by a bare ``start``: only a ``stop`` or a ``clean`` closes it.
 
-    It knows its flow of control: a task inherits its parent's points, and its own ``clean`` must leave them open.
+    It knows its flow of control: a task inherits its parent's points, and the task's ``clean`` must leave them open.
     """
 
     __slots__ = ("flow",)
 
-    flow: int  # what flow() said
+    flow: int  # the result of current.flow() at its start
 
     def stop(self, info: Mapping[str, Any] | None = None) -> None:
         span = self.span
         if info is not None or span is None or span.end_tick is not None:
             super().stop(info)
-        else:  # nearly always: what that does then, in one call
+        else:  # nearly always: do the same in one call, which is cheaper
             current.point.set(self.parent)
             span.finish()
 
 
 def bare(span: Span, parent: Point | None, origin: Origin) -> BarePoint:
-    """A point of this flow of control that a bare ``start`` opens."""
+    """Make the point that a bare ``start`` opens in this flow of control."""
     point = _new(BarePoint)  # see span.begin
     point.span = span
     point.parent = parent
     point.origin = origin
     point.finish_on_close = True
-    # What current.flow() says, without the call: each start pays for it.
+    # The same as current.flow() without the call, since each start pays for it.
     asyncio = _modules.get("asyncio")
     point.flow = _get_ident() if asyncio is None or asyncio._get_running_loop() is None else current.flow()
     return point
 
 
 def finish_unclosed(at: Point, until: Point | None, which: Callable[[Point], bool]) -> None:
-    """Finish, and mark, those points left open from *at* up to *until* (which stays as it is) that are *which*."""
+    """Finish the open points from *at* up to *until* (not included) for which *which* is true, and tag them."""
     for node in at.up_to(until):
-        # What another tracer's span does not tell is its own affair.
+        # A span of another tracer may have no ``finished``: leave it alone.
         if node.span is not None and not getattr(node.span, "finished", True) and which(node):
             node.span.set_tag("osprofiler.unclosed", True)
             node.span.finish()
 
 
 def finish_bare(at: Point, until: Point | None = None) -> None:
-    """Finish the points from *at* up to *until* that bare ``start`` calls of this flow of control left open."""
+    """Finish the points that bare ``start`` calls of this flow left open, from *at* up to *until* (not included)."""
     here = current.flow()
     finish_unclosed(at, until, lambda node: isinstance(node, BarePoint) and node.flow == here)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ``repr`` of values, bounded while it is made.
 
-Python's own containers are written out here, item by item and as far as there is room, and so are the instances of
-namedtuples and dataclasses that have the ``repr`` that was generated for them. Of any other object its own ``repr`` is
-called: what that does inside cannot be bounded, but how deep in containers, and how often.
+This module writes Python's own containers itself, item by item, until the limit is reached. It does the same for
+namedtuples and dataclasses with a generated ``repr``. For any other object it calls the object's own ``repr``. The cost
+of that one call cannot be bounded, but the depth in containers and the total time of all calls are.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any, TypeAlias
 
 from osprofiler._runtime import clocks
 
-#: Containers nested deeper than this are not looked into, and objects inside them are not asked.
+#: Containers nested deeper than this are shown as "...", and objects at this depth by their type.
 MAX_DEPTH = 8
-#: After the objects of one text have taken so many nanoseconds for their own ``repr``, the others are shown by type.
+#: The time for all calls of objects' own ``repr`` in one text, in nanoseconds. Later objects are shown by their type.
 FOREIGN_NS = 100_000_000
 
 _ATOMS = frozenset((bool, int, float, complex, type(None)))
@@ -26,15 +26,15 @@ _BUILT_IN = frozenset((list, tuple, dict))
 _FEW, _FEW_LEVELS = 16, 3
 _NO_REPR: Any = object.__repr__
 
-#: What stands before the items of a container, the items, what stands after them, and, where the items are pairs, what
-#: stands between the two of a pair.
+#: How a container is written: the text before its items, the items, the text after them, and, if the items are pairs,
+#: the text between the two members of a pair.
 _Shape: TypeAlias = tuple[str, Iterable[Any], str, str]
 
 
 def shown(value: object, limit: int) -> str:
-    """``repr(value)``; of what is longer than *limit* characters, its beginning, also longer than *limit*.
+    """``repr(value)``. A text longer than *limit* characters ends soon after the limit.
 
-    What an object's own ``repr`` raises is told in its place.
+    If the ``repr`` of an object raises, the text names the error in its place.
     """
     writer = _Writer(limit)
     writer.write(value, 0)
@@ -42,12 +42,12 @@ def shown(value: object, limit: int) -> str:
 
 
 def is_written(kind: type) -> bool:
-    """Whether instances of *kind* are written out here, so that no ``repr`` of their own is called."""
+    """Whether this module writes instances of *kind* itself, and does not call their ``repr``."""
     return kind.__repr__ in _LEAVES or _shape_of(kind) is not None
 
 
 def is_small(value: Any, limit: int) -> bool:
-    """Whether Python may make the ``repr``: no code of the application's runs, and it is not much above *limit*."""
+    """Whether plain ``repr(value)`` is safe: no code of the application runs, and it is not much above *limit*."""
     return type(value).__repr__ is _NO_REPR or _are_small((value,), limit, _FEW_LEVELS)
 
 
@@ -71,17 +71,17 @@ def type_name(kind: type) -> str:
     """A type's full name: module and qualified name, without a module for built-in ones."""
     try:
         return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    except Exception:  # a metaclass of the application's has the last word on both
+    except Exception:  # a metaclass of the application may compute both names
         return "<type without a name>"
 
 
 def unprintable(value: object, fault: Exception) -> str:
-    """What stands for a value whose text cannot be had."""
+    """The text for a value whose ``str`` or ``repr`` raised *fault*."""
     return f"<unprintable {type(value).__name__}: {type(fault).__name__}>"
 
 
 class _Writer:
-    """One text: its parts so far, and how many characters, and how much time, are left."""
+    """Writes one text: the parts so far, and the characters and the time that are left."""
 
     __slots__ = ("_left", "_left_ns", "_open", "parts")
 
@@ -92,7 +92,7 @@ class _Writer:
         self._open: set[int] = set()  # the containers that are being written
 
     def write(self, value: object, depth: int) -> None:
-        """*value*, which *depth* containers are around."""
+        """Write *value*, which lies inside *depth* containers."""
         kind = type(value)
         try:
             if kind in _ATOMS:
@@ -110,7 +110,7 @@ class _Writer:
                     self._items(*shape(value), depth + 1)
                 finally:
                     self._open.discard(id(value))
-        except Exception as fault:  # changed by another thread meanwhile, hostile
+        except Exception as fault:  # another thread changed the value meanwhile, or its class is hostile
             self._put(unprintable(value, fault))
 
     def _put(self, part: str) -> None:
@@ -134,7 +134,7 @@ class _Writer:
         self._put(end)
 
     def _own(self, value: object, depth: int) -> str:
-        """An object's own ``repr``, cut."""
+        """The object's own ``repr``, cut."""
         if depth >= MAX_DEPTH or self._left_ns <= 0:
             return f"<{type_name(type(value))}>"
         begin = clocks.tick_ns()
@@ -145,7 +145,7 @@ class _Writer:
 
 
 def _shape_of(kind: type) -> Callable[[Any], _Shape] | None:
-    """How instances of *kind* are written out, by what makes their ``repr``; None for those with one of their own."""
+    """The function that describes instances of *kind*; None for a type with a ``repr`` of its own."""
     how = kind.__repr__
     shape = _SHAPES.get(how)
     if shape is None and (code := getattr(how, "__code__", None)) is not None:
@@ -184,7 +184,7 @@ def _memory(value: memoryview, room: int) -> str:
     return f"<memory of {value[:room].tobytes()!r}>" if value.ndim == 1 else repr(value)
 
 
-# By the function that makes the repr, so that a subclass without one of its own is written as its base is.
+# By the function that makes the repr, so that a subclass which inherits it is written like its base class.
 _LEAVES: dict[Any, Callable[[Any, int], str]] = {
     str.__repr__: lambda value, room: str.__repr__(str.__getitem__(value, slice(room))),
     bytes.__repr__: _sliced,
@@ -213,6 +213,6 @@ class _Sample:
     pass
 
 
-# The code of generated reprs: one for all namedtuples, and one for all dataclasses, around what is made for each.
+# The code objects of generated reprs. All namedtuples share one. All dataclasses share one, around a generated one.
 _NAMEDTUPLE = collections.namedtuple("_NAMEDTUPLE", ()).__repr__.__code__
 _DATACLASS = _Sample.__repr__.__code__

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a flow of control stands: what enters a trace, and what leaves it.
+"""Enter and leave a trace in a flow of control.
 
-The current point is in one context variable (``current``); what stands there is an immutable node (``points``).
+One context variable holds the current point (``current``). The point is an immutable node (``points``).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import opentracing
 
 from osprofiler.context import current
-from osprofiler.context.ended_points import shortened
-from osprofiler.context.foreign_scope_manager import ManagedCurrent
+from osprofiler.context.ended_points import without_ended_parents
+from osprofiler.context.foreign_scope_manager import ForeignCurrent
 from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
 from osprofiler.context.trace_context import TraceContext
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 
 def context() -> TraceContext | None:
-    """What is called from this flow of control continues it; None where no trace is on."""
+    """The context that calls from this flow of control continue; None if no trace is on."""
     here = current.point.get()
     return None if here is None else here.context()
 
 
 def take_up(origin: Origin) -> Point:
-    """Make a root of *origin* current in this flow of control, and return it.
+    """Make a new root with *origin* current in this flow of control, and return it.
 
-    An open point stays above the new root, which so ends with it; an earlier root is replaced.
+    If a point is open, it stays above the new root, so the root ends with that point. An earlier root is replaced.
     """
     above = current.point.get()
     while above is not None and (above.span is None or above.is_over):
@@ -43,19 +43,19 @@ def take_up(origin: Origin) -> Point:
 
 
 def leave(point: Point) -> None:
-    """Make the point above *point* current again, if *point* is in the current chain of this flow."""
+    """Make the point above *point* current, if *point* is in the current chain of this flow."""
     at = current.point.get()
     if at is not None and at.inside(point):
         current.point.set(point.parent)
 
 
-#: What the reporter runs under: nothing is recorded, and nothing is written into the requests that deliver spans.
+#: The reporter's point: nothing is recorded, and no headers are written into the requests that deliver spans.
 SUPPRESSED = Point(None, None, Origin("", 0, flags=0))
 
 
 @contextlib.contextmanager
 def entered(point: Point | None) -> Iterator[None]:
-    """Run a block with *point* as the current one (None: with no trace) and restore what was there, by value."""
+    """Run a block with *point* as the current point (None: without a trace), and restore the former one by value."""
     before = current.point.get()
     current.point.set(point)
     try:
@@ -68,17 +68,17 @@ class ScopeManager(opentracing.ScopeManager):
     """OpenTracing's view of the current point."""
 
     def activate(self, span: Span, finish_on_close: bool) -> Point:
-        """Make *span* active and return its scope. Inside a span of another tracer nothing is recorded."""
+        """Make *span* active and return its scope. Inside the span of another tracer nothing is recorded."""
         above = current.point.get()
         if above is not None and above.is_over:
-            above = shortened(above)
+            above = without_ended_parents(above)
         point = Point(span, above, getattr(span, "origin", SUPPRESSED.origin), finish_on_close)
         current.point.set(point)
         return point
 
     @property
     def active(self) -> Point | None:
-        """The current scope, or None; a virtual root is no scope."""
+        """The current scope; None also under a virtual root, which has no span."""
         point = current.point.get()
         return point if point is not None and point.span is not None else None
 
@@ -89,11 +89,11 @@ current.manager = ScopeManager()
 def use(chosen: opentracing.ScopeManager | None) -> None:
     """Keep the current point in the scope manager *chosen* from now on; None: in our context variable.
 
-    Raises TypeError where it is no scope manager.
+    Raises TypeError if *chosen* is not a scope manager.
     """
     if not isinstance(chosen, (opentracing.ScopeManager, type(None))):
-        raise TypeError(f"{type(chosen).__name__} is no opentracing.ScopeManager")
+        raise TypeError(f"{type(chosen).__name__} is not an opentracing.ScopeManager")
     if chosen is None or isinstance(chosen, ScopeManager):
         current.point, current.manager = current.variable, chosen or ScopeManager()
     else:
-        current.point, current.manager = ManagedCurrent(chosen), chosen
+        current.point, current.manager = ForeignCurrent(chosen), chosen

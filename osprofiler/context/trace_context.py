@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The context of a trace at one point, as one value: a point hands it on, every wire format writes and reads it."""
+"""The context of a trace at one point, as one value. Points create it; every wire format writes and reads it."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ NO_BAGGAGE: Mapping[str, str] = {}
 
 
 class TraceContext(NamedTuple):
-    """What is called under a point continues this."""
+    """The context of the calling point: a call made under the point continues it."""
 
     base_id: str  # verbatim, as records and headers show it
     trace_id: int  # 1 .. 2**128-1
-    point_id: str | None  # the point that was called from, verbatim; None for a virtual root
-    span_id: int  # of that point, 1 .. 2**64-1; 0 for a virtual root
-    parent_span_id: int = 0  # of that point's own parent; 0 where it has none, or where the wire does not tell
+    point_id: str | None  # the id of the calling point, verbatim; None for a virtual root
+    span_id: int  # of the calling point, 1 .. 2**64-1; 0 for a virtual root
+    parent_span_id: int = 0  # of the parent of the calling point; 0 if it has none, or if the wire does not show it
     flags: int = SAMPLED  # one byte, as Jaeger's
-    hmac_key: str | None = None  # the key that signs it; no wire ever holds it, but for plain peers
+    hmac_key: str | None = None  # the key that signs it; written to no wire, except for plain peers
     baggage: Mapping[str, str] = NO_BAGGAGE
-    tracestate: str = ""  # of other W3C vendors, to be handed on as it came
-    w3c_flags: int = 0  # of ``traceparent``, other than "sampled", to be handed on as they came
+    tracestate: str = ""  # of other W3C vendors; passed on unchanged
+    w3c_flags: int = 0  # the flags of ``traceparent`` except "sampled"; passed on unchanged
 
     @classmethod
     def from_osprofiler(
         cls, hmac_key: str | None, base_id: str | None = None, parent_id: str | None = None, flags: int = SAMPLED
     ) -> TraceContext:
-        """From stock's ids; without *base_id* a new trace. A parent equal to the base is a virtual root."""
+        """Make a context from osprofiler's ids. Without *base_id*: a new trace. Parent equal to base: virtual root."""
         if not base_id:
             trace_id = ids.new_trace_id()
             base_id = ids.uuid_text(trace_id)
@@ -55,7 +55,7 @@ class TraceContext(NamedTuple):
         hmac_key: str | None = None,
         baggage: Mapping[str, str] = NO_BAGGAGE,
     ) -> TraceContext:
-        """From a wire with integer ids; *span_id* 0 is a virtual root."""
+        """Make a context from integer ids, as wire formats have them. *span_id* 0 is a virtual root."""
         point_id = ids.point_uuid(ids.point_prefix(trace_id), span_id) if span_id else None
         return cls(
             ids.uuid_text(trace_id), trace_id, point_id, span_id, flags=flags, hmac_key=hmac_key, baggage=baggage
@@ -66,5 +66,5 @@ class TraceContext(NamedTuple):
         return bool(self.flags & SAMPLED)
 
     def __repr__(self) -> str:
-        """Without the key."""
+        """The ids and flags, but not the key."""
         return f"<TraceContext {self.trace_id:032x}:{self.span_id:016x} flags={self.flags:#04x}>"

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Application values become bounded, immutable text and numbers, in the caller and at once.
+"""Turn application values into bounded, immutable text and numbers, at once and in the caller.
 
-An object rendered later would show later state, and a queue that holds application objects keeps them alive. What
-comes out is made of ``dict``, ``list``, ``str``, ``int``, ``float``, ``bool`` and ``None`` only, is valid UTF-8 and
-JSON, holds no NUL (PostgreSQL refuses it), and fits a budget of characters.
+An object rendered later would show later state, and a queue that holds application objects keeps them alive. The
+result consists only of ``dict``, ``list``, ``str``, ``int``, ``float``, ``bool`` and ``None``. It is valid UTF-8 and
+JSON, has no NUL (PostgreSQL refuses it), and fits a budget of characters.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ MAX_NAME_CHARS = 256
 _CUT = "...(cut)"
 _PLAIN = frozenset((bool, type(None)))
 _NUMBERS = _PLAIN | {int, float}
-# What makes the str() of a value that has none but its repr.
+# The __str__ of types whose str() is their repr().
 _AS_REPR = frozenset((object.__str__, bytes.__str__, bytearray.__str__))
-#: What an item, a tag or a log takes for being there, beside its text, in characters: its part of a dictionary, and a
+#: The fixed cost of an item, a tag or a log in addition to its text, in characters: its part of a dictionary, and a
 #: number or the head of a string.
 ITEM_CHARS = 64
-#: What a container inside another takes beside its items, and so does a log.
+#: The fixed cost of a container inside another one, or of a log, in addition to its items, in characters.
 CONTAINER_CHARS = 192
-#: Names that have been looked at and are fine as they are, with what an item of that name takes beside its value, in
-#: characters: the same few come again and again.
+#: Names that are known to be valid, each with the cost in characters of an item with that name, without its value.
+#: Services use the same few names again and again.
 usual: dict[str, int] = {}
 _MOST_USUAL = 2048
 _FEW = 64
 
 
 def text(value: object, limit: int) -> str:
-    """``str(value)``, or what can be said of a value whose ``__str__`` raises; at most *limit* characters.
+    """``str(value)``, at most *limit* characters. If ``__str__`` raises, a text that names the type and the error.
 
-    Containers, and an exception's arguments, are written out as far as there is room (see :mod:`rendering`).
+    Containers and the arguments of an exception are written until the limit is reached (see :mod:`rendering`).
     """
     try:
         kind = type(value)
@@ -51,7 +51,7 @@ def text(value: object, limit: int) -> str:
             return "" if not args else text(args[0] if len(args) == 1 else args, limit)
         if how in _AS_REPR and rendering.is_written(kind):
             return representation(value, limit)
-        # __str__ may return an instance of a subclass of str, with methods of its own.
+        # __str__ may return an instance of a subclass of str that overrides its methods.
         return clean(str.__str__(str(value)), limit)
     except Exception as fault:
         return clean(rendering.unprintable(value, fault), MAX_NAME_CHARS)
@@ -61,14 +61,14 @@ def label(value: object) -> str:
     """*value* as a name: text of at most :data:`MAX_NAME_CHARS`."""
     if type(value) is str and len(value) <= MAX_NAME_CHARS and value.isascii() and "\0" not in value:
         if len(usual) >= _MOST_USUAL:
-            usual.clear()  # the usual ones are soon back; many others must not keep them out
+            usual.clear()  # the usual names come back soon; many unusual names must not keep them out
         usual[value] = len(value) + ITEM_CHARS
         return value
     return text(value, MAX_NAME_CHARS)
 
 
 def representation(value: object, limit: int) -> str:
-    """``repr(value)``, under the terms of :func:`text`."""
+    """``repr(value)``, bounded like :func:`text`."""
     try:
         return clean(rendering.shown(value, limit), limit)
     except Exception as fault:
@@ -76,9 +76,9 @@ def representation(value: object, limit: int) -> str:
 
 
 def arguments(values: tuple[Any, ...] | dict[str, Any], limit: int) -> str:
-    """The text of a call's positional or keyword arguments, as Python shows them, under the terms of :func:`text`.
+    """The text of a call's positional or keyword arguments, as Python shows them, bounded like :func:`text`.
 
-    An argument that cannot be shown hides no other.
+    If one argument cannot be shown, the others still are.
     """
     try:
         if len(values) <= _FEW:
@@ -88,12 +88,12 @@ def arguments(values: tuple[Any, ...] | dict[str, Any], limit: int) -> str:
             else:
                 return clean(repr(values), limit)
     except Exception:
-        pass  # one by one, then: each says for itself what is wrong with it
+        pass  # render them one by one, so that only the wrong one is replaced
     return representation(values, limit)
 
 
 def argument_types(values: tuple[Any, ...] | dict[str, Any], limit: int) -> str:
-    """As :func:`arguments`, with each argument's type in its place: no code of the application's runs."""
+    """The same as :func:`arguments`, but each argument is shown by its type: no code of the application runs."""
     if isinstance(values, dict):
         named = ", ".join(f"{key!r}: {type_text(item)}" for key, item in itertools.islice(values.items(), limit))
         return clean(f"{{{named}}}", limit)
@@ -107,7 +107,7 @@ def type_text(value: object) -> str:
 
 
 def clean(value: str, limit: int) -> str:
-    """*value* cut to *limit* characters and marked if cut, without NUL and lone surrogates."""
+    """*value* without NUL and lone surrogates, cut to *limit* characters. A text that was cut says so at its end."""
     if len(value) > limit:
         value = value[: max(limit - len(_CUT), 0)] + _CUT
     if not value.isascii():
@@ -118,8 +118,8 @@ def clean(value: str, limit: int) -> str:
 
 
 def frozen(value: Any, room: int) -> tuple[Any, int]:
-    """A bounded immutable copy of *value*, and how many of *room* characters it takes."""
-    # Most values are short ASCII; the comparison and two scans are cheaper than a budget.
+    """A bounded immutable copy of *value*, and how many of *room* characters it uses."""
+    # Most values are short ASCII text: one comparison and two scans are cheaper than a Budget.
     if type(value) is str and len(value) < room and value.isascii() and "\0" not in value:
         return value, len(value)
     budget = Budget(room)
@@ -127,18 +127,18 @@ def frozen(value: Any, room: int) -> tuple[Any, int]:
 
 
 def frozen_info(info: Any, room: int) -> tuple[dict[str, Any], int]:
-    """A bounded copy of an ``info`` mapping, and how many of *room* characters it takes."""
+    """A bounded copy of an ``info`` mapping, and how many of *room* characters it uses."""
     if type(info) is dict and len(info) <= _FEW:
-        # Usual names with plain values, which nearly every info is made of, are only looked at. It is the copy that is
-        # looked at: another thread may change the original meanwhile.
+        # Nearly every info has usual names and plain values; these are only checked, not copied one by one. The copy
+        # is checked, since another thread may change the original meanwhile.
         copy = info.copy()
         chars = 0
         known = usual.get
         for key, value in copy.items():
-            taken = known(key) if type(key) is str else None
-            if taken is None:
+            name_chars = known(key) if type(key) is str else None
+            if name_chars is None:
                 break
-            chars += taken
+            chars += name_chars
             kind = type(value)
             if kind is str:
                 if not value.isascii() or "\0" in value:
@@ -157,7 +157,7 @@ def frozen_info(info: Any, room: int) -> tuple[dict[str, Any], int]:
 
 
 class Budget:
-    """How many characters one span may still take. Each value pays for itself, and an item for being there."""
+    """The characters that one span may still use. A value costs its text; an item has a fixed cost as well."""
 
     __slots__ = ("left",)
 
@@ -165,10 +165,10 @@ class Budget:
         self.left = chars
 
     def freeze(self, value: Any, depth: int = 0) -> Any:
-        """A bounded immutable copy of *value* (see the module's text)."""
+        """A bounded immutable copy of *value* (see the docstring of the module)."""
         kind = type(value)
         if kind is str:
-            # Most values are short ASCII; the comparison and two scans are cheaper than a call.
+            # Most values are short ASCII text: one comparison and two scans are cheaper than a call.
             if len(value) < self.left and value.isascii() and "\0" not in value:
                 self.left -= len(value)
                 return value
@@ -183,18 +183,18 @@ class Budget:
             if kind is dict and depth < MAX_DEPTH:
                 return self._dict(value, depth + 1)
             return self._other(value, depth)
-        except Exception as fault:  # changed by another thread meanwhile, hostile
+        except Exception as fault:  # another thread changed the value meanwhile, or its class is hostile
             return self._text(rendering.unprintable(value, fault))
 
     def freeze_info(self, info: Any) -> dict[str, Any]:
-        """A bounded copy of an ``info`` mapping; one that cannot be read says so in its place."""
+        """A bounded copy of an ``info`` mapping; ``{"unreadable": <error>}`` if it cannot be read."""
         try:
             return self._dict(info, 0)
         except Exception as fault:
             return {"unreadable": type(fault).__name__}
 
     def _other(self, value: Any, depth: int) -> Any:
-        """What is not exactly a short string or a number. An enumeration's member counts as its number or string."""
+        """Copy a value that :meth:`freeze` does not handle. A member of an enumeration becomes its number or string."""
         if isinstance(value, str):
             return self._text(str.__str__(value))
         if isinstance(value, int):
@@ -212,10 +212,9 @@ class Budget:
         return self._buffer(value, depth)
 
     def _buffer(self, value: Any, depth: int) -> Any:
-        """What is neither text, number nor container; one that is made of bytes or numbers counts as these.
+        """Copy a value that supports the buffer protocol as its bytes or numbers; any other value as its text.
 
-        Such are memoryview, array, mmap, ctypes' arrays, and numpy's arrays and scalars: what the buffer protocol gives
-        access to.
+        Examples: memoryview, array, mmap, ctypes' arrays, numpy's arrays and scalars.
         """
         try:
             with memoryview(value) as view:
@@ -228,7 +227,7 @@ class Budget:
             if depth < MAX_DEPTH:
                 return self._list(value, depth + 1)
         except Exception:
-            pass  # no such value, or one that Python does not read further
+            pass  # no buffer protocol, or a buffer whose items Python cannot read
         return self._text(value)
 
     def _bytes(self, value: Any) -> str:
@@ -236,7 +235,7 @@ class Budget:
 
     def _text(self, value: object) -> str:
         result = text(value, max(self.left, len(_CUT)))
-        # Beyond ASCII a character takes two to four bytes, on the wire and in the queue.
+        # A character outside ASCII takes two to four bytes, on the wire and in the queue.
         self.left -= len(result) if result.isascii() else len(result.encode())
         return result
 
@@ -251,7 +250,7 @@ class Budget:
                 break
             name = key if type(key) is str and key in usual else label(key)
             left -= len(name) + ITEM_CHARS
-            # What freeze() says of most values first, without the call: this is what a trace point costs its caller.
+            # The first check of freeze(), without the call: the caller of each trace point pays for this loop.
             if type(item) is str and len(item) < left and item.isascii() and "\0" not in item:
                 self.left = left - len(item)
                 result[name] = item

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from osprofiler.connection.access import Access
-from osprofiler.connection.fault_text import typed
+from osprofiler.connection.fault_text import typed_fault_line
 from osprofiler.delivery.exporter import Rejected, Transient
 
 if TYPE_CHECKING:
@@ -99,4 +99,4 @@ class Collector:
 
     def _told(self, fault: Exception) -> str:
         secrets = [text for name, text in self._headers.items() if not name.startswith("Content-")]
-        return typed(fault, self.url, plain=[*secrets, self._access.token or ""])
+        return typed_fault_line(fault, self.url, plain=[*secrets, self._access.token or ""])

@@ -45,7 +45,7 @@ def at_exit() -> None:
     if left:
         guard.warn_once("exit", "the process ends before %s were delivered", _in_words(left))
     else:
-        ending.all_delivered()
+        ending.clear_deadline()
 
 
 def at_end() -> None:

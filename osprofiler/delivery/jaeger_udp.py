@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from osprofiler._runtime import native
-from osprofiler.connection.fault_text import typed
+from osprofiler.connection.fault_text import typed_fault_line
 from osprofiler.delivery import jaeger_spans, thrift_compact
 from osprofiler.delivery.encoding import Encoder
 from osprofiler.delivery.exporter import Outcome, Transient
@@ -85,13 +85,13 @@ class UdpExporter:
             return
         host, port = self._address
         try:
-            found = native.addresses(host, port, socket.SOCK_DGRAM)
+            found = native.resolve(host, port, socket.SOCK_DGRAM)
             if self._target not in found:
                 self._connect(found)
             self._found = found
         except OSError as fault:
             if self._socket is None:
-                raise Transient(typed(fault)) from fault
+                raise Transient(typed_fault_line(fault)) from fault
         self._resolve_at = now + RESOLVE_S
 
     def _connect(self, targets: Sequence[Any]) -> None:

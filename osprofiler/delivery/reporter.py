@@ -142,7 +142,7 @@ class QueueReporter(Reporter):
             worker.wake()
 
     def _start(self) -> None:
-        if native.foreign() or time.monotonic() < self._next_start or not self._starting.acquire(False):
+        if native.is_extra_native_thread() or time.monotonic() < self._next_start or not self._starting.acquire(False):
             return
         try:
             if self._worker is None:
@@ -164,11 +164,11 @@ class QueueReporter(Reporter):
 
     def _deliver_last(self) -> None:
         """Deliver in the calling flow what waits, now that the process ends: no later flow may come to do so."""
-        if sys.is_finalizing() or native.foreign():
+        if sys.is_finalizing() or native.is_extra_native_thread():
             return
         with guard.Harmless("reporter.end"):
             if self.flush(ending.seconds_left(config.current().flush_timeout_s)):
-                ending.all_delivered()
+                ending.clear_deadline()
 
     def pending(self) -> int:
         """How many entries are queued or being delivered."""
@@ -199,9 +199,9 @@ class QueueReporter(Reporter):
         if worker is not None:
             worker.wake()
             worker.await_mark(mark, timeout_s)
-        elif not native.foreign():
+        elif not native.is_extra_native_thread():
             self._work_here(mark, deadline)
-        if not native.foreign():
+        if not native.is_extra_native_thread():
             self._publish()
         return mark.passed and mark.whole
 
@@ -331,7 +331,7 @@ class QueueReporter(Reporter):
             backlog.taken()
             if self._failing:
                 self._failing = False
-                if not native.foreign():
+                if not native.is_extra_native_thread():
                     guard.LOG.info("traces are delivered to %s again", exporter.target)
             self._count_out(outcome.delivered, starts)
             if outcome.merged:
@@ -417,7 +417,7 @@ def _waiting() -> Mapping[str, int]:
     """What has not left this process: once that has ended, it is lost."""
     waiting: list[Entry] = []
     for reporter in living():
-        if not native.foreign():
+        if not native.is_extra_native_thread():
             reporter._publish()
         waiting += reporter.waiting()
     starts = _starts(waiting)
@@ -426,7 +426,7 @@ def _waiting() -> Mapping[str, int]:
     return {"dropped.exit": len(waiting) - starts, "dropped_starts.exit": starts}
 
 
-@forks.anew
+@forks.in_child
 def _start_over() -> None:
     for reporter in living():
         try:

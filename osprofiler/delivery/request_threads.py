@@ -14,9 +14,9 @@ from osprofiler.delivery.uwsgi import Moments
 
 
 def after_request() -> None:
-    """Deliver what waits, for a moment; to be called in a native thread (``native.foreign()``) alone."""
+    """Deliver what waits, for a moment; to be called in a native thread (``native.is_extra_native_thread()``) alone."""
     with guard.Harmless("beside"):
-        library = native.library()
+        library = native.greenthread_library()
         if library is not None and library.threads_deliver:
             _moments.take()
 

@@ -52,7 +52,7 @@ class Worker(Protocol):
 
 def fitting() -> Worker:
     """A worker of the kind that this process needs, not begun."""
-    library = native.library()
+    library = native.greenthread_library()
     return NativeWorker() if library is None else GreenWorker(library)
 
 
@@ -68,7 +68,7 @@ class NativeWorker:
         self._sleep.acquire()
 
     def begin(self, run: Callable[[Worker], None]) -> bool:
-        return ending.start(threading.Thread(target=run, args=(self,), name=_NAME, daemon=True).start)
+        return ending.start_thread(threading.Thread(target=run, args=(self,), name=_NAME, daemon=True).start)
 
     def wait(self, seconds: float) -> None:
         self._sleep.acquire(timeout=max(seconds, 0))
@@ -96,9 +96,9 @@ class GreenWorker:
     # Native threads append without being able to wake it, so it looks now and then.
     idle_s = 1.0
 
-    def __init__(self, library: native.Library) -> None:
+    def __init__(self, library: native.GreenthreadLibrary) -> None:
         self._library = library
-        self._flow = library.flow()
+        self._flow = library.new_greenthread()
         self._native: native.NativeThread | None = None
 
     def begin(self, run: Callable[[Worker], None]) -> bool:
@@ -110,13 +110,13 @@ class GreenWorker:
             finally:
                 thread.end()
 
-        return ending.start(lambda: self._flow.begin(main))
+        return ending.start_thread(lambda: self._flow.begin(main))
 
     def wait(self, seconds: float) -> None:
         self._flow.wait(seconds)
 
     def wake(self) -> None:
-        if not native.foreign():
+        if not native.is_extra_native_thread():
             self._flow.wake()
 
     def rest(self) -> None:
@@ -125,7 +125,7 @@ class GreenWorker:
     def call(self, function: Callable[..., T], *args: Any, blocking: bool) -> T:
         if not blocking and self._library.has_green_sockets():
             return function(*args)
-        call = native.elsewhere if self._native is None else self._native.call
+        call = native.call_in_native_thread if self._native is None else self._native.call
         return call(function, *args)
 
     def await_mark(self, mark: Mark, timeout_s: float) -> None:
@@ -140,4 +140,4 @@ def _await(mark: Mark, timeout_s: float) -> None:
         mark.wait(timeout_s)
         return
     deadline = time.monotonic() + timeout_s
-    native.look_until(lambda: mark.passed or time.monotonic() >= deadline)
+    native.pause_until(lambda: mark.passed or time.monotonic() >= deadline)

@@ -10,7 +10,7 @@ import sqlalchemy
 from oslo_config import cfg
 
 from osprofiler.connection import strings
-from osprofiler.connection.fault_text import told
+from osprofiler.connection.fault_text import fault_line
 from osprofiler.connection.secrets import masked
 from osprofiler.demo import database, outcome
 from osprofiler.demo.cloud import DemoError
@@ -40,7 +40,7 @@ def check_bus(transport_url: str) -> None:
     try:
         parsed = oslo_messaging.TransportURL.parse(cfg.CONF, transport_url)
     except (oslo_messaging.InvalidTransportURL, ValueError) as fault:
-        raise ValueError(f"not a transport URL: {told(fault, transport_url)}") from None
+        raise ValueError(f"not a transport URL: {fault_line(fault, transport_url)}") from None
     if parsed.transport == "fake":
         return
     faults = [
@@ -68,6 +68,6 @@ def create_tables(db_url: str, broken: bool) -> None:
     try:
         database.create(db_url, broken)
     except sqlalchemy.exc.ArgumentError as fault:
-        raise ValueError(f"not a database URL: {told(fault, db_url)}") from None
+        raise ValueError(f"not a database URL: {fault_line(fault, db_url)}") from None
     except (sqlalchemy.exc.SQLAlchemyError, ImportError) as fault:
-        raise DemoError(f"no database at {masked(db_url)}: {told(fault, db_url)}") from None
+        raise DemoError(f"no database at {masked(db_url)}: {fault_line(fault, db_url)}") from None

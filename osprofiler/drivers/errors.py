@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from osprofiler import exc
-from osprofiler.connection.fault_text import typed
+from osprofiler.connection.fault_text import typed_fault_line
 
 
 class StoreError(Exception):
@@ -63,7 +63,7 @@ def as_store_error(error: Exception, kind: Kind, connection_string: str, plain: 
     """*error* as one of *kind*, without the secrets of the string and without those of *plain*."""
     # The text of an error of a value may hold the value.
     is_safe = kind is not RecordsRefused
-    text = typed(error, connection_string, plain=plain) if is_safe else type(error).__name__
+    text = typed_fault_line(error, connection_string, plain=plain) if is_safe else type(error).__name__
     return kind(text, retry_after_s=getattr(error, "retry_after_s", None))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from osprofiler._runtime import deadlines, inherited
-from osprofiler.connection.fault_text import typed
+from osprofiler.connection.fault_text import typed_fault_line
 from osprofiler.delivery.exporter import Outcome, Rejected, Transient
 from osprofiler.delivery.pauses import in_turns
 from osprofiler.delivery.queue import Entry, Recorded, Started
@@ -78,7 +78,7 @@ class StoreExporter:
             try:
                 self._driver = self._make()
             except Exception as fault:
-                raise Transient(typed(fault, self._connection_string)) from None
+                raise Transient(typed_fault_line(fault, self._connection_string)) from None
         return self._driver
 
     def _record(self, entry: Entry) -> dict[str, Any]:

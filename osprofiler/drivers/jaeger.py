@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 from osprofiler import exc
 from osprofiler.connection import strings
 from osprofiler.connection.access import Access
-from osprofiler.connection.fault_text import told
+from osprofiler.connection.fault_text import fault_line
 from osprofiler.connection.secrets import malformed, masked
 from osprofiler.delivery.pairing import Pairs, RecordedSpan, is_start
 from osprofiler.drivers import base, errors, network
@@ -108,7 +108,7 @@ class Query:
                 timeout=(network.CONNECT_TIMEOUT_S, network.READ_TIMEOUT_S),
             )
         except (OSError, requests.RequestException) as fault:
-            why = told(fault, self._url, plain=[self._access.token or ""])
+            why = fault_line(fault, self._url, plain=[self._access.token or ""])
             raise network.cannot_read(self._url, f"{why}; if Jaeger's query service is elsewhere, {_NAME_IT}") from None
         if answer.status_code in (401, 403):
             raise exc.CommandError(
@@ -131,7 +131,7 @@ class Query:
             return jaeger_json.records(trace, self.shown)
         except (ValueError, AttributeError) as fault:
             name = trace.get("traceID") if isinstance(trace, dict) else None
-            unreadable.skip(self.shown, f"trace {name}", told(fault, self._url))
+            unreadable.skip(self.shown, f"trace {name}", fault_line(fault, self._url))
             return []
 
 

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from osprofiler.connection import options, strings
-from osprofiler.connection.fault_text import told
+from osprofiler.connection.fault_text import fault_line
 from osprofiler.connection.secrets import cut, malformed
 from osprofiler.drivers import base, errors, locate, network, notifications
 from osprofiler.drivers.abilities import Can
@@ -198,7 +198,7 @@ class Messaging(base.Driver):
 
     def told(self, fault: BaseException) -> str:
         """What *fault* says, in one line, without the secrets of the transport's URLs."""
-        return told(fault, *self._urls())
+        return fault_line(fault, *self._urls())
 
     def _without_secrets(self, text: str) -> str:
         return cut(text, *self._urls())

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from osprofiler.connection import options as known
 from osprofiler.connection import strings
-from osprofiler.connection.fault_text import told
+from osprofiler.connection.fault_text import fault_line
 from osprofiler.connection.secrets import malformed, masked
 from osprofiler.drivers import base, errors, mongodb_documents, network
 from osprofiler.drivers.abilities import Can
@@ -81,7 +81,7 @@ class MongoDB(base.Driver):
             elif "?" in url:  # to read more of it means to ask the DNS
                 library.uri_parser.split_options(url.partition("?")[2], warn=False)
         except (ValueError, library.errors.PyMongoError) as fault:
-            raise malformed(connection_string, told(fault, connection_string)) from None
+            raise malformed(connection_string, fault_line(fault, connection_string)) from None
 
     @property
     def db(self) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from osprofiler import exc
 from osprofiler._runtime import inherited
-from osprofiler.connection.fault_text import told
+from osprofiler.connection.fault_text import fault_line
 from osprofiler.connection.secrets import masked
 
 T = TypeVar("T")
@@ -62,7 +62,7 @@ def reading(connection_string: str, *faults: Any, plain: Iterable[str] = ()) -> 
         yield
     except (OSError, *faults) as fault:  # what requests raises is one
         # Without its cause, which may hold what was cut.
-        raise cannot_read(connection_string, told(fault, connection_string, plain=plain)) from None
+        raise cannot_read(connection_string, fault_line(fault, connection_string, plain=plain)) from None
 
 
 def cannot_read(connection_string: str, why: str) -> exc.CommandError:

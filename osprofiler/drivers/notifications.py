@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from osprofiler import exc
-from osprofiler.connection.fault_text import told
+from osprofiler.connection.fault_text import fault_line
 from osprofiler.connection.secrets import masked
 from osprofiler.drivers import network
 from osprofiler.records import unreadable
@@ -57,7 +57,7 @@ class Notification:
             payload = deserialize_msg(self._message.payload).get("payload")
             why = "it has no payload"
         except Exception as fault:  # kombu's own, and what the decoders that it was given raise
-            payload, why = None, told(fault, self._connection_string)
+            payload, why = None, fault_line(fault, self._connection_string)
         if payload is None:
             unreadable.skip(self._where, self.name, why)
         return payload

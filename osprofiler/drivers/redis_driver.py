@@ -16,7 +16,7 @@ from typing import Any
 from oslo_config import cfg
 
 from osprofiler.connection import options, strings
-from osprofiler.connection.fault_text import told
+from osprofiler.connection.fault_text import fault_line
 from osprofiler.connection.secrets import malformed, masked
 from osprofiler.drivers import base, errors, network, redis_client
 from osprofiler.drivers.abilities import Can
@@ -79,7 +79,7 @@ class Redis(base.Driver):
         try:
             redis_client.library().ConnectionPool.from_url(url).make_connection()  # connects nowhere
         except (ValueError, redis_client.library().RedisError) as fault:
-            raise malformed(connection_string, told(fault, connection_string)) from None
+            raise malformed(connection_string, fault_line(fault, connection_string)) from None
         except TypeError as fault:
             raise strings.unexpected(connection_string, fault) from None
 

@@ -38,7 +38,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SAWarni
 
 from osprofiler import exc
 from osprofiler._runtime import inherited
-from osprofiler.connection.fault_text import told
+from osprofiler.connection.fault_text import fault_line
 from osprofiler.connection.secrets import malformed, masked
 from osprofiler.drivers import sqlite_forks
 
@@ -118,7 +118,7 @@ def _check_options(url: URL, connection_string: str) -> None:
             engine = create_engine(url)
             _, arguments = engine.dialect.create_connect_args(engine.url)
     except (ArgumentError, TypeError, ValueError) as fault:
-        raise malformed(connection_string, told(fault, connection_string)) from None
+        raise malformed(connection_string, fault_line(fault, connection_string)) from None
     for name in _unknown_options(engine, arguments):
         raise malformed(connection_string, f"there is no option {name!r}")
 

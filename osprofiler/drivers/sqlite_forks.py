@@ -52,7 +52,7 @@ def _after_fork_in_parent() -> None:
         _inside.release()
 
 
-@forks.anew
+@forks.in_child
 def _after_fork_in_child() -> None:
     global _inside
     _inside = native.lock()

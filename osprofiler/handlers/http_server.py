@@ -86,7 +86,7 @@ class Served:
             with self.pieces:
                 point.end(fault=fault)
             self.pieces = Pieces(point)  # what the application still does stays below this request
-            if deliver and native.foreign():
+            if deliver and native.is_extra_native_thread():
                 from osprofiler.delivery import request_threads
 
                 request_threads.after_request()

@@ -8,7 +8,7 @@ from typing import Any
 
 from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
-from osprofiler.concurrency.carried import Carried
+from osprofiler.concurrency.branch_callable import BranchCallable
 from osprofiler.concurrency.fork import Fork, hand_over
 from osprofiler.context import current
 
@@ -82,7 +82,7 @@ class Cells:
         self._fork.join()
 
 
-class _CellWork(Carried):
+class _CellWork(BranchCallable):
     """Nova's gathering of one cell's result: it returns what the cell raised."""
 
     __slots__ = ()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a trace's context travels between processes: what is written, and what a received carrier leads to.
+"""Write a trace's context into the fields of a carrier, and read the fields of a received one.
 
-Formats are modules of their own, strict and pure. ``precedence`` decides what counts of a carrier; here the settings in
-force are applied to it.
+Each format has a module of its own, strict and pure. ``precedence`` decides which fields of a carrier count. This
+module applies the current settings.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from osprofiler.propagation.precedence import Sample
 
 
 class Incoming(NamedTuple):
-    """The trace that a request or message is in from now on. Where it is not sampled, nothing is recorded."""
+    """The trace of a received request or message. If it is not sampled, nothing is recorded."""
 
     origin: Origin
-    follows: bool = False  # reference the parent as FollowsFrom: it does not wait
-    begins: bool = False  # no other process knows of the trace
+    follows: bool = False  # reference the parent as FollowsFrom: the sender does not wait
+    begins: bool = False  # the trace begins here: no other process knows it
 
 
 def write(context: TraceContext | None, *, follows: bool = False) -> dict[str, str]:
-    """The fields that carry *context* on, in the formats that are configured; none for None.
+    """The fields of *context* in the configured formats; {} for None.
 
-    The signed ones come first. Formats that need a span are left out for a virtual root. *follows*: the caller will
-    not wait, so the receiver's span references FollowsFrom.
+    The signed fields come first. A virtual root has no span, so the formats that need one are left out. *follows*: the
+    caller will not wait, so the receiver's span references FollowsFrom.
     """
     if context is None:
         return {}
@@ -38,7 +38,7 @@ def write(context: TraceContext | None, *, follows: bool = False) -> dict[str, s
 
 
 def write_signed(context: TraceContext, *, follows: bool = False) -> dict[str, str]:
-    """Only the signed fields of :func:`write`: stock's pair, which cannot say "not sampled", and our text."""
+    """Only the signed fields of :func:`write`: osprofiler 4's pair, if the trace is sampled, and our signed text."""
     text = signed_text(context, follows=follows)
     if text is None:
         return {}
@@ -48,9 +48,10 @@ def write_signed(context: TraceContext, *, follows: bool = False) -> dict[str, s
 
 
 def signed_text(context: TraceContext, *, follows: bool = False) -> str | None:
-    """Our signed text for *context*; None where there is no key, or the format is not configured.
+    """Our signed text for *context*; None without a key, or if the format is not configured.
 
-    "Not sampled" is signed too: else the sampler of the next service would decide anew, and trace half a request.
+    "Not sampled" is signed too. Otherwise the sampler of the next service would decide again, and trace only a part of
+    the request.
     """
     key = signing_key(context)
     if key is None or "osprofiler" not in config.current().propagation:
@@ -59,12 +60,12 @@ def signed_text(context: TraceContext, *, follows: bool = False) -> str | None:
 
 
 def signing_key(context: TraceContext) -> str | None:
-    """The key of the trace, else the first that is configured."""
+    """The key of the trace, or else the first configured key."""
     return context.hmac_key or config.current().first_key
 
 
 def write_unsigned(context: TraceContext, *, url_encoding: bool = True) -> dict[str, str]:
-    """The fields of the unsigned formats; none for a virtual root, for which they have no word.
+    """The fields of the unsigned formats; {} for a virtual root, which these formats cannot express.
 
     *url_encoding*: percent-encode Jaeger's baggage, as headers need it.
     """
@@ -94,9 +95,9 @@ def read(
     plain: Any = None,
     sample: Sample | None = None,
 ) -> Incoming | None:
-    """The trace that *fields*, by name in lower case, lead to; None where nobody has decided.
+    """The trace that *fields* (names in lower case) belong to; None if neither a sender nor the sampler has decided.
 
-    *keys* are those that may ask for a trace, ``[profiler] hmac_keys`` if None; *plain* and *sample* as in
+    *keys*: the keys that may ask for a trace; if None, ``[profiler] hmac_keys``. *plain* and *sample*: see
     :func:`precedence.decide`. Never raises for the content of *fields*.
     """
     settings = config.current()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Zipkin's format, B3: one field ``b3``, or several ``x-b3-*``. Both are read; the several are written, if configured.
+"""Zipkin's format, B3: one field ``b3``, or several fields ``x-b3-*``. Both are read; only the second is written.
 
 Source: github.com/openzipkin/b3-propagation, README.
 """
@@ -22,12 +22,12 @@ FLAGS = "x-b3-flags"
 _TRACE_SHAPE = re.compile(r"[0-9a-f]{16}|[0-9a-f]{32}", re.I | re.A)
 _SPAN_SHAPE = re.compile(r"[0-9a-f]{16}", re.I | re.A)
 _SINGLE_SHAPE = re.compile(r"([0-9a-f]{16}|[0-9a-f]{32})-([0-9a-f]{16})(?:-([01d])(?:-[0-9a-f]{16})?)?", re.I | re.A)
-# No decision means that the receiver decides; who continues somebody's trace records it.
+# Without a decision the receiver decides. A trace that is continued is recorded.
 _DECISIONS = {None: SAMPLED, "": SAMPLED, "1": SAMPLED, "d": SAMPLED | DEBUG, "0": 0}
 
 
 def decode(fields: Mapping[str, str]) -> Remote | None:
-    """Read either form, the single one first; None where there is none. A decision alone has zero ids.
+    """Read either form, the single field first; None if there is neither. A decision without ids has zero ids.
 
     Raises Malformed.
     """
@@ -67,7 +67,7 @@ def _checked(remote: Remote) -> Remote:
 
 
 def encode(trace_id: int, span_id: int, parent_id: int, flags: int) -> dict[str, str]:
-    """Write the several fields; *parent_id* 0 says root."""
+    """Write the ``x-b3-*`` fields; *parent_id* 0 means a root span."""
     fields = {
         "X-B3-TraceId": f"{trace_id:032x}" if trace_id >> 64 else f"{trace_id:016x}",
         "X-B3-SpanId": f"{span_id:016x}",

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Jaeger's binary format, as its Go and Python clients have it.
+"""Jaeger's binary format, as its Go and Python clients write it.
 
-Big-endian: trace id (high, low half), span id, parent id: 8 bytes each; flags: 1 byte; number of baggage items: 4
-bytes; then each item's key and value, each after its length in 4 bytes.
+Big-endian. High half of the trace id, low half, span id, parent id: 8 bytes each. Flags: 1 byte. Number of baggage
+items: 4 bytes. Then the key and the value of each item, each with its length before it in 4 bytes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MAX_ITEMS = 1024
 
 
 def encode(trace_id: int, span_id: int, parent_id: int, flags: int, baggage: Mapping[str, str]) -> bytes:
-    """Write a context with its baggage; *parent_id* 0 says root."""
+    """Write a context with its baggage; *parent_id* 0 means a root span."""
     parts = [_HEAD.pack(trace_id >> 64, trace_id & _MASK_64, span_id, parent_id, flags, len(baggage))]
     for text in (text for item in baggage.items() for text in item):
         data = str(text).encode("utf-8", "replace")
@@ -28,7 +28,7 @@ def encode(trace_id: int, span_id: int, parent_id: int, flags: int, baggage: Map
 
 
 def decode(data: bytes) -> tuple[Remote, dict[str, str]]:
-    """Read a context and its baggage; what follows them is ignored. Raises Malformed, also for a zero id."""
+    """Read a context and its baggage; later bytes are ignored. Raises Malformed, also for a zero id."""
     if len(data) < _HEAD.size:
         raise Malformed("a binary context cut short")
     high, low, span_id, _, flags, items = _HEAD.unpack_from(data)
@@ -52,4 +52,4 @@ def _text(data: bytes, at: int) -> tuple[str, int]:
     try:
         return data[start:end].decode("utf-8"), end
     except UnicodeDecodeError as fault:
-        raise Malformed("baggage that is no text") from fault
+        raise Malformed("baggage that is not UTF-8") from fault

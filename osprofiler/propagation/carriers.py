@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where fields stand: WSGI's environment, and dictionaries whose keys may be in any case.
-
-A carrier is a read-only mapping from field names in lower case to text.
-"""
+"""Carriers: a WSGI environment, or any dictionary, as a mapping from field names in lower case to text."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ _HTTP = "HTTP_"
 
 
 class Environ(Mapping[str, str]):
-    """The request headers in a WSGI environment. Nothing is copied: most requests carry no trace."""
+    """The request headers in a WSGI environment. They are not copied, since most requests have no trace."""
 
     __slots__ = ("_environ",)
 
@@ -30,7 +27,7 @@ class Environ(Mapping[str, str]):
         return value
 
     def get(self, name: str, default: Any = None) -> Any:
-        """As every mapping's, but without an exception for each header that is not there."""
+        """Same as ``Mapping.get``, but raises no exception inside for a missing header, which would be slow."""
         value = self._environ.get(environ_key(name), default)
         return value if isinstance(value, str) else default
 
@@ -38,7 +35,7 @@ class Environ(Mapping[str, str]):
         for key, value in self._environ.items():
             if key.startswith(_HTTP) and isinstance(value, str):
                 name = key[len(_HTTP) :].replace("_", "-").lower()
-                if environ_key(name) == key:  # else no header that PEP 3333 knows, and not to be found by its name
+                if environ_key(name) == key:  # otherwise PEP 3333 does not know the key, and its name does not find it
                     yield name
 
     def __len__(self) -> int:
@@ -47,24 +44,24 @@ class Environ(Mapping[str, str]):
 
 @functools.lru_cache(maxsize=256)
 def environ_key(name: str) -> str:
-    """Under which key PEP 3333 has the request header *name*."""
+    """The key that PEP 3333 defines for the request header *name*."""
     return _HTTP + name.replace("-", "_").upper()
 
 
 def fields(carrier: Mapping[Any, Any]) -> dict[str, str]:
     """The text fields of any dictionary, by name in lower case.
 
-    A name that comes twice in different case is ambiguous: it counts as malformed, and as absent.
+    A name that occurs twice, in different case, is ambiguous: it is counted as malformed and left out.
     """
-    found: dict[str, str] = {}
-    twice: set[str] = set()
+    values: dict[str, str] = {}
+    ambiguous: set[str] = set()
     for key, value in carrier.items():
         if isinstance(key, str) and isinstance(value, str):
             name = key.lower()
-            if name in found:
-                twice.add(name)
-            found[name] = value
-    for name in twice:
-        del found[name]
+            if name in values:
+                ambiguous.add(name)
+            values[name] = value
+    for name in ambiguous:
+        del values[name]
         guard.count("malformed")
-    return found
+    return values

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A trace's context in the context dictionary of an RPC message: our signed text, and the unsigned formats.
+"""A trace's context in the envelope, the context dictionary of an RPC message: our signed text and unsigned formats.
 
-``trace_info`` is the dictionary that services' own serializers have put there all along. It holds the HMAC key, so it
-is written, and let through, only under ``[profiler] rpc_plain_peers``; received, it counts only with one of our keys.
+``trace_info`` is the dictionary that the services' own serializers put there. It holds the HMAC key, so it is written,
+or left in a message, only with ``[profiler] rpc_plain_peers``. A received one counts only if its key is one of ours.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def inject(
     follows: bool = False,
     keep_w3c: bool = False,
 ) -> dict[str, Any]:
-    """A copy of *message_context* that carries *context* on, and no trace of any other request.
+    """A copy of *message_context* with the fields of *context*, and without the fields of any other trace.
 
     *follows*: the sender will not wait. *keep_w3c*: another tracer of this process writes W3C's fields itself.
     """
@@ -53,7 +53,7 @@ def inject(
 
 
 def without_key(message_context: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of *message_context* without the key that plain code put there; with it, where plain peers need it."""
+    """A copy of *message_context* without ``trace_info``, which holds the key; plain peers, if configured, need it."""
     result = dict(message_context)
     if not config.current().rpc_plain_peers:
         result.pop(TRACE_INFO, None)
@@ -63,7 +63,7 @@ def without_key(message_context: Mapping[str, Any]) -> dict[str, Any]:
 def extract(
     message_context: Mapping[str, Any], keys: Sequence[str] | None = None, *, sample: Sample | None = None
 ) -> Incoming | None:
-    """The trace that a received *message_context* leads to; None where nobody has decided. See ``propagation.read``."""
+    """The trace that a received *message_context* belongs to, or None: see ``propagation.read``."""
     fields = carriers.fields({name: value for name, value in message_context.items() if _is_unsigned(name)})
     text = message_context.get(signed.ENVELOPE_KEY)
     if isinstance(text, str):
@@ -74,12 +74,12 @@ def extract(
 
 
 def is_ours(message_context: Mapping[str, Any]) -> bool:
-    """Whether *message_context* came from an osprofiler, this one or the one before it."""
+    """Whether *message_context* came from an osprofiler, of this or an older release."""
     return signed.ENVELOPE_KEY in message_context or TRACE_INFO in message_context
 
 
 def strip(message_context: Mapping[str, Any], *, keep_w3c: bool = False) -> dict[str, Any]:
-    """A copy of *message_context* without what :func:`inject` wrote, for a service that knows nothing of it."""
+    """A copy of *message_context* without the fields of :func:`inject`, for a service that does not expect them."""
     return {
         name: value
         for name, value in message_context.items()

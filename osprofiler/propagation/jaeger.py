@@ -16,10 +16,10 @@ TRACE_ID = "uber-trace-id"
 BAGGAGE_PREFIX = "uberctx-"
 #: Baggage that a person adds to a request by hand: ``key=value, key2=value2``.
 BAGGAGE = "jaeger-baggage"
-#: Text that a person adds to a request by hand to have it traced, and finds again as a tag.
+#: Text that a person adds to a request by hand, to have it traced. The first span has it as a tag.
 DEBUG_ID = "jaeger-debug-id"
 
-# Matched, not int()-ed: int(x, 16) also takes "0x1", "1_0", " 1 " and non-ASCII digits.
+# A pattern, since int(x, 16) also accepts "0x1", "1_0", " 1 " and non-ASCII digits.
 _SHAPE = re.compile(r"([0-9a-f]{1,32}):([0-9a-f]{1,16}):([0-9a-f]{1,16}):([0-9a-f]{1,2})", re.I | re.A)
 _KEY = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}", re.A)
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -28,7 +28,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 def decode(text: str) -> Remote:
     """Read an ``uber-trace-id`` as received, percent-encoded or not. Raises Malformed, also for a zero id.
 
-    The parent id is checked and left out: it is deprecated, and receivers ignore it.
+    The parent id is checked, but not returned: it is deprecated, and receivers ignore it.
     """
     match = _SHAPE.fullmatch(unquote(bounded(text)))
     if match is None:
@@ -40,16 +40,16 @@ def decode(text: str) -> Remote:
 
 
 def encode(trace_id: int, span_id: int, parent_id: int, flags: int) -> str:
-    """Write an ``uber-trace-id``; *parent_id* 0 says root.
+    """Write an ``uber-trace-id``; *parent_id* 0 means a root span.
 
-    Ids have all their digits: other readers take nothing shorter.
+    Ids are written with all their digits, since some readers refuse shorter ids.
     """
     parent = f"{parent_id:016x}" if parent_id else "0"
     return f"{trace_id:032x}:{span_id:016x}:{parent}:{flags:x}"
 
 
 def encode_baggage(baggage: Mapping[str, str], *, url_encoding: bool = True) -> Iterator[tuple[str, str]]:
-    """Baggage as fields. An item that no header can hold, or that passes what a field may take, is left out."""
+    """Write baggage as fields. An item that a header cannot hold, or that exceeds the limit on size, is left out."""
     left = MAX_FIELD_CHARS
     for name, value in baggage.items():
         key = str(name)
@@ -60,7 +60,7 @@ def encode_baggage(baggage: Mapping[str, str], *, url_encoding: bool = True) -> 
 
 
 def decode_baggage(fields: Mapping[str, str], *, url_encoding: bool = True) -> dict[str, str]:
-    """The baggage in *fields*, whose names are in lower case; what passes the bounds is left out."""
+    """Read the baggage in *fields*, whose names are in lower case; items that exceed the limits are left out."""
     baggage: dict[str, str] = {}
     left = MAX_FIELD_CHARS
     for name, text in _items(fields):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""osprofiler's own signed pair, ``X-Trace-Info`` and ``X-Trace-HMAC``, exactly as every release of it has them.
+"""osprofiler's own signed pair, ``X-Trace-Info`` and ``X-Trace-HMAC``, exactly as in all of its releases.
 
-The one is base64url of JSON with ``base_id`` and ``parent_id``; the other its HMAC-SHA-1 in hexadecimal. A parent
-equal to the base says that there is no point above.
+``X-Trace-Info`` is base64url of JSON with ``base_id`` and ``parent_id``. ``X-Trace-HMAC`` is the HMAC-SHA-1 of that, in
+hexadecimal. A parent equal to the base means that there is no point above.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MAX_ID_CHARS = 1024
 
 
 def decode(info: str, signature: str, keys: Sequence[str]) -> TraceContext | None:
-    """Read the pair; None where it is not signed with one of *keys*. Raises Malformed where it is, and is no pair."""
+    """Read the pair; None if it is not signed with one of *keys*. Raises Malformed if the signed content is wrong."""
     trace_info = packing.signed_unpack(bounded(info), bounded(signature), keys)
     if trace_info is None:
         return None
@@ -32,35 +32,33 @@ def decode(info: str, signature: str, keys: Sequence[str]) -> TraceContext | Non
 
 
 def decode_plain(trace_info: Any, keys: Sequence[str]) -> TraceContext | None:
-    """Read the dictionary that plain services put into RPC messages; None where its key is not one of *keys*.
+    """Read the dictionary that plain services put into RPC messages; None if its key is not one of *keys*.
 
     Raises Malformed.
     """
     if not is_trace_info(trace_info) or not isinstance(trace_info["hmac_key"], str):
         raise Malformed("not a trace_info")
-    given = trace_info["hmac_key"].encode("utf-8", "surrogatepass")
-    key = next((key for key in keys if hmac.compare_digest(key.encode(), given)), None)
+    received_key = trace_info["hmac_key"].encode("utf-8", "surrogatepass")
+    key = next((key for key in keys if hmac.compare_digest(key.encode(), received_key)), None)
     if key is None:
         return None
     return TraceContext.from_osprofiler(key, trace_info["base_id"], trace_info.get("parent_id"))
 
 
 def encode(context: TraceContext, key: str) -> dict[str, str]:
-    """Write the pair for what continues *context*."""
+    """Write the pair for a call that continues *context*."""
     trace_info = {"base_id": context.base_id, "parent_id": context.point_id or context.base_id}
     packed, signature = packing.signed_pack(trace_info, key)
     return {TRACE_INFO: packed.decode("ascii"), TRACE_HMAC: signature or ""}
 
 
 def encode_plain(context: TraceContext, key: str) -> dict[str, str]:
-    """What plain services read in RPC messages. It holds the key itself."""
+    """Write the dictionary that plain services read in RPC messages. It holds the key itself."""
     return {"hmac_key": key, "base_id": context.base_id, "parent_id": context.point_id or context.base_id}
 
 
 def is_trace_info(value: Any) -> bool:
-    """Whether *value* has stock's keys (``hmac_key``, ``base_id`` and maybe ``parent_id``), no others, and ids in
-    them.
-    """
+    """Whether *value* is a valid ``trace_info``: ``hmac_key``, ``base_id``, maybe ``parent_id``, and no other key."""
     if not isinstance(value, dict) or not {"base_id", "hmac_key"} <= value.keys() <= {
         "base_id",
         "hmac_key",

@@ -16,30 +16,30 @@ Parts = TypeVar("Parts", bound="list[Any] | tuple[Any, ...]")
 
 
 def binary_encode(text: bytes | str, encoding: str = "utf-8") -> bytes:
-    """*text* as bytes; bytes come back as they are. Raises TypeError for anything else."""
+    """*text* as bytes; bytes are returned unchanged. Raises TypeError for any other type."""
     if isinstance(text, str):
         return text.encode(encoding)
     if isinstance(text, bytes):
         return text
-    raise TypeError(f"text or bytes are wanted, not {type(text).__name__}")
+    raise TypeError(f"expected text or bytes, not {type(text).__name__}")
 
 
 def binary_decode(data: bytes | str, encoding: str = "utf-8") -> str:
-    """*data* as text; text comes back as it is. Raises TypeError for anything else."""
+    """*data* as text; text is returned unchanged. Raises TypeError for any other type."""
     if isinstance(data, bytes):
         return data.decode(encoding)
     if isinstance(data, str):
         return data
-    raise TypeError(f"text or bytes are wanted, not {type(data).__name__}")
+    raise TypeError(f"expected text or bytes, not {type(data).__name__}")
 
 
 def generate_hmac(data: bytes | str, hmac_key: bytes | str) -> str:
-    """The HMAC-SHA-1 of *data*, in hexadecimal: what ``X-Trace-HMAC`` holds."""
+    """The HMAC-SHA-1 of *data* in hexadecimal, as in ``X-Trace-HMAC``."""
     return hmac.new(binary_encode(hmac_key), binary_encode(data), hashlib.sha1).hexdigest()
 
 
 def signed_pack(data: Mapping[str, Any], hmac_key: str | None) -> tuple[bytes, str | None]:
-    """*data* as base64url of JSON, and its HMAC; without a key there is no HMAC, and nobody will accept it."""
+    """*data* as base64url of JSON, and its HMAC. Without a key the HMAC is None, and no receiver accepts the pair."""
     packed = base64.urlsafe_b64encode(json.dumps(data).encode())
     return packed, generate_hmac(packed, hmac_key) if hmac_key else None
 
@@ -47,15 +47,15 @@ def signed_pack(data: Mapping[str, Any], hmac_key: str | None) -> tuple[bytes, s
 def signed_unpack(
     data: str | bytes | None, hmac_data: str | None, hmac_keys: Sequence[str] | None
 ) -> dict[str, Any] | None:
-    """The inverse of :func:`signed_pack`, with the key that signed it under ``hmac_key``.
+    """The inverse of :func:`signed_pack`. The result has the signing key as ``hmac_key``.
 
-    None where anything is missing, nobody of *hmac_keys* has signed, or what was signed is no JSON dictionary.
+    None if an argument is missing, if no key of *hmac_keys* fits, or if the signed content is not a JSON dictionary.
     """
     if not (data and hmac_data and hmac_keys):
         return None
     try:
         packed = binary_encode(data)
-        # As bytes: compare_digest refuses text that is not ASCII, and this comes from outside.
+        # As bytes, since compare_digest refuses text that is not ASCII, and a sender may send that.
         signature = binary_encode(hmac_data.strip())
         for key in hmac_keys:
             if hmac.compare_digest(generate_hmac(packed, key).encode("ascii"), signature):

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a received carrier leads to: one pure decision, the same for HTTP, RPC, OpenTracing, branches and environments.
+"""Decide which trace a received carrier continues.
 
-What counts, first to last:
+One pure function decides for HTTP, RPC, OpenTracing's extract, branches and the environment.
+The first of these that is present counts:
 
-1. our signed text, with one of the keys;
+1. our signed text, signed with one of the keys;
 2. osprofiler's signed pair, or the ``trace_info`` of a plain peer, with one of the keys;
-3. where unsigned context is trusted: Jaeger's, W3C's, B3's, a debug id;
+3. if unsigned context is trusted: Jaeger's, W3C's, B3's, a debug id;
 4. the sampler.
 
-Whoever decides first decides for all: what is continued is signed on, also a "no". Ids of a trace that is not continued
-become tags, never a reference: a reference into another trace would move the span there. A malformed field counts as
-absent.
+The first service decides for all services: a continued context is signed and passed on, even if it is not sampled. If
+a trace is not continued, its ids become tags, never a reference: a reference into another trace would move the span
+there. A malformed field counts as absent.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from osprofiler.records import ids
 
 T = TypeVar("T")
 
-#: Asks for the sampler's decision on a trace id: whether to record the trace, and tags that tell why.
+#: The sampler's decision for a trace id: whether to record the trace, and tags that show the reason.
 Sample = Callable[[int], tuple[bool, Mapping[str, Any]]]
 
 #: The tag that shows a continued trace's ``tracestate``.
@@ -36,13 +37,13 @@ _NO_TAGS: Mapping[str, Any] = {}
 
 
 class Decision(NamedTuple):
-    """What is to become of a request or message."""
+    """The trace of a received request or message."""
 
-    context: TraceContext | None  # to be continued; None: nobody decided anything
+    context: TraceContext | None  # to continue; None: neither a sender nor the sampler has decided
     follows: bool = False  # the sender does not wait: reference FollowsFrom
-    tags: Mapping[str, Any] = _NO_TAGS  # for the first span here
-    begins: bool = False  # the trace begins here, since the sampler, a debug id or a bare decision says so
-    malformed: int = 0  # how many fields counted as absent for what is in them
+    tags: Mapping[str, Any] = _NO_TAGS  # for the first span in this process
+    begins: bool = False  # the trace begins here, by the sampler, a debug id or a decision without ids
+    malformed: int = 0  # how many fields were malformed, and so counted as absent
 
 
 class _Foreign(NamedTuple):
@@ -60,11 +61,11 @@ def decide(
     sample: Sample | None = None,
     url_encoding: bool = True,
 ) -> Decision:
-    """Decide what *fields*, by name in lower case, lead to. Never raises for their content.
+    """Decide which trace *fields* (names in lower case) continue. Never raises for their content.
 
-    *keys* are those that may ask for a trace; the first signs what has no key yet. *trusted*: unsigned context counts.
-    *plain* is the ``trace_info`` of an RPC message. *sample* is asked only where nobody has decided; where it says no,
-    the result is a context that is not sampled. *url_encoding*: Jaeger's baggage is percent-encoded.
+    *keys*: the keys that may ask for a trace; the first one signs a context without a key. *trusted*: unsigned context
+    counts. *plain*: the ``trace_info`` of an RPC message. *sample*: called only if no sender has decided; after its
+    "no" the result is a context that is not sampled. *url_encoding*: Jaeger's baggage is percent-encoded.
     """
     reading = _Reading(fields)
     context, follows = reading.signed(keys, plain)
@@ -100,7 +101,7 @@ class _Reading:
         self._fields = fields
 
     def signed(self, keys: Sequence[str], plain: Any) -> tuple[TraceContext | None, bool]:
-        """What is signed with one of *keys*, and whether its sender does not wait."""
+        """The context that is signed with one of *keys*, or None; and whether its sender does not wait."""
         if not keys:
             return None, False
         get = self._fields.get
@@ -130,7 +131,7 @@ class _Reading:
     def trusted(
         self, foreign: Sequence[_Foreign], key: str | None
     ) -> tuple[TraceContext | None, bool, Mapping[str, Any]]:
-        """What unsigned fields ask for, signed on with *key*; whether the trace begins here; tags of its first span."""
+        """The context of the unsigned fields, with *key*; whether the trace begins here; tags for its first span."""
         with_ids = next((one.remote for one in foreign if one.remote.trace_id), None)
         if with_ids is not None:
             ids_ = (with_ids.trace_id, with_ids.span_id)
@@ -143,7 +144,7 @@ class _Reading:
         return None, False, _NO_TAGS
 
     def sampled(self, keys: Sequence[str], sample: Sample | None) -> Decision:
-        """What the sampler decides, where nobody else has."""
+        """The sampler's decision, if no sender has decided."""
         if sample is None:
             return Decision(None, malformed=self.malformed)
         trace_id = ids.new_trace_id()
@@ -154,7 +155,7 @@ class _Reading:
         return Decision(context, False, tags if yes else _NO_TAGS, True, self.malformed)
 
     def completed(self, context: TraceContext, foreign: Sequence[_Foreign], url_encoding: bool) -> TraceContext:
-        """*context* with the baggage, and with what W3C's fields say of the same trace."""
+        """*context* with the baggage, and with the state and flags of W3C's fields if they have the same trace id."""
         baggage = w3c.decode_baggage(self._fields.get(w3c.BAGGAGE, ""))
         baggage.update(jaeger.decode_baggage(self._fields, url_encoding=url_encoding))
         parent = next((one.remote for one in foreign if one.name == w3c.TRACEPARENT), None)
@@ -175,7 +176,7 @@ class _Reading:
 def _begun(flags: int, key: str | None, trace_id: int | None = None) -> TraceContext:
     """The context of a trace that begins here.
 
-    One that is not sampled names a span that nobody records: formats which cannot do without carry the "no" on too.
+    If it is not sampled, it has the id of a span that nobody records. Some formats need a span id to pass the "no" on.
     """
     span_id = 0 if flags & SAMPLED else ids.new_span_id()
     return TraceContext.from_ids(trace_id or ids.new_trace_id(), span_id, flags=flags, hmac_key=key)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our signed text: what the older pair cannot say, for REST (``X-Trace-Context``) and RPC (``osprofiler_context``).
+"""Our signed text, for REST (``X-Trace-Context``) and RPC (``osprofiler_context``). It holds more than the older pair.
 
-``<base64url of JSON>.<HMAC-SHA-256 in hexadecimal>``. The JSON's keys: ``v`` version, 1; ``b`` base_id; ``p`` id of
-the point above, absent where there is none (so a real parent may have the same id as the base); ``f`` flags, as
-Jaeger's; ``t`` when it was signed, seconds since the epoch; ``k`` which key signed it; ``r`` ``"follows"`` where
-the sender will not wait. The key itself is never in it.
+``<base64url of JSON>.<HMAC-SHA-256 in hexadecimal>``. The keys of the JSON: ``v`` version, 1; ``b`` base_id; ``p`` id
+of the point above, absent if there is none (so a real parent may have the same id as the base); ``f`` flags, as
+Jaeger's; ``t`` time of signing, in seconds since the epoch; ``k`` id of the key that signed it; ``r`` is ``"follows"``
+if the sender will not wait. The key itself is never in it.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ _MAX_ID_CHARS = 1024
 
 
 class Signed(NamedTuple):
-    """A signed context that was made with one of our keys."""
+    """A received context that is signed with one of our keys."""
 
-    context: TraceContext  # what the receiver continues
-    follows: bool  # the receiver references FollowsFrom: nobody waits for it
+    context: TraceContext  # for the receiver to continue
+    follows: bool  # the receiver references FollowsFrom, since nobody waits for it
     signed_at_s: int  # seconds since the epoch, by the sender's clock
 
 
 @functools.lru_cache(maxsize=64)
 def key_id(key: str | bytes) -> str:
-    """Eight digits that say which key was used and nothing about it."""
+    """Eight hexadecimal digits that identify a key, but do not reveal it."""
     return hmac.new(packing.binary_encode(key), b"osprofiler key id", hashlib.sha256).hexdigest()[:8]
 
 
@@ -68,9 +68,9 @@ def encode(context: TraceContext, *, follows: bool = False) -> str:
 
 
 def decode(text: str, keys: Sequence[str]) -> Signed | None:
-    """Read a signed text; None where it is not signed with one of *keys*, or says a version that we do not know.
+    """Read a signed text; None if it is not signed with one of *keys*, or if its version is unknown.
 
-    Nothing is parsed before the signature has been checked. Raises Malformed.
+    The signature is checked before the content is parsed. Raises Malformed.
     """
     match = _SHAPE.fullmatch(bounded(text))
     if match is None:
@@ -82,9 +82,9 @@ def decode(text: str, keys: Sequence[str]) -> Signed | None:
     try:
         fields = json.loads(base64.urlsafe_b64decode(body))
     except (ValueError, RecursionError) as fault:
-        raise Malformed("signed, and no JSON") from fault
+        raise Malformed("signed, but not JSON") from fault
     if not isinstance(fields, dict):
-        raise Malformed("signed, and no context")
+        raise Malformed("signed, but not a context")
     if fields.get("v") != VERSION:
         return None
     return _read(fields, key)
@@ -98,7 +98,7 @@ def _read(fields: dict[str, Any], key: str) -> Signed:
     if not 0 < len(base_id) <= _MAX_ID_CHARS or len(point_id or "") > _MAX_ID_CHARS:
         raise Malformed("a signed context without ids")
     if not (type(flags) is int and 0 <= flags <= 255 and type(at_s) is int):
-        raise Malformed("a signed context with other flags or another time")
+        raise Malformed("a signed context with invalid flags or time")
     context = TraceContext(
         base_id,
         ids.trace_id_of(base_id),

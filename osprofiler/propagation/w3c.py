@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The W3C's format: ``traceparent``; ``tracestate``, which other vendors fill and we hand on; and ``baggage``.
+"""The W3C's format: ``traceparent``; ``tracestate`` of other vendors, which is passed on; and ``baggage``.
 
 Sources: W3C Trace Context, Level 1 (2021) and Level 2 (2024), sections 3.2 and 3.3; W3C Baggage (2024), section 3.
 """
@@ -17,23 +17,23 @@ TRACEPARENT = "traceparent"
 TRACESTATE = "tracestate"
 BAGGAGE = "baggage"
 
-#: The flag that says that the trace id is random; it is handed on.
+#: The flag for a random trace id; it is passed on.
 RANDOM = 0x02
 
-#: What the specification asks to be handed on at least, and we at most: the field's characters and its items.
+#: The size of the baggage to pass on: characters of the field, and items. The specification's minimum is our maximum.
 MAX_BAGGAGE_CHARS, MAX_BAGGAGE_ITEMS = 8192, 64
 
 # A later version may append fields after another dash; version ff is forbidden.
 _SHAPE = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.A)
 _LONGEST = 512
-# Tabs may stand between the entries. Of an entry 513 characters are allowed, of all 512 are the least to be handed on.
+# Tabs are allowed between the entries. One entry may have 513 characters; at least 512 of all have to be passed on.
 _KEY = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.A)
 _VALUE_SAFE = "!#$&'()*+-./:<=>?@[]^_`{|}~"
 _TRACESTATE = re.compile(r"[\t\x20-\x7e]+", re.A)
 
 
 def decode(text: str) -> Remote:
-    """Read a ``traceparent``. Raises Malformed for upper case, zero ids, version ff and a version 00 that is longer."""
+    """Read a ``traceparent``. Raises Malformed for upper case, zero ids, version ff, and a longer version 00."""
     match = _SHAPE.fullmatch(text.strip(" \t")) if len(text) <= _LONGEST else None
     if match is None:
         raise Malformed("not a traceparent")
@@ -48,19 +48,19 @@ def decode(text: str) -> Remote:
 
 
 def encode(trace_id: int, span_id: int, flags: int, w3c_flags: int = 0) -> str:
-    """Write a ``traceparent`` of version 00. Of Jaeger's *flags* only "sampled" means the same there."""
+    """Write a ``traceparent`` of version 00. Of Jaeger's *flags* only "sampled" has the same meaning there."""
     return f"00-{trace_id:032x}-{span_id:016x}-{flags & SAMPLED | w3c_flags:02x}"
 
 
 def tracestate(text: str) -> str:
-    """A ``tracestate`` that may be handed on, but for white space around it. Raises Malformed where it may not."""
+    """A ``tracestate`` without the white space around it. Raises Malformed if it cannot be passed on."""
     if not (_TRACESTATE.fullmatch(bounded(text)) and "=" in text):
         raise Malformed("not a tracestate")
     return text.strip(" \t")
 
 
 def encode_baggage(baggage: Mapping[str, str]) -> str:
-    """A ``baggage`` field, or "". An item that no header can hold, or that is too much, is left out."""
+    """Write a ``baggage`` field, or "". An item that a header cannot hold, or that exceeds the limits, is left out."""
     items: list[str] = []
     left = MAX_BAGGAGE_CHARS
     for name, value in baggage.items():
@@ -72,7 +72,9 @@ def encode_baggage(baggage: Mapping[str, str]) -> str:
 
 
 def decode_baggage(text: str) -> dict[str, str]:
-    """The items of a ``baggage`` field, without their properties; what is malformed or too much is left out."""
+    """Read a ``baggage`` field, without the properties of its items. Malformed items and those over the limit are left
+    out.
+    """
     baggage: dict[str, str] = {}
     for member in text[:MAX_BAGGAGE_CHARS].split(","):
         key, equals, value = member.partition(";")[0].partition("=")

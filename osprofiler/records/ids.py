@@ -17,10 +17,10 @@ _MASK_64 = (1 << 64) - 1
 
 _random = random.Random()
 _bits = _random.getrandbits
-_mark = forks.mark
+_fork_marker = forks.marker
 
 
-@forks.anew
+@forks.in_child
 def _seed_anew() -> None:
     # Else two workers would hand out the same ids.
     _random.seed()
@@ -28,14 +28,14 @@ def _seed_anew() -> None:
 
 def new_span_id() -> int:
     """A random span id, 1 .. 2**64-1 (zero says "none" on every wire)."""
-    if not _mark[0]:
+    if not _fork_marker[0]:
         forks.take_over()
     return _bits(64) or 1
 
 
 def new_trace_id() -> int:
     """A random 128-bit trace id; its low half is odd, so never zero: some collectors keep only that half."""
-    if not _mark[0]:
+    if not _fork_marker[0]:
         forks.take_over()
     return _bits(128) | 1
 

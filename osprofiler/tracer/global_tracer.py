@@ -32,7 +32,7 @@ def get_tracer() -> Tracer:
     return _tracer or _make()
 
 
-@forks.anew
+@forks.in_child
 def _lock_anew() -> None:
     global _lock
     _lock = _thread.RLock()  # the parent may have held the old one

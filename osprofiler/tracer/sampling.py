@@ -17,7 +17,7 @@ from jaeger_client.sampler import AdaptiveSampler, ConstSampler, ProbabilisticSa
 from osprofiler._runtime import guard
 from osprofiler.config import sampler_spec
 from osprofiler.config.table import Settings
-from osprofiler.connection.fault_text import told
+from osprofiler.connection.fault_text import fault_line
 from osprofiler.connection.secrets import masked
 from osprofiler.context.background import Background
 
@@ -128,7 +128,7 @@ class RemoteSampler(Sampler):
                 f"sampling:{self._url}",
                 "no sampling strategies from %s: %s",
                 masked(self._url),
-                told(fault, self._url),
+                fault_line(fault, self._url),
             )
         else:
             self._follow(json.loads(answer.content))

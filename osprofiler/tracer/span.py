@@ -122,7 +122,7 @@ class Span(jaeger_client.Span):
     raw_tags: dict[str, Any]  # those set so far: text, numbers and booleans
     raw_logs: list[tuple[int, dict[str, Any]]]  # those so far: (microseconds since the epoch, fields)
     start_tick: int
-    end_tick: int | None  # None: open; scope.LEFT: another process's to end
+    end_tick: int | None  # None: open; points.LEFT_TO_PARENT: another process's to end
 
     def __init__(self) -> None:
         raise TypeError("spans are begun by a tracer's start_span")

@@ -21,7 +21,7 @@ from opentracing.ext import tags as ext_tags
 from osprofiler import config
 from osprofiler._runtime import guard
 from osprofiler.context import current
-from osprofiler.context.ended_points import shortened
+from osprofiler.context.ended_points import without_ended_parents
 from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
 from osprofiler.context.trace_context import DEBUG, NO_BAGGAGE, SAMPLED
@@ -124,9 +124,9 @@ class Tracer(jaeger_client.Tracer):
         if tags or (above_span is None and origin.foreign):
             span.set_first_tags(tags)
         if above is ...:
-            above = parent if above_span is None or not above_span.end_tick else shortened(parent)
+            above = parent if above_span is None or not above_span.end_tick else without_ended_parents(parent)
         elif above is not None:
-            above = shortened(above)
+            above = without_ended_parents(above)
         point = kind(span, above, origin)
         if self._wants_starts:
             self._report_start(span)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from osprofiler.concurrency.carried import Carried
+from osprofiler.concurrency.branch_callable import BranchCallable
 from osprofiler.context import current, scope
 from osprofiler.context.points import Point
 from osprofiler.testing import concurrency
@@ -102,11 +102,11 @@ class HidesErrors(Threads):
 def _quiet(work: Work) -> Work:
     def run() -> None:
         try:
-            (work.function if isinstance(work, Carried) else work)()
+            (work.function if isinstance(work, BranchCallable) else work)()
         except Exception:
             probe("hidden")
 
-    return Carried(run, work.branch) if isinstance(work, Carried) else run
+    return BranchCallable(run, work.branch) if isinstance(work, BranchCallable) else run
 
 
 class NestsBeside(Threads):
@@ -118,7 +118,7 @@ class NestsBeside(Threads):
 
 
 def _bare(work: Work) -> Work:
-    return work.function if isinstance(work, Carried) else work
+    return work.function if isinstance(work, BranchCallable) else work
 
 
 class ForgetsTheLate(Threads):

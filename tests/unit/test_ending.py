@@ -116,9 +116,9 @@ def test_blocking_work_is_done_in_place_once_the_process_ends() -> None:
 import threading
 from osprofiler._runtime import ending, native
 here = threading.get_native_id()
-assert native.elsewhere(threading.get_native_id) != here
+assert native.call_in_native_thread(threading.get_native_id) != here
 ending.begin()
-assert native.elsewhere(threading.get_native_id) == here
+assert native.call_in_native_thread(threading.get_native_id) == here
 """
     _run(program, patched=True)
 

@@ -201,7 +201,7 @@ def test_a_branch_made_when_the_point_has_ended_follows_from_it(traced: Recorder
 def test_a_reference_stays_what_it_was_when_the_branch_was_made(traced: Recorder) -> None:
     with profiler.Trace("request"):
         branch = profiler.fork("fork").branch()
-    given = branch.given_away()
+    given = branch.for_forked_child()
     given._process = branch._process  # as if in the process that it was given to
     with given:
         pass

@@ -17,7 +17,7 @@ import pytest
 
 from osprofiler import config, opentracing_compat, profiler
 from osprofiler.concurrency import isolation
-from osprofiler.concurrency.carried import Carried, is_machinery, name_of
+from osprofiler.concurrency.branch_callable import BranchCallable, is_machinery, name_of
 from osprofiler.context import current, scope
 from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
@@ -153,7 +153,7 @@ def test_without_a_trace_callables_pass_untouched(spans: Recorder) -> None:  # n
         future: concurrent.futures.Future[None] = concurrent.futures.Future()
         future.add_done_callback(seen.append)
         assert future._done_callbacks[0] == seen.append  # type: ignore[attr-defined]
-        assert not isinstance(future._done_callbacks[0], Carried)  # type: ignore[attr-defined]
+        assert not isinstance(future._done_callbacks[0], BranchCallable)  # type: ignore[attr-defined]
         thread = threading.Thread(target=work)
         thread.start()
         assert "run" not in vars(thread)

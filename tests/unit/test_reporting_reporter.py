@@ -426,17 +426,17 @@ exporter, fallback = Obedient(), forks._Pid()
 reporter = QueueReporter(exporter, interval_s=3600)
 traced = Traced(reporter)
 traced.point("parent's")
-assert forks.mark[0] and fallback[0]
+assert forks.marker[0] and fallback[0]
 ids._random.seed(1)
 child = ctypes.PyDLL(None).fork()  # as a server in C does it: none of Python's hooks run
 if child == 0:
     assert not fallback[0]
     fallback[0] = 1
     assert fallback[0]
-    assert not forks.mark[0]
+    assert not forks.marker[0]
     ids._random.seed(1)
     ours = [traced.point("child's").span_id, ids.new_span_id()]
-    assert forks.mark[0]
+    assert forks.marker[0]
     assert exporter.forks == 1
     assert reporter.flush(30)
     assert exporter.names() == ["child's"], exporter.names()

@@ -76,20 +76,20 @@ def test_a_short_password_takes_no_other_text_with_it() -> None:
 
 def test_a_fault_is_one_bounded_line() -> None:
     def told(text: str) -> str:
-        return fault_text.told(RuntimeError(text), "redis://:my-secret@h")
+        return fault_text.fault_line(RuntimeError(text), "redis://:my-secret@h")
 
     assert told("first\nsecond") == "first"
     assert told("") == "RuntimeError"
     assert len(told("x" * 1000)) == fault_text.MAX_CHARS
     # Of a secret that the limit or the line's end divides, no half is left.
     assert "my" not in told("x" * (fault_text.MAX_CHARS - 5) + "my-secret")
-    assert fault_text.told(RuntimeError("pass\nword"), "redis://:pass%0Aword@h") == "***"
+    assert fault_text.fault_line(RuntimeError("pass\nword"), "redis://:pass%0Aword@h") == "***"
 
     class Mute(Exception):
         def __str__(self) -> str:
             raise ValueError
 
-    assert fault_text.told(Mute()) == "Mute"
+    assert fault_text.fault_line(Mute()) == "Mute"
 
 
 # Schemes, characters and places

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the instrumentation of every execution model takes a callable along into a branch of the current point.
+"""Turn a callable into a branch of the current point; the instrumentation of every execution model uses this.
 
-A model's own file says where work is handed over and whether anybody waits for it; here is what is the same for all:
-what the branch is called, whose callables are machinery and no work of the request, and where following ends.
+The module of an execution model knows where work is submitted, and whether the submitter waits for it. This module
+has what is common to all of them: the name of a branch, the list of callables that are not work of a request, and the
+rule that says when a trace is not followed any further.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from osprofiler.concurrency.branch import Branch, not_followed
 from osprofiler.context import current
 from osprofiler.context.ended_points import has_ended, root_of
 
-#: Modules, and packages, whose own callables move other people's work about (workers, feeders, wake-ups) or keep a
-#: connection (readers, heartbeats). Such a callable may live longer than the request that happened to start it.
+#: Modules and packages whose own callables run the work of others (workers, feeders, wake-ups) or keep a connection
+#: open (readers, heartbeats). These callables may live longer than the request that started them.
 MACHINERY = (
     "_asyncio",
-    "_socket",  # gevent asks name servers in its pool of threads
-    "anyio._backends",  # its workers, and trio's, run each piece of work in the context of who handed it over
+    "_socket",  # gevent resolves names in its pool of threads
+    "anyio._backends",  # its workers, and trio's, run each piece of work in the context of its submitter
     "asyncio",
     "builtins",
     "concurrent.futures",
@@ -43,9 +44,10 @@ MACHINERY = (
 )
 
 
-class Carried:
-    """A callable as a branch: each call enters it. It equals the callable itself, which is what others look for when
-    they remove a callback.
+class BranchCallable:
+    """A callable whose calls enter a branch.
+
+    It is equal to the callable itself, because services remove a callback by the callable that they added.
     """
 
     __slots__ = ("branch", "function")
@@ -63,27 +65,27 @@ class Carried:
         return self.function
 
     def __getattr__(self, name: str) -> Any:
-        if name in Carried.__slots__:  # not there yet: somebody looks at a bare object
+        if name in BranchCallable.__slots__:  # not set yet: the object is being copied or unpickled
             raise AttributeError(name)
         return getattr(self.function, name)
 
     def __eq__(self, other: object) -> bool:
-        return bool(self.function == (other.function if isinstance(other, Carried) else other))
+        return bool(self.function == (other.function if isinstance(other, BranchCallable) else other))
 
     def __hash__(self) -> int:
         return hash(self.function)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Carried, (self.function, self.branch)
+        return BranchCallable, (self.function, self.branch)
 
 
-def carry(
+def wrap_as_branch(
     model: str, function: Callable[..., Any], *, detached: bool = False, many: bool = False
 ) -> Callable[..., Any]:
-    """*function* as a branch of the current point, made by the instrumentation of *model*.
+    """Return *function* as a branch of the current point, for the instrumentation of *model*.
 
-    *function* itself where no trace is on, where it is a branch already, and where it is machinery. *many*: it will be
-    called any number of times, each a branch. Never raises.
+    Returns *function* itself if no trace is on, if it is a branch already, or if it belongs to :data:`MACHINERY`.
+    *many*: it will be called any number of times, and each call is a branch. Never raises.
     """
     if current.point.get() is None:
         return function
@@ -91,32 +93,32 @@ def carry(
         if is_branch(function):
             return function
         if isinstance(function, functools.partial) and is_context_run(function.func):
-            # The context would bring its own point back over the branch's: the branch is entered inside it.
+            # The context would replace the branch's point by its own, so the branch is entered inside the context.
             work, *rest = function.args
-            inside = carry(model, work, detached=detached, many=many)
-            return functools.partial(function.func, inside, *rest, **function.keywords)
+            branch_work = wrap_as_branch(model, work, detached=detached, many=many)
+            return functools.partial(function.func, branch_work, *rest, **function.keywords)
         if not is_machinery(function):
             branch = branch_for(model, name_of(function), detached=detached, many=many)
             if branch is not None:
-                return Carried(function, branch)
+                return BranchCallable(function, branch)
     return function
 
 
-def carry_call(
+def wrap_call_as_branch(
     model: str, function: Callable[..., Any], args: tuple[Any, ...], *, detached: bool = False
 ) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """:func:`carry` for a callable that is handed over with its positional arguments."""
+    """Do the same as :func:`wrap_as_branch` for a callable and its positional arguments."""
     if is_context_run(function) and args:
-        return function, (carry(model, args[0], detached=detached), *args[1:])
-    return carry(model, function, detached=detached), args
+        return function, (wrap_as_branch(model, args[0], detached=detached), *args[1:])
+    return wrap_as_branch(model, function, detached=detached), args
 
 
 def branch_for(model: str, name: str, *, detached: bool = False, many: bool = False) -> Branch | None:
-    """A branch of the current point for work called *name*; None where no trace is on, or following it ends here.
+    """Return a branch of the current point for work called *name*; None if no trace is on or the trace has ended.
 
-    It ends where the trace has: work that nobody waits for, and that is made after the request's end, is not followed,
-    or a timer that goes on setting itself would stay in the trace of the request that set it first. That is a guess,
-    for instrumentation alone: what a fork or a patch hands over belongs to the trace, however late it is.
+    Work that is created after the end of its request, and that nobody waits for, is not followed. Otherwise a timer
+    that restarts itself would stay in the trace of the request that started it first. This rule is a guess, and only
+    instrumentation uses it: work from a fork or a patch always belongs to the trace, even if it comes late.
     """
     here = current.point.get()
     if here is None:
@@ -129,12 +131,12 @@ def branch_for(model: str, name: str, *, detached: bool = False, many: bool = Fa
 
 
 def is_branch(function: Any) -> bool:
-    """Whether *function* is a branch already, or the service's own wrapper around one."""
-    return isinstance(function, Carried) or isinstance(getattr(function, "__wrapped__", None), Carried)
+    """Whether *function* is a branch already, or a wrapper of the service around a branch."""
+    return isinstance(function, BranchCallable) or isinstance(getattr(function, "__wrapped__", None), BranchCallable)
 
 
 def is_machinery(function: Any) -> bool:
-    """Whether *function* is one of :data:`MACHINERY`'s own, or a method of a built-in, in which nothing is traced."""
+    """Whether *function* belongs to :data:`MACHINERY`, or is a method of a built-in type, which traces nothing."""
     while isinstance(function, functools.partial):
         function = function.func
     module = getattr(function, "__module__", None)
@@ -152,8 +154,8 @@ def is_context_run(function: Any) -> bool:
 
 
 def name_of(function: Any) -> str:
-    """What a branch is called: the callable's module and qualified name, without arguments, so low in cardinality."""
-    while isinstance(function, (functools.partial, Carried)):
+    """The name of a branch: module and qualified name of the callable, without arguments (low cardinality)."""
+    while isinstance(function, (functools.partial, BranchCallable)):
         function = function.func if isinstance(function, functools.partial) else function.function
     owner = function if hasattr(function, "__qualname__") else type(function)
     module = getattr(owner, "__module__", None)
