@@ -108,7 +108,7 @@ class Point(opentracing.Scope):
     def id(self) -> str:
         """The UUID of this trace point; of a virtual root, its remote parent's or the base_id."""
         if self.span is not None:
-            return self.span.uuid
+            return self.span.point_id
         return self.origin.parent_id or self.origin.base_id
 
     def context(self) -> TraceContext | None:
@@ -118,7 +118,7 @@ class Point(opentracing.Scope):
             return None
         if span is None:
             return origin.context(origin.parent_span_id, 0, origin.flags, origin.baggage)
-        return origin.context(span.span_id, span.parent_span_id, span.flags, span.baggage, span.uuid)
+        return origin.context(span.span_id, span.parent_span_id, span.flags, span.baggage, span.point_id)
 
     @property
     def is_foreign(self) -> bool:

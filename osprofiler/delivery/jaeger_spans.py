@@ -62,7 +62,7 @@ def convert(span: Span) -> thrift.Span:
         references = [*(references or ()), *links]
     made.references = references
     made.tags = [_kind(type(value), _json_tag)(key, value) for key, value in tags_of(span)]
-    logs = span.raw_logs
+    logs = span.own_logs
     made.logs = (
         [thrift.Log(at_us, [tag(key, value) for key, value in fields.items()]) for at_us, fields in logs]
         if logs

@@ -506,10 +506,10 @@ def _start(by: Masker, span: Span) -> None:
 def _stop(by: Masker, span: Span) -> None:
     if span.stop_info:
         span.stop_info = _info(by, span.stop_info)
-    if span.raw_tags:
-        span.raw_tags = _info(by, span.raw_tags)
-    if span.raw_logs:
-        span.raw_logs = [(at_us, _info(by, fields)) for at_us, fields in span.raw_logs]
+    if span.own_tags:
+        span.own_tags = _info(by, span.own_tags)
+    if span.own_logs:
+        span.own_logs = [(at_us, _info(by, fields)) for at_us, fields in span.own_logs]
 
 
 def _name(by: Masker, name: str) -> str:

@@ -69,7 +69,7 @@ def convert(span: OurSpan) -> Span:
         message = (span.stop_info or {}).get("message")
         if isinstance(message, str):
             made.status.message = message[:1024]
-    for at_us, fields in span.raw_logs:
+    for at_us, fields in span.own_logs:
         event = fields.get("event")
         named = isinstance(event, str)
         log = made.events.add(time_unix_nano=at_us * 1000, name=event if named else "")

@@ -55,7 +55,7 @@ class RecordedSpan:
         # The same as a live span's two clock readings, which the binary encoder reads.
         self.start_tick = self.start_us * 1000 - self.origin.epoch_ns
         self.end_tick = self.start_tick + self.duration_us * 1000
-        self.raw_logs = [(int(at_us), dict(fields)) for at_us, fields in said_at_end.get("logs") or ()]
+        self.own_logs = [(int(at_us), dict(fields)) for at_us, fields in said_at_end.get("logs") or ()]
         self.links = [
             (_KINDS[kind], ids.trace_id_of(base_id), ids.span_id_of(point_id))
             for kind, base_id, point_id in said_at_end.get("links") or ()
@@ -64,15 +64,15 @@ class RecordedSpan:
         if said and self.name == self.operation_name and not keys - {"host"}:
             # No trace point: it has tags only, and some of them may look like info of ours.
             self.name, self.start_info, self.stop_info = None, {}, {}
-        self.raw_tags: dict[str, Any] = dict(said_at_end.get("tags") or {})
+        self.own_tags: dict[str, Any] = dict(said_at_end.get("tags") or {})
         if self.stop_info.get("etype"):
-            self.raw_tags.setdefault("error", True)
+            self.own_tags.setdefault("error", True)
         if first["trace_id"] != ids.point_uuid(self.origin.prefix, self.span_id):
-            self.raw_tags[POINT_ID] = first["trace_id"]
+            self.own_tags[POINT_ID] = first["trace_id"]
         if start is None:
-            self.raw_tags[START_LOST] = True
+            self.own_tags[START_LOST] = True
         if stop is None:
-            self.raw_tags[UNFINISHED] = True
+            self.own_tags[UNFINISHED] = True
 
 
 def _parted(record: Mapping[str, Any] | None) -> tuple[dict[str, Any], Mapping[str, Any]]:

@@ -153,8 +153,8 @@ def span(item: Span) -> bytes:
     # What span_tags.tags_of gives, without making the pairs.
     tags = [] if name is None else [_point_names[name]]
     number = len(tags)
-    if item.raw_tags:
-        number += _add_tags(tags, item.raw_tags.items())
+    if item.own_tags:
+        number += _add_tags(tags, item.own_tags.items())
     if item.parent_uuid is not None or not origin.canonical:
         number += _add_tags(tags, identity(item))
     if info:
@@ -183,9 +183,9 @@ def span(item: Span) -> bytes:
         references = [_reference(1, origin.trace_id, parent)] if item.follows and parent else []
         references += [_reference(_LINKS[kind], trace_id, span_id) for kind, trace_id, span_id in item.links or ()]
         parts += (_REFERENCES, _length(len(references)), *references)
-    if item.raw_logs:
-        parts += (_LOGS, _length(len(item.raw_logs)))
-        for at_us, fields in item.raw_logs:
+    if item.own_logs:
+        parts += (_LOGS, _length(len(item.own_logs)))
+        for at_us, fields in item.own_logs:
             parts.append(_at(_TIME, at_us, _FIELDS, len(fields)))
             _add_tags(parts, fields.items())
             parts.append(_END)

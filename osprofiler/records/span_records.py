@@ -36,10 +36,10 @@ def stop(span: Span, *, plain: bool = False) -> dict[str, Any]:
     info: dict[str, Any] = {**(span.stop_info or {}), "host": HOST}
     if not plain:
         extra: dict[str, Any] = {}
-        if span.raw_tags:
-            extra["tags"] = dict(span.raw_tags)
-        if span.raw_logs:
-            extra["logs"] = [[at_us, fields] for at_us, fields in span.raw_logs]
+        if span.own_tags:
+            extra["tags"] = dict(span.own_tags)
+        if span.own_logs:
+            extra["logs"] = [[at_us, fields] for at_us, fields in span.own_logs]
         if span.links:
             extra["links"] = [_link(*link) for link in span.links]
         if extra:
@@ -51,7 +51,7 @@ def _record(span: Span, phase: str, at_us: int, info: dict[str, Any]) -> dict[st
     return {
         "name": f"{span.name or span.operation_name}-{phase}",
         "base_id": span.origin.base_id,
-        "trace_id": span.uuid,
+        "trace_id": span.point_id,
         "parent_id": span.parent_point_id,
         "timestamp": timestamp(at_us),
         "info": info,

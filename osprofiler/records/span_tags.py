@@ -28,13 +28,13 @@ def identity(span: Span) -> Iterator[tuple[str, str]]:
 def conventional(span: Span) -> Iterator[tuple[str, Any]]:
     """Tags by the semantic conventions that a point's info speaks of, unless it has set them itself."""
     if span.start_info and not semconv.SHAPES.isdisjoint(span.start_info):
-        own = span.raw_tags
+        own = span.own_tags
         yield from ((key, value) for key, value in semconv.tags(span.start_info) if key not in own)
 
 
 def tags_of(span: Span) -> Iterator[tuple[str, Any]]:
     """All of them: plain values, or what Jaeger and OpenTelemetry have no type for."""
-    yield from span.raw_tags.items()
+    yield from span.own_tags.items()
     if span.name is not None:
         yield NAME, span.name
     yield from identity(span)

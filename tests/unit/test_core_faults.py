@@ -33,7 +33,7 @@ def spans() -> Iterator[SpanKeeper]:
 
 def log_of(span: Span) -> dict[str, Any]:
     """The error's log of a span that failed."""
-    (log,) = [fields for _, fields in span.raw_logs if fields["event"] == "error"]
+    (log,) = [fields for _, fields in span.own_logs if fields["event"] == "error"]
     return log
 
 
@@ -142,7 +142,7 @@ def test_a_stack_is_taken_once(spans: SpanKeeper, kind: Any) -> None:
         log = log_of(span)
         assert (log["error.kind"], log["message"]) == ("LookupError", "no valid host")
         assert span.stop_info == {"etype": "LookupError", "message": "no valid host"}
-        assert span.raw_tags["error"] is True
+        assert span.own_tags["error"] is True
     assert "in fail\n    raise LookupError" in log_of(spans.finished[0])["stack"]
 
 

@@ -156,7 +156,7 @@ def test_what_is_not_cut_enough_is_counted_and_the_rest_goes_on(tracer: Tracer) 
     good = span_of(tracer, Origin.from_osprofiler("k"), "good")
     hopeless = span_of(tracer, Origin.from_osprofiler("k"), "x", operation="o" * 3000)
     bad = span_of(tracer, Origin.from_osprofiler("k"), "bad")
-    bad.raw_tags = {"k": 1 << 70}
+    bad.own_tags = {"k": 1 << 70}
     encoded = encoder.encode([hopeless, good, bad, good])
     assert len(encoded.spans) == 2
     assert encoded.dropped == {"too_large": 1, "unencodable": 1}

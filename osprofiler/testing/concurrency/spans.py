@@ -47,7 +47,7 @@ def _of(span: Span, phase: str) -> dict[str, Any]:
         "parent": span.parent_span_id,
         "follows": span.follows,
         "name": span.name,
-        "tags": dict(span.raw_tags),
+        "tags": dict(span.own_tags),
         "links": [[kind, f"{trace:032x}", span_id] for kind, trace, span_id in span.links or ()],
     }
 
