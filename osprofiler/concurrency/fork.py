@@ -13,8 +13,6 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, cast
 
-from opentracing import ReferenceType
-
 from osprofiler._runtime import guard
 from osprofiler.concurrency.branch import Branch
 from osprofiler.concurrency.carried import Carried, is_branch, name_of
@@ -22,24 +20,11 @@ from osprofiler.context import current
 from osprofiler.context.points import Point
 from osprofiler.context.trace_context import SAMPLED
 from osprofiler.context.values import label
+from osprofiler.records import names
 from osprofiler.tracer import global_tracer
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-#: Tag of a join: the names of the forks that it joins.
-JOIN_TAG = "osprofiler.join"
-#: Tags of a join: how many of its branches were still running, were left open by a flow that is gone, were never
-#: entered, were ended by an exception (these are referenced), or were handed to another process (referenced as well:
-#: this one cannot see their end, and takes the caller's word). Some of their names are in ``<tag>.names``.
-UNFINISHED_TAG = "osprofiler.join.unfinished"
-ABANDONED_TAG = "osprofiler.join.abandoned"
-NEVER_ENTERED_TAG = "osprofiler.join.never_entered"
-FAILED_TAG = "osprofiler.join.failed"
-ELSEWHERE_TAG = "osprofiler.join.elsewhere"
-#: Tag of a join of so many branches that their references do not fit one span: ``2/10``. Each part also references the
-#: one before, so the last one comes after all branches.
-PART_TAG = "osprofiler.join.part"
 
 #: References that one join point holds.
 MAX_LINKS = 1000
@@ -156,7 +141,7 @@ def _record(forks: list[Fork], branches: list[Branch]) -> None:
     at = cast("Point", forks[0].at)
     above = current.point.get()
     here = above if above is not None and above.origin.trace_id == at.origin.trace_id else at
-    tags = {JOIN_TAG: ", ".join(sorted({fork.name for fork in forks})), **_what_became_of(branches)}
+    tags = {names.JOIN: ", ".join(sorted({fork.name for fork in forks})), **_what_became_of(branches)}
     joined = [branch for branch in branches if branch.ended or branch.sent]
     tracer = global_tracer.get_tracer()
     size = max(1, min(MAX_LINKS, (tracer.max_span_chars - _REST_BYTES) // _LINK_BYTES))
@@ -164,15 +149,12 @@ def _record(forks: list[Fork], branches: list[Branch]) -> None:
     before: list[tuple[str, int, int]] = []
     for number, part in enumerate(parts, 1):
         if len(parts) > 1:
-            tags = {**tags, PART_TAG: f"{number}/{len(parts)}"}
+            tags = {**tags, names.JOIN_PART: f"{number}/{len(parts)}"}
         point = tracer.open_point(here, "join", {"joined": len(part)}, tags=tags, above=above)
         if point.span is not None:
-            links = [
-                (ReferenceType.FOLLOWS_FROM, cast("Point", branch.at).origin.trace_id, branch.span_id)
-                for branch in part
-            ]
+            links = [(names.FOLLOWS_FROM, cast("Point", branch.at).origin.trace_id, branch.span_id) for branch in part]
             point.span.links = links + before
-            before = [(ReferenceType.FOLLOWS_FROM, here.origin.trace_id, point.span.span_id)]
+            before = [(names.FOLLOWS_FROM, here.origin.trace_id, point.span.span_id)]
         point.end()
 
 
@@ -181,13 +163,13 @@ def _what_became_of(branches: list[Branch]) -> dict[str, Any]:
     kinds: dict[str, list[Branch]] = {}
     for branch in branches:
         if branch.ended:
-            tag = FAILED_TAG if branch.failed else ""
+            tag = names.JOIN_FAILED if branch.failed else ""
         elif branch.sent:
-            tag = ELSEWHERE_TAG
+            tag = names.JOIN_ELSEWHERE
         elif not branch.entered:
-            tag = NEVER_ENTERED_TAG
+            tag = names.JOIN_NEVER_ENTERED
         else:
-            tag = ABANDONED_TAG if branch.abandoned else UNFINISHED_TAG
+            tag = names.JOIN_ABANDONED if branch.abandoned else names.JOIN_UNFINISHED
         if tag:
             kinds.setdefault(tag, []).append(branch)
     tags: dict[str, Any] = {}

@@ -27,8 +27,6 @@ STACK_FRAMES = 20
 MAX_EXCEPTIONS = 8
 #: After so many nanoseconds of rendering no further source line is looked up: a file may be slow to read.
 SOURCE_NS = 10_000_000
-#: The field of an error's log that says which span has the stack: its id, as Jaeger shows it.
-RAISED_IN = "error.raised_in"
 
 # As the interpreter keeps it, whatever a subclass shows in its place.
 _traceback_of: Any = vars(BaseException)["__traceback__"].__get__

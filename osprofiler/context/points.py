@@ -18,6 +18,7 @@ import opentracing
 from osprofiler.context import current
 from osprofiler.context.origin import Origin
 from osprofiler.context.trace_context import SAMPLED, TraceContext
+from osprofiler.records import names
 
 if TYPE_CHECKING:
     from osprofiler.context.faults import Passage
@@ -207,7 +208,7 @@ def finish_unclosed(at: Point, until: Point | None, which: Callable[[Point], boo
     for node in at.up_to(until):
         # What another tracer's span does not tell is its own affair.
         if node.span is not None and not getattr(node.span, "finished", True) and which(node):
-            node.span.set_tag("osprofiler.unclosed", True)
+            node.span.set_tag(names.UNCLOSED, True)
             node.span.finish()
 
 

@@ -14,14 +14,11 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from osprofiler import config
 from osprofiler._runtime import guard
-from osprofiler.delivery.queue import Entry, Recorded, Started
-
-if TYPE_CHECKING:
-    from osprofiler.tracer.span import Span
+from osprofiler.delivery.queue import Entry, QueuedSpan, Recorded, Started
 
 MASK = "***"
 
@@ -490,7 +487,7 @@ def _record(by: Masker, record: dict[str, Any]) -> None:
         record["info"] = _info(by, info)
 
 
-def _start(by: Masker, span: Span) -> None:
+def _start(by: Masker, span: QueuedSpan) -> None:
     """What a span has from its start on; it may be open still, and is changed only where there is a secret."""
     operation = span.operation_name
     masked = _name(by, operation)
@@ -503,7 +500,7 @@ def _start(by: Masker, span: Span) -> None:
         span.start_info = _info(by, span.start_info)
 
 
-def _stop(by: Masker, span: Span) -> None:
+def _stop(by: Masker, span: QueuedSpan) -> None:
     if span.stop_info:
         span.stop_info = _info(by, span.stop_info)
     if span.own_tags:

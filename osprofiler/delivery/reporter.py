@@ -29,11 +29,10 @@ from osprofiler.delivery.backlog import Backlog
 from osprofiler.delivery.base import Reporter
 from osprofiler.delivery.exporter import Exporter, Failed, Outcome, Rejected, Transient
 from osprofiler.delivery.flush_points import Mark, Marks
-from osprofiler.delivery.queue import Entry, Recorded, SpanQueue, Started
+from osprofiler.delivery.queue import Entry, QueuedSpan, Recorded, SpanQueue, Started
 
 if TYPE_CHECKING:
     from osprofiler.delivery.worker import Worker
-    from osprofiler.tracer.span import Span
 
 #: One batch, bounded so that a collector's limit on a request is kept.
 BATCH_ENTRIES = 1000
@@ -111,7 +110,7 @@ class QueueReporter(Reporter):
     def set_process(self, service_name: str, tags: Mapping[str, Any], max_length: int) -> None:
         self.exporter.set_process(self._service or service_name, {**tags, **self._tags})
 
-    def report_start(self, span: Span) -> None:
+    def report_start(self, span: QueuedSpan) -> None:
         queue = self._queue
         waiting = queue.put(Started(span, span.chars))
         if waiting:

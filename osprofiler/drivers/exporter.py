@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from osprofiler._runtime import deadlines, inherited
 from osprofiler.connection.fault_text import typed
-from osprofiler.delivery.exporter import Outcome, Rejected, Transient
+from osprofiler.delivery.exporter import Item, Outcome, Rejected, Transient
 from osprofiler.delivery.pauses import in_turns
-from osprofiler.delivery.queue import Entry, Recorded, Started
+from osprofiler.delivery.queue import Recorded, Started
 from osprofiler.records import span_records
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class StoreExporter:
     def set_process(self, service: str, tags: Mapping[str, Any]) -> None:
         """Records say project and service, which are known from the start."""
 
-    def export(self, batch: Sequence[Entry], deadline: float) -> Outcome:
+    def export(self, batch: Sequence[Item], deadline: float) -> Outcome:
         driver = self._open()
         rendered = [self._record(entry) for entry in in_turns(batch)]
         try:
@@ -92,7 +92,7 @@ class StoreExporter:
                 raise Transient(typed(fault, self._connection_string)) from None
         return self._driver
 
-    def _record(self, entry: Entry) -> dict[str, Any]:
+    def _record(self, entry: Item) -> dict[str, Any]:
         if isinstance(entry, Started):
             record = span_records.start(entry.span)
         elif isinstance(entry, Recorded):

@@ -22,7 +22,8 @@ from osprofiler.connection.fault_text import told
 from osprofiler.connection.secrets import malformed, masked
 from osprofiler.drivers import base, network
 from osprofiler.records import unreadable
-from osprofiler.records.record import RESERVED, Unreadable, checked, checked_mark, loads_json
+from osprofiler.records.names import RESERVED
+from osprofiler.records.record import Unreadable, checked, checked_mark, loads_json
 from osprofiler.reports.model import error_kind
 
 #: Fields of ours beside the record's own.

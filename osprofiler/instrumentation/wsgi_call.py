@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from osprofiler._runtime import guard, native
 from osprofiler.context.pieces import Pieces
 from osprofiler.context.points import Point
+from osprofiler.records import names
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -122,7 +123,7 @@ class Call:
                 if self._status >= 500:
                     span.set_tag("error", True)
             if fault is None and not self._exhausted:
-                span.set_tag("osprofiler.body_unread", True)
+                span.set_tag(names.BODY_UNREAD, True)
             with self._pieces:
                 self._point.end(fault=fault)
             # What the body's close() still does stays below this request.

@@ -20,7 +20,7 @@ from osprofiler.context import faults
 from osprofiler.context.origin import Origin
 from osprofiler.context.trace_context import DEBUG, SAMPLED
 from osprofiler.context.values import CONTAINER_CHARS, ITEM_CHARS, frozen, frozen_info, label, text
-from osprofiler.records import ids, naming
+from osprofiler.records import ids, names, naming
 
 if TYPE_CHECKING:
     from osprofiler.tracer.tracer import Tracer
@@ -140,6 +140,15 @@ class Span(jaeger_client.Span):
         return self.parent_uuid or ids.point_uuid(self.origin.prefix, self.parent_span_id)
 
     @property
+    def base_id(self) -> str:
+        return self.origin.base_id
+
+    @property
+    def has_verbatim_ids(self) -> bool:
+        """See :class:`SpanData`."""
+        return self.parent_uuid is not None or not self.origin.canonical
+
+    @property
     def trace_id(self) -> int:
         return self.origin.trace_id
 
@@ -190,6 +199,17 @@ class Span(jaeger_client.Span):
     def duration_us(self) -> int | None:
         """Microseconds; None where it has not ended in this process."""
         return (self.end_tick - self.start_tick) // 1000 if self.end_tick else None
+
+    def head(self) -> tuple[int, str, int, int, bool]:
+        """See :class:`SpanData`."""
+        origin, start, end = self.origin, self.start_tick, self.end_tick
+        return (
+            origin.trace_id,
+            self._operation or self.operation_name,
+            (start + origin.epoch_ns) // 1000,
+            (end - start) // 1000 if end else 0,
+            self.parent_uuid is not None or not origin.canonical,
+        )
 
     @property
     def finished(self) -> bool:
@@ -338,7 +358,7 @@ class Span(jaeger_client.Span):
         """Record *fault* as what ended this span."""
         if inner is not None and inner.is_of(fault):
             kind, message, span_id = inner.kind, inner.message, inner.span_id
-            self._fail(kind, message, **{faults.RAISED_IN: f"{span_id:016x}"})
+            self._fail(kind, message, **{names.RAISED_IN: f"{span_id:016x}"})
         else:
             kind, message, span_id = faults.class_name(type(fault)), text(fault, faults.MAX_MESSAGE_CHARS), self.span_id
             self._fail(kind, message, stack=faults.stack(fault, message, inner))

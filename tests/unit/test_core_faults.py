@@ -13,6 +13,7 @@ import pytest
 
 from osprofiler import profiler
 from osprofiler.context import faults
+from osprofiler.records.names import RAISED_IN
 from osprofiler.tracer.span import Span
 from tests.unit.core_kit import SpanKeeper, a_clean_process, kept_spans
 
@@ -43,8 +44,8 @@ def stacks(spans: SpanKeeper) -> list[str | None]:
     found: list[str | None] = []
     for span in spans.finished:
         log = log_of(span)
-        assert ("stack" in log) is (faults.RAISED_IN not in log)
-        found.append(span.name if "stack" in log else f"({names[log[faults.RAISED_IN]]})")
+        assert ("stack" in log) is (RAISED_IN not in log)
+        found.append(span.name if "stack" in log else f"({names[log[RAISED_IN]]})")
     return found
 
 
