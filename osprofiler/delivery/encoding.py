@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from osprofiler.delivery.exporter import Item, process_tags
-from osprofiler.delivery.pauses import in_turns
+from osprofiler.delivery.pauses import with_pauses
 from osprofiler.delivery.queue import Recorded
 from osprofiler.records.pairs import Pairs
 from osprofiler.records.span_data import SpanData
@@ -58,7 +58,7 @@ class Encoder(Generic[P, S]):
         encode = self._encode_span
         encoded: Encoded[S] = Encoded([], Counter(), 0)
         add = encoded.spans.append
-        for entry in in_turns(batch):
+        for entry in with_pauses(batch):
             span: Any = entry
             try:
                 if type(entry) is Recorded:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from osprofiler._runtime import deadlines, inherited
 from osprofiler.connection.fault_text import typed
 from osprofiler.delivery.exporter import Item, Outcome, Rejected, Transient
-from osprofiler.delivery.pauses import in_turns
+from osprofiler.delivery.pauses import with_pauses
 from osprofiler.delivery.queue import Recorded, Started
 from osprofiler.records import span_records
 
@@ -65,7 +65,7 @@ class StoreExporter:
 
     def export(self, batch: Sequence[Item], deadline: float) -> Outcome:
         driver = self._open()
-        rendered = [self._record(entry) for entry in in_turns(batch)]
+        rendered = [self._record(entry) for entry in with_pauses(batch)]
         try:
             with deadlines.until(deadline):
                 if _writes_batches(driver):

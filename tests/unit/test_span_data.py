@@ -10,6 +10,7 @@ import opentracing
 import pytest
 
 import osprofiler
+from osprofiler.context import scope
 from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
 from osprofiler.delivery.queue import QueuedSpan
@@ -27,17 +28,17 @@ LOOKED_AT = "has_verbatim_ids"
 
 
 def live_span(origin: Origin) -> Span:
-    tracer = Tracer("test")
-    point = tracer.open_point(
-        Point(None, None, origin), "db", {"db": {"statement": "SELECT 1"}}, follows=bool(origin.parent_span_id)
-    )
-    span = point.span
-    assert span is not None
-    span.set_tag("error", True)
-    span.log_kv({"event": "error"})
-    span.links = [(names.CHILD_OF, origin.trace_id, 7), (names.FOLLOWS_FROM, 5, 6)]
-    point.end({"rows": 3})
-    return span
+    with scope.entered(None):
+        follows = bool(origin.parent_span_id)
+        info = {"db": {"statement": "SELECT 1"}}
+        point = Tracer("test").open_point(Point(None, None, origin), "db", info, follows=follows)
+        span = point.span
+        assert span is not None
+        span.set_tag("error", True)
+        span.log_kv({"event": "error"})
+        span.links = [(names.CHILD_OF, origin.trace_id, 7), (names.FOLLOWS_FROM, 5, 6)]
+        point.end({"rows": 3})
+        return span
 
 
 def read(span: SpanData) -> dict[str, Any]:
