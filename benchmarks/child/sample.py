@@ -18,7 +18,7 @@ from typing import Any
 from contenders import TEXT
 
 from osprofiler import config, notifier, profiler
-from osprofiler.delivery.reporter import BATCH_BYTES, BATCH_ENTRIES
+from osprofiler.delivery.delivery import BATCH_BYTES, BATCH_ENTRIES
 
 _INTERVAL_S = 0.001
 _stacks: Counter[str] = Counter()

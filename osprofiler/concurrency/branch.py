@@ -19,21 +19,8 @@ from osprofiler.context.origin import Origin
 from osprofiler.context.points import LEFT_TO_PARENT, Point
 from osprofiler.context.trace_context import SAMPLED
 from osprofiler.propagation import signed
-from osprofiler.records import ids
+from osprofiler.records import ids, names
 from osprofiler.tracer import global_tracer
-
-#: Tag of a branch: the name of its fork. An automatic branch has the name of the instrumentation that made it.
-FORK_TAG = "osprofiler.fork"
-#: Tag of a branch that the point above it does not wait for, or that was created after the end of that point.
-DETACHED_TAG = "osprofiler.detached"
-#: Tag of a span that entered a branch for the second time; the span is an ordinary child.
-AGAIN_TAG = "osprofiler.entered_again"
-#: Tag of a branch that was created before a fork(2) and entered in the child, although nobody handed it over. Its span
-#: is an ordinary child, since the parent process may enter the branch as well.
-INHERITED_TAG = "osprofiler.inherited"
-#: Tag of a branch that was entered too late. ``"trace"``: everything that this process did for the trace had ended.
-#: ``"parent"``: the point above it had ended, although it was expected to wait.
-LATE_TAG = "osprofiler.entered_late"
 
 
 class Handover(NamedTuple):
@@ -95,7 +82,7 @@ class Branch:
         self.at = at  # the point that it belongs to; None: no trace is on, and entering it does nothing
         self.name = name
         self.fork_name = fork_name
-        # A point that has ended cannot wait. If it ends between now and the entry, LATE_TAG says so.
+        # A point that has ended waits for nothing. One that ends later had meant to wait: names.ENTERED_LATE says so.
         self.detached = detached or (at is not None and has_ended(at.span))
         self.info = info
         self.many = many
@@ -136,17 +123,17 @@ class Branch:
             point = Point(None, above, at.origin)  # calls made inside pass "not sampled" on
             current.point.set(point)
             return point
-        tags: dict[str, Any] = {FORK_TAG: self.fork_name}
+        tags: dict[str, Any] = {names.FORK: self.fork_name}
         span_id = None
         if not self.many:
             span_id = self._take_span_id(tags)
         if self.detached:
-            tags[DETACHED_TAG] = True
+            tags[names.DETACHED] = True
         root = root_of(at)
         if has_ended(root):
-            tags[LATE_TAG] = "trace"
+            tags[names.ENTERED_LATE] = "trace"
         elif not self.detached and has_ended(at.span):
-            tags[LATE_TAG] = "parent"
+            tags[names.ENTERED_LATE] = "parent"
         tracer = global_tracer.get_tracer()
         point = tracer.open_point(
             at,
@@ -165,12 +152,12 @@ class Branch:
     def _take_span_id(self, tags: dict[str, Any]) -> int | None:
         """The branch's span id for its first entry; None for any other entry, and *tags* get the reason."""
         if self._process not in (None, _process):
-            tags[INHERITED_TAG] = True
+            tags[names.INHERITED] = True
             return None
         try:
             span_id = self._unused_ids.pop()
         except IndexError:
-            tags[AGAIN_TAG] = True
+            tags[names.ENTERED_AGAIN] = True
             return None
         self._alive = liveness_check()
         self.entered = True

@@ -13,8 +13,6 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, cast
 
-from opentracing import ReferenceType
-
 from osprofiler._runtime import guard
 from osprofiler.concurrency.branch import Branch
 from osprofiler.concurrency.branch_callable import BranchCallable, is_branch, name_of
@@ -22,26 +20,13 @@ from osprofiler.context import current
 from osprofiler.context.points import Point
 from osprofiler.context.trace_context import SAMPLED
 from osprofiler.context.values import label
+from osprofiler.records import names
 from osprofiler.tracer import global_tracer
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: Tag of a join: the names of the forks that it joins.
-JOIN_TAG = "osprofiler.join"
-#: Tags of a join, each a number of branches that: are still running; were left open by a flow of control that has
-#: ended; were never entered; were ended by an exception (referenced); were handed to another process (referenced,
-#: because the caller joins them, although this process cannot see their end). ``<tag>.names`` has some of their names.
-UNFINISHED_TAG = "osprofiler.join.unfinished"
-ABANDONED_TAG = "osprofiler.join.abandoned"
-NEVER_ENTERED_TAG = "osprofiler.join.never_entered"
-FAILED_TAG = "osprofiler.join.failed"
-ELSEWHERE_TAG = "osprofiler.join.elsewhere"
-#: Tag of a join with more references than one span can hold: ``2/10``. Each part also references the part before it,
-#: so the last part comes after all branches.
-PART_TAG = "osprofiler.join.part"
-
-#: References in one join point, at most.
+#: References that one join point holds.
 MAX_LINKS = 1000
 # Bytes of one reference in a thrift span, and bytes reserved for the rest of the span.
 _LINK_BYTES = 40
@@ -157,7 +142,7 @@ def _record(forks: list[Fork], branches: list[Branch]) -> None:
     at = cast("Point", forks[0].at)
     above = current.point.get()
     here = above if above is not None and above.origin.trace_id == at.origin.trace_id else at
-    tags = {JOIN_TAG: ", ".join(sorted({fork.name for fork in forks})), **_outcome_tags(branches)}
+    tags = {names.JOIN: ", ".join(sorted({fork.name for fork in forks})), **_outcome_tags(branches)}
     joined = [branch for branch in branches if branch.ended or branch.sent]
     tracer = global_tracer.get_tracer()
     size = max(1, min(MAX_LINKS, (tracer.max_span_chars - _REST_BYTES) // _LINK_BYTES))
@@ -165,15 +150,12 @@ def _record(forks: list[Fork], branches: list[Branch]) -> None:
     link_to_last_part: list[tuple[str, int, int]] = []
     for number, part in enumerate(parts, 1):
         if len(parts) > 1:
-            tags = {**tags, PART_TAG: f"{number}/{len(parts)}"}
+            tags = {**tags, names.JOIN_PART: f"{number}/{len(parts)}"}
         point = tracer.open_point(here, "join", {"joined": len(part)}, tags=tags, above=above)
         if point.span is not None:
-            links = [
-                (ReferenceType.FOLLOWS_FROM, cast("Point", branch.at).origin.trace_id, branch.span_id)
-                for branch in part
-            ]
+            links = [(names.FOLLOWS_FROM, cast("Point", branch.at).origin.trace_id, branch.span_id) for branch in part]
             point.span.links = links + link_to_last_part
-            link_to_last_part = [(ReferenceType.FOLLOWS_FROM, here.origin.trace_id, point.span.span_id)]
+            link_to_last_part = [(names.FOLLOWS_FROM, here.origin.trace_id, point.span.span_id)]
         point.end()
 
 
@@ -182,13 +164,13 @@ def _outcome_tags(branches: list[Branch]) -> dict[str, Any]:
     branches_by_tag: dict[str, list[Branch]] = {}
     for branch in branches:
         if branch.ended:
-            tag = FAILED_TAG if branch.failed else ""
+            tag = names.JOIN_FAILED if branch.failed else ""
         elif branch.sent:
-            tag = ELSEWHERE_TAG
+            tag = names.JOIN_ELSEWHERE
         elif not branch.entered:
-            tag = NEVER_ENTERED_TAG
+            tag = names.JOIN_NEVER_ENTERED
         else:
-            tag = ABANDONED_TAG if branch.abandoned else UNFINISHED_TAG
+            tag = names.JOIN_ABANDONED if branch.abandoned else names.JOIN_UNFINISHED
         if tag:
             branches_by_tag.setdefault(tag, []).append(branch)
     tags: dict[str, Any] = {}

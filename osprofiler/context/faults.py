@@ -27,8 +27,6 @@ STACK_FRAMES = 20
 MAX_EXCEPTIONS = 8
 #: After this time of rendering, in nanoseconds, no more source lines are read: a file may be slow.
 SOURCE_NS = 10_000_000
-#: The field of an error log with the id of the span that has the stack, as Jaeger shows it.
-RAISED_IN = "error.raised_in"
 
 # Reads the interpreter's own attribute; a subclass may have replaced it.
 _traceback_of: Any = vars(BaseException)["__traceback__"].__get__

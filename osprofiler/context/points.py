@@ -18,6 +18,7 @@ import opentracing
 from osprofiler.context import current
 from osprofiler.context.origin import Origin
 from osprofiler.context.trace_context import SAMPLED, TraceContext
+from osprofiler.records import names
 
 if TYPE_CHECKING:
     from osprofiler.context.faults import Passage
@@ -108,7 +109,7 @@ class Point(opentracing.Scope):
     def id(self) -> str:
         """The UUID of this trace point; for a virtual root, the UUID of its remote parent, or else the base_id."""
         if self.span is not None:
-            return self.span.uuid
+            return self.span.point_id
         return self.origin.parent_id or self.origin.base_id
 
     def context(self) -> TraceContext | None:
@@ -118,7 +119,7 @@ class Point(opentracing.Scope):
             return None
         if span is None:
             return origin.context(origin.parent_span_id, 0, origin.flags, origin.baggage)
-        return origin.context(span.span_id, span.parent_span_id, span.flags, span.baggage, span.uuid)
+        return origin.context(span.span_id, span.parent_span_id, span.flags, span.baggage, span.point_id)
 
     @property
     def is_foreign(self) -> bool:
@@ -207,7 +208,7 @@ def finish_unclosed(at: Point, until: Point | None, which: Callable[[Point], boo
     for node in at.up_to(until):
         # A span of another tracer may have no ``finished``: leave it alone.
         if node.span is not None and not getattr(node.span, "finished", True) and which(node):
-            node.span.set_tag("osprofiler.unclosed", True)
+            node.span.set_tag(names.UNCLOSED, True)
             node.span.finish()
 
 

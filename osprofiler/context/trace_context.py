@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from osprofiler.records import ids
-
-#: Bits of the flags byte, as in Jaeger's ``uber-trace-id``.
-SAMPLED = 0x01
-DEBUG = 0x02
+from osprofiler.records.span_data import DEBUG as DEBUG
+from osprofiler.records.span_data import SAMPLED as SAMPLED
 
 NO_BAGGAGE: Mapping[str, str] = {}
 

@@ -4,17 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jaeger_client.reporter import NullReporter as JaegerReporter
 
 from osprofiler._runtime import guard
 from osprofiler.context import scope
 from osprofiler.delivery import masking
+from osprofiler.delivery.queue import QueuedSpan
 from osprofiler.records import span_records
-
-if TYPE_CHECKING:
-    from osprofiler.tracer.span import Span
 
 
 class Reporter(JaegerReporter):
@@ -29,10 +27,10 @@ class Reporter(JaegerReporter):
     def set_process(self, service_name: str, tags: Mapping[str, Any], max_length: int) -> None:
         """Take the name and tags under which this process's spans are delivered."""
 
-    def report_start(self, span: Span) -> None:
+    def report_start(self, span: QueuedSpan) -> None:
         """A sampled span has started (record stores get its start record now). Only where it is wanted."""
 
-    def report_span(self, span: Span) -> None:
+    def report_span(self, span: QueuedSpan) -> None:
         """A sampled span has finished."""
 
     def report_record(self, record: dict[str, Any]) -> None:
@@ -52,7 +50,7 @@ class NullReporter(Reporter):
 
     wants_starts = False
 
-    def report_span(self, span: Span) -> None:
+    def report_span(self, span: QueuedSpan) -> None:
         guard.spans.without_store += 1
 
 
@@ -62,11 +60,11 @@ class CallableReporter(Reporter):
     def __init__(self, notify: Callable[[dict[str, Any]], object]) -> None:
         self._notify = notify
 
-    def report_start(self, span: Span) -> None:
+    def report_start(self, span: QueuedSpan) -> None:
         if not self._give(masking.record(span_records.start(span, plain=True))):
             guard.count("dropped_starts.fault")
 
-    def report_span(self, span: Span) -> None:
+    def report_span(self, span: QueuedSpan) -> None:
         guard.spans.ended += 1
         guard.count("delivered" if self._give(masking.record(span_records.stop(span, plain=True))) else "dropped.fault")
 

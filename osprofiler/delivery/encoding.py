@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-from osprofiler.delivery.exporter import process_tags
-from osprofiler.delivery.pairing import Pairs
-from osprofiler.delivery.pauses import in_turns
-from osprofiler.delivery.queue import Entry, Recorded
+from osprofiler.delivery.exporter import Item, process_tags
+from osprofiler.delivery.pauses import with_pauses
+from osprofiler.delivery.queue import Recorded
+from osprofiler.records.pairs import Pairs
+from osprofiler.records.span_data import SpanData
 
 P = TypeVar("P")
 S = TypeVar("S")
@@ -33,7 +34,7 @@ class Encoded(Generic[S]):
 class Encoder(Generic[P, S]):
     """Encodes for one exporter: the process by *process*, from its service name and tags, and each span by *span*."""
 
-    def __init__(self, process: Callable[[str, Mapping[str, Any]], P], span: Callable[[Any], S]) -> None:
+    def __init__(self, process: Callable[[str, Mapping[str, Any]], P], span: Callable[[SpanData], S]) -> None:
         self._encode_process = process
         self._encode_span = span
         self._service = "osprofiler"
@@ -52,12 +53,12 @@ class Encoder(Generic[P, S]):
         self._process = None
         self._pairs = Pairs()
 
-    def encode(self, batch: Sequence[Entry]) -> Encoded[S]:
+    def encode(self, batch: Sequence[Item]) -> Encoded[S]:
         """Encode *batch*. A span that cannot be encoded costs nobody but itself."""
         encode = self._encode_span
         encoded: Encoded[S] = Encoded([], Counter(), 0)
         add = encoded.spans.append
-        for entry in in_turns(batch):
+        for entry in with_pauses(batch):
             span: Any = entry
             try:
                 if type(entry) is Recorded:

@@ -7,10 +7,15 @@ import dataclasses
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import osprofiler
-from osprofiler.delivery.queue import Entry
+from osprofiler.delivery.queue import Recorded, Started
+from osprofiler.records import names
+from osprofiler.records.span_data import SpanData
+
+#: An entry of a batch: a span that ended, the start of one, or a record that service code made.
+Item: TypeAlias = "SpanData | Started | Recorded"
 
 _NOTHING: Mapping[str, int] = {}
 
@@ -79,7 +84,7 @@ class Exporter(Protocol):
     def set_process(self, service: str, tags: Mapping[str, Any]) -> None:
         """Take the name and tags of the process whose spans come next; :func:`process_tags` has the rest."""
 
-    def export(self, batch: Sequence[Entry], deadline: float) -> Outcome:
+    def export(self, batch: Sequence[Item], deadline: float) -> Outcome:
         """Send *batch*; wait for nothing beyond *deadline* (``time.monotonic()``). Raises Transient or Rejected."""
 
     def after_fork(self) -> None:
@@ -88,5 +93,5 @@ class Exporter(Protocol):
 
 def process_tags(given: Mapping[str, Any]) -> dict[str, Any]:
     """All tags of a process: those *given*, and what is so of this one beside them; with None a tag is left out."""
-    own = {"hostname": socket.gethostname(), "pid": os.getpid(), "osprofiler.version": osprofiler.__version__}
+    own = {"hostname": socket.gethostname(), "pid": os.getpid(), names.VERSION: osprofiler.__version__}
     return {name: value for name, value in {**own, **given}.items() if value is not None}

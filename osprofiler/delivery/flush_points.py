@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Moments that somebody waits for in a flush: until all that was accepted before has been dealt with."""
+"""What a flush waits for: that every entry which was accepted before it has left the process or is lost."""
 
 from __future__ import annotations
 
@@ -8,44 +8,45 @@ from collections import deque
 from osprofiler._runtime import native
 
 
-class Mark:
-    """One such moment: passed when *accepted* entries have been dealt with."""
+class FlushPoint:
+    """A place in the order of entries, behind the *accepted* ones; reached when all of these have been handled."""
 
     def __init__(self, accepted: int, lost: int) -> None:
         self.accepted = accepted
-        self.passed = False
-        self.whole = False  # nothing has been lost since the mark was set
+        self.reached = False
+        self.without_loss = False  # nothing was lost since it was set; known once it is reached
         self._lost = lost
         self._lock = native.lock()
         self._lock.acquire()
 
-    def pass_by(self, lost: int) -> None:
-        self.whole = lost == self._lost
-        self.passed = True
+    def reach(self, lost: int) -> None:
+        """Mark it as reached when *lost* entries have been lost so far, and wake the one that waits."""
+        self.without_loss = lost == self._lost
+        self.reached = True
         self._lock.release()
 
     def wait(self, timeout_s: float) -> None:
-        """Block this native thread until the mark is passed, *timeout_s* seconds at most."""
+        """Block this native thread until the point is reached, *timeout_s* seconds at most."""
         self._lock.acquire(timeout=max(timeout_s, 0))
 
 
-class Marks:
-    """The marks not passed yet, in the order of their entries. Anybody sets one, the reporter alone passes them."""
+class FlushPoints:
+    """The points not reached yet, in the order of their entries. Any thread sets one; the reporter reaches them."""
 
     def __init__(self) -> None:
-        self._ahead: deque[Mark] = deque()
+        self._ahead: deque[FlushPoint] = deque()
 
     def __bool__(self) -> bool:
         return bool(self._ahead)
 
-    def set(self, accepted: int, lost: int) -> Mark:
-        """Set a mark behind the *accepted* entries so far, of which *lost* have been lost."""
-        mark = Mark(accepted, lost)
-        self._ahead.append(mark)
-        return mark
+    def set(self, accepted: int, lost: int) -> FlushPoint:
+        """Set a point behind the *accepted* entries so far, of which *lost* have been lost."""
+        point = FlushPoint(accepted, lost)
+        self._ahead.append(point)
+        return point
 
-    def pass_by(self, handled: int, lost: int) -> None:
-        """Pass the marks before the entry after the *handled* ones."""
+    def reach(self, handled: int, lost: int) -> None:
+        """Reach the points behind the *handled* entries, of which *lost* have been lost."""
         ahead = self._ahead
         while ahead and ahead[0].accepted <= handled:
-            ahead.popleft().pass_by(lost)
+            ahead.popleft().reach(lost)

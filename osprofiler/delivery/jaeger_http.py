@@ -10,8 +10,7 @@ from osprofiler.connection.access import Access
 from osprofiler.delivery import thrift_binary
 from osprofiler.delivery.collector import Collector
 from osprofiler.delivery.encoding import Encoder
-from osprofiler.delivery.exporter import Outcome
-from osprofiler.delivery.queue import Entry
+from osprofiler.delivery.exporter import Item, Outcome
 
 PORT = 14268
 PATH = "/api/traces?format=jaeger.thrift"
@@ -35,7 +34,7 @@ class HttpExporter:
     def set_process(self, service: str, tags: Mapping[str, Any]) -> None:
         self._encoder.set_process(service, tags)
 
-    def export(self, batch: Sequence[Entry], deadline: float) -> Outcome:
+    def export(self, batch: Sequence[Item], deadline: float) -> Outcome:
         encoded = self._encoder.encode(batch)
         if encoded.spans:
             self._collector.post(thrift_binary.message(self._encoder.process(), encoded.spans), deadline)

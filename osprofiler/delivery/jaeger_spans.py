@@ -6,18 +6,15 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
-from opentracing import ReferenceType
+from typing import Any
 
 from osprofiler.delivery import thrift_compact as thrift
 from osprofiler.delivery.encoding import TooLarge
-from osprofiler.records.span_tags import CUT, tags_of
+from osprofiler.records import names
+from osprofiler.records.span_data import SpanData
+from osprofiler.records.span_tags import tags_of
 
-if TYPE_CHECKING:
-    from osprofiler.tracer.span import Span
-
-_KINDS = {ReferenceType.CHILD_OF: thrift.CHILD_OF, ReferenceType.FOLLOWS_FROM: thrift.FOLLOWS_FROM}
+_KINDS = {names.CHILD_OF: thrift.CHILD_OF, names.FOLLOWS_FROM: thrift.FOLLOWS_FROM}
 _TAGS: dict[type, Any] = {
     str: thrift.StringTag,
     int: thrift.LongTag,
@@ -40,21 +37,21 @@ def _json_tag(key: str, value: Any) -> thrift.Tag:
     return thrift.StringTag(key, json.dumps(value, default=str))
 
 
-def convert(span: Span) -> thrift.Span:
+def convert(span: SpanData) -> thrift.Span:
     """The thrift structure of a finished span."""
-    origin = span.origin
+    trace_id, operation, start_us, duration_us, _ = span.head()
     made = thrift.Span()
-    made.traceIdLow, made.traceIdHigh = _trace_id(origin.trace_id)
+    made.traceIdLow, made.traceIdHigh = _trace_id(trace_id)
     made.spanId = thrift.signed(span.span_id)
-    made.operationName = span.operation_name
+    made.operationName = operation
     made.flags = span.flags & 0xFF
-    made.startTime = span.start_us
-    made.duration = span.duration_us or 0
+    made.startTime = start_us
+    made.duration = duration_us
     parent = span.parent_span_id
     references: list[thrift.SpanRef] | None = None
     if parent and span.follows:
         # Jaeger knows a parent field of its own only for ChildOf.
-        references = [thrift.SpanRef(thrift.FOLLOWS_FROM, origin.trace_id, parent)]
+        references = [thrift.SpanRef(thrift.FOLLOWS_FROM, trace_id, parent)]
         parent = 0
     made.parentSpanId = thrift.signed(parent)
     if span.links:
@@ -62,7 +59,7 @@ def convert(span: Span) -> thrift.Span:
         references = [*(references or ()), *links]
     made.references = references
     made.tags = [_kind(type(value), _json_tag)(key, value) for key, value in tags_of(span)]
-    logs = span.raw_logs
+    logs = span.own_logs
     made.logs = (
         [thrift.Log(at_us, [tag(key, value) for key, value in fields.items()]) for at_us, fields in logs]
         if logs
@@ -82,7 +79,7 @@ def process(service: str, tags: Mapping[str, Any]) -> bytes:
     return thrift.encode(thrift.Process(service, [tag(key, value) for key, value in tags.items()]))
 
 
-def encode(span: Span, limit_bytes: int) -> bytes:
+def encode(span: SpanData, limit_bytes: int) -> bytes:
     """Encode a finished span within *limit_bytes*. Raises TooLarge where cutting its longest texts is not enough, and
     whatever the codec does for what it cannot carry."""
     made = convert(span)
@@ -92,7 +89,7 @@ def encode(span: Span, limit_bytes: int) -> bytes:
 
 def cut_to(span: thrift.Span, limit_bytes: int) -> bytes:
     """Encode *span* within *limit_bytes*: its longest texts are cut and the span marked. Raises TooLarge."""
-    span.tags.append(thrift.BoolTag(CUT, True))
+    span.tags.append(thrift.BoolTag(names.CUT, True))
     data = thrift.encode(span)
     longest = limit_bytes
     while len(data) > limit_bytes and longest > _SHORTEST:
@@ -104,7 +101,7 @@ def cut_to(span: thrift.Span, limit_bytes: int) -> bytes:
     if len(data) > limit_bytes:
         # Not few long texts but very many short ones.
         span.logs = None
-        span.tags = [thrift.BoolTag(CUT, True), *span.tags[:_SHORTEST]]
+        span.tags = [thrift.BoolTag(names.CUT, True), *span.tags[:_SHORTEST]]
         data = thrift.encode(span)
     if len(data) > limit_bytes:
         raise TooLarge

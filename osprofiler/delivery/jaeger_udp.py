@@ -13,8 +13,8 @@ from osprofiler._runtime import native
 from osprofiler.connection.fault_text import typed_fault_line
 from osprofiler.delivery import jaeger_spans, thrift_compact
 from osprofiler.delivery.encoding import Encoder
-from osprofiler.delivery.exporter import Outcome, Transient
-from osprofiler.delivery.queue import Entry
+from osprofiler.delivery.exporter import Item, Outcome, Transient
+from osprofiler.records.span_data import SpanData
 
 PORT = 6831
 
@@ -51,7 +51,7 @@ class UdpExporter:
     def set_process(self, service: str, tags: Mapping[str, Any]) -> None:
         self._encoder.set_process(service, tags)
 
-    def export(self, batch: Sequence[Entry], deadline: float) -> Outcome:
+    def export(self, batch: Sequence[Item], deadline: float) -> Outcome:
         self._open()
         encoded = self._encoder.encode(batch)
         sent = unreachable = 0
@@ -75,7 +75,7 @@ class UdpExporter:
         self._socket = self._target = None
         self._encoder.after_fork()
 
-    def _encode(self, span: Any) -> bytes:
+    def _encode(self, span: SpanData) -> bytes:
         return jaeger_spans.encode(span, room(self._encoder.process(), PACKET_BYTES))
 
     def _open(self) -> None:

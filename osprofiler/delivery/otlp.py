@@ -17,8 +17,8 @@ from osprofiler._runtime import guard
 from osprofiler.connection.access import Access
 from osprofiler.delivery.collector import Collector
 from osprofiler.delivery.encoding import Encoder
-from osprofiler.delivery.exporter import Outcome, Rejected
-from osprofiler.delivery.queue import Entry
+from osprofiler.delivery.exporter import Item, Outcome, Rejected
+from osprofiler.records.span_data import SpanData
 
 PORT = 4318
 PATH = "/v1/traces"
@@ -53,7 +53,7 @@ class OtlpExporter:
     def set_process(self, service: str, tags: Mapping[str, Any]) -> None:
         self._encoder.set_process(service, tags)
 
-    def export(self, batch: Sequence[Entry], deadline: float) -> Outcome:
+    def export(self, batch: Sequence[Item], deadline: float) -> Outcome:
         spans_of = _protobuf()
         encoded = self._encoder.encode(batch)
         made, dropped = encoded.spans, encoded.dropped
@@ -75,7 +75,7 @@ def _resource(service: str, tags: Mapping[str, Any]) -> Any:
     return _protobuf().resource(service, tags)
 
 
-def _span(span: Any) -> Any:
+def _span(span: SpanData) -> Any:
     return _protobuf().convert(span)
 
 

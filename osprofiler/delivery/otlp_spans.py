@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
-from opentracing import ReferenceType
 
 import osprofiler
+from osprofiler.records import names
+from osprofiler.records.span_data import SpanData
 from osprofiler.records.span_tags import tags_of
-
-if TYPE_CHECKING:
-    from osprofiler.tracer.span import Span as OurSpan
 
 _KINDS = {
     "server": Span.SPAN_KIND_SERVER,
@@ -29,30 +27,29 @@ _KINDS = {
     "producer": Span.SPAN_KIND_PRODUCER,
     "consumer": Span.SPAN_KIND_CONSUMER,
 }
-_REF_TYPES = {ReferenceType.CHILD_OF: "child_of", ReferenceType.FOLLOWS_FROM: "follows_from"}
 _REF_TYPE = "opentracing.ref_type"
 
 #: OpenTelemetry's names of what Jaeger's processes say.
 _RESOURCE_NAMES = {"hostname": "host.name", "pid": "process.pid"}
 
 
-def convert(span: OurSpan) -> Span:
+def convert(span: SpanData) -> Span:
     """The message for a finished span. Raises what protobuf does for what it cannot hold."""
-    origin = span.origin
-    trace_id = origin.trace_id.to_bytes(16, "big")
+    number, operation, start_us, duration_us, _ = span.head()
+    trace_id = number.to_bytes(16, "big")
     made = Span(
         trace_id=trace_id,
         span_id=span.span_id.to_bytes(8, "big"),
-        name=span.operation_name,
-        start_time_unix_nano=span.start_us * 1000,
-        end_time_unix_nano=(span.start_us + (span.duration_us or 0)) * 1000,
+        name=operation,
+        start_time_unix_nano=start_us * 1000,
+        end_time_unix_nano=(start_us + duration_us) * 1000,
         flags=span.flags & 0xFF,
     )
     if span.parent_span_id:
         made.parent_span_id = span.parent_span_id.to_bytes(8, "big")
         if span.follows:
             # A parent is all that OpenTelemetry knows; this is how it writes down OpenTracing's other kind.
-            _link(made, trace_id, made.parent_span_id, ReferenceType.FOLLOWS_FROM)
+            _link(made, trace_id, made.parent_span_id, names.FOLLOWS_FROM)
     for kind, link_trace, link_span in span.links or ():
         _link(made, link_trace.to_bytes(16, "big"), link_span.to_bytes(8, "big"), kind)
     failed = False
@@ -69,7 +66,7 @@ def convert(span: OurSpan) -> Span:
         message = (span.stop_info or {}).get("message")
         if isinstance(message, str):
             made.status.message = message[:1024]
-    for at_us, fields in span.raw_logs:
+    for at_us, fields in span.own_logs:
         event = fields.get("event")
         named = isinstance(event, str)
         log = made.events.add(time_unix_nano=at_us * 1000, name=event if named else "")
@@ -80,7 +77,7 @@ def convert(span: OurSpan) -> Span:
 
 
 def _link(span: Span, trace_id: bytes, span_id: bytes, kind: str) -> None:
-    _add(span.links.add(trace_id=trace_id, span_id=span_id).attributes, _REF_TYPE, _REF_TYPES[kind])
+    _add(span.links.add(trace_id=trace_id, span_id=span_id).attributes, _REF_TYPE, kind)
 
 
 def _add(attributes: Any, key: str, value: Any) -> None:

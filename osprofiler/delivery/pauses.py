@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Going through a batch without keeping the service's own threads waiting.
+"""Pauses within a batch, so that the threads of the service do not wait long.
 
 A thread that wants CPython's interpreter lock gets it after 5 ms at the earliest (``sys.getswitchinterval``) from one
-that only computes, and a greenthread not at all; a request wants it again after each of its reads and writes. So who
-goes through a batch stops for a moment every few entries: a millisecond or so is the longest that others wait.
+that only computes, and a greenthread not at all; a request wants it again after each of its reads and writes. So a
+loop over a batch pauses after every few entries: others wait a millisecond or so at the longest.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ENTRIES = 200
 PAUSE_S = 50e-6
 
 
-def in_turns(batch: Sequence[T]) -> Iterator[T]:
+def with_pauses(batch: Sequence[T]) -> Iterator[T]:
     """The entries of *batch* one after the other, with a pause after every few."""
     for start in range(0, len(batch), ENTRIES):
         if start:

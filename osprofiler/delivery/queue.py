@@ -12,16 +12,31 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
-if TYPE_CHECKING:
-    from osprofiler.tracer.span import Span
+from osprofiler.records.span_data import SpanData
+
+
+class QueuedSpan(SpanData, Protocol):
+    """A span of this process. What may hold secrets can be set: it is masked when it leaves the queue."""
+
+    name: str | None
+    start_info: dict[str, Any] | None
+    stop_info: dict[str, Any] | None
+    own_tags: dict[str, Any]
+    own_logs: list[tuple[int, dict[str, Any]]]
+
+    def set_operation_name(self, operation_name: str) -> object: ...
+
+    @property
+    def chars(self) -> int:
+        """The characters that its text takes in memory."""
 
 
 class Started(NamedTuple):
     """A span whose start is to be recorded; *chars* as it had them then."""
 
-    span: Span
+    span: QueuedSpan
     chars: int
 
 
@@ -34,7 +49,7 @@ class Recorded(NamedTuple):
 
 #: A span that ended, or one of the above. The end may come without its start and the start without its end: either may
 #: have found the queue full.
-Entry: TypeAlias = "Span | Started | Recorded"
+Entry: TypeAlias = "QueuedSpan | Started | Recorded"
 
 #: What an entry takes in memory besides its items: the span, its share of its origin, its dictionaries.
 ENTRY_BYTES = 700

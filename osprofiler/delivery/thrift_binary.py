@@ -16,16 +16,13 @@ import functools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from struct import Struct
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from opentracing import ReferenceType
-
-from osprofiler.records.record import flatten, tag_name
+from osprofiler.records.flattening import flatten, tag_name
+from osprofiler.records.names import CHILD_OF, FOLLOWS_FROM, NAME
 from osprofiler.records.semconv import SHAPES
-from osprofiler.records.span_tags import NAME, conventional, identity
-
-if TYPE_CHECKING:
-    from osprofiler.tracer.span import Span
+from osprofiler.records.span_data import SpanData
+from osprofiler.records.span_tags import conventional, identity
 
 _BOOL, _DOUBLE, _I32, _I64, _STRING, _STRUCT, _LIST = b"\x02", b"\x04", b"\x08", b"\x0a", b"\x0b", b"\x0c", b"\x0f"
 _END = b"\0"
@@ -36,7 +33,7 @@ _double = Struct(">dx").pack
 _MASK_64 = (1 << 64) - 1
 _CACHED_TRACES = 256  # a batch holds many spans of few traces
 _CACHED_NAMES = 4096
-_LINKS = {ReferenceType.CHILD_OF: 0, ReferenceType.FOLLOWS_FROM: 1}
+_LINKS = {CHILD_OF: 0, FOLLOWS_FROM: 1}
 
 
 def _field(kind: bytes, number: int) -> bytes:
@@ -146,16 +143,16 @@ _TIME, _FIELDS = _field(_I64, 1), _list(2)
 _at = Struct(">3sq4si").pack
 
 
-def span(item: Span) -> bytes:
+def span(item: SpanData) -> bytes:
     """A finished span. Raises UnicodeError or struct.error for what the protocol cannot carry."""
-    origin, parent, name, info = item.origin, item.parent_span_id, item.name, item.start_info
-    start_tick = item.start_tick
+    trace_id, operation, start_us, duration_us, has_verbatim_ids = item.head()
+    parent, name, info = item.parent_span_id, item.name, item.start_info
     # What span_tags.tags_of gives, without making the pairs.
     tags = [] if name is None else [_point_names[name]]
     number = len(tags)
-    if item.raw_tags:
-        number += _add_tags(tags, item.raw_tags.items())
-    if item.parent_uuid is not None or not origin.canonical:
+    if item.own_tags:
+        number += _add_tags(tags, item.own_tags.items())
+    if has_verbatim_ids:
         number += _add_tags(tags, identity(item))
     if info:
         if not SHAPES.isdisjoint(info):
@@ -172,20 +169,20 @@ def span(item: Span) -> bytes:
         _FLAGS,
         item.flags & 0xFF,
         _START,
-        (start_tick + origin.epoch_ns) // 1000,  # start_us and duration_us, without the calls
+        start_us,
         _DURATION,
-        ((item.end_tick or start_tick) - start_tick) // 1000,
+        duration_us,
         _TAGS,
         number,
     )
-    parts = [_trace(origin.trace_id), _operations[item.operation_name], numbers, *tags]
+    parts = [_trace(trace_id), _operations[operation], numbers, *tags]
     if item.links or (item.follows and parent):
-        references = [_reference(1, origin.trace_id, parent)] if item.follows and parent else []
+        references = [_reference(1, trace_id, parent)] if item.follows and parent else []
         references += [_reference(_LINKS[kind], trace_id, span_id) for kind, trace_id, span_id in item.links or ()]
         parts += (_REFERENCES, _length(len(references)), *references)
-    if item.raw_logs:
-        parts += (_LOGS, _length(len(item.raw_logs)))
-        for at_us, fields in item.raw_logs:
+    if item.own_logs:
+        parts += (_LOGS, _length(len(item.own_logs)))
+        for at_us, fields in item.own_logs:
             parts.append(_at(_TIME, at_us, _FIELDS, len(fields)))
             _add_tags(parts, fields.items())
             parts.append(_END)

@@ -41,30 +41,30 @@ def install(flush: Callable[[float], bool]) -> None:
     server.after_req_hook = _AfterRequest(flush, getattr(server, "after_req_hook", None))
 
 
-class Moments:
-    """Deliveries in the service's own flow, by *deliver*, which gets the seconds that it may take and says whether that
-    was enough. After one that was not there is none for a while.
+class ShortDeliveries:
+    """Deliveries in the service's own flow by *deliver*, which gets the seconds that it may take and returns whether
+    all is delivered. After one that did not deliver all, there is none for ``PAUSE_S``.
     """
 
     def __init__(self, deliver: Callable[[float], bool]) -> None:
         self._deliver = deliver
         self._not_before = 0.0
 
-    def take(self) -> None:
+    def run(self) -> None:
         now = time.monotonic()
         if now >= self._not_before and not self._deliver(MOMENT_S):
             self._not_before = now + PAUSE_S
 
 
 class _AfterRequest:
-    """What uWSGI calls when a request is done: what it called before, and then the delivery."""
+    """uWSGI's hook after a request: calls the hook that was there before, and then delivers."""
 
     def __init__(self, flush: Callable[[float], bool], before: Callable[[], Any] | None) -> None:
         self._before = before
-        self._moments = Moments(flush)
+        self._deliveries = ShortDeliveries(flush)
 
     def __call__(self) -> None:
         if self._before is not None:
             self._before()
         with guard.Harmless("uwsgi"):
-            self._moments.take()
+            self._deliveries.run()

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from osprofiler._runtime import ending, native
-from osprofiler.delivery.flush_points import Mark
+from osprofiler.delivery.flush_points import FlushPoint
 
 T = TypeVar("T")
 
@@ -43,8 +43,8 @@ class Worker(Protocol):
     def call(self, function: Callable[..., T], *args: Any, blocking: bool) -> T:
         """Call *function*, elsewhere if it is *blocking* and that would stop others."""
 
-    def await_mark(self, mark: Mark, timeout_s: float) -> None:
-        """Wait, in somebody else's flow, until *mark* is passed or the time is up."""
+    def await_flush_point(self, point: FlushPoint, timeout_s: float) -> None:
+        """Wait, in somebody else's flow, until *point* is reached or the time is up."""
 
     def abandon(self) -> None:
         """In a forked child: see that a copy of the worker does not run on."""
@@ -83,8 +83,8 @@ class NativeWorker:
     def call(self, function: Callable[..., T], *args: Any, blocking: bool) -> T:
         return function(*args)
 
-    def await_mark(self, mark: Mark, timeout_s: float) -> None:
-        _await(mark, timeout_s)
+    def await_flush_point(self, point: FlushPoint, timeout_s: float) -> None:
+        _await(point, timeout_s)
 
     def abandon(self) -> None:
         return None  # threads do not survive a fork
@@ -128,16 +128,16 @@ class GreenWorker:
         call = native.call_in_native_thread if self._native is None else self._native.call
         return call(function, *args)
 
-    def await_mark(self, mark: Mark, timeout_s: float) -> None:
-        _await(mark, timeout_s)
+    def await_flush_point(self, point: FlushPoint, timeout_s: float) -> None:
+        _await(point, timeout_s)
 
     def abandon(self) -> None:
         self._flow.abandon()
 
 
-def _await(mark: Mark, timeout_s: float) -> None:
+def _await(point: FlushPoint, timeout_s: float) -> None:
     if not native.is_green():
-        mark.wait(timeout_s)
+        point.wait(timeout_s)
         return
     deadline = time.monotonic() + timeout_s
-    native.pause_until(lambda: mark.passed or time.monotonic() >= deadline)
+    native.pause_until(lambda: point.reached or time.monotonic() >= deadline)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from osprofiler._runtime import deadlines, inherited
 from osprofiler.connection.fault_text import typed_fault_line
-from osprofiler.delivery.exporter import Outcome, Rejected, Transient
-from osprofiler.delivery.pauses import in_turns
-from osprofiler.delivery.queue import Entry, Recorded, Started
+from osprofiler.delivery.exporter import Item, Outcome, Rejected, Transient
+from osprofiler.delivery.pauses import with_pauses
+from osprofiler.delivery.queue import Recorded, Started
 from osprofiler.drivers import undeclared
 from osprofiler.drivers.abilities import Can
 from osprofiler.drivers.errors import RecordsRefused, StoreUnavailable
@@ -52,9 +52,9 @@ class StoreExporter:
     def set_process(self, service: str, tags: Mapping[str, Any]) -> None:
         """Records say project and service, which are known from the start."""
 
-    def export(self, batch: Sequence[Entry], deadline: float) -> Outcome:
+    def export(self, batch: Sequence[Item], deadline: float) -> Outcome:
         driver = self._open()
-        rendered = [self._record(entry) for entry in in_turns(batch)]
+        rendered = [self._record(entry) for entry in with_pauses(batch)]
         try:
             with deadlines.until(deadline):
                 if Can.WRITE_BATCH in driver.can:
@@ -81,7 +81,7 @@ class StoreExporter:
                 raise Transient(typed_fault_line(fault, self._connection_string)) from None
         return self._driver
 
-    def _record(self, entry: Entry) -> dict[str, Any]:
+    def _record(self, entry: Item) -> dict[str, Any]:
         if isinstance(entry, Started):
             record = span_records.start(entry.span)
         elif isinstance(entry, Recorded):

@@ -15,10 +15,11 @@ from osprofiler.connection import strings
 from osprofiler.connection.access import Access
 from osprofiler.connection.fault_text import fault_line
 from osprofiler.connection.secrets import malformed, masked
-from osprofiler.delivery.pairing import Pairs, RecordedSpan, is_start
 from osprofiler.drivers import base, errors, network
 from osprofiler.drivers.abilities import Can, Unsupported
 from osprofiler.records import ids, jaeger_json, unreadable
+from osprofiler.records.pairs import Pairs, is_start
+from osprofiler.records.recorded_span import RecordedSpan
 from osprofiler.reports.model import error_kind
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ class SpanStore(base.Driver):
         from osprofiler.delivery.exporter import Failed
         from osprofiler.drivers import connect
 
-        by_process: dict[tuple[Any, ...], list[Any]] = {}
+        by_process: dict[tuple[Any, ...], list[RecordedSpan]] = {}
         for span in spans:
             by_process.setdefault(span.process, []).append(span)
         exporter = self._exporter.get()

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
-from osprofiler.records.record import RESERVED, Unreadable, checked, checked_mark, loads_json
+from osprofiler.records.names import RESERVED
+from osprofiler.records.record import Unreadable, checked, checked_mark, loads_json
 from osprofiler.reports.model import error_kind
 
 #: Fields that are added to the record's own: its keys are escaped; something failed; when it was stored, if it expires.

@@ -19,15 +19,13 @@ from osprofiler.context.points import Point
 from osprofiler.context.trace_context import SAMPLED
 from osprofiler.context.values import argument_types, arguments, representation, type_text
 from osprofiler.delivery import masking
+from osprofiler.records import names
 from osprofiler.tracer import global_tracer
 
 B = TypeVar("B")
 
 #: Characters kept of the text of all positional, or all keyword, arguments, and of a result.
 MAX_ARGUMENT_CHARS = 16_384
-
-#: Tag of a method's point where another class than the one that defines the method runs it: that class's full name.
-CLASS_TAG = "osprofiler.class"
 
 
 class Definition(NamedTuple):
@@ -50,7 +48,7 @@ class Definition(NamedTuple):
         if not self.takes_self or not args:
             return None
         runs = args[0] if isinstance(args[0], type) else type(args[0])
-        return None if runs is self.owner else {CLASS_TAG: _class_name(runs)}
+        return None if runs is self.owner else {names.CLASS: _class_name(runs)}
 
 
 def open_block(here: Point, name: str, info: Mapping[str, Any] | None) -> Point | None:

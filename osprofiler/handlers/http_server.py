@@ -17,6 +17,7 @@ from osprofiler.context import current
 from osprofiler.context.origin import Origin
 from osprofiler.context.pieces import Pieces
 from osprofiler.context.points import Point
+from osprofiler.records import names
 from osprofiler.tracer import global_tracer
 
 Raw = TypeVar("Raw")
@@ -82,7 +83,7 @@ class Served:
                 if status >= LOWEST_ERROR:
                     point.span.set_tag("error", True)
             if unread:
-                point.span.set_tag("osprofiler.body_unread", True)
+                point.span.set_tag(names.BODY_UNREAD, True)
             with self.pieces:
                 point.end(fault=fault)
             self.pieces = Pieces(point)  # what the application still does stays below this request

@@ -16,24 +16,17 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from osprofiler.records import ids, semconv, unreadable
-from osprofiler.records.record import RESERVED, START_LOST, UNFINISHED, another_id, timestamp, unflatten
+from osprofiler.records import ids, names, semconv, unreadable
+from osprofiler.records.flattening import unflatten
+from osprofiler.records.record import another_id, timestamp
 
-_NAME, _BASE_ID, _POINT_ID, _PARENT_ID = (
-    "osprofiler.name",
-    "osprofiler.base_id",
-    "osprofiler.trace_id",
-    "osprofiler.parent_id",
-)
-#: A tag of every process of ours: if that has a service, it is a tag as well.
-_VERSION = "osprofiler.version"
 #: Tags of a process that a record has in places of their own.
 _PLACED = frozenset(("project", "service", "hostname", "pid"))
-_OURS = frozenset((_NAME, _BASE_ID, _POINT_ID, _PARENT_ID, UNFINISHED, START_LOST))
+_OURS = frozenset((names.NAME, names.BASE_ID, names.POINT_ID, names.PARENT_ID, names.UNFINISHED, names.START_LOST))
 #: What Jaeger or an OpenTelemetry Collector adds by itself.
 _THEIRS = ("@jaeger@", "otel.", "internal.span.format", "w3c.tracestate")
 
-_KINDS = {"CHILD_OF": "child_of", "FOLLOWS_FROM": "follows_from"}
+_KINDS = {"CHILD_OF": names.CHILD_OF, "FOLLOWS_FROM": names.FOLLOWS_FROM}
 # Matched, and not tried: int() takes "0x1", "1_0" and " 1 " too.
 _DIGITS = re.compile(r"[0-9a-f]+", re.I | re.A)
 _NUMBERS: dict[str, type] = {"int64": int, "float64": float}
@@ -56,7 +49,7 @@ def records(trace: Mapping[str, Any], where: str = "Jaeger's JSON") -> list[dict
     if not isinstance(spans, list) or not isinstance(processes, Mapping):
         raise ValueError("not a trace of Jaeger's: it has no list of 'spans', or 'processes' that are no object")
     read = list(_read(spans, processes, where))
-    base_id = next((str(span.tags[_BASE_ID]) for span in read if _BASE_ID in span.tags), None)
+    base_id = next((str(span.tags[names.BASE_ID]) for span in read if names.BASE_ID in span.tags), None)
     points: dict[tuple[Id, Id], str] = {}
     for span in read:
         points.setdefault((span.trace, span.number), span.point_id)
@@ -103,12 +96,12 @@ class _Span:
         self.references = list(_references(span))
         self.process = _values(process.get("tags"))
         self.service = process.get("serviceName")
-        self.point_id = str(self.tags.get(_POINT_ID) or _point_id(self.trace, self.number))
+        self.point_id = str(self.tags.get(names.POINT_ID) or _point_id(self.trace, self.number))
 
     @property
     def is_whole(self) -> bool:
         """Whether it stands for both records of a span; halves of one span have one id."""
-        return UNFINISHED not in self.tags and START_LOST not in self.tags
+        return names.UNFINISHED not in self.tags and names.START_LOST not in self.tags
 
     def content(self) -> str:
         """All that makes it another span than one with the same id."""
@@ -122,19 +115,19 @@ class _Span:
         parent, links = self._parent()
         parent_id = base_id
         if parent is not None:
-            parent_id = str(self.tags.get(_PARENT_ID) or points.get(parent[1:]) or _point_id(*parent[1:]))
+            parent_id = str(self.tags.get(names.PARENT_ID) or points.get(parent[1:]) or _point_id(*parent[1:]))
         start, stop = unflatten(self.tags, "start"), unflatten(self.tags, "stop")
         own = self._own_tags(start)
         host = self.process.get("hostname") or self.process.get("host.name")
         for info in start, stop:
             if host is not None:
                 info.setdefault("host", host)
-        is_plain = start.get(RESERVED) == {}  # it was made of records that said no more than 4.4.0's
+        is_plain = start.get(names.RESERVED) == {}  # it was made of records that said no more than 4.4.0's
         if is_plain:
-            del start[RESERVED]
-        elif RESERVED not in start:
-            start[RESERVED] = self._said(parent)
-        if not is_plain and RESERVED not in stop:
+            del start[names.RESERVED]
+        elif names.RESERVED not in start:
+            start[names.RESERVED] = self._said(parent)
+        if not is_plain and names.RESERVED not in stop:
             said = {
                 "tags": own,
                 "logs": self.logs,
@@ -144,18 +137,18 @@ class _Span:
                 ],
             }
             if any(said.values()):
-                stop[RESERVED] = {key: value for key, value in said.items() if value}
-        name = str(self.tags.get(_NAME) or self.operation)
+                stop[names.RESERVED] = {key: value for key, value in said.items() if value}
+        name = str(self.tags.get(names.NAME) or self.operation)
         common = {
             "base_id": base_id,
             "trace_id": self.point_id,
             "parent_id": parent_id,
             "project": self.process.get("project"),
-            "service": self.process.get("service") or (None if _VERSION in self.process else self.service),
+            "service": self.process.get("service") or (None if names.VERSION in self.process else self.service),
         }
-        if START_LOST not in self.tags:
+        if names.START_LOST not in self.tags:
             yield {**common, "name": f"{name}-start", "timestamp": timestamp(self.start_us), "info": start}
-        if UNFINISHED not in self.tags:
+        if names.UNFINISHED not in self.tags:
             end_us = self.start_us + self.duration_us
             yield {**common, "name": f"{name}-stop", "timestamp": timestamp(end_us), "info": stop}
 
@@ -174,22 +167,22 @@ class _Span:
 
     def _parent(self) -> tuple[tuple[str, Id, Id] | None, list[tuple[str, Id, Id]]]:
         """The reference to the parent, and the others."""
-        for kind in "child_of", "follows_from":
+        for kind in names.CHILD_OF, names.FOLLOWS_FROM:
             for reference in self.references:
                 if reference[:2] == (kind, self.trace):
                     others = [other for other in self.references if other is not reference]
                     # A parent field and a reference to the same span: the reference knows the kind.
-                    if ("follows_from", *reference[1:]) in others:
-                        others.remove(("follows_from", *reference[1:]))
-                        return ("follows_from", *reference[1:]), others
+                    if (names.FOLLOWS_FROM, *reference[1:]) in others:
+                        others.remove((names.FOLLOWS_FROM, *reference[1:]))
+                        return (names.FOLLOWS_FROM, *reference[1:]), others
                     return reference, others
         return None, self.references
 
     def _own_tags(self, info: Mapping[str, Any]) -> dict[str, Any]:
         """The tags that were the span's own, without those made of its identity and info when it was sent."""
-        made = (*_THEIRS, "start.", "stop.") if _NAME in self.tags else _THEIRS
+        made = (*_THEIRS, "start.", "stop.") if names.NAME in self.tags else _THEIRS
         tags = {key: value for key, value in self.tags.items() if key not in _OURS and not key.startswith(made)}
-        if _NAME in self.tags:
+        if names.NAME in self.tags:
             for key, value in semconv.tags(info) if not semconv.SHAPES.isdisjoint(info) else ():
                 # Our instrumentation says "component" and sets its tags itself, but for the statement.
                 if tags.get(key) == value and ("component" not in tags or key == "db.statement"):

@@ -1,34 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The record: one start or stop message of a trace point, as every store holds it, and its form as span tags.
+"""The record: one start or stop message of a trace point, as every store holds it.
 
 A record is osprofiler's dictionary: ``name`` (``<point>-start`` or ``<point>-stop``), ``base_id``, ``trace_id``,
 ``parent_id``, ``timestamp`` (UTC, microseconds), ``info``, and ``project`` and ``service`` where the process has them.
-What two such records cannot say stands in ``info`` under one reserved key, which older readers pass over.
+What two such records cannot say stands in ``info`` under one reserved key (``names.RESERVED``), which older readers
+pass over.
 """
 
 from __future__ import annotations
 
 import datetime
-import functools
 import json
-from collections.abc import Mapping
 from typing import Any
-
-#: The key of ``info`` for what older readers do not know. In a start record: ``operation``, ``parent``
-#: (``child_of`` or ``follows_from``; absent under a virtual root), ``pid``, and ``process`` (what else another tracer's
-#: process says of itself). In a stop record: ``tags``, ``logs``
-#: ([microseconds since the epoch, fields] each) and ``links`` ([type, base_id, trace_id of the point] each).
-RESERVED = "osprofiler"
-
-#: Tags of spans of which one record was stored: where only whole spans are known, these say which one is missing.
-UNFINISHED, START_LOST = "osprofiler.unfinished", "osprofiler.start_lost"
 
 #: How deep the info of a record may nest: what writes it again recurses. Writers of ours stop far above that.
 MOST_DEEP = 100
-
-_NAMES = 4096  # of tags, each of which many spans have
-
-_LEAVES = frozenset((str, bool, int, float))
 
 _CONTAINERS = frozenset((dict, list))
 
@@ -147,92 +133,3 @@ def split_name(name: str) -> tuple[str, str]:
 def another_id(trace_id: str, count: int) -> str:
     """The id of a span of which *count* - 1 others have *trace_id* too. Two spans never read as one."""
     return f"{trace_id}#{count}"
-
-
-def flatten(info: Mapping[str, Any], prefix: str) -> list[tuple[str, str | int | float | bool]]:
-    """``info`` as span tags, reversibly: nested keys are joined with dots, leaves keep their types.
-
-    What a tag cannot hold (None, lists, empty dictionaries) is JSON under a key that ends in ``~``. Dots, tildes and
-    backslashes in keys are escaped with a backslash.
-    """
-    found: list[tuple[str, str | int | float | bool]] = []
-    for key, value in info.items():
-        path = tag_name(prefix, key)
-        kind = type(value)
-        if kind in _LEAVES:
-            found.append((path, value))
-        elif kind is dict and value:
-            found += flatten(value, path)
-        elif value is None:
-            found.append((f"{path}~", "null"))
-        else:
-            found.append((f"{path}~", json.dumps(value, default=str)))
-    return found
-
-
-@functools.lru_cache(_NAMES)
-def tag_name(prefix: str, key: str) -> str:
-    """The name of the tag for *key* under *prefix*."""
-    return f"{prefix}.{key if key.isidentifier() else _escape(key)}"
-
-
-def unflatten(tags: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """The inverse of :func:`flatten`; tags without the prefix, and those that it cannot have made, are passed over."""
-    result: dict[str, Any] = {}
-    begin = f"{prefix}."
-    for key, value in tags.items():
-        if not key.startswith(begin):
-            continue
-        path, leaf, is_json = _place(key[len(begin) :])
-        at: Any = result
-        try:
-            if is_json:
-                value = json.loads(value)
-            for part in path:
-                at = at.setdefault(part, {})
-            at[leaf] = value
-        except (TypeError, ValueError, AttributeError, RecursionError):  # another tracer's tag of the same prefix
-            continue
-    return result
-
-
-@functools.lru_cache(_NAMES)
-def _place(path: str) -> tuple[tuple[str, ...], str, bool]:
-    """The keys that lead to a leaf, its own key, and whether its value is JSON."""
-    *parts, leaf = _parts(path)
-    is_json = _is_json(leaf)
-    return tuple(map(_unescape, parts)), _unescape(leaf[:-1] if is_json else leaf), is_json
-
-
-def _escape(key: str) -> str:
-    return key.replace("\\", "\\\\").replace(".", "\\.").replace("~", "\\~")
-
-
-def _is_json(leaf: str) -> bool:
-    """Whether *leaf*, still escaped, ends in a tilde that is a mark and not part of the key."""
-    body = leaf[:-1]
-    return leaf.endswith("~") and (len(body) - len(body.rstrip("\\"))) % 2 == 0
-
-
-def _parts(path: str) -> list[str]:
-    """Cut at the dots that are not escaped; the parts stay escaped."""
-    parts = [""]
-    escaped = False
-    for char in path:
-        if char == "." and not escaped:
-            parts.append("")
-            continue
-        parts[-1] += char
-        escaped = char == "\\" and not escaped
-    return parts
-
-
-def _unescape(part: str) -> str:
-    result, escaped = "", False
-    for char in part:
-        if char == "\\" and not escaped:
-            escaped = True
-            continue
-        result += char
-        escaped = False
-    return result

@@ -5,41 +5,36 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import TYPE_CHECKING, Any
-
-from opentracing import ReferenceType
+from typing import Any
 
 from osprofiler.records import ids
-from osprofiler.records.record import RESERVED, timestamp
-
-if TYPE_CHECKING:
-    from osprofiler.tracer.span import Span
-
-_LINK_NAMES = {ReferenceType.CHILD_OF: "child_of", ReferenceType.FOLLOWS_FROM: "follows_from"}
+from osprofiler.records.names import CHILD_OF, FOLLOWS_FROM, RESERVED
+from osprofiler.records.record import timestamp
+from osprofiler.records.span_data import SpanData
 
 HOST = socket.gethostname()
 
 
-def start(span: Span, *, plain: bool = False) -> dict[str, Any]:
+def start(span: SpanData, *, plain: bool = False) -> dict[str, Any]:
     """The start record of *span*; with *plain* without the reserved key of ``info``."""
     info: dict[str, Any] = {**(span.start_info or {}), "host": HOST}
     if not plain:
         extra: dict[str, Any] = {"operation": span.operation_name, "pid": os.getpid()}
         if span.parent_span_id:
-            extra["parent"] = "follows_from" if span.follows else "child_of"
+            extra["parent"] = FOLLOWS_FROM if span.follows else CHILD_OF
         info[RESERVED] = extra
     return _record(span, "start", span.start_us, info)
 
 
-def stop(span: Span, *, plain: bool = False) -> dict[str, Any]:
+def stop(span: SpanData, *, plain: bool = False) -> dict[str, Any]:
     """The stop record of a finished *span*; with *plain* without the reserved key of ``info``."""
     info: dict[str, Any] = {**(span.stop_info or {}), "host": HOST}
     if not plain:
         extra: dict[str, Any] = {}
-        if span.raw_tags:
-            extra["tags"] = dict(span.raw_tags)
-        if span.raw_logs:
-            extra["logs"] = [[at_us, fields] for at_us, fields in span.raw_logs]
+        if span.own_tags:
+            extra["tags"] = dict(span.own_tags)
+        if span.own_logs:
+            extra["logs"] = [[at_us, fields] for at_us, fields in span.own_logs]
         if span.links:
             extra["links"] = [_link(*link) for link in span.links]
         if extra:
@@ -47,11 +42,11 @@ def stop(span: Span, *, plain: bool = False) -> dict[str, Any]:
     return _record(span, "stop", span.start_us + (span.duration_us or 0), info)
 
 
-def _record(span: Span, phase: str, at_us: int, info: dict[str, Any]) -> dict[str, Any]:
+def _record(span: SpanData, phase: str, at_us: int, info: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": f"{span.name or span.operation_name}-{phase}",
-        "base_id": span.origin.base_id,
-        "trace_id": span.uuid,
+        "base_id": span.base_id,
+        "trace_id": span.point_id,
         "parent_id": span.parent_point_id,
         "timestamp": timestamp(at_us),
         "info": info,
@@ -59,4 +54,4 @@ def _record(span: Span, phase: str, at_us: int, info: dict[str, Any]) -> dict[st
 
 
 def _link(kind: str, trace_id: int, span_id: int) -> list[str]:
-    return [_LINK_NAMES[kind], ids.uuid_text(trace_id), ids.point_uuid(ids.point_prefix(trace_id), span_id)]
+    return [kind, ids.uuid_text(trace_id), ids.point_uuid(ids.point_prefix(trace_id), span_id)]

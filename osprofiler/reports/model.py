@@ -12,12 +12,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from osprofiler.records import unreadable
-from osprofiler.records.record import RESERVED, Unreadable, checked, microseconds, split_name
+from osprofiler.records import names, unreadable
+from osprofiler.records.record import Unreadable, checked, microseconds, split_name
 from osprofiler.reports import shared_ids
-
-CHILD_OF = "child_of"
-FOLLOWS_FROM = "follows_from"
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -26,11 +23,6 @@ _ERROR_CHARS = 200
 
 #: What comes of something that is no record.
 UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
-
-# Tags of branches and joins, as forks write them.
-FORK_TAG, JOIN_TAG = "osprofiler.fork", "osprofiler.join"
-#: What a join says of branches that have not simply ended, as the last part of its tags' names.
-FATES = ("unfinished", "abandoned", "never_entered", "failed", "elsewhere")
 
 
 class Log(NamedTuple):
@@ -43,7 +35,7 @@ class Log(NamedTuple):
 class Link(NamedTuple):
     """A reference beside the one to the parent, as a join makes them."""
 
-    kind: str  # CHILD_OF or FOLLOWS_FROM
+    kind: str  # names.CHILD_OF or FOLLOWS_FROM
     base_id: str
     trace_id: str  # of the span
 
@@ -60,7 +52,7 @@ class SpanNode:
     duration_us: int | None = None  # None: it has not ended, or its end was lost
     stop_us: int | None = None  # the time of the stop record, as stored
     has_start: bool = False
-    reference: str | None = None  # to the parent: CHILD_OF, FOLLOWS_FROM, or None without a parent
+    reference: str | None = None  # to the parent: names.CHILD_OF, FOLLOWS_FROM, or None without a parent
     parent_missing: bool = False  # it names a parent of which nothing is stored
     project: str | None = None
     service: str | None = None
@@ -89,27 +81,27 @@ class SpanNode:
     @property
     def detached(self) -> bool:
         """Whether the parent did not wait for it."""
-        return self.reference == FOLLOWS_FROM
+        return self.reference == names.FOLLOWS_FROM
 
     @property
     def fork(self) -> str | None:
         """The fork whose branch this is."""
-        name = self.tags.get(FORK_TAG)
+        name = self.tags.get(names.FORK)
         return None if name is None else str(name)
 
     @property
     def joined_forks(self) -> str | None:
         """If this is a join, the names of the forks whose branches come together here."""
-        names = self.tags.get(JOIN_TAG)
-        return None if names is None else str(names)
+        forks = self.tags.get(names.JOIN)
+        return None if forks is None else str(forks)
 
     @property
     def fates(self) -> dict[str, int]:
-        """How many branches of this join were still running, abandoned, ...: see ``FATES``; those that are not zero."""
-        if JOIN_TAG not in self.tags:
+        """How many branches of this join were still running, abandoned, ...: those that are not zero."""
+        if names.JOIN not in self.tags:
             return {}
-        found = {fate: self.tags.get(f"{JOIN_TAG}.{fate}") for fate in FATES}
-        return {fate: count for fate, count in found.items() if isinstance(count, int) and count}
+        counts = {tag.removeprefix(f"{names.JOIN}."): self.tags.get(tag) for tag in names.JOIN_COUNTS}
+        return {fate: count for fate, count in counts.items() if isinstance(count, int) and count}
 
 
 @dataclass(slots=True, eq=False)
@@ -140,7 +132,7 @@ def error_kind(info: object) -> str | None:
     kind = info.get("etype")
     if kind is not None:
         return str(kind)
-    return tagged_error(_mapping(_mapping(info.get(RESERVED)).get("tags")))
+    return tagged_error(_mapping(_mapping(info.get(names.RESERVED)).get("tags")))
 
 
 def tagged_error(tags: Mapping[str, Any]) -> str | None:
@@ -253,7 +245,7 @@ def take(trace: Trace, record: dict[str, Any], payload: Any) -> None:
     span.project = span.project or text(record.get("project"))
     span.service = span.service or text(record.get("service"))
     span.host = span.host or text(record.get("host")) or text(info.get("host"))
-    extra = _mapping(info.pop(RESERVED, None))
+    extra = _mapping(info.pop(names.RESERVED, None))
     if phase == "start":
         # The stop record may have come first, and then stood in for this one.
         end_us = None if span.has_start or span.duration_us is None else span.end_us
@@ -261,7 +253,7 @@ def take(trace: Trace, record: dict[str, Any], payload: Any) -> None:
         if end_us is not None:
             span.duration_us = max(end_us - at_us, 0)
         span.operation = str(extra.get("operation") or "")
-        span.reference = FOLLOWS_FROM if extra.get("parent") == FOLLOWS_FROM else None
+        span.reference = names.FOLLOWS_FROM if extra.get("parent") == names.FOLLOWS_FROM else None
         span.pid = extra["pid"] if isinstance(extra.get("pid"), int) else None
         span.process = dict(_mapping(extra.get("process")))
     else:
@@ -294,10 +286,10 @@ def linked(trace: Trace) -> Trace:
         if parent is None or span.trace_id in reached:
             trace.roots.append(span)
             span.parent_missing = parent is None and span.parent_id not in ("", trace.base_id)
-            span.reference = span.reference or CHILD_OF if span.parent_missing else None
+            span.reference = span.reference or names.CHILD_OF if span.parent_missing else None
         else:
             parent.children.append(span)
-            span.reference = span.reference or CHILD_OF
+            span.reference = span.reference or names.CHILD_OF
     return trace
 
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from osprofiler.records.record import RESERVED, split_name, timestamp
+from osprofiler.records.names import RESERVED
+from osprofiler.records.record import split_name, timestamp
 from osprofiler.reports import model
 from osprofiler.reports.model import SpanNode, Trace
 

@@ -20,7 +20,7 @@ from osprofiler.context import faults
 from osprofiler.context.origin import Origin
 from osprofiler.context.trace_context import DEBUG, SAMPLED
 from osprofiler.context.values import CONTAINER_CHARS, ITEM_CHARS, frozen, frozen_info, label, text
-from osprofiler.records import ids, naming
+from osprofiler.records import ids, names, naming
 
 if TYPE_CHECKING:
     from osprofiler.tracer.tracer import Tracer
@@ -95,10 +95,10 @@ class Span(jaeger_client.Span):
         "links",
         "name",
         "origin",
+        "own_logs",
+        "own_tags",
         "parent_span_id",
         "parent_uuid",
-        "raw_logs",
-        "raw_tags",
         "span_id",
         "start_info",
         "start_tick",
@@ -119,8 +119,8 @@ class Span(jaeger_client.Span):
     chars: int  # that the span's text has taken of the tracer's max_span_chars
     follows: bool  # the parent will not wait for this span
     links: list[tuple[str, int, int]] | None  # further references: (type, trace id, span id)
-    raw_tags: dict[str, Any]  # those set so far: text, numbers and booleans
-    raw_logs: list[tuple[int, dict[str, Any]]]  # those so far: (microseconds since the epoch, fields)
+    own_tags: dict[str, Any]  # those set so far: text, numbers and booleans
+    own_logs: list[tuple[int, dict[str, Any]]]  # those so far: (microseconds since the epoch, fields)
     start_tick: int
     end_tick: int | None  # None: open; points.LEFT_TO_PARENT: another process's to end
 
@@ -130,7 +130,7 @@ class Span(jaeger_client.Span):
     # What stock records and plain OpenTracing code call it
 
     @property
-    def uuid(self) -> str:
+    def point_id(self) -> str:
         """The trace point's UUID."""
         return ids.point_uuid(self.origin.prefix, self.span_id)
 
@@ -138,6 +138,15 @@ class Span(jaeger_client.Span):
     def parent_point_id(self) -> str:
         """The parent trace point's id as records show it; the base_id under a virtual root."""
         return self.parent_uuid or ids.point_uuid(self.origin.prefix, self.parent_span_id)
+
+    @property
+    def base_id(self) -> str:
+        return self.origin.base_id
+
+    @property
+    def has_verbatim_ids(self) -> bool:
+        """See :class:`SpanData`."""
+        return self.parent_uuid is not None or not self.origin.canonical
 
     @property
     def trace_id(self) -> int:
@@ -191,6 +200,17 @@ class Span(jaeger_client.Span):
         """Microseconds; None where it has not ended in this process."""
         return (self.end_tick - self.start_tick) // 1000 if self.end_tick else None
 
+    def head(self) -> tuple[int, str, int, int, bool]:
+        """See :class:`SpanData`."""
+        origin, start, end = self.origin, self.start_tick, self.end_tick
+        return (
+            origin.trace_id,
+            self._operation or self.operation_name,
+            (start + origin.epoch_ns) // 1000,
+            (end - start) // 1000 if end else 0,
+            self.parent_uuid is not None or not origin.canonical,
+        )
+
     @property
     def finished(self) -> bool:
         """Whether it has ended, or is not this process's to end."""
@@ -218,9 +238,9 @@ class Span(jaeger_client.Span):
             self.chars += chars + len(name) + ITEM_CHARS
             if not isinstance(kept, (str, int, float)):
                 kept = text(kept, _TAG_CHARS)
-            if self.raw_tags is _NO_TAGS:
-                self.raw_tags = {}
-            self.raw_tags[name] = kept
+            if self.own_tags is _NO_TAGS:
+                self.own_tags = {}
+            self.own_tags[name] = kept
         return self
 
     def set_first_tags(self, tags: Mapping[str, Any] | None) -> None:
@@ -239,9 +259,9 @@ class Span(jaeger_client.Span):
             at_us = (_tick_ns() + self.origin.epoch_ns) // 1000 if timestamp is None else int(timestamp * 1e6)
             fields, chars = frozen_info(key_values, self.room)
             self.chars += chars + CONTAINER_CHARS
-            if self.raw_logs is _NO_LOGS:
-                self.raw_logs = []
-            self.raw_logs.append((at_us, fields))
+            if self.own_logs is _NO_LOGS:
+                self.own_logs = []
+            self.own_logs.append((at_us, fields))
         return self
 
     def set_baggage_item(self, key: str, value: str | None) -> Span:
@@ -271,12 +291,12 @@ class Span(jaeger_client.Span):
     @property
     def tags(self) -> list[Any]:
         """The tags as thrift structures, as jaeger-client keeps them."""
-        return [thrift.make_tag(key, value, 1 << 20, 1 << 20) for key, value in self.raw_tags.items()]
+        return [thrift.make_tag(key, value, 1 << 20, 1 << 20) for key, value in self.own_tags.items()]
 
     @property
     def logs(self) -> list[Any]:
         """The logs as thrift structures, as jaeger-client keeps them."""
-        return [thrift.make_log(at_us / 1e6, fields, 1 << 20, 1 << 20) for at_us, fields in self.raw_logs]
+        return [thrift.make_log(at_us / 1e6, fields, 1 << 20, 1 << 20) for at_us, fields in self.own_logs]
 
     def is_sampled(self) -> bool:
         return bool(self.flags & SAMPLED)
@@ -285,7 +305,7 @@ class Span(jaeger_client.Span):
         return bool(self.flags & DEBUG)
 
     def _kind(self) -> Any:
-        return self.raw_tags.get(ext_tags.SPAN_KIND)
+        return self.own_tags.get(ext_tags.SPAN_KIND)
 
     def is_rpc(self) -> bool:
         return self._kind() in (ext_tags.SPAN_KIND_RPC_CLIENT, ext_tags.SPAN_KIND_RPC_SERVER)
@@ -338,7 +358,7 @@ class Span(jaeger_client.Span):
         """Record *fault* as what ended this span."""
         if inner is not None and inner.is_of(fault):
             kind, message, span_id = inner.kind, inner.message, inner.span_id
-            self._fail(kind, message, **{faults.RAISED_IN: f"{span_id:016x}"})
+            self._fail(kind, message, **{names.RAISED_IN: f"{span_id:016x}"})
         else:
             kind, message, span_id = faults.class_name(type(fault)), text(fault, faults.MAX_MESSAGE_CHARS), self.span_id
             self._fail(kind, message, stack=faults.stack(fault, message, inner))
@@ -409,8 +429,8 @@ def begin(
     span.stop_info = None
     span.follows = follows
     span.links = None
-    span.raw_tags = _NO_TAGS
-    span.raw_logs = _NO_LOGS
+    span.own_tags = _NO_TAGS
+    span.own_logs = _NO_LOGS
     span.end_tick = None
     if flags & SAMPLED:
         _counted.started += 1

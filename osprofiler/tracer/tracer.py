@@ -28,7 +28,7 @@ from osprofiler.context.trace_context import DEBUG, NO_BAGGAGE, SAMPLED
 from osprofiler.context.values import label, usual
 from osprofiler.delivery.base import NullReporter, Reporter
 from osprofiler.propagation.jaeger import DEBUG_ID
-from osprofiler.records import ids
+from osprofiler.records import ids, names
 from osprofiler.tracer.codec import codecs
 from osprofiler.tracer.span import Span, begin
 
@@ -159,8 +159,8 @@ class Tracer(jaeger_client.Tracer):
         parent_span: Span | None = None
         follows = False
         if child_of is None and links:
-            first = next((link for link in links if link.type == opentracing.ReferenceType.CHILD_OF), links[0])
-            follows = first.type == opentracing.ReferenceType.FOLLOWS_FROM
+            first = next((link for link in links if link.type == names.CHILD_OF), links[0])
+            follows = first.type == names.FOLLOWS_FROM
             child_of = first.referenced_context
             links = [link for link in links if link is not first]
         if child_of is None and not ignore_active_span and (point := current.point.get()) is not None:

@@ -15,6 +15,7 @@ from osprofiler.context import current
 from osprofiler.delivery.base import NullReporter
 from osprofiler.drivers import connect
 from osprofiler.drivers.base import get_driver
+from osprofiler.records.names import FOLLOWS_FROM
 from osprofiler.reports import model
 from osprofiler.tracer import global_tracer
 from tests.integration.programs import conc_random_plan as plan
@@ -48,7 +49,7 @@ def told(trace: model.Trace) -> tuple[Counter[plan.Node], Counter[plan.Join], se
         if span.name != "join":
             nodes[span.name, names.get(span.parent_id), span.reference] += 1
             continue
-        assert {link.kind for link in span.links} <= {model.FOLLOWS_FROM}
+        assert {link.kind for link in span.links} <= {FOLLOWS_FROM}
         assert not span.tags.keys() & {"osprofiler.join.unfinished", "osprofiler.join.abandoned"}
         counts = {kind: span.tags.get(f"osprofiler.join.{kind}", 0) for kind in ("failed", "elsewhere")}
         referenced = frozenset(names[link.trace_id] for link in span.links)

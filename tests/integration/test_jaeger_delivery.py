@@ -14,8 +14,8 @@ from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
 from osprofiler.delivery.reporter import QueueReporter
 from osprofiler.drivers import connect
-from osprofiler.records import span_tags
-from osprofiler.records.record import unflatten
+from osprofiler.records import names
+from osprofiler.records.flattening import unflatten
 from tests.servers import Jaeger
 from tests.unit.reporting_kit import Traced, counted, out
 from tests.waiting import wait_until
@@ -44,7 +44,7 @@ def tags_of(span: dict[str, Any]) -> dict[str, Any]:
 
 
 def by_name(trace: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {tags_of(span)[span_tags.NAME]: span for span in trace["spans"]}
+    return {tags_of(span)[names.NAME]: span for span in trace["spans"]}
 
 
 def references(span: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -123,8 +123,8 @@ def test_ids_as_other_stores_show_them_can_be_read_back(jaeger: Jaeger, reporter
         return [tags_of(one) for one in trace["spans"] if one["spanID"] == f"{span.span_id:016x}"]
 
     (tags,) = wait_until(mine, what="the span")
-    assert tags[span_tags.BASE_ID] == base_id
-    assert tags[span_tags.PARENT_ID] == "some-parent"
+    assert tags[names.BASE_ID] == base_id
+    assert tags[names.PARENT_ID] == "some-parent"
 
 
 def test_info_of_every_size_arrives_whole(jaeger: Jaeger, reporter: QueueReporter) -> None:
@@ -135,7 +135,7 @@ def test_info_of_every_size_arrives_whole(jaeger: Jaeger, reporter: QueueReporte
     assert reporter.flush(30)
     spans = by_name(jaeger.wait_for_trace(traced.trace_hex, len(texts)))
     assert {name: tags_of(span)["start.text"] for name, span in spans.items()} == texts
-    assert not any(span_tags.CUT in tags_of(span) for span in spans.values())
+    assert not any(names.CUT in tags_of(span) for span in spans.values())
 
 
 def test_over_udp_what_no_packet_holds_is_cut_and_says_so(jaeger: Jaeger) -> None:
@@ -144,7 +144,7 @@ def test_over_udp_what_no_packet_holds_is_cut_and_says_so(jaeger: Jaeger) -> Non
     traced.point("wide", {"text": "☃" * 60_000, "after": "kept"})
     assert reporter.flush(30)
     tags = tags_of(by_name(jaeger.wait_for_trace(traced.trace_hex, 1))["wide"])
-    assert tags[span_tags.CUT] is True
+    assert tags[names.CUT] is True
     assert tags["start.text"].startswith("☃" * 1000)
     assert counted() == {"queued": 1, "sent": 1}
 

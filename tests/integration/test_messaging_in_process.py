@@ -41,7 +41,7 @@ class Recorded(Reporter):
         self.spans.append(span)
 
     def kinds(self) -> list[Any]:
-        return sorted(span.raw_tags["span.kind"] for span in self.spans)
+        return sorted(span.own_tags["span.kind"] for span in self.spans)
 
 
 class Endpoint:
@@ -177,7 +177,7 @@ def test_a_fanout_over_one_dictionary_reaches_each_receiver_whole(recorded: Reco
         wait_until(lambda: len(recorded.spans) == 3)
     second.stop()
     second.wait()
-    producer = next(span for span in recorded.spans if span.raw_tags["span.kind"] == "producer")
+    producer = next(span for span in recorded.spans if span.own_tags["span.kind"] == "producer")
     consumers = [span for span in recorded.spans if span is not producer]
     assert all(span.parent_span_id == producer.span_id and span.follows for span in consumers)
 

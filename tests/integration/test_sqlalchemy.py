@@ -68,7 +68,7 @@ def test_a_session_of_the_orm(engine: sqlalchemy.Engine, trace: Recorder, hide_r
     assert set(verbs(trace)) == {"db INSERT", "db SELECT"}
     span = next(span for span in trace.finished if span.operation_name == "db SELECT")
     url = engine.url
-    assert span.raw_tags == {
+    assert span.own_tags == {
         "span.kind": "client",
         "component": "sqlalchemy",
         "db.type": "sql",
@@ -91,7 +91,7 @@ def test_an_error_of_the_server(engine: sqlalchemy.Engine, trace: Recorder) -> N
         conn.execute(insert)
         with pytest.raises(sqlalchemy.exc.IntegrityError):
             conn.execute(insert)
-    assert [span.raw_tags.get("error") for span in trace.finished] == [None, True]
+    assert [span.own_tags.get("error") for span in trace.finished] == [None, True]
 
 
 def test_the_password_is_nowhere(postgres: Postgres, trace: Recorder) -> None:
@@ -106,7 +106,7 @@ def test_the_password_is_nowhere(postgres: Postgres, trace: Recorder) -> None:
         conn.execute(sqlalchemy.text("SELECT * FROM missing"))
     engine.dispose()
     (span,) = trace.finished
-    assert "pa55word" not in str((span.raw_tags, span.raw_logs, span.start_info, span.stop_info))
+    assert "pa55word" not in str((span.own_tags, span.own_logs, span.start_info, span.stop_info))
 
 
 def test_a_connection_lost_between_two_statements(engine: sqlalchemy.Engine, trace: Recorder) -> None:
@@ -128,7 +128,7 @@ def test_a_connection_lost_between_two_statements(engine: sqlalchemy.Engine, tra
         with engine.connect() as conn:  # the pool gives a new one
             assert conn.execute(sqlalchemy.text("SELECT 2")).scalar() == 2
     assert trace.names() == ["db"] * 4 + ["outer"]
-    assert [span.raw_tags.get("error") for span in trace.finished] == [None, None, True, None, None]
+    assert [span.own_tags.get("error") for span in trace.finished] == [None, None, True, None, None]
     outer = trace.finished[-1]
     assert {span.parent_span_id for span in trace.finished[:-1]} == {outer.span_id}
 
@@ -162,5 +162,5 @@ def test_the_asyncio_engine_keeps_tasks_apart(postgres: Postgres, spans: Recorde
     asyncio.run(main())
     found: dict[str, list[tuple[str | None, bool]]] = {}
     for span in spans.finished:
-        found.setdefault(span.origin.base_id, []).append((span.name, "error" in span.raw_tags))
+        found.setdefault(span.origin.base_id, []).append((span.name, "error" in span.own_tags))
     assert found == {f"trace-{i}": [("db", False), ("db", True), ("task", False)] for i in range(20)}

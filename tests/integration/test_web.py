@@ -110,7 +110,7 @@ def test_a_chain_of_services_is_one_trace(spans: Recorder) -> None:  # noqa: F81
     assert [span.name for span in chain] == ["client", "http", "wsgi", "http", "wsgi", "image"]
     assert len({span.trace_id for span in spans.started}) == 1
     assert len(spans.started) == 6
-    assert [span.raw_tags.get("error") for span in chain] == [None, None, None, True, True, None]
+    assert [span.own_tags.get("error") for span in chain] == [None, None, None, True, True, None]
 
 
 def test_chunks_leave_as_they_are_made(spans: Recorder) -> None:  # noqa: F811
@@ -155,7 +155,7 @@ def test_a_client_that_goes_away_ends_the_span(spans: Recorder) -> None:  # noqa
         wait_until(lambda: "wsgi" in spans.names(), what="the end of the abandoned request's span")
     assert closed.is_set()
     assert spans.tree() == [("wsgi", None), ("cleanup", "wsgi")]
-    assert spans.by_name("wsgi").raw_tags["osprofiler.body_unread"] is True
+    assert spans.by_name("wsgi").own_tags["osprofiler.body_unread"] is True
 
 
 def test_200_requests_at_once_are_200_traces(spans: Recorder) -> None:  # noqa: F811
@@ -234,10 +234,10 @@ def test_a_plain_osprofiler_in_the_middle_of_a_chain(spans: Recorder, stock_pyth
     client = spans.by_name("http")
     records = {record["name"]: record for record in said["records"]}
     assert {record["base_id"] for record in said["records"]} == {client.origin.base_id}
-    assert records["wsgi-start"]["parent_id"] == client.uuid
+    assert records["wsgi-start"]["parent_id"] == client.point_id
     server = spans.by_name("wsgi")
     assert server.origin.base_id == client.origin.base_id
     # ids of the plain service are kept whole, so that its records and ours join up in any store
     assert server.parent_point_id == records["http-start"]["trace_id"]
-    assert spans.by_name("backend").parent_point_id == server.uuid
+    assert spans.by_name("backend").parent_point_id == server.point_id
     assert server.trace_id == client.trace_id

@@ -55,7 +55,7 @@ WHERE = {
 
 def check(span: Span, before_us: int, after_us: int) -> None:
     assert span.duration_us is not None
-    (at_us, _), *_ = span.raw_logs
+    (at_us, _), *_ = span.own_logs
     times = [before_us, span.start_us, at_us, span.start_us + span.duration_us, after_us]
     assert times == sorted(times)
 

@@ -13,6 +13,7 @@ import pytest
 
 from osprofiler import profiler
 from osprofiler.context import faults
+from osprofiler.records.names import RAISED_IN
 from osprofiler.tracer.span import Span
 from tests.unit.core_kit import SpanKeeper, a_clean_process, kept_spans
 
@@ -33,7 +34,7 @@ def spans() -> Iterator[SpanKeeper]:
 
 def log_of(span: Span) -> dict[str, Any]:
     """The error's log of a span that failed."""
-    (log,) = [fields for _, fields in span.raw_logs if fields["event"] == "error"]
+    (log,) = [fields for _, fields in span.own_logs if fields["event"] == "error"]
     return log
 
 
@@ -43,8 +44,8 @@ def stacks(spans: SpanKeeper) -> list[str | None]:
     found: list[str | None] = []
     for span in spans.finished:
         log = log_of(span)
-        assert ("stack" in log) is (faults.RAISED_IN not in log)
-        found.append(span.name if "stack" in log else f"({names[log[faults.RAISED_IN]]})")
+        assert ("stack" in log) is (RAISED_IN not in log)
+        found.append(span.name if "stack" in log else f"({names[log[RAISED_IN]]})")
     return found
 
 
@@ -142,7 +143,7 @@ def test_a_stack_is_taken_once(spans: SpanKeeper, kind: Any) -> None:
         log = log_of(span)
         assert (log["error.kind"], log["message"]) == ("LookupError", "no valid host")
         assert span.stop_info == {"etype": "LookupError", "message": "no valid host"}
-        assert span.raw_tags["error"] is True
+        assert span.own_tags["error"] is True
     assert "in fail\n    raise LookupError" in log_of(spans.finished[0])["stack"]
 
 

@@ -64,8 +64,8 @@ def test_the_first_point_under_a_remote_parent(tracer: Tracer) -> None:
     assert second.span is not None
     assert first.span.parent_id == 7
     assert first.span.follows
-    assert first.span.raw_tags == {"foreign.traceparent": "00-a-b-01", "span.kind": "server"}
-    assert second.span.raw_tags == {}
+    assert first.span.own_tags == {"foreign.traceparent": "00-a-b-01", "span.kind": "server"}
+    assert second.span.own_tags == {}
     assert (second.span.parent_id, second.span.trace_id) == (first.span.span_id, TRACE)
     first.end()
     assert current.point.get() is root
@@ -76,8 +76,8 @@ def test_other_instrumentation_gets_the_origins_tags_on_its_first_span_only(trac
     origin.foreign = {"sampler.type": "const"}
     with scope.entered(Point(None, None, origin)), tracer.start_active_span("first") as first:
         second = tracer.start_span("second")
-    assert first.span.raw_tags == {"sampler.type": "const"}
-    assert second.raw_tags == {}
+    assert first.span.own_tags == {"sampler.type": "const"}
+    assert second.own_tags == {}
 
 
 def test_closing_a_point_ends_those_left_open_in_it(tracer: Tracer, keeper: SpanKeeper) -> None:
@@ -85,7 +85,7 @@ def test_closing_a_point_ends_those_left_open_in_it(tracer: Tracer, keeper: Span
     outer = tracer.open_point(root, "outer")
     tracer.open_point(outer, "inner")
     outer.end({"a": 1})
-    assert [(span.name, dict(span.raw_tags)) for span in keeper.finished] == [
+    assert [(span.name, dict(span.own_tags)) for span in keeper.finished] == [
         ("inner", {"osprofiler.unclosed": True}),
         ("outer", {}),
     ]
@@ -134,7 +134,7 @@ def test_an_exception_whose_stack_cannot_be_shown(tracer: Tracer, keeper: SpanKe
     point = tracer.open_point(Point(None, None, Origin.from_osprofiler("k")), "a")
     point.end(fault=Bad())
     (span,) = keeper.finished
-    assert span.raw_tags["error"] is True
+    assert span.own_tags["error"] is True
     assert span.stop_info is not None
     assert span.stop_info["message"].startswith("<unprintable Bad")
 
@@ -150,7 +150,7 @@ def test_a_span_is_bounded(keeper: SpanKeeper) -> None:
         span.set_tag(f"key {index}", "v" * 100)
         span.log_kv({"event": "e", "index": index})
     span.set_tag("\0\ud800" * 1000, {"nested": [1] * 10_000})
-    size = sum(len(str(item)) for pair in span.raw_tags.items() for item in pair) + len(str(span.raw_logs))
+    size = sum(len(str(item)) for pair in span.own_tags.items() for item in pair) + len(str(span.own_logs))
     assert size < 8000
     assert guard.counters["cut.tags"] > 0
     assert guard.counters["cut.logs"] > 0
@@ -158,7 +158,7 @@ def test_a_span_is_bounded(keeper: SpanKeeper) -> None:
 
 def test_tags_are_plain(tracer: Tracer) -> None:
     span = tracer.start_span("a", tags={"dict": {"a": [1]}, "none": None, "number": 5, "real": 1.5, "yes": True})
-    assert span.raw_tags == {
+    assert span.own_tags == {
         "sampler.type": "const",
         "sampler.param": True,
         "dict": "{'a': [1]}",
@@ -175,8 +175,8 @@ def test_a_finished_span_takes_nothing_more(tracer: Tracer, keeper: SpanKeeper) 
     span.set_tag("late", 1)
     span.log_kv({"event": "late"})
     span.finish()
-    assert "late" not in span.raw_tags
-    assert span.raw_logs == []
+    assert "late" not in span.own_tags
+    assert span.own_logs == []
     assert keeper.finished == [span]
     assert guard.counters["fault.finished_twice"] == 1
 
@@ -283,7 +283,7 @@ def test_what_jaeger_clients_spans_can_ours_can_under_the_same_names(tracer: Tra
         methods = [name for name in dir(theirs) if not name.startswith("_") and callable(getattr(theirs, name))]
         assert [name for name in methods if not callable(getattr(ours, name))] == []
     span.info("cache miss", {"key": "a"})
-    assert span.raw_logs[0][1] == {"event": "cache miss", "payload": {"key": "a"}}
+    assert span.own_logs[0][1] == {"event": "cache miss", "payload": {"key": "a"}}
 
 
 # Remote contexts
@@ -303,7 +303,7 @@ def test_a_parents_text_id_is_kept_through_a_context(tracer: Tracer) -> None:
     assert tracer.start_span("a", child_of=context).parent_point_id == "a parent"
     inside = tracer.start_span("a", child_of=context)
     child = tracer.start_span("b", references=opentracing.child_of(inside.context))
-    assert child.parent_point_id == inside.uuid
+    assert child.parent_point_id == inside.point_id
 
 
 def test_spans_and_contexts_that_are_not_ours_are_no_parents(tracer: Tracer) -> None:
@@ -330,7 +330,7 @@ def test_further_references_become_links(tracer: Tracer, keeper: SpanKeeper) -> 
     assert span.parent_id == two.span_id
     assert not span.follows
     links = span_records.stop(span)["info"]["osprofiler"]["links"]
-    assert links == [["follows_from", ids.uuid_text(each.trace_id), each.uuid] for each in (one, three)]
+    assert links == [["follows_from", ids.uuid_text(each.trace_id), each.point_id] for each in (one, three)]
     assert tracer.start_span("a", references=opentracing.follows_from(one.context)).follows
 
 
@@ -452,7 +452,7 @@ def test_records_of_a_span_hold_what_stock_holds_and_the_rest_apart(tracer: Trac
     assert (start["name"], stop["name"]) == ("db-start", "db-stop")
     assert start["base_id"] == stop["base_id"] == "base"
     assert start["parent_id"] == stop["parent_id"] == "parent"
-    assert start["trace_id"] == stop["trace_id"] == point.span.uuid
+    assert start["trace_id"] == stop["trace_id"] == point.span.point_id
     assert start["info"] == {
         "db": {"statement": "SELECT 1"},
         "host": span_records.HOST,

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from osprofiler.context import values
 from osprofiler.context.origin import Origin
 from osprofiler.records import ids, record
+from osprofiler.records.flattening import flatten, unflatten
 
 # Ids
 
@@ -317,9 +318,9 @@ infos = st.dictionaries(
 
 @given(infos)
 def test_info_becomes_tags_and_comes_back(info: dict[str, Any]) -> None:
-    tags = dict(record.flatten(info, "start"))
+    tags = dict(flatten(info, "start"))
     assert all(isinstance(value, (str, bool, int, float)) for value in tags.values())
-    back = record.unflatten({**tags, "starting": 1, "error": True}, "start")
+    back = unflatten({**tags, "starting": 1, "error": True}, "start")
     assert back == info
     assert repr(back) == repr(info) or back == info  # also the order of keys is kept, where it is not sorted
     assert json.dumps(back, sort_keys=True) == json.dumps(info, sort_keys=True)  # True is not 1
@@ -327,7 +328,7 @@ def test_info_becomes_tags_and_comes_back(info: dict[str, Any]) -> None:
 
 @given(st.dictionaries(st.text("start.~\\ab"), leaves))
 def test_tags_that_were_not_made_here_are_read_all_the_same(tags: dict[str, Any]) -> None:
-    record.unflatten({f"start.{key}": value for key, value in tags.items()}, "start")
+    unflatten({f"start.{key}": value for key, value in tags.items()}, "start")
 
 
 @given(st.integers(0, 4_000_000_000_000_000))

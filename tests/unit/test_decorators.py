@@ -703,7 +703,7 @@ def names_and_classes(keeper: SpanKeeper, *calls: Callable[[], object]) -> list[
         call()
         span = keeper.finished[-1]
         assert span.start_info["function"]["name"] == span.operation_name
-        tag = span.raw_tags.get("osprofiler.class")
+        tag = span.own_tags.get("osprofiler.class")
         found.append((span.operation_name, tag))
     return [tuple(text and text.replace(f"{__name__}.make_hidden.<locals>.", "") for text in pair) for pair in found]  # type: ignore[misc]
 

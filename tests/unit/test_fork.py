@@ -59,7 +59,7 @@ def test_a_fork_from_its_start_to_its_join(traced: Recorder) -> None:
             in_thread(run)
         fork.join()
     root, join = traced.by_name("root"), traced.by_name("join")
-    entered = [span for span in traced.finished if span.raw_tags.get("osprofiler.fork") == "fan-out"]
+    entered = [span for span in traced.finished if span.own_tags.get("osprofiler.fork") == "fan-out"]
     assert sorted(str(span.name) for span in entered) == ["fan-out", "fan-out", "second"]
     assert {span.span_id for span in entered} == allocated, "the ids that the parent allocated"
     assert {(span.parent_span_id, span.follows) for span in entered} == {(root.span_id, False)}
@@ -67,7 +67,7 @@ def test_a_fork_from_its_start_to_its_join(traced: Recorder) -> None:
     assert {span.parent_span_id for span in traced.finished if span.name == "work"} == allocated
     assert join.parent_span_id == root.span_id
     assert links_of(join) == {(ReferenceType.FOLLOWS_FROM, root.trace_id, one) for one in allocated}
-    assert dict(join.raw_tags) == {"osprofiler.join": "fan-out"}
+    assert dict(join.own_tags) == {"osprofiler.join": "fan-out"}
 
 
 def test_the_type_of_reference_is_fixed_at_the_fork(traced: Recorder) -> None:
@@ -79,7 +79,7 @@ def test_the_type_of_reference_is_fixed_at_the_fork(traced: Recorder) -> None:
             pass
     assert not traced.by_name("waiting").follows
     assert traced.by_name("detached").follows
-    assert traced.by_name("detached").raw_tags["osprofiler.detached"] is True
+    assert traced.by_name("detached").own_tags["osprofiler.detached"] is True
 
 
 def test_what_became_of_each_branch_is_told_by_the_join(traced: Recorder) -> None:
@@ -111,7 +111,7 @@ def test_what_became_of_each_branch_is_told_by_the_join(traced: Recorder) -> Non
     join = traced.by_name("join")
     ids = {span.name: span.span_id for span in traced.started}
     assert {link[2] for link in links_of(join)} == {ids["fine"], ids["failed"], ids["elsewhere"]}
-    assert dict(join.raw_tags) == {
+    assert dict(join.own_tags) == {
         "osprofiler.join": "fork",
         "osprofiler.join.never_entered": 1,
         "osprofiler.join.never_entered.names": "never",
@@ -124,7 +124,7 @@ def test_what_became_of_each_branch_is_told_by_the_join(traced: Recorder) -> Non
         "osprofiler.join.elsewhere": 1,
         "osprofiler.join.elsewhere.names": "elsewhere",
     }
-    assert traced.by_name("failed").raw_tags["error"] is True
+    assert traced.by_name("failed").own_tags["error"] is True
     left_open.__exit__(None, None, None)
 
 
@@ -137,8 +137,8 @@ def test_a_second_entry_is_an_ordinary_child(traced: Recorder) -> None:
     root = traced.by_name("root")
     assert first.parent_span_id == second.parent_span_id == root.span_id
     assert first.span_id != second.span_id
-    assert "osprofiler.entered_again" not in first.raw_tags
-    assert second.raw_tags["osprofiler.entered_again"] is True
+    assert "osprofiler.entered_again" not in first.own_tags
+    assert second.own_tags["osprofiler.entered_again"] is True
     assert {link[2] for link in links_of(traced.by_name("join"))} == {first.span_id}
 
 
@@ -177,7 +177,7 @@ def test_entered_too_late(traced: Recorder, detached: bool, end_root: bool, late
         pass
     if not end_root:
         root.__exit__(None, None, None)
-    assert traced.by_name("fork").raw_tags.get("osprofiler.entered_late") == late
+    assert traced.by_name("fork").own_tags.get("osprofiler.entered_late") == late
 
 
 @pytest.mark.parametrize("detached", [False, True])
@@ -193,7 +193,7 @@ def test_a_branch_made_when_the_point_has_ended_follows_from_it(traced: Recorder
     branches = [span for span in traced.finished if span.name == "fork"]
     assert [branch.follows for branch in branches] == [True, True]
     assert {branch.parent_span_id for branch in branches} == {traced.by_name("request").span_id}
-    assert all(branch.raw_tags["osprofiler.detached"] for branch in branches)
+    assert all(branch.own_tags["osprofiler.detached"] for branch in branches)
     joins = [span for span in traced.finished if span.name == "join"]
     assert [len(links_of(join)) for join in joins] == ([] if detached else [2]), "this flow waits, so it may join"
 
@@ -207,7 +207,7 @@ def test_a_reference_stays_what_it_was_when_the_branch_was_made(traced: Recorder
         pass
     span = traced.by_name("fork")
     assert not span.follows
-    assert span.raw_tags["osprofiler.entered_late"] == "trace"
+    assert span.own_tags["osprofiler.entered_late"] == "trace"
 
 
 def test_lateness_is_seen_through_nested_branches(traced: Recorder) -> None:
@@ -218,7 +218,7 @@ def test_lateness_is_seen_through_nested_branches(traced: Recorder) -> None:
         inner.append(profiler.fork("inner", detached=True).branch())
         with inner[0]:
             pass
-    assert traced.by_name("inner").raw_tags["osprofiler.entered_late"] == "trace"
+    assert traced.by_name("inner").own_tags["osprofiler.entered_late"] == "trace"
 
 
 def test_the_service_sees_its_own_exception(traced: Recorder) -> None:
@@ -257,7 +257,7 @@ def test_several_forks_in_one_join_and_none_twice(traced: Recorder) -> None:
         one.wrap(work, "more")()
         profiler.join(one, two)
     first, second = [span for span in traced.finished if span.name == "join"]
-    assert first.raw_tags["osprofiler.join"] == "one, two"
+    assert first.own_tags["osprofiler.join"] == "one, two"
     assert len(links_of(first)) == 2
     assert {link[2] for link in links_of(second)} == {traced.by_name("more").span_id}
 
@@ -269,7 +269,7 @@ def test_a_joined_or_detached_fork_does_not_join_at_the_end_of_its_block(traced:
             joined.join()
         with profiler.fork("detached", detached=True) as detached:
             detached.wrap(work)()
-    assert [span.raw_tags["osprofiler.join"] for span in traced.finished if span.name == "join"] == ["joined"]
+    assert [span.own_tags["osprofiler.join"] for span in traced.finished if span.name == "join"] == ["joined"]
 
 
 def test_forks_in_forks(traced: Recorder) -> None:
@@ -288,7 +288,7 @@ def test_forks_in_forks(traced: Recorder) -> None:
         at = parents[at]
     assert path == ["level 1", "level 2", "level 3", "level 4", "level 5", "root"]
     for level in range(1, 5):
-        inner_join = next(s for s in traced.finished if s.raw_tags.get("osprofiler.join") == f"level {level}")
+        inner_join = next(s for s in traced.finished if s.own_tags.get("osprofiler.join") == f"level {level}")
         assert inner_join.parent_span_id == traced.by_name(f"level {level + 1}").span_id
 
 
@@ -304,7 +304,7 @@ def test_ten_thousand_branches(traced: Recorder) -> None:
     linked = [link[2] for join in joins for link in join.links or ()]
     chain = [join.span_id for join in joins]
     assert sorted(linked) == sorted([*branches, *chain[:-1]]), "each branch once, and each part but the last"
-    assert [join.raw_tags["osprofiler.join.part"] for join in joins] == [f"{n}/10" for n in range(1, 11)]
+    assert [join.own_tags["osprofiler.join.part"] for join in joins] == [f"{n}/10" for n in range(1, 11)]
 
 
 def test_a_join_fits_what_the_transport_takes(traced: Recorder) -> None:

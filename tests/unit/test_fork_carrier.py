@@ -56,7 +56,7 @@ def test_the_receiver_enters_the_very_branch(traced: Recorder, detached: bool, c
     branch = traced.by_name("a branch")
     assert branch.parent_span_id == root
     assert branch.follows is detached
-    assert branch.raw_tags["osprofiler.fork"] == "fork"
+    assert branch.own_tags["osprofiler.fork"] == "fork"
     assert traced.by_name("work").parent_span_id == branch.span_id
     assert branch.origin.hmac_key == KEY
 
@@ -67,7 +67,7 @@ def test_the_join_references_what_was_sent(traced: Recorder) -> None:
         enter(fields)
     (link,) = traced.by_name("join").links or ()
     assert link[2] == traced.by_name("fork").span_id
-    assert traced.by_name("join").raw_tags["osprofiler.join.elsewhere"] == 1
+    assert traced.by_name("join").own_tags["osprofiler.join.elsewhere"] == 1
 
 
 def test_a_message_that_is_delivered_twice(traced: Recorder) -> None:
@@ -77,7 +77,7 @@ def test_a_message_that_is_delivered_twice(traced: Recorder) -> None:
     first, second = [span for span in traced.finished if span.name == "a branch"]
     assert first.span_id != second.span_id
     assert {first.parent_span_id, second.parent_span_id} == {root}
-    assert second.raw_tags["osprofiler.entered_again"] is True
+    assert second.own_tags["osprofiler.entered_again"] is True
 
 
 @pytest.mark.parametrize("field", ["X-Trace-Context", "X-Trace-Branch", "X-Trace-HMAC"])
@@ -122,7 +122,7 @@ def test_a_trace_without_a_key_goes_on_where_it_is_trusted(spans: Recorder) -> N
         fields, _ = sent()
     assert not [name for name in fields if "hmac" in name.lower()]
     enter(fields)
-    assert spans.by_name("a branch").raw_tags["osprofiler.fork"] == "fork"
+    assert spans.by_name("a branch").own_tags["osprofiler.fork"] == "fork"
 
 
 def test_unsampled_is_carried_on(spans: Recorder) -> None:  # noqa: F811
@@ -154,7 +154,7 @@ def test_long_and_strange_names_arrive(traced: Recorder) -> None:
         fields = profiler.fork("\u4e16" * 5_000).to_carrier("\U0001f600" * 5_000)
     assert len(fields["X-Trace-Branch"]) <= 4096
     enter(fields)
-    (branch,) = [span for span in traced.finished if "osprofiler.fork" in span.raw_tags]
+    (branch,) = [span for span in traced.finished if "osprofiler.fork" in span.own_tags]
     assert str(branch.name).startswith("\U0001f600" * 100)
 
 

@@ -193,7 +193,7 @@ def test_cells_join_and_name_who_failed_and_who_did_not_answer(
     assert [span_id for _, _, span_id in join.links] == [
         recorder.by_name(f"cell the {name}").span_id for name in ("one", "two")
     ]
-    tags = dict(join.raw_tags)
+    tags = dict(join.own_tags)
     assert tags["osprofiler.join.failed.names"] == "cell the two"
     assert tags["osprofiler.join.never_entered.names"] == "cell three"
     # One branch a cell, though nova's pool would make one of each work too, and so would the pool's instrumentation.
@@ -280,7 +280,7 @@ def test_a_compute_managers_steps_and_its_drivers_calls_are_points(recorder: Rec
     assert [span.operation_name for span in recorder.started[1:]] == [
         f"{__name__}.{name}" for name in ("Tracker.instance_claim", "Driver.capabilities", "Driver.spawn")
     ]
-    assert recorder.started[-1].raw_tags["osprofiler.class"] == f"{__name__}.OwnDriver"
+    assert recorder.started[-1].own_tags["osprofiler.class"] == f"{__name__}.OwnDriver"
     assert "the admin's password" not in str([span.start_info for span in recorder.started])
 
 
@@ -379,7 +379,7 @@ def test_a_request_is_a_client_span(recorder: Recorder, status: int, error: bool
         assert not status
     profiler.clean()
     (span,) = recorder.finished
-    tags = dict(span.raw_tags)
+    tags = dict(span.own_tags)
     assert span.operation_name == "nova GET /servers/{id}"
     assert tags["http.url"] == f"http://api:8774/v2.1/servers/{UUID}"
     assert tags.get("http.status_code") == (status or None)

@@ -101,7 +101,7 @@ def _by_http(row: Row) -> str:
     (point,) = seen
     if point is None:
         return "untraced"
-    tags = point.span.raw_tags if point.span is not None else {}
+    tags = point.span.own_tags if point.span is not None else {}
     return _words(point.origin.trace_id, tags or point.origin.foreign, point.span is not None)
 
 
@@ -125,7 +125,7 @@ def _by_branch(row: Row) -> str:
 def _by_opentracing(row: Row, tracer: Any) -> str:
     extracted = tracer.extract(opentracing.Format.HTTP_HEADERS, row.fields)
     with tracer.start_span("x", child_of=extracted) as span:
-        return _words(span.trace_id, span.raw_tags or span.origin.foreign, bool(span.flags & 1))
+        return _words(span.trace_id, span.own_tags or span.origin.foreign, bool(span.flags & 1))
 
 
 def test_a_plain_peer_s_trace_info_counts_where_nothing_signed_came() -> None:

@@ -298,7 +298,7 @@ def test_annotate_is_a_log_of_the_current_span(spans: SpanKeeper) -> None:
     with profiler.Trace("a"):
         profiler.annotate("retry", attempt=2)
         profiler.annotate(event="named", why="x")
-    assert [fields for _, fields in spans.finished[0].raw_logs] == [
+    assert [fields for _, fields in spans.finished[0].own_logs] == [
         {"event": "retry", "attempt": 2},
         {"event": "named", "why": "x"},
     ]
@@ -341,8 +341,8 @@ def test_an_error_is_a_tag_and_a_log(spans: SpanKeeper) -> None:
     profiler.start("b")
     profiler.stop({"etype": "NotFound", "message": "gone"})
     first, second = spans.finished
-    assert first.raw_tags["error"] is second.raw_tags["error"] is True
-    (_, log), (_, told) = first.raw_logs[0], second.raw_logs[0]
+    assert first.own_tags["error"] is second.own_tags["error"] is True
+    (_, log), (_, told) = first.own_logs[0], second.own_logs[0]
     assert (log["event"], log["error.kind"], log["message"]) == ("error", "ValueError", "bad")
     assert "raise ValueError" in log["stack"]
     assert (told["event"], told["error.kind"], told["message"]) == ("error", "NotFound", "gone")

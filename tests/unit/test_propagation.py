@@ -363,7 +363,7 @@ def test_a_trace_point_injected_by_an_opentracing_library_is_signed_too(
     child: Any = tracer.start_span("child", child_of=found)
     child.finish()
     assert (child.origin.base_id, child.parent_span_id) == (BASE, active.span_id)
-    assert child.parent_point_id == active.uuid
+    assert child.parent_point_id == active.point_id
 
 
 @pytest.mark.parametrize("trusted", [True, None], ids=["trusted", "nothing configured"])
@@ -389,7 +389,7 @@ def test_extract_trusts_no_foreign_context_where_the_service_does_not(
         pass
     assert span.trace_id != 0x4BF92F3577B34DA6A3CE929D0E0E4736
     assert span.parent_id is None
-    assert span.raw_tags["foreign.traceparent"] == W3C["traceparent"]
+    assert span.own_tags["foreign.traceparent"] == W3C["traceparent"]
     assert not span.baggage
 
 

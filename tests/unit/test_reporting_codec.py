@@ -154,7 +154,7 @@ def test_what_cannot_be_written_is_refused_not_written_wrongly(  # type: ignore[
     if not c_codec:
         monkeypatch.setattr(compact, "fastbinary", None)
     span = one_span()
-    span.raw_tags = {"k": bad}
+    span.own_tags = {"k": bad}
     with pytest.raises(Exception, match=r"i64|int too|surrogates|format requires|argument out of range"):
         wire.span(span)
 

@@ -10,10 +10,10 @@ from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
 from osprofiler.delivery import encoding, jaeger_spans, jaeger_udp, thrift_binary
 from osprofiler.delivery import thrift_compact as thrift
-from osprofiler.delivery.pairing import MOST_WAITING, POINT_ID, Pairs
 from osprofiler.delivery.queue import Recorded
-from osprofiler.records import span_records, span_tags
-from osprofiler.records.record import unflatten
+from osprofiler.records import names, span_records
+from osprofiler.records.flattening import unflatten
+from osprofiler.records.pairs import MOST_WAITING, Pairs
 from osprofiler.tracer.tracer import Tracer
 
 BASE = "f0e1d2c3-b4a5-4697-8879-6a5b4c3d2e1f"
@@ -52,22 +52,22 @@ def test_ids_and_a_remote_parent(tracer: Tracer) -> None:
     assert made.parentSpanId == int("8f0123456789abcd", 16) - (1 << 64)
     assert made.references is None
     tags = values(made.tags)
-    assert tags[span_tags.PARENT_ID] == PARENT, "its high half is not the trace's, so the span id does not say it"
-    assert span_tags.BASE_ID not in tags
-    assert tags[span_tags.NAME] == "rpc"
+    assert tags[names.PARENT_ID] == PARENT, "its high half is not the trace's, so the span id does not say it"
+    assert names.BASE_ID not in tags
+    assert tags[names.NAME] == "rpc"
 
 
 def test_under_a_virtual_root_there_is_no_parent(tracer: Tracer) -> None:
     made = jaeger_spans.convert(span_of(tracer, Origin.from_osprofiler("k", BASE, BASE), "wsgi"))
     assert made.parentSpanId == 0
     assert made.references is None
-    assert span_tags.PARENT_ID not in values(made.tags)
+    assert names.PARENT_ID not in values(made.tags)
 
 
 @pytest.mark.parametrize("base_id", ["my-trace", BASE.upper(), BASE.replace("-", "")])
 def test_a_base_id_that_integers_do_not_give_back_is_a_tag(tracer: Tracer, base_id: str) -> None:
     tags = values(jaeger_spans.convert(span_of(tracer, Origin.from_osprofiler("k", base_id), "p")).tags)
-    assert tags[span_tags.BASE_ID] == base_id
+    assert tags[names.BASE_ID] == base_id
 
 
 def test_a_parent_that_does_not_wait_is_a_reference_and_no_parent(tracer: Tracer) -> None:
@@ -147,7 +147,7 @@ def test_a_span_too_large_for_its_transport_is_cut_and_says_so(tracer: Tracer, i
     made = jaeger_spans.convert(span)
     assert len(jaeger_spans.cut_to(made, 60_000)) <= 60_000
     tags = values(made.tags)
-    assert tags[span_tags.CUT] is True
+    assert tags[names.CUT] is True
     unflatten(tags, "start")  # what was JSON and has been cut does not pretend to be JSON still
 
 
@@ -156,7 +156,7 @@ def test_what_is_not_cut_enough_is_counted_and_the_rest_goes_on(tracer: Tracer) 
     good = span_of(tracer, Origin.from_osprofiler("k"), "good")
     hopeless = span_of(tracer, Origin.from_osprofiler("k"), "x", operation="o" * 3000)
     bad = span_of(tracer, Origin.from_osprofiler("k"), "bad")
-    bad.raw_tags = {"k": 1 << 70}
+    bad.own_tags = {"k": 1 << 70}
     encoded = encoder.encode([hopeless, good, bad, good])
     assert len(encoded.spans) == 2
     assert encoded.dropped == {"too_large": 1, "unencodable": 1}
@@ -194,8 +194,8 @@ def test_two_records_made_by_hand_are_one_span() -> None:
     tags = values(made.tags)
     assert (made.duration, made.spanId) == (250, 42 - (1 << 63))
     assert made.parentSpanId == int("8f0123456789abcd", 16) - (1 << 64)
-    assert (tags[span_tags.NAME], tags["start.a"], tags["error"]) == ("cast-start", 1, True)
-    assert tags[POINT_ID] == "8b1f3e7c-0000-4000-8000-00000000002a", "its high half is not the trace's"
+    assert (tags[names.NAME], tags["start.a"], tags["error"]) == ("cast-start", 1, True)
+    assert tags[names.POINT_ID] == "8b1f3e7c-0000-4000-8000-00000000002a", "its high half is not the trace's"
 
 
 def test_what_the_reserved_key_says_is_the_spans_own(tracer: Tracer) -> None:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The buffer: order, both bounds, and counts that stay right under threads; marks in it that somebody waits for."""
+"""The buffer: order, both bounds, and counts that stay right under threads; the points in it that a flush waits for."""
 
 import threading
 from collections.abc import Sequence
 
-from osprofiler.delivery.flush_points import Marks
+from osprofiler.delivery.flush_points import FlushPoints
 from osprofiler.delivery.queue import ENTRY_BYTES, Entry, Recorded, SpanQueue
 from tests.unit.reporting_kit import name_of
 
@@ -48,24 +48,24 @@ def test_batches_are_bounded_by_number_and_bytes_but_hold_one_at_least() -> None
     assert names(queue.take(10, 10 * KB)) == []
 
 
-def test_marks_are_passed_when_all_before_them_is_dealt_with() -> None:
-    marks = Marks()
-    first, second = marks.set(accepted=2, lost=0), marks.set(accepted=3, lost=1)
-    marks.pass_by(handled=1, lost=0)
-    assert not first.passed
-    marks.pass_by(handled=2, lost=0)
-    assert (first.passed, first.whole, second.passed) == (True, True, False)
-    marks.pass_by(handled=5, lost=2)
-    assert (second.passed, second.whole) == (True, False), "one more was lost after it was set"
-    assert not marks
+def test_flush_points_are_reached_when_all_before_them_is_handled() -> None:
+    points = FlushPoints()
+    first, second = points.set(accepted=2, lost=0), points.set(accepted=3, lost=1)
+    points.reach(handled=1, lost=0)
+    assert not first.reached
+    points.reach(handled=2, lost=0)
+    assert (first.reached, first.without_loss, second.reached) == (True, True, False)
+    points.reach(handled=5, lost=2)
+    assert (second.reached, second.without_loss) == (True, False), "one more was lost after it was set"
+    assert not points
 
 
-def test_who_waits_for_a_mark_is_woken_when_it_is_passed() -> None:
-    marks = Marks()
-    mark = marks.set(accepted=1, lost=0)
-    waiting = threading.Thread(target=mark.wait, args=(60,))
+def test_a_thread_that_waits_for_a_flush_point_is_woken_when_it_is_reached() -> None:
+    points = FlushPoints()
+    point = points.set(accepted=1, lost=0)
+    waiting = threading.Thread(target=point.wait, args=(60,))
     waiting.start()
-    marks.pass_by(handled=1, lost=0)
+    points.reach(handled=1, lost=0)
     waiting.join(30)
     assert not waiting.is_alive()
 

@@ -14,6 +14,7 @@ from osprofiler._runtime import guard
 from osprofiler.context import current, scope
 from osprofiler.delivery import backlog, worker
 from osprofiler.delivery import reporter as module
+from osprofiler.delivery.delivery import BATCH_ENTRIES
 from osprofiler.delivery.exporter import Outcome, Rejected, Transient
 from osprofiler.delivery.queue import Entry, Recorded, Started
 from osprofiler.delivery.reporter import QueueReporter
@@ -39,7 +40,7 @@ def test_spans_are_delivered_in_order_by_another_thread_under_suppression() -> N
     Traced(reporter).points(1200)
     assert reporter.flush(30)
     assert exporter.names() == [f"p{number}" for number in range(1200)]
-    assert max(exporter.tries) <= module.BATCH_ENTRIES
+    assert max(exporter.tries) <= BATCH_ENTRIES
     assert exporter.suppressed == {True}
     assert threading.get_ident() not in exporter.threads
     assert counted() == {"queued": 1200, "delivered": 1200}

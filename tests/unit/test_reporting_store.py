@@ -62,7 +62,7 @@ def test_records_of_one_span_with_project_and_service() -> None:
     assert reporter.flush(30)
     start, stop, own = (record for batch in driver.batches for record in batch)
     assert (start["name"], stop["name"]) == ("db-start", "db-stop")
-    assert start["trace_id"] == stop["trace_id"] == span.uuid
+    assert start["trace_id"] == stop["trace_id"] == span.point_id
     assert (start["project"], start["service"]) == ("nova", "api")
     assert start["info"]["db"] == {"statement": "SELECT 1"}
     assert stop["info"]["n"] == 1
@@ -115,7 +115,7 @@ def test_a_driver_without_batches_gets_each_record_once_although_it_failed_betwe
     driver = Stock(fail_at=3)
     reporter = QueueReporter(StoreExporter(lambda: driver, "t"))
     traced = Traced(reporter)
-    points = [traced.point("p").uuid for _ in range(4)]
+    points = [traced.point("p").point_id for _ in range(4)]
     assert reporter.flush(30)
     assert driver.kept == [uuid for uuid in points for _ in (1, 2)]
 

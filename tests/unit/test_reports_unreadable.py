@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from osprofiler._runtime import guard
 from osprofiler.cmd import shell
-from osprofiler.delivery.pairing import Pairs
 from osprofiler.drivers import base
 from osprofiler.records import ids, jaeger_json, unreadable
+from osprofiler.records.pairs import Pairs
 from osprofiler.records.record import Unreadable, checked, loads
 from osprofiler.reports import files, model
 from osprofiler.reports.views import jaeger_json as writing

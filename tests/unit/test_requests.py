@@ -98,7 +98,7 @@ def test_a_request_is_one_client_span_and_carries_its_context(service: Service, 
         }
     }
     assert span.stop_info == {"requests": {"status_code": 200}}
-    assert span.raw_tags == {
+    assert span.own_tags == {
         "span.kind": "client",
         "component": "requests",
         "http.method": "GET",
@@ -110,7 +110,7 @@ def test_a_request_is_one_client_span_and_carries_its_context(service: Service, 
     (headers,) = service.headers
     found = propagation.read(headers, [KEY])
     assert found is not None
-    assert found.origin.parent_id == span.uuid
+    assert found.origin.parent_id == span.point_id
 
 
 def test_without_a_trace_a_request_is_left_alone(service: Service, spans: Recorder) -> None:  # noqa: F811
@@ -126,8 +126,8 @@ def test_4xx_and_5xx_are_errors_of_the_client(
 ) -> None:
     assert requests.get(f"{service.url}/{status}", timeout=30).status_code == status
     span = trace.by_name("http")
-    assert span.raw_tags["http.status_code"] == status
-    assert span.raw_tags.get("error") is error
+    assert span.own_tags["http.status_code"] == status
+    assert span.own_tags.get("error") is error
 
 
 def test_a_request_that_fails_ends_its_span_and_raises_the_same(trace: Recorder) -> None:
@@ -138,17 +138,17 @@ def test_a_request_that_fails_ends_its_span_and_raises_the_same(trace: Recorder)
         requests.get(f"{url}/200", timeout=30)
     assert trace.names() == ["http", "outer"]
     failed, outer = trace.finished
-    assert failed.raw_tags["error"] is True
+    assert failed.own_tags["error"] is True
     assert failed.stop_info is not None
     assert failed.stop_info["etype"] == "requests.exceptions.ConnectionError"
-    assert "error" not in outer.raw_tags
+    assert "error" not in outer.own_tags
 
 
 def test_each_redirect_is_a_span_of_its_own(service: Service, trace: Recorder) -> None:
     assert requests.get(f"{service.url}/302", timeout=30).text == "ok"
-    assert [span.raw_tags["http.status_code"] for span in trace.finished] == [302, 200]
+    assert [span.own_tags["http.status_code"] for span in trace.finished] == [302, 200]
     parents = [found.origin.parent_id for headers in service.headers if (found := propagation.read(headers, [KEY]))]
-    assert parents == [span.uuid for span in trace.finished]
+    assert parents == [span.point_id for span in trace.finished]
 
 
 def test_a_streamed_response_is_not_read(service: Service, trace: Recorder) -> None:

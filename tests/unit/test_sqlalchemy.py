@@ -43,7 +43,7 @@ def test_a_statement_is_one_point_with_what_was_asked(engine: sqlalchemy.Engine,
     assert span.operation_name == "db INSERT"
     assert span.start_info == {"db": {"statement": "INSERT INTO t VALUES (?, ?)", "params": [1, "one"]}}
     assert span.stop_info is None
-    tags = {key: span.raw_tags[key] for key in ("span.kind", "component", "db.type")}
+    tags = {key: span.own_tags[key] for key in ("span.kind", "component", "db.type")}
     assert tags == {"span.kind": "client", "component": "sqlalchemy", "db.type": "sql"}
 
 
@@ -62,12 +62,12 @@ def test_a_failing_statement_is_an_error_once_and_the_application_gets_it(
         conn.execute(sqlalchemy.text("SELECT * FROM missing"))
     assert trace.names() == ["db", "outer"]
     failed, outer = trace.finished
-    assert failed.raw_tags["error"] is True
+    assert failed.own_tags["error"] is True
     assert failed.stop_info is not None
     assert failed.stop_info["etype"] == "sqlite3.OperationalError"
     assert failed.stop_info["message"] == "no such table: missing"
     assert failed.stop_info["db"] == {"original_exception": "no such table: missing", "chained_exception": ""}
-    assert "error" not in outer.raw_tags
+    assert "error" not in outer.own_tags
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_listener_that_fails_before_the_statement_leaves_no_point_open(
         conn.execute(sqlalchemy.text("SELECT 1"))
     failed = trace.by_name("db")
     # SQLAlchemy 2.0 tells no listener of this error; then the point ends with the one around it
-    assert failed.raw_tags.get("error") or failed.raw_tags.get("osprofiler.unclosed")
+    assert failed.own_tags.get("error") or failed.own_tags.get("osprofiler.unclosed")
     assert trace.names() == ["db", "outer"]
 
 
@@ -139,7 +139,7 @@ def test_an_error_is_one_where_a_listener_before_ours_raises(engine: sqlalchemy.
     with profiler.Trace("outer"), engine.connect() as conn, pytest.raises(LookupError):
         conn.execute(sqlalchemy.text("SELECT * FROM missing"))
     failed, _ = trace.finished
-    assert (failed.operation_name, failed.raw_tags["error"]) == ("db SELECT", True)
+    assert (failed.operation_name, failed.own_tags["error"]) == ("db SELECT", True)
     assert failed.stop_info is not None
     assert failed.stop_info["db"]["original_exception"] == "no such table: missing"
 
@@ -153,7 +153,7 @@ def test_an_error_is_one_where_no_listener_is_told(engine: sqlalchemy.Engine, tr
         with profiler.Trace("later"):
             pass
     assert trace.tree() == [("outer", None), ("db", "outer"), ("later", "outer")]
-    assert trace.by_name("db").raw_tags["error"] is True
+    assert trace.by_name("db").own_tags["error"] is True
 
 
 def test_a_base_exception_inside_the_database_ends_the_point(engine: sqlalchemy.Engine, trace: Recorder) -> None:

@@ -15,13 +15,13 @@ from json.encoder import encode_basestring_ascii
 from typing import Any
 
 import osprofiler
-from osprofiler.records import ids, semconv
-from osprofiler.records.record import START_LOST, UNFINISHED, flatten
+from osprofiler.records import ids, names, semconv
+from osprofiler.records.flattening import flatten
 from osprofiler.reports import wording
-from osprofiler.reports.model import CHILD_OF, FOLLOWS_FROM, SpanNode, Trace
+from osprofiler.reports.model import SpanNode, Trace
 
 _TYPES = {bool: "bool", int: "int64", float: "float64"}
-_KINDS = {CHILD_OF: "CHILD_OF", FOLLOWS_FROM: "FOLLOWS_FROM"}
+_KINDS = {names.CHILD_OF: "CHILD_OF", names.FOLLOWS_FROM: "FOLLOWS_FROM"}
 _NO_SERVICE = "unknown"
 _MOST_EXACT = (1 << 53) - 1
 
@@ -82,13 +82,13 @@ class _Writer:
         if span.error:
             own.setdefault("error", True)
         if not span.finished:
-            own[UNFINISHED] = True
+            own[names.UNFINISHED] = True
         if not span.has_start:
-            own[START_LOST] = True
-        tags = [*own.items(), ("osprofiler.name", span.name)]
+            own[names.START_LOST] = True
+        tags = [*own.items(), (names.NAME, span.name)]
         if self._odd_base_id:
-            tags.append(("osprofiler.base_id", self._base_id))
-        for key, point in ("osprofiler.trace_id", span.trace_id), ("osprofiler.parent_id", span.parent_id):
+            tags.append((names.BASE_ID, self._base_id))
+        for key, point in (names.POINT_ID, span.trace_id), (names.PARENT_ID, span.parent_id):
             if point not in (ids.point_uuid(self._prefix, self._number(point)), self._base_id, ""):
                 tags.append((key, point))
         if not semconv.SHAPES.isdisjoint(span.start_info):
@@ -141,5 +141,5 @@ def _described(place: str, project: Any, service: Any, host: Any, pid: Any, more
     tags = {key: value for key, value in tags.items() if value is not None and _SAME.get(key) not in theirs} | theirs
     if service is None:
         # A process with our version among its tags has its service there too: its reader takes no other name for it.
-        tags.setdefault("osprofiler.version", osprofiler.__version__)
+        tags.setdefault(names.VERSION, osprofiler.__version__)
     return f'{{"serviceName": {_quote(place or _NO_SERVICE)}, "tags": {_tags(tags.items())}}}'

@@ -5,12 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from opentracing import ReferenceType
-
 from osprofiler import profiler
-from osprofiler.concurrency import branch as tags
 from osprofiler.context import current
 from osprofiler.instrumentation import registry
+from osprofiler.records import names
 from osprofiler.testing.concurrency.model import Link, Model, NotApplicable, Work, run_as_branches
 from osprofiler.testing.concurrency.spans import KEY, Seen, Spans, take
 
@@ -43,7 +41,7 @@ def _branch_of(model: Model, spans: Spans, name: str) -> Seen:
     """The automatic branch that the work *name* ran in."""
     work = spans.one(name)
     branch = spans.above(work)
-    if branch is None or tags.FORK_TAG not in branch.tags:
+    if branch is None or names.FORK not in branch.tags:
         raise AssertionError(f"{name!r} is in no branch, but in {branch and branch.name!r}; all: {spans.names()}")
     return branch
 
@@ -84,7 +82,7 @@ def right_reference(model: Model) -> None:
         branch = _branch_of(model, spans, "work")
         found = "FollowsFrom" if branch.follows else "ChildOf"
         _must(found == model.reference, f"an automatic branch is {found}")
-        _must((tags.DETACHED_TAG in branch.tags) == branch.follows, "the tag says something else")
+        _must((names.DETACHED in branch.tags) == branch.follows, "the tag says something else")
     for detached in (False, True):
         _traced()
         with profiler.Trace("explicit"):
@@ -110,9 +108,9 @@ def join_references_all(model: Model) -> None:
     wanted = {spans.one(f"branch {work.name}").id for work in works}
     referenced = {link[2] for link in join.links}
     _must(referenced == wanted, f"the join references {len(referenced & wanted)} branches of {len(wanted)}")
-    _must({link[0] for link in join.links} == {ReferenceType.FOLLOWS_FROM}, "a join's references are not FollowsFrom")
-    _must(join.tags.get("osprofiler.join.never_entered.names") == "forgotten", "what never ran is not named")
-    _must("osprofiler.join.unfinished" not in join.tags, "what has ended is called unfinished")
+    _must({link[0] for link in join.links} == {names.FOLLOWS_FROM}, "a join's references are not FollowsFrom")
+    _must(join.tags.get(f"{names.JOIN_NEVER_ENTERED}.names") == "forgotten", "what never ran is not named")
+    _must(names.JOIN_UNFINISHED not in join.tags, "what has ended is called unfinished")
 
 
 def clean_worker(model: Model) -> None:
@@ -151,8 +149,8 @@ def error_in_branch(model: Model) -> None:
     spans = Spans()
     _must(spans.one("branch failing").tags.get("error") is True, "the failed branch of a fork is no error")
     said = spans.one("join").tags
-    if "osprofiler.join.elsewhere" not in said:
-        _must(said.get("osprofiler.join.failed") == 1, "the join does not say that a branch failed")
+    if names.JOIN_ELSEWHERE not in said:
+        _must(said.get(names.JOIN_FAILED) == 1, "the join does not say that a branch failed")
 
 
 def nesting(model: Model) -> None:
@@ -181,23 +179,23 @@ def _is_under(spans: Spans, inner: Seen, outer: Seen) -> bool:
 def hand_over_chain(model: Model) -> None:
     """Three hand-overs by a patch, a fork or a carrier, each giver gone before the next begins: all in one trace."""
     for way in ("patch", "fork", "carrier") if model.takes_callables else ("carrier",):
-        names = tuple(f"{way} link {number}" for number in (1, 2, 3))
+        link_names = tuple(f"{way} link {number}" for number in (1, 2, 3))
         registry.instrument(*model.instrumentation)
         try:
             _traced()
             with profiler.Trace(f"{way} root"):
-                link = Link(names, way).handed_over()
+                link = Link(link_names, way).handed_over()
             profiler.clean()
-            for name in names:
+            for name in link_names:
                 model.run([link])
                 _must(Spans().one(name).stops == 1, f"{name} has not ended, so nothing comes after it")
-                link = link if name == names[-1] else take()
+                link = link if name == link_names[-1] else take()
         finally:
             registry.uninstrument(*model.instrumentation)
         spans = Spans()
-        for giver, name in zip((f"{way} root", *names), names, strict=False):
+        for giver, name in zip((f"{way} root", *link_names), link_names, strict=False):
             branch = spans.above(spans.one(name))
-            _must(branch is not None and tags.FORK_TAG in branch.tags, f"{name} is in no branch")
+            _must(branch is not None and names.FORK in branch.tags, f"{name} is in no branch")
             _must(branch is not None and branch.parent == spans.one(giver).id, f"{name} is not under {giver}")
 
 
@@ -217,7 +215,7 @@ def exactly_once(model: Model) -> None:
         found = sum(name.startswith(prefix) for name in spans.names())
         _must(found == wanted, f"{found} spans {prefix!r}, not {wanted}")
     if model.follows == "branch":
-        automatic = [span for span in spans.by_id.values() if span.tags.get(tags.FORK_TAG, "fork") != "fork"]
+        automatic = [span for span in spans.by_id.values() if span.tags.get(names.FORK, "fork") != "fork"]
         around = {spans.one(work.name).parent for work in works}
         _must(len(around) == count, "works share a branch")
         _must(around <= {span.id for span in automatic}, "a work is in no branch of its own")
@@ -238,7 +236,7 @@ def instruments_and_back(model: Model) -> None:
     profiler.clean()
     off = Spans().named("off")
     above = Spans().by_id.get(off[0].parent) if off else None
-    _must(above is None or tags.FORK_TAG not in above.tags, "still followed after uninstrument")
+    _must(above is None or names.FORK not in above.tags, "still followed after uninstrument")
     _, spans = _automatic(model, [Work("again")])
     if model.follows == "branch":
         _branch_of(model, spans, "again")

@@ -17,8 +17,8 @@ from typing import Any
 from osprofiler import config
 from osprofiler.context import current
 from osprofiler.delivery.base import Reporter
+from osprofiler.records.span_data import SpanData
 from osprofiler.tracer import global_tracer
-from osprofiler.tracer.span import Span
 
 #: The environment variable that names the file; child processes find it there.
 VARIABLE = "OSPROFILER_TESTING_SPANS"
@@ -31,14 +31,14 @@ KEY = "kit key"
 class FileReporter(Reporter):
     """Appends to a file; a line is one write, so lines of several processes do not mix."""
 
-    def report_start(self, span: Span) -> None:
+    def report_start(self, span: SpanData) -> None:
         _append(_of(span, "start"))
 
-    def report_span(self, span: Span) -> None:
+    def report_span(self, span: SpanData) -> None:
         _append(_of(span, "stop"))
 
 
-def _of(span: Span, phase: str) -> dict[str, Any]:
+def _of(span: SpanData, phase: str) -> dict[str, Any]:
     return {
         "phase": phase,
         "pid": os.getpid(),
@@ -47,7 +47,7 @@ def _of(span: Span, phase: str) -> dict[str, Any]:
         "parent": span.parent_span_id,
         "follows": span.follows,
         "name": span.name,
-        "tags": dict(span.raw_tags),
+        "tags": dict(span.own_tags),
         "links": [[kind, f"{trace:032x}", span_id] for kind, trace, span_id in span.links or ()],
     }
 

@@ -135,9 +135,9 @@ def locked_sqlite() -> None:
         holder = sqlite3.connect(f"{folder}/traces.db", isolation_level=None)
         holder.execute("BEGIN EXCLUSIVE")
         report(tracer)
-        until(lambda: tracer.reporter._backlog)  # type: ignore[attr-defined]
+        until(lambda: tracer.reporter._delivery.backlog)  # type: ignore[attr-defined]
         beats(100)
-        assert tracer.reporter._backlog.retry_at == 0, "they came between two attempts"  # type: ignore[attr-defined]
+        assert tracer.reporter._delivery.backlog.retry_at == 0, "they came between two attempts"  # type: ignore[attr-defined]
         holder.close()
         assert tracer.flush(30)
 

@@ -45,17 +45,17 @@ def write(row):
 def report_ours():
     class Rows(Reporter):
         def report_span(self, span):
-            tags = dict(span.raw_tags)
+            tags = dict(span.own_tags)
             row = {
                 "base": span.origin.base_id,
-                "id": span.uuid,
+                "id": span.point_id,
                 "parent": span.parent_point_id,
                 "root": not span.parent_span_id,
                 "follows": span.follows,
                 "operation": span.operation_name,
                 "kind": tags.get("span.kind"),
                 "destination": tags.get("message_bus.destination"),
-                "error": next((fields["error.kind"] for _, fields in span.raw_logs if "error.kind" in fields), None),
+                "error": next((fields["error.kind"] for _, fields in span.own_logs if "error.kind" in fields), None),
                 "info": span.start_info,
             }
             write(json.loads(json.dumps(row, default=dict)))

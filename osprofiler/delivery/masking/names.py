@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which names are those of secrets."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+
+#: What stands in the place of a secret.
+MASK = "***"
+
+#: A name that holds one of these is a secret's, whatever the case; an underscore may also be another joint, or none.
+#: oslo.utils' names are among them. They stand under a part of theirs that plain texts seldom have.
+NAMES: dict[str, tuple[str, ...]] = {
+    "pass": ("password", "passwd", "passphrase", "passcode", "admin_pass", "user_pass", "db_pass", "new_pass"),
+    "pswd": ("pswd",),
+    "token": ("token",),
+    "secret": ("secret",),
+    "cred": ("credential",),
+    "cookie": ("cookie",),
+    "author": ("authorization",),
+    "signa": ("signature",),
+    "data": ("user_data",),
+    "drive": ("config_drive",),
+    "identified": ("identified by",),
+    "key": (
+        *("api_key", "access_key", "private_key", "signing_key", "encrypted_key", "encryption_key", "encrypt_key"),
+        *("ssl_key", "ssh_key", "hmac_key", "shared_key", "master_key", "session_key", "auth_key", "account_key"),
+        *("admin_key", "fernet_key", "heartbeat_key", "client_key", "rndc_key", "rgw_key", "mds_key", "mon_key"),
+        *("temp_url_key", "storage_key", "service_key"),
+    ),
+    "cephcluster": ("ceph_cluster_fsid",),
+    "kek": ("crypto_kek",),
+    "suffix": ("hash_suffix",),
+}
+#: The same of these where they are a whole word.
+WORDS = ("pass", "pwd", "sig", "jwt", "otp", "totp", "creds")
+
+_MOST_KNOWN = 4096
+
+
+class SecretNames:
+    """The names known here, and further *names*; each also within a longer name, whatever the case."""
+
+    def __init__(self, names: Sequence[str] = ()) -> None:
+        given = [name for each in names if (name := each.strip().lower())]
+        by_part = dict(NAMES)
+        for name in (*WORDS, *given):
+            part = re.split("[-_ ]", name)[0]
+            by_part[part] = (*by_part.get(part, ()), name)
+        # Where in a text a name may begin: it is looked for only where its part is there at all.
+        self._beginnings = {part: sorted({re.split("[-_ ]", name)[0] for name in of}) for part, of in by_part.items()}
+        known = [name for of in (*NAMES.values(), given) for name in of]
+        longest_first = sorted((re.split("[-_ ]", name) for name in known), key=lambda parts: -len("".join(parts)))
+        any_of = "|".join("[-_. ]?".join(map(re.escape, parts)) for parts in longest_first)
+        self._pattern = re.compile(f"(?:{any_of}|(?<![a-z])(?:{'|'.join(WORDS)})(?![a-z]))", re.I)
+        #: Names that were looked at before.
+        self.known: dict[str, bool] = {}
+        self.match = self._pattern.match
+        self.positions = functools.lru_cache(_MOST_KNOWN)(self._positions)
+
+    def is_secret(self, name: str) -> bool:
+        """Whether a value called *name* is a secret."""
+        known = self.known.get(name)
+        if known is None:
+            if len(self.known) >= _MOST_KNOWN:
+                self.known.clear()
+            known = self.known[name] = self._pattern.search(name) is not None
+        return known
+
+    def _positions(self, names: tuple[str, ...]) -> tuple[int, ...]:
+        """Which of *names* are secrets'."""
+        return tuple(number for number, name in enumerate(names) if self.is_secret(name))
+
+    def places(self, low: str) -> list[int]:
+        """Where in *low*, a text in lower case, a name of a secret may begin."""
+        places: list[int] = []
+        for part, beginnings in self._beginnings.items():
+            if part in low:
+                for beginning in beginnings:
+                    at = low.find(beginning)
+                    while at >= 0:
+                        places.append(at)
+                        at = low.find(beginning, at + 1)
+        places.sort()
+        return places
+
+    def is_in(self, text: str) -> bool:
+        """Whether a secret's name is in *text*."""
+        return any(self.match(text, place) for place in self.places(lower(text)))
+
+
+def lower(text: str) -> str:
+    """*text* in lower case, with each character in its place."""
+    low = text.lower()
+    return low if len(low) == len(text) else "".join(char.lower() if len(char.lower()) == 1 else char for char in text)

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pairs of start and stop records: each makes one span."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from osprofiler.records.record import split_name
+from osprofiler.records.recorded_span import RecordedSpan
+
+#: Starts whose stop never comes are forgotten, the oldest first.
+MOST_WAITING = 10_000
+
+
+class Pairs:
+    """The start records that wait for their stop; at most *most* of them, None: all."""
+
+    def __init__(self, most: int | None = MOST_WAITING) -> None:
+        self._most = most
+        self._starts: OrderedDict[object, dict[str, Any]] = OrderedDict()
+
+    def add(self, record: dict[str, Any]) -> RecordedSpan | None:
+        """The span that *record* completes; None for a start, which is kept. A stop without a start is a span of no
+        duration.
+        """
+        if is_start(record):
+            self._starts[_key(record)] = record
+            if self._most is not None and len(self._starts) > self._most:
+                self._starts.popitem(last=False)
+            return None
+        return RecordedSpan(self._starts.pop(_key(record), None), record)
+
+    def take_back(self, spans: Iterable[RecordedSpan]) -> None:
+        """Have the start records of *spans* wait once more."""
+        self._starts.update((_key(span.start_record), span.start_record) for span in spans if span.start_record)
+
+    def unfinished(self) -> Iterator[RecordedSpan]:
+        """The spans whose stop has not come; they are waited for no more."""
+        while self._starts:
+            yield RecordedSpan(self._starts.popitem(last=False)[1], None)
+
+
+def _key(record: Mapping[str, Any]) -> tuple[str, str]:
+    """What a start and its stop have in common; the name too, since with some tracers several spans share one id."""
+    return str(record.get("trace_id")), split_name(str(record.get("name")))[0]
+
+
+def is_start(record: Mapping[str, Any]) -> bool:
+    """Whether *record* is the start record of a span."""
+    return split_name(str(record.get("name", "")))[1] == "start"
