@@ -36,7 +36,7 @@ from tests.servers import (
     Server,
 )
 
-pytest_plugins = ["osprofiler.testing.fixtures"]
+pytest_plugins = ["osprofiler.testing.fixtures", "pytester"]
 
 S = TypeVar("S", bound=Server)
 

@@ -14,15 +14,13 @@ from osprofiler.testing import Recording, recording
 from osprofiler.tracer import global_tracer
 
 pytestmark = pytest.mark.usefixtures("osprofiler_process")
-pytest_plugins = ["pytester"]
 
 
 def test_a_span_is_told_in_plain_values() -> None:
-    with recording() as spans:
-        with contextlib.suppress(KeyError), profiler.Trace("outer", info={"server": "s-1"}):
-            with profiler.Trace("inner"):
-                profiler.annotate("half way", done=1)
-            raise KeyError("gone")
+    with recording() as spans, contextlib.suppress(KeyError), profiler.Trace("outer", info={"server": "s-1"}):
+        with profiler.Trace("inner"):
+            profiler.annotate("half way", done=1)
+        raise KeyError("gone")
     assert spans.names() == ["inner", "outer"]
     assert spans.tree() == [("outer", None), ("inner", "outer")]
     inner, outer = spans.one("inner"), spans.one("outer")
