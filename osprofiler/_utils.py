@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Generator
-from typing import Any, TypeVar, overload
+from typing import TypeVar
 
 from osprofiler.propagation.packing import (
     binary_decode as binary_decode,
@@ -23,33 +23,14 @@ from osprofiler.propagation.packing import (
 from osprofiler.propagation.packing import (
     signed_unpack as signed_unpack,
 )
+from osprofiler.propagation.packing import (
+    split as split,
+)
 from osprofiler.records import ids
 
 C = TypeVar("C")
-Parts = TypeVar("Parts", bound="list[Any] | tuple[Any, ...]")
 
 _MASK_64 = (1 << 64) - 1
-
-
-@overload
-def split(text: str, strip: bool = True) -> list[str]: ...
-
-
-@overload
-def split(text: Parts, strip: bool = True) -> Parts: ...
-
-
-def split(text: str | Parts, strip: bool = True) -> list[str] | Parts:
-    """The parts of a comma-separated text; with *strip* without white space around them and without empty ones.
-
-    A list or tuple comes back as it is; anything else raises TypeError.
-    """
-    if isinstance(text, (list, tuple)):
-        return text
-    if not isinstance(text, str):
-        raise TypeError(f"cannot split {type(text).__name__}: a comma-separated text or a list is wanted")
-    parts = text.split(",")
-    return [part.strip() for part in parts if part.strip()] if strip else parts
 
 
 def itersubclasses(cls: type[C], _seen: set[type] | None = None) -> Generator[type[C], None, None]:

@@ -12,16 +12,14 @@ import io
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from osprofiler._runtime import guard, native
-from osprofiler.context.pieces import Pieces
-from osprofiler.context.points import Point
+from osprofiler.handlers.http_server import Served
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
 class Call:
-    """Runs an application at *point* (None: in no trace), and stands for its body where that is not whole at once."""
+    """Runs an application at the point of a request, and stands for its body where that is not whole at once."""
 
     __slots__ = (
         "_body",
@@ -29,15 +27,13 @@ class Call:
         "_ended",
         "_exhausted",
         "_fault",
-        "_pieces",
-        "_point",
+        "_served",
         "_start_response",
         "_status",
     )
 
-    def __init__(self, point: Point | None, start_response: StartResponse) -> None:
-        self._point = point
-        self._pieces = Pieces(point)
+    def __init__(self, served: Served, start_response: StartResponse) -> None:
+        self._served = served
         self._start_response = start_response
         self._status: int | None = None
         self._fault: BaseException | None = None
@@ -49,7 +45,7 @@ class Call:
     def run(self, application: WSGIApplication, environ: WSGIEnvironment) -> Iterable[bytes]:
         """Call the application, and return its body, or one that re-enters the point for each chunk."""
         try:
-            with self._pieces:
+            with self._served.pieces:
                 body = application(environ, self._respond)
         except BaseException as fault:
             self._end(fault)
@@ -80,7 +76,7 @@ class Call:
 
     def __next__(self) -> bytes:
         try:
-            with self._pieces:
+            with self._served.pieces:
                 if self._chunks is None:
                     self._chunks = iter(self._body)
                 return next(self._chunks)
@@ -96,7 +92,7 @@ class Call:
         close = getattr(self._body, "close", None)
         try:
             if close is not None:
-                with self._pieces:
+                with self._served.pieces:
                     close()
         except BaseException as fault:
             self._end(fault)
@@ -113,26 +109,8 @@ class Call:
             return
         self._ended = True
         fault, self._fault = fault or self._fault, None
-        if self._point is None or self._point.span is None:
-            return
-        try:
-            span = self._point.span
-            if self._status is not None:
-                span.set_tag("http.status_code", self._status)
-                if self._status >= 500:
-                    span.set_tag("error", True)
-            if fault is None and not self._exhausted:
-                span.set_tag("osprofiler.body_unread", True)
-            with self._pieces:
-                self._point.end(fault=fault)
-            # What the body's close() still does stays below this request.
-            self._pieces = Pieces(self._point)
-            if deliver and native.foreign():
-                from osprofiler.delivery import request_threads
-
-                request_threads.after_request()
-        except Exception as own:
-            guard.swallow("web.end", own)
+        unread = fault is None and not self._exhausted
+        self._served.close(self._status, fault, unread, deliver)
 
 
 def _is_whole(body: Any, environ: WSGIEnvironment) -> bool:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A signed dictionary as ``X-Trace-Info`` and ``X-Trace-HMAC`` hold it: base64url of JSON, and its HMAC-SHA-1."""
+"""A signed dictionary as ``X-Trace-Info`` and ``X-Trace-HMAC`` hold it: base64url of JSON, and its HMAC-SHA-1. Also the
+list of the keys that sign it, as text.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar, overload
+
+Parts = TypeVar("Parts", bound="list[Any] | tuple[Any, ...]")
 
 
 def binary_encode(text: bytes | str, encoding: str = "utf-8") -> bytes:
@@ -60,3 +64,24 @@ def signed_unpack(
     except (ValueError, TypeError, AttributeError, RecursionError):
         return None
     return None
+
+
+@overload
+def split(text: str, strip: bool = True) -> list[str]: ...
+
+
+@overload
+def split(text: Parts, strip: bool = True) -> Parts: ...
+
+
+def split(text: str | Parts, strip: bool = True) -> list[str] | Parts:
+    """The parts of a comma-separated text; with *strip* without white space around them and without empty ones.
+
+    A list or tuple comes back as it is; anything else raises TypeError.
+    """
+    if isinstance(text, (list, tuple)):
+        return text
+    if not isinstance(text, str):
+        raise TypeError(f"cannot split {type(text).__name__}: a comma-separated text or a list is wanted")
+    parts = text.split(",")
+    return [part.strip() for part in parts if part.strip()] if strip else parts

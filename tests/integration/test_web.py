@@ -21,6 +21,7 @@ import requests
 from osprofiler import profiler, web
 from osprofiler import requests as traced
 from osprofiler._utils import signed_pack
+from osprofiler.instrumentation import wsgi
 from tests.unit.span_kit import Recorder, spans  # noqa: F401
 from tests.waiting import wait_until
 
@@ -68,8 +69,8 @@ def serving(app: Any, threads: int = 4) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def _switches(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(web, "_ENABLED", None)
-    monkeypatch.setattr(web, "_HMAC_KEYS", None)
+    monkeypatch.setattr(wsgi, "_ENABLED", None)
+    monkeypatch.setattr(wsgi, "_HMAC_KEYS", None)
     traced.enable()
     yield
     traced.disable()

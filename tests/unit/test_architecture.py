@@ -20,7 +20,7 @@ LATE = {
     ("concurrency.fork", "osprofiler.concurrency.multiprocessing"): "loads multiprocessing",
     ("concurrency.fork", "osprofiler.concurrency.carrier"): "only carriers to other processes need the formats",
     ("profiler", "osprofiler.concurrency.carrier"): "only carriers to other processes need the formats",
-    ("instrumentation.wsgi_call", "osprofiler.delivery.request_threads"): "only native threads of a green process",
+    ("handlers.http_server", "osprofiler.delivery.request_threads"): "only native threads of a green process",
     ("delivery.collector", "osprofiler._runtime.http_session"): "loads requests",
     ("tracer.sampling", "osprofiler._runtime.http_session"): "loads requests",
     ("drivers.elasticsearch_http", "osprofiler._runtime.http_session"): "loads requests",

@@ -21,6 +21,8 @@ from osprofiler._runtime import guard
 from osprofiler._utils import signed_pack
 from osprofiler.concurrency import isolation
 from osprofiler.context import current, scope
+from osprofiler.instrumentation import requests as traced_requests
+from osprofiler.instrumentation import wsgi
 from osprofiler.tracer import global_tracer
 from osprofiler.tracer.sampling import sampler_for
 from tests.unit.core_kit import a_clean_process, kept_spans
@@ -28,8 +30,8 @@ from tests.unit.core_kit import a_clean_process, kept_spans
 
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(web, "_ENABLED", None)
-    monkeypatch.setattr(web, "_HMAC_KEYS", None)
+    monkeypatch.setattr(wsgi, "_ENABLED", None)
+    monkeypatch.setattr(wsgi, "_HMAC_KEYS", None)
     with a_clean_process():
         yield
         requests.disable()
@@ -95,8 +97,8 @@ def test_everything_is_put_into_force(configured: Write, tmp_path: Path) -> None
         flush_interval_s=0.5,
         flush_timeout_s=0.25,
     )
-    assert (web._ENABLED, list(web._HMAC_KEYS or ())) == (True, ["one", "two"])
-    assert requests._on
+    assert (wsgi._ENABLED, list(wsgi._HMAC_KEYS or ())) == (True, ["one", "two"])
+    assert traced_requests.wrapping.on
     assert isinstance(notifier.get(), notifier.StoreNotifier)
     tracer = global_tracer.get_tracer()
     assert tracer.service_name == "nova-api"
@@ -116,7 +118,7 @@ def test_a_service_that_registered_only_stocks_options(tmp_path: Path) -> None:
     conf.set_override("connection_string", store(tmp_path), "profiler")
     init(conf)
     assert config.current() == config.Settings(hmac_keys=("SECRET_KEY",), trust_incoming=False)
-    assert web._ENABLED is True
+    assert wsgi._ENABLED is True
     assert not guard.counters
 
 
@@ -130,23 +132,23 @@ def test_switches_follow_a_mutation(configured: Write, tmp_path: Path) -> None:
 
     configured(enabled=True, hmac_keys="two,three", sampler="ratelimiting:2", trace_requests=True, **fixed)
     assert config.current().hmac_keys == ("two", "three")
-    assert list(web._HMAC_KEYS or ()) == ["two", "three"]
+    assert list(wsgi._HMAC_KEYS or ()) == ["two", "three"]
     assert global_tracer.get_tracer().sampler is sampler  # or each mutation would fill the bucket again
-    assert requests._on
+    assert traced_requests.wrapping.on
     assert sqlalchemy._DISABLED
 
     configured(enabled=False, hmac_keys="two", trust_incoming=True, propagation="w3c", rpc_plain_peers=True, **fixed)
     settings = config.current()
     assert (settings.enabled, settings.trust_incoming, settings.rpc_plain_peers) == (False, True, True)
     assert settings.propagation == ("w3c",)
-    assert web._ENABLED is False
-    assert not requests._on
+    assert wsgi._ENABLED is False
+    assert not traced_requests.wrapping.on
     assert isinstance(global_tracer.get_tracer().sampler, ConstSampler)
     profiler.init("key")
     assert profiler.get() is None
 
     configured(enabled=True, trace_sqlalchemy=True, **fixed)
-    assert web._ENABLED is True
+    assert wsgi._ENABLED is True
     assert not sqlalchemy._DISABLED
     profiler.init("key")
     assert profiler.get() is not None
@@ -204,7 +206,7 @@ def test_the_policy_goes_before_the_options_as_long_as_it_says_so(configured: Wr
     init(configured(policy_file=policy, sampler="ratelimiting:2", **fixed))
     settings = config.current()
     assert (settings.enabled, settings.sampler, settings.operations) == (False, "const:1", (("wsgi *", "const:0"),))
-    assert (web._ENABLED, requests._on, sqlalchemy._DISABLED) == (False, True, True)
+    assert (wsgi._ENABLED, traced_requests.wrapping.on, sqlalchemy._DISABLED) == (False, True, True)
     sampler = global_tracer.get_tracer().sampler
     assert [sampler.is_sampled(1, operation)[0] for operation in ("wsgi GET", "rpc build")] == [False, True]
 
@@ -213,7 +215,7 @@ def test_the_policy_goes_before_the_options_as_long_as_it_says_so(configured: Wr
     assert (config.current().enabled, config.current().rpc_plain_peers) == (False, True)
 
     configured(policy_file=other, sampler="ratelimiting:3", **fixed)
-    assert (web._ENABLED, requests._on, sqlalchemy._DISABLED) == (True, False, False)
+    assert (wsgi._ENABLED, traced_requests.wrapping.on, sqlalchemy._DISABLED) == (True, False, False)
     options = config.Settings(hmac_keys=("one",), trust_incoming=False)
     assert config.current() == dataclasses.replace(options, sampler="ratelimiting:3", propagation=("b3",))
     assert isinstance(global_tracer.get_tracer().sampler, RateLimitingSampler)
@@ -303,7 +305,7 @@ def test_a_bad_option_is_one_line_in_the_log(
     with profiler.Trace("a"):
         pass
     profiler.clean()
-    assert web._ENABLED is True
+    assert wsgi._ENABLED is True
 
 
 def test_without_keys_nobody_can_ask_and_the_log_says_so(

@@ -9,9 +9,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import requests
 import sqlalchemy
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,9 +24,12 @@ from osprofiler import config, initializer, notifier, opentracing_compat, opts, 
 from osprofiler import sqlalchemy as traced
 from osprofiler._runtime import guard
 from osprofiler.config import policy
+from osprofiler.context import current
 from osprofiler.delivery import masking
 from osprofiler.delivery.masking import MASK, Masker
 from osprofiler.delivery.reporter import QueueReporter
+from osprofiler.handlers import http_client
+from osprofiler.instrumentation.requests import LIBRARY
 from osprofiler.testing import records
 from osprofiler.tracer import global_tracer
 from tests.unit.core_kit import a_clean_process
@@ -145,18 +150,12 @@ def request(query: str) -> Callable[[], None]:
 
 def sent(query: str) -> Callable[[], None]:
     def make() -> None:
-        from urllib.parse import urlsplit
-
-        from osprofiler import requests
-
-        url = urlsplit(f"http://user:{S}@h/v3/things?{query}")
-        point = global_tracer.get_tracer().open_point(
-            opentracing_compat.scope.current.get(),  # type: ignore[arg-type]
-            "http",
-            requests._info("GET", url),
-            tags=requests._tags("GET", url),
-        )
-        point.end()
+        request = requests.Request("GET", f"http://user:{S}@h/v3/things?{query}").prepare()
+        request.url = f"http://user:{S}@h/v3/things?{query}"
+        answer = SimpleNamespace(status_code=200)
+        here = current.point.get()
+        assert here is not None
+        http_client.exchange(LIBRARY, here, request, lambda sent: answer)
 
     return make
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 from oslo_config import cfg
 
-from osprofiler import opts, web
+from osprofiler import opts
+from osprofiler.instrumentation import wsgi
 
 
 @pytest.fixture
@@ -21,8 +22,8 @@ def conf() -> cfg.ConfigOpts:
 
 @pytest.fixture(autouse=True)
 def _web(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(web, "_ENABLED", None)
-    monkeypatch.setattr(web, "_HMAC_KEYS", None)
+    monkeypatch.setattr(wsgi, "_ENABLED", None)
+    monkeypatch.setattr(wsgi, "_HMAC_KEYS", None)
     return
 
 
@@ -80,12 +81,12 @@ def test_an_empty_configuration_is_not_the_global_one() -> None:
 def test_the_middleware_is_switched_where_tracing_is_enabled(conf: cfg.ConfigOpts) -> None:
     opts.enable_web_trace(conf)
     opts.disable_web_trace(conf)
-    assert web._ENABLED is None
+    assert wsgi._ENABLED is None
     opts.set_defaults(conf, enabled=True, hmac_keys="a,b")
     opts.enable_web_trace(conf)
-    assert (web._ENABLED, list(web._HMAC_KEYS or ())) == (True, ["a", "b"])
+    assert (wsgi._ENABLED, list(wsgi._HMAC_KEYS or ())) == (True, ["a", "b"])
     opts.disable_web_trace(conf)
-    assert web._ENABLED is False
+    assert wsgi._ENABLED is False
 
 
 def test_the_older_name_of_enabled(tmp_path: object) -> None:

@@ -15,6 +15,7 @@ from osprofiler.concurrency import carrier as branches
 from osprofiler.context import current, scope
 from osprofiler.context.points import Point
 from osprofiler.context.trace_context import TraceContext
+from osprofiler.instrumentation import wsgi
 from osprofiler.propagation import envelope, osprofiler, precedence
 from osprofiler.tracer import global_tracer
 from tests.unit import decision_table
@@ -70,8 +71,8 @@ def test_each_way_in_decides_alike(
 
 @pytest.fixture(autouse=True)
 def _as_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "_ENABLED", None)
-    monkeypatch.setattr(web, "_HMAC_KEYS", None)
+    monkeypatch.setattr(wsgi, "_ENABLED", None)
+    monkeypatch.setattr(wsgi, "_HMAC_KEYS", None)
 
 
 def _words(trace_id: int, tags: Any, recorded: bool) -> str:

@@ -120,8 +120,10 @@ def test_without_a_trace_a_request_is_left_alone(service: Service, spans: Record
     assert not {"x-trace-info", "uber-trace-id"} & service.headers[0].keys()
 
 
-@pytest.mark.parametrize(("status", "error"), [(404, None), (500, True), (503, True)])
-def test_5xx_is_an_error(service: Service, trace: Recorder, status: int, error: bool | None) -> None:
+@pytest.mark.parametrize(("status", "error"), [(200, None), (399, None), (404, True), (500, True), (503, True)])
+def test_4xx_and_5xx_are_errors_of_the_client(
+    service: Service, trace: Recorder, status: int, error: bool | None
+) -> None:
     assert requests.get(f"{service.url}/{status}", timeout=30).status_code == status
     span = trace.by_name("http")
     assert span.raw_tags["http.status_code"] == status

@@ -27,6 +27,7 @@ from osprofiler._runtime import guard
 from osprofiler._utils import signed_pack
 from osprofiler.context import current
 from osprofiler.context.points import Point
+from osprofiler.instrumentation import wsgi
 from osprofiler.propagation import signed
 from osprofiler.tracer import global_tracer
 from tests.unit.span_kit import Recorder, spans  # noqa: F401
@@ -40,8 +41,8 @@ App = Callable[..., Iterable[bytes]]
 
 @pytest.fixture(autouse=True)
 def _as_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "_ENABLED", None)
-    monkeypatch.setattr(web, "_HMAC_KEYS", None)
+    monkeypatch.setattr(wsgi, "_ENABLED", None)
+    monkeypatch.setattr(wsgi, "_HMAC_KEYS", None)
 
 
 def headers(base: str = BASE, parent: str = PARENT, key: str = KEY) -> dict[str, str]:

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The requests of python-novaclient: each is a client span, named by the service that it asks and what it asks for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from osprofiler.context import current
+from osprofiler.context.trace_context import SAMPLED
+from osprofiler.handlers import http_client
+
+#: The name of a request's trace point.
+REQUEST = "novaclient"
+
+#: The services that novaclient speaks to, by the types that catalogs have for them.
+_SERVICES = {
+    "compute": "nova",
+    "image": "glance",
+    "network": "neutron",
+    "volume": "cinder",
+    "volumev2": "cinder",
+    "volumev3": "cinder",
+    "block-storage": "cinder",
+    "identity": "keystone",
+    "placement": "placement",
+}
+_DEFAULT_SERVICE = "nova"
+
+_REQUEST_ID = ("x-openstack-request-id", "x-compute-request-id")
+
+# What stands in nova's paths where an id could stand, and is none.
+_NOT_IDS = frozenset(
+    ("defaults", "detail", "disable", "disable-log-reason", "enable", "force-down", "search", "servers", "statistics")
+)
+_VERSION = re.compile(r"v\d+(\.\d+)?")
+_ID = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}|\d+", re.I)
+_MAX_SEGMENTS = 8
+
+# Whether there is a store to write spans to; only the command line may have none.
+_recording = True
+
+
+class _Outgoing(NamedTuple):
+    service: str
+    url: str
+    method: str
+    kwargs: dict[str, Any]
+
+
+class _NovaClient:
+    """What the handler asks of novaclient."""
+
+    name = REQUEST
+    component = "python-novaclient"
+
+    def request(self, outgoing: _Outgoing) -> http_client.Request:
+        method, url = outgoing.method, urlsplit(outgoing.url)
+        template = path_template(url.path)
+        info = {"request": {"method": method, "path": url.path, "query": url.query}}
+        tags = {"http.route": template, "peer.service": outgoing.service}
+        operation = f"{outgoing.service} {method} {template}"
+        return http_client.Request(REQUEST, method, url, info, tags, operation)
+
+    def with_headers(self, outgoing: _Outgoing, headers: Mapping[str, str]) -> _Outgoing:
+        """The caller's own dictionary, which keystoneauth sends again with each retry and redirect."""
+        outgoing.kwargs.setdefault("headers", {}).update(headers)
+        return outgoing
+
+    def response(self, answer: Any) -> http_client.Response:
+        response, _ = answer
+        info, tags = {"status": response.status_code}, {}
+        request_id = next((value for name in _REQUEST_ID if (value := response.headers.get(name))), None)
+        if request_id is not None:
+            info["request_id"] = tags["request_id"] = request_id
+        return http_client.Response(response.status_code, {"response": info}, tags)
+
+
+_LIBRARY = _NovaClient()
+
+
+def record(on: bool) -> None:
+    """Make requests client spans (the state at start), or only have the services asked for a trace."""
+    global _recording
+    _recording = on
+
+
+def traced(send: Callable[..., Any]) -> Callable[..., Any]:
+    """*send*, novaclient's way to one request: called with URL, method and keywords, it returns response and body."""
+
+    def request(url: str, method: str, /, **kwargs: Any) -> Any:
+        here = current.point.get()
+        if here is None or not _recording or not here.origin.flags & SAMPLED:
+            return send(url, method, **kwargs)
+        outgoing = _Outgoing(_service_of(send), url, method, kwargs)
+        return http_client.exchange(_LIBRARY, here, outgoing, lambda out: send(out.url, out.method, **out.kwargs))
+
+    return request
+
+
+def _service_of(send: Callable[..., Any]) -> str:
+    """Which service *send*, a method of keystoneauth's adapter, speaks to at this moment: novaclient changes the
+    adapter's type while it asks glance or neutron.
+    """
+    kind = getattr(getattr(send, "__self__", None), "service_type", None)
+    return _SERVICES.get(kind, kind) if isinstance(kind, str) and kind else _DEFAULT_SERVICE
+
+
+def path_template(path: str) -> str:
+    """A path of nova's API with what names one thing in it replaced by ``{id}``: ``/servers/{id}/action``.
+
+    Its segments alternate: a collection, one thing in it, a collection of that.
+    """
+    segments = [segment for segment in path.split("/") if segment]
+    if segments and _VERSION.fullmatch(segments[0]):
+        del segments[0]
+        if segments and _ID.fullmatch(segments[0]):  # the project, in older URLs
+            del segments[0]
+    template = [
+        "{id}" if _ID.fullmatch(segment) or (number % 2 and segment not in _NOT_IDS) else segment
+        for number, segment in enumerate(segments[:_MAX_SEGMENTS])
+    ]
+    return "/" + "/".join(template)

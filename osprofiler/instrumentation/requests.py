@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tracing of python-requests: each HTTP request that it sends is a trace point, and carries the trace on."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from osprofiler._runtime.wrapping import Method, Target, Wrapping
+from osprofiler.context import current
+from osprofiler.handlers import http_client
+
+_PORTS = {"http": 80, "https": 443}
+
+
+class Requests:
+    """What the handler asks of requests."""
+
+    name = component = "requests"
+
+    def request(self, outgoing: Any) -> http_client.Request:
+        url = urlsplit(outgoing.url)
+        port = url.port or _PORTS.get(url.scheme)
+        info = {
+            "method": outgoing.method,
+            "query": url.query,
+            "path": url.path,
+            "hostname": url.hostname,
+            "port": port or "",
+            "scheme": url.scheme,
+        }
+        tags = {"peer.hostname": url.hostname or "", "peer.port": port or 0}
+        return http_client.Request(url.scheme, outgoing.method, url, {"requests": info}, tags)
+
+    def with_headers(self, outgoing: Any, headers: Mapping[str, str]) -> Any:
+        """A copy: the request itself is its owner's, who may send it again, in another trace or in none."""
+        traced = copy.copy(outgoing)
+        traced.headers = outgoing.headers.copy()
+        traced.headers.update(headers)
+        return traced
+
+    def response(self, answer: Any) -> http_client.Response:
+        return http_client.Response(answer.status_code, {"requests": {"status_code": answer.status_code}}, {})
+
+
+LIBRARY = Requests()
+
+
+def _send(original: Method) -> Method:
+    def send(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
+        here = current.point.get()
+        if here is None:
+            return original(self, request, *args, **kwargs)
+        return http_client.exchange(LIBRARY, here, request, lambda traced: original(self, traced, *args, **kwargs))
+
+    return send
+
+
+wrapping = Wrapping(Target("requests.adapters", "HTTPAdapter", "send", _send))
+
+
+def enable() -> None:
+    """Trace what requests sends from now on, also if it is imported later; a second call changes nothing."""
+    wrapping.install()
+
+
+def disable() -> None:
+    """Stop tracing what requests sends."""
+    wrapping.uninstall()
+
+
+def send(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
+    """``HTTPAdapter.send``: a trace point, with its context in a copy of *request*, once :func:`enable` was called."""
+    from requests.adapters import HTTPAdapter
+
+    return HTTPAdapter.send(self, request, *args, **kwargs)
