@@ -6,10 +6,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from osprofiler import exc
+from osprofiler import exc, policy
 from osprofiler.cmd import cliutils, output
 from osprofiler.cmd.commands import BaseCommand
-from osprofiler.config import policy
 
 
 class PolicyCommands(BaseCommand):

@@ -4,6 +4,7 @@
 ``config.current()`` is the settings object in force; ``config.fresh()`` is the same for a unit of work that begins now.
 """
 
-from osprofiler.config.settings import Settings, current, fresh, publish, reset, watch
+from osprofiler.config.settings import current, fresh, publish, reset, watch
+from osprofiler.config.table import Settings
 
 __all__ = ["Settings", "current", "fresh", "publish", "reset", "watch"]

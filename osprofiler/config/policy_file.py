@@ -14,7 +14,9 @@ import time
 from collections.abc import Callable
 
 from osprofiler._runtime import native
-from osprofiler.config.policy import Policy, PolicyError, load
+from osprofiler.config.policy import Policy
+from osprofiler.config.policy_text import PolicyError, load
+from osprofiler.config.table import Settings
 from osprofiler.context.background import Background
 
 LOG = logging.getLogger(__name__)
@@ -28,15 +30,18 @@ _State = tuple[int, int, int]
 
 
 class PolicyFile:
-    """The policy in *path*, kept up to date; *changed* is called after each change, in the thread that read it.
+    """The policy in *path*, kept up to date, with the settings of *table*.
+
+    *changed* is called after each change, in the thread that read it.
 
     A file that is broken, or gone, is one line in the log, and the last good policy stays.
     """
 
-    def __init__(self, path: str, changed: Callable[[], None]) -> None:
+    def __init__(self, path: str, changed: Callable[[], None], table: type = Settings) -> None:
         self.path = path
         self.policy = Policy()
         self._changed = changed
+        self._table = table
         self._seen: _State | None = None
         self._due = 0.0
         self._reader = Background(self._follow, "osprofiler-policy", "policy")
@@ -46,7 +51,7 @@ class PolicyFile:
         self._due = time.monotonic() + INTERVAL_S
         state = self._state()
         try:
-            self.policy = load(self.path)
+            self.policy = load(self.path, self._table)
         except PolicyError as fault:
             LOG.error(
                 "the policy %s is broken, the one before stays; `osprofiler policy check %s`: %s",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Switches and limits in force: one immutable object, replaced as a whole when the configuration changes."""
+"""The settings in force: one immutable object, replaced as a whole when the configuration or the policy changes."""
 
 from __future__ import annotations
 
@@ -7,43 +7,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What the policy and ``[profiler]`` say, or the defaults where a process never read a configuration."""
-
-    enabled: bool = True
-    hmac_keys: tuple[str, ...] = dataclasses.field(default=(), repr=False)  # the first signs what a sampler started
-    # Continue foreign context (uber-trace-id, traceparent, b3). None, where no configuration was read: no, but
-    # OpenTracing's extract does, since the application itself calls it.
-    trust_incoming: bool | None = None
-    propagation: tuple[str, ...] = ("osprofiler", "jaeger", "w3c")  # formats to write; all are read
-    rpc_plain_peers: bool = False
-    sampler: str = ""  # who starts traces that nobody asked for; "" nobody
-    operations: tuple[tuple[str, str], ...] = ()  # (pattern, sampler): the first that fits counts, else the above
-    trace_requests: bool = False
-    trace_sqlalchemy: bool | None = None  # None: as the service decided when it started
-    trace_arguments: str = "full"  # what points keep of a function's arguments and result: full, types, none
-    # What is a secret leaves the process as ***: by known names and patterns, by further names, by regular expressions.
-    mask_secrets: bool = True
-    mask_names: tuple[str, ...] = ()
-    mask_patterns: tuple[str, ...] = ()
-    instrument: tuple[str, ...] = ()
-    queue_spans: int = 100_000
-    queue_bytes: int = 64 << 20
-    flush_interval_s: float = 1.0
-    flush_timeout_s: float = 5.0  # the deadline at exit
-
-    @property
-    def first_key(self) -> str | None:
-        """The key that signs a trace which has none of its own: services behind it, which trust nobody, continue it."""
-        return self.hmac_keys[0] if self.hmac_keys else None
-
-    @property
-    def samples(self) -> bool:
-        """Whether a request that nobody asked to trace may be traced."""
-        return bool(self.sampler or self.operations)
-
+from osprofiler.config.table import Settings
 
 _current = Settings()
 

@@ -16,7 +16,7 @@ from jaeger_client.sampler import AdaptiveSampler, ConstSampler, ProbabilisticSa
 
 from osprofiler._runtime import guard
 from osprofiler.config import sampler_spec
-from osprofiler.config.settings import Settings
+from osprofiler.config.table import Settings
 from osprofiler.connection.fault_text import told
 from osprofiler.connection.secrets import masked
 from osprofiler.context.background import Background

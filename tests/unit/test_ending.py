@@ -99,7 +99,7 @@ from osprofiler import config
 serve(sys.argv[1], sampler="remote:http://127.0.0.1:1/sampling", policy_file=sys.argv[2])
 class Service:
     def __del__(self, fresh=config.fresh, sample=global_tracer.sample_for("GET"), tell=tell,
-                touch=os.utime, path=sys.argv[2], look=initializer._policy_file):
+                touch=os.utime, path=sys.argv[2], look=initializer._configuration.policy_file):
         touch(path, (1, 1))
         look._due = 0.0
         fresh()

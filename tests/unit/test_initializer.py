@@ -20,6 +20,7 @@ from osprofiler import config, initializer, notifier, opts, profiler, requests, 
 from osprofiler._runtime import guard
 from osprofiler._utils import signed_pack
 from osprofiler.concurrency import isolation
+from osprofiler.config import settings as settings_in_force
 from osprofiler.context import current, scope
 from osprofiler.instrumentation import requests as traced_requests
 from osprofiler.instrumentation import wsgi
@@ -222,7 +223,7 @@ def test_the_policy_goes_before_the_options_as_long_as_it_says_so(configured: Wr
 
     configured(**fixed)
     assert config.current() == config.Settings(hmac_keys=("one",), trust_incoming=False)
-    assert config.look is None
+    assert settings_in_force._look is None
     assert not guard.counters
 
 

@@ -20,10 +20,9 @@ from hypothesis import strategies as st
 from oslo_config import cfg
 from oslo_utils import strutils
 
-from osprofiler import config, initializer, notifier, opentracing_compat, opts, profiler, web
+from osprofiler import config, initializer, notifier, opentracing_compat, opts, policy, profiler, web
 from osprofiler import sqlalchemy as traced
 from osprofiler._runtime import guard
-from osprofiler.config import policy
 from osprofiler.context import current
 from osprofiler.delivery import masking
 from osprofiler.delivery.masking import MASK, Masker

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from osprofiler import policy
 from osprofiler._runtime import guard
-from osprofiler.config import policy, policy_file
+from osprofiler.config import policy_file, policy_text
 from osprofiler.config.policy_file import PolicyFile
 from tests.unit.test_cli import run
 from tests.waiting import wait_until
@@ -68,7 +69,7 @@ def test_an_empty_policy_says_nothing(text: str) -> None:
         ("services:\n  a: {sampler: {x: 1}}", ["line 2: sampler: a sampler is wanted"]),
         ("services:\n  a:\n    enabled: maybe", ["line 3: enabled: true or false is wanted"]),
         ("services:\n  a:\n    enabled: 1", ["line 3: enabled: true or false is wanted"]),
-        ("services:\n  a:\n    hmac_keys: x", ["line 3: 'hmac_keys' is not known here; known are sampler, "]),
+        ("services:\n  a:\n    hmac_keys: x", ["line 3: 'hmac_keys' is not known here; known are enabled, "]),
         ("services:\n  a:\n    propagation: [w3c, x]", ["line 3: propagation: a list of these is wanted"]),
         ("services:\n  a:\n    propagation: []", ["line 3: propagation: a list of these is wanted"]),
         ("services:\n  a:\n    propagation: {w3c: x}", ["line 3: propagation: a list of these is wanted"]),
@@ -160,7 +161,7 @@ def test_what_begins_after_a_change_goes_by_it(file: Path) -> None:
 
 @pytest.mark.parametrize("deep", ["[" * 100_000, "- " * 50_000, "? " * 50_000, "{a: " * 50_000])
 def test_a_file_that_is_too_long_or_too_deep_is_refused(file: Path, deep: str) -> None:
-    file.write_text(sampler("const:0") + "#" * policy.MAX_CHARS)
+    file.write_text(sampler("const:0") + "#" * policy_text.MAX_CHARS)
     with pytest.raises(policy.PolicyError, match="too long"):
         policy.load(str(file))
     with pytest.raises(policy.PolicyError, match="line 1"):
@@ -171,7 +172,7 @@ def test_the_longest_policy_is_read_by_the_fast_loader() -> None:
     """The one in Python takes ten times as long, and a request may wait for it."""
     entry = "  'service-{}': {{sampler: 'const:0', operations: {{'wsgi GET': 'const:1'}}}}\n"
     text = "services:\n" + "".join(entry.format(number) for number in range(3000))
-    assert len(text) < policy.MAX_CHARS
+    assert len(text) < policy_text.MAX_CHARS
     calls = 0
 
     def count(frame: Any, event: str, argument: Any) -> None:

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kinds of settings: how oslo.config declares one, and how the value of an option or of a policy becomes a setting.
+
+This module does not load oslo.config: a kind names its class there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+from osprofiler.config import sampler_spec
+
+T = TypeVar("T")
+
+#: Takes one line about a part of a value that is not used.
+Complain = Callable[[str], None]
+
+#: Formats in which requests can carry a trace.
+FORMATS = ("osprofiler", "jaeger", "w3c", "b3")
+
+#: What trace points may keep of a function's arguments.
+ARGUMENTS = ("full", "types", "none")
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind(Generic[T]):
+    """A kind of settings.
+
+    *from_option* gets the value that oslo.config has read, *from_policy* a value of YAML: a bool, a text (also for
+    numbers), a list of these, or None for a mapping. Both raise ValueError for a value that cannot be used.
+    """
+
+    word: str  # as the documentation calls it
+    option: str | None  # the class in oslo_config.cfg; None: a policy has it, an option has not
+    from_option: Callable[[Any, Complain], T]
+    from_policy: Callable[[Any], T] | None = None
+    arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # for the class in oslo_config.cfg
+    values: Kind[Any] | None = None  # in a policy, a mapping of patterns to values of this kind
+
+
+def _as_it_is(value: Any, complain: Complain) -> Any:
+    return value
+
+
+def _tuple(value: Sequence[str], complain: Complain) -> tuple[str, ...]:
+    return tuple(value)
+
+
+def _finite(value: float, complain: Complain) -> float:
+    if not math.isfinite(value):  # no limit of oslo.config keeps it out
+        raise ValueError(f"{value} is no time")
+    return value
+
+
+def _keys(value: str | None, complain: Complain) -> tuple[str, ...]:
+    return tuple(key.strip() for key in (value or "").split(",") if key.strip())
+
+
+def _formats(names: Sequence[str], complain: Complain) -> tuple[str, ...]:
+    unknown = [name for name in names if name not in FORMATS]
+    if unknown:
+        complain(f"there is no {unknown[0]}; known are {', '.join(FORMATS)}")
+    return tuple(name for name in names if name not in unknown)
+
+
+def _patterns(patterns: Sequence[str], complain: Complain) -> tuple[str, ...]:
+    usable = []
+    for pattern in patterns:
+        try:
+            re.compile(pattern)
+            usable.append(pattern)
+        except (re.error, OverflowError, RecursionError) as error:
+            complain(f"{pattern!r} is not used: {error}")
+    return tuple(usable)
+
+
+def _switch_of_policy(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise ValueError("true or false is wanted")
+
+
+def _sampler_of_policy(value: Any) -> str:
+    text = value.strip() if isinstance(value, str) else ""
+    if not text:
+        raise ValueError("a sampler is wanted, such as const:0, probabilistic:0.01 or ratelimiting:2")
+    sampler_spec.parse(text)
+    return text
+
+
+def _formats_of_policy(value: Any) -> tuple[str, ...]:
+    names = value if isinstance(value, list) else [value]
+    if not names or any(name not in FORMATS for name in names):
+        raise ValueError(f"a list of these is wanted: {', '.join(FORMATS)}")
+    return tuple(names)
+
+
+def choice(*words: str) -> Kind[str]:
+    """One of *words*."""
+
+    def from_policy(value: Any) -> str:
+        if value not in words:
+            raise ValueError(f"one of these is wanted: {', '.join(words)}")
+        return str(value)
+
+    return Kind(f"one of {', '.join(words)}", "StrOpt", _as_it_is, from_policy, {"choices": words})
+
+
+def integer(minimum: int | None = None) -> Kind[int]:
+    """A whole number, *minimum* or more."""
+    if minimum is None:
+        return Kind("whole number", "IntOpt", _as_it_is)
+    return Kind(f"whole number, at least {minimum}", "IntOpt", _as_it_is, arguments={"min": minimum})
+
+
+def seconds(minimum: float) -> Kind[float]:
+    """A finite number of seconds, *minimum* or more."""
+    return Kind(f"seconds, at least {minimum}", "FloatOpt", _finite, arguments={"min": minimum})
+
+
+SWITCH: Kind[bool] = Kind("true or false", "BoolOpt", _as_it_is, _switch_of_policy)
+TEXT: Kind[str] = Kind("text", "StrOpt", _as_it_is)
+NUMBER: Kind[float] = Kind("number", "FloatOpt", _as_it_is)
+NAMES: Kind[tuple[str, ...]] = Kind("list", "ListOpt", _tuple)
+TAGS: Kind[dict[str, str]] = Kind("list of NAME:VALUE", "DictOpt", _as_it_is)
+KEYS: Kind[tuple[str, ...]] = Kind("list", "StrOpt", _keys)
+PATTERNS: Kind[tuple[str, ...]] = Kind("regular expression, several times", "MultiStrOpt", _patterns)
+PROPAGATION: Kind[tuple[str, ...]] = Kind("list", "ListOpt", _formats, _formats_of_policy)
+SAMPLER: Kind[str] = Kind("sampler", "StrOpt", _as_it_is, _sampler_of_policy)
+OPERATIONS: Kind[tuple[tuple[str, str], ...]] = Kind("samplers by operation", None, _as_it_is, values=SAMPLER)

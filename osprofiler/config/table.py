@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one table of settings: options, settings in force, the policy's names and the documentation are made from it.
+
+A new setting is a row here, and the code that uses it. A row inside :func:`setting` is a field of the settings object;
+any other row is an option that is read once, when the service starts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+from osprofiler.config import kinds
+from osprofiler.config.row import Row, setting
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What policy and configuration say, or what counts where a process has read no configuration."""
+
+    enabled: bool = setting(
+        Row(
+            kinds.SWITCH,
+            default=False,
+            mutable=True,
+            policy=True,
+            once_changed=True,
+            deprecated_name="profiler_enabled",
+            help="Whether this service can be traced. A service started with true follows this option without a "
+            "restart; one started with false has nothing decorated, so turning it on needs a restart.",
+        ),
+        unread=True,
+    )
+    trace_sqlalchemy: bool | None = setting(
+        Row(
+            kinds.SWITCH,
+            default=False,
+            mutable=True,
+            policy=True,
+            once_changed=True,
+            help="Whether each SQL statement becomes a trace point.",
+        ),
+        unread=None,  # as the service decided when it started
+    )
+    trace_requests: bool = setting(
+        Row(
+            kinds.SWITCH,
+            default=False,
+            mutable=True,
+            policy=True,
+            help="Whether each HTTP request that the service sends with python-requests becomes a trace point.",
+        )
+    )
+    trace_arguments: str = setting(
+        Row(
+            kinds.choice(*kinds.ARGUMENTS),
+            default="full",
+            mutable=True,
+            policy=True,
+            help="What the trace points of functions keep of arguments, and of results where these are asked for: full "
+            "(their repr, which is called in the traced call: one that hangs makes the call hang), types (the names of "
+            "their types; no code of theirs runs), or none.",
+            link="See `What is rendered in the traced call`_.",
+        )
+    )
+    mask_secrets: bool = setting(
+        Row(
+            kinds.SWITCH,
+            default=True,
+            mutable=True,
+            policy=True,
+            help="Whether passwords, tokens and the like, by their names and looks, leave this process as ***.",
+            link="See `Secrets`_.",
+        )
+    )
+    mask_names: tuple[str, ...] = setting(
+        Row(
+            kinds.NAMES,
+            default=[],
+            mutable=True,
+            help="Further names whose values are secrets: whatever holds one of them in its own name, in any case.",
+        )
+    )
+    mask_patterns: tuple[str, ...] = setting(
+        Row(
+            kinds.PATTERNS,
+            default=[],
+            mutable=True,
+            help="A regular expression of Python; what it matches in a text is a secret. May be given several times.",
+            link="One that is broken is one ERROR in the log, and is not used.",
+        )
+    )
+    hmac_keys: tuple[str, ...] = setting(
+        Row(
+            kinds.KEYS,
+            default="SECRET_KEY",
+            secret=True,
+            mutable=True,
+            help="Comma-separated secret keys. A request is traced if its trace headers are signed with one of them, "
+            "so that only those who know a key can have requests traced. Services that are to appear in one trace "
+            "share at least one key; the first signs what a sampler started.",
+            link="Change it: the default is known to everybody.",
+        ),
+        unread=(),
+    )
+    connection_string: ClassVar = Row(
+        kinds.TEXT,
+        default="messaging://",
+        secret=True,
+        help="Where traces go: jaeger://HOST[:6831] (UDP), jaeger+http://HOST[:14268], otlp://HOST:4318, "
+        "redis://HOST:6379, rediss://, redissentinel://, mongodb://HOST:27017, elasticsearch://HOST:9200, "
+        "loginsight://USER:PASSWORD@HOST, messaging:// (oslo.messaging notifications), or any SQLAlchemy URL, e.g. "
+        "sqlite:////var/lib/osprofiler/traces.db.",
+        link="See `stores <stores.rst>`_.",
+    )
+    es_doc_type: ClassVar = Row(
+        kinds.TEXT, default="notification", help="Document type of records in Elasticsearch before 7."
+    )
+    es_scroll_time: ClassVar = Row(
+        kinds.TEXT, default="2m", help="How long Elasticsearch keeps the state of one read of a trace, e.g. 2m."
+    )
+    es_scroll_size: ClassVar = Row(
+        kinds.integer(), default=10000, help="How many records Elasticsearch returns at a time."
+    )
+    socket_timeout: ClassVar = Row(
+        kinds.NUMBER, default=0.1, help="Time-out of connections to Redis Sentinel, in seconds."
+    )
+    sentinel_service_name: ClassVar = Row(
+        kinds.TEXT, default="mymaster", help="The name under which Redis Sentinel knows the master."
+    )
+    filter_error_trace: ClassVar = Row(
+        kinds.SWITCH,
+        default=False,
+        help="Whether stores that can keep a separate list of the traces that hold an error.",
+    )
+    # None, where no configuration was read: no, but OpenTracing's extract does, since the application itself calls it.
+    trust_incoming: bool | None = setting(
+        Row(
+            kinds.SWITCH,
+            default=False,
+            mutable=True,
+            policy=True,
+            help="Whether to continue a trace whose context comes unsigned (uber-trace-id, traceparent, b3), with its "
+            "sampling decision. Only for services that nobody but trusted callers can reach.",
+        ),
+        unread=None,
+    )
+    propagation: tuple[str, ...] = setting(
+        Row(
+            kinds.PROPAGATION,
+            default=["osprofiler", "jaeger", "w3c"],
+            mutable=True,
+            policy=True,
+            help="Formats in which outgoing requests carry the trace: osprofiler (signed), jaeger (uber-trace-id), w3c "
+            "(traceparent), b3. All of them are read.",
+            link="See `propagation <propagation.rst>`_.",
+        )
+    )
+    rpc_plain_peers: bool = setting(
+        Row(
+            kinds.SWITCH,
+            default=False,
+            mutable=True,
+            policy=True,
+            help="Whether RPC messages also carry the trace for peers that still run osprofiler 4 or older. For the "
+            "time of a rolling upgrade only: what those peers understand holds the secret key.",
+        )
+    )
+    sampler: str = setting(
+        Row(
+            kinds.SAMPLER,
+            default="",
+            mutable=True,
+            policy=True,
+            help="Which requests to trace though nobody asked: const:1 (all), probabilistic:0.001, ratelimiting:2 (a "
+            "second), or remote:http://HOST:5778/sampling (as Jaeger says). Empty: none.",
+        )
+    )
+    # (pattern, sampler): the first that fits an operation counts, else the above
+    operations: tuple[tuple[str, str], ...] = setting(
+        Row(kinds.OPERATIONS, default=(), policy=True, help="Samplers for single operations, by patterns.")
+    )
+    policy_file: ClassVar = Row(
+        kinds.TEXT,
+        default="",
+        mutable=True,
+        help="A YAML file, the same for all services, that says what is sampled and switched on for which of them. "
+        "It goes before the options here, and is followed as it changes. Empty: none.",
+        link="See `The policy file`_.",
+    )
+    instrument: tuple[str, ...] = setting(
+        Row(
+            kinds.NAMES,
+            default=[],
+            help="Libraries to instrument at start, beside those that have an option of their own: messaging (a client "
+            "and a server span for each RPC), and the ways in which work is handed over, so that it stays in its "
+            "request's trace: threading, futures, futurist, eventlet, gevent, asyncio, multiprocessing, subprocess, "
+            "oslo_concurrency, oslo_service, openstacksdk.",
+        )
+    )
+    scope_manager: ClassVar = Row(
+        kinds.TEXT,
+        default="",
+        help="The opentracing.ScopeManager that keeps the current span, as module:Class. Empty: osprofiler's own, "
+        "which is right for threads, greenthreads and asyncio at once.",
+    )
+    queue_spans: int = setting(
+        Row(
+            kinds.integer(1),
+            default=100_000,
+            help="How many spans may wait for delivery; more are dropped. In a store of records, a span's start and "
+            "its end are counted one by one.",
+        )
+    )
+    queue_bytes: int = setting(
+        Row(
+            kinds.integer(1),
+            default=64 << 20,
+            help="How many bytes of spans may wait for delivery; more are dropped.",
+        )
+    )
+    flush_interval_s: float = setting(
+        Row(
+            kinds.seconds(0.01),
+            name="flush_interval",
+            default=1.0,
+            help="Seconds between deliveries. What a killed process loses is at most what this time collected.",
+        )
+    )
+    flush_timeout_s: float = setting(
+        Row(
+            kinds.seconds(0),
+            name="flush_timeout",
+            default=5.0,
+            help="Seconds that a stopping service waits for its last spans to be delivered.",
+        )
+    )
+    jaeger_service_name_prefix: ClassVar = Row(
+        kinds.TEXT,
+        group="profiler_jaeger",
+        name="service_name_prefix",
+        help="Prefix of the service's name in Jaeger: PREFIX-PROJECT-SERVICE.",
+    )
+    jaeger_process_tags: ClassVar = Row(
+        kinds.TAGS,
+        group="profiler_jaeger",
+        name="process_tags",
+        default={},
+        help="Tags of the process in Jaeger, e.g. region:one,rack:12.",
+    )
+    otlp_service_name_prefix: ClassVar = Row(
+        kinds.TEXT,
+        group="profiler_otlp",
+        name="service_name_prefix",
+        help="Prefix of service.name over OTLP: PREFIX-PROJECT-SERVICE.",
+    )
+
+    @property
+    def first_key(self) -> str | None:
+        """The key that signs a trace which has none of its own: services behind it, which trust nobody, continue it."""
+        return self.hmac_keys[0] if self.hmac_keys else None
+
+    @property
+    def samples(self) -> bool:
+        """Whether a request that nobody asked to trace may be traced."""
+        return bool(self.sampler or self.operations)
