@@ -145,12 +145,12 @@ class HttpClientKit:
         assert headers == {"X-Own": "1"}
 
     @pytest.mark.parametrize(
-        ("status", "is_error"), [(200, False), (204, False), (304, False), (500, True), (503, True)]
+        ("status", "is_error"), [(200, False), (204, False), (304, False), (404, True), (500, True), (503, True)]
     )
     def test_the_error_rule(
         self, client: HttpClient, server: EchoServer, spans: Recording, status: int, is_error: bool
     ) -> None:
-        """A server's fault is an error of the span; an answer that says yes or "as before" is none."""
+        """A status of 400 or more is an error of the client span, and no other one is."""
         client.get(f"{server.url}/{status}", {})
         (span,) = spans
         assert span.tags["http.status_code"] == status
