@@ -110,7 +110,7 @@ def _kept(work: Method) -> Method:
 
 
 def _kept_callback(add: Method) -> Method:
-    """gevent calls it in its hub, in the flow that all callbacks run in."""
+    """The hub of gevent calls it, in the flow that all callbacks run in."""
 
     def run(self: Any, /, fn: Any) -> Any:
         return add(self, functools.wraps(fn)(_kept(fn)))
