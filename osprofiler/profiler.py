@@ -19,6 +19,7 @@ from osprofiler.context import current, points, scope
 from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
 from osprofiler.context.trace_context import SAMPLED
+from osprofiler.handlers import call
 from osprofiler.instrumentation import class_decorators, decorators
 from osprofiler.records import ids
 from osprofiler.tracer import global_tracer
@@ -155,13 +156,7 @@ class Trace:
 
     def __enter__(self) -> None:
         here = current.point.get()
-        point = None
-        if here is not None and here.origin.flags & SAMPLED:
-            try:
-                point = global_tracer.get_tracer().open_point(here, self._name, self._info)
-            except Exception as fault:
-                guard.swallow("start", fault)
-        self._open.append(point)
+        self._open.append(None if here is None else call.open_block(here, self._name, self._info))
 
     def __exit__(
         self, etype: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
@@ -169,7 +164,7 @@ class Trace:
         try:
             point = self._take()
             if point is not None:
-                point.end(fault=value)
+                call.close(point, value)
         except Exception as fault:
             guard.swallow("stop", fault)
 

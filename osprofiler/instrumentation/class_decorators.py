@@ -7,9 +7,17 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from osprofiler.instrumentation.decorators import Decorate, Definition, trace
+from osprofiler.handlers.call import Definition
+from osprofiler.instrumentation.decorators import Decorate, trace
 
 T = TypeVar("T", bound=type)
+
+
+class Traceable(NamedTuple):
+    """A method that is to be trace points."""
+
+    attr: Any  # as the class, or the object, has it
+    definition: Definition | None  # None: an object has it, and its class knows nothing of it
 
 
 def trace_cls(
@@ -35,7 +43,7 @@ def trace_cls(
     def decorator(cls: T) -> T:
         is_class = inspect.isclass(cls)
         bases = inspect.getmro(cls if is_class else type(cls))
-        found: dict[str, _Found] = {}
+        methods: dict[str, Traceable] = {}
         for attr_name, attr in inspect.getmembers(cls):
             if _is_traceable(attr_name, attr, trace_private):
                 owner = next((base for base in bases if attr_name in vars(base)), None)
@@ -43,12 +51,12 @@ def trace_cls(
                 if not wanted.get(type(raw), True):
                     continue
                 if owner is None:
-                    found[attr_name] = _Found(attr, None)
+                    methods[attr_name] = Traceable(attr, None)
                 elif is_class:
-                    found[attr_name] = _Found(raw, Definition(owner, attr_name))
+                    methods[attr_name] = Traceable(raw, Definition(owner, attr_name))
                 else:  # what is set on an object is never bound to it
-                    found[attr_name] = _Found(attr, Definition(bases[0], attr_name, takes_self=False))
-        _apply(cls, found, decorate, allow_multiple_trace)
+                    methods[attr_name] = Traceable(attr, Definition(bases[0], attr_name, takes_self=False))
+        decorate_methods(cls, methods, decorate, allow_multiple_trace)
         return cls
 
     return decorator
@@ -71,12 +79,12 @@ class TracedMeta(type):
                 f"class {cls_name} needs an attribute __trace_args__, a dictionary with at least the key 'name', "
                 "e.g. __trace_args__ = {'name': 'rpc'}"
             )
-        found = {
-            key: _Found(value, Definition(cls, key))
+        methods = {
+            key: Traceable(value, Definition(cls, key))
             for key, value in attrs.items()
             if _is_traceable(key, value, trace_private)
         }
-        _apply(cls, found, trace(**arguments), allow_multiple_trace)
+        decorate_methods(cls, methods, trace(**arguments), allow_multiple_trace)
 
 
 def _is_traceable(name: str, attr: Any, private: bool) -> bool:
@@ -85,21 +93,18 @@ def _is_traceable(name: str, attr: Any, private: bool) -> bool:
     return not name.startswith("__") and (private or not name.startswith("_"))
 
 
-class _Found(NamedTuple):
-    """What is to be traced."""
+def decorate_methods(cls: Any, methods: Mapping[str, Traceable], decorate: Decorate, allow_multiple: bool) -> None:
+    """Put *methods*, by their attributes' names, in their places in *cls*, decorated by *decorate*.
 
-    attr: Any
-    definition: Definition | None  # None: an object has it, and its class knows nothing of it
-
-
-def _apply(cls: Any, found: dict[str, _Found], decorate: Decorate, allow_multiple: bool) -> None:
+    Raises ValueError, before any is put there, if one is traced already and *allow_multiple* is off.
+    """
     if not allow_multiple:
-        for name, (attr, _) in found.items():
+        for name, (attr, _) in methods.items():
             times = getattr(attr, "__traced__", 0)
             if times:
                 raise ValueError(
                     f"attribute '{name}' of {getattr(cls, '__qualname__', cls)} is traced already ({times} times), "
                     "and multiple tracing is off"
                 )
-    for name, (attr, definition) in found.items():
+    for name, (attr, definition) in methods.items():
         setattr(cls, name, decorate(attr, definition))

@@ -22,7 +22,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "futures": (_MODELS + "futures",),
     "futurist": (_MODELS + "futurist",),
     "gevent": (_MODELS + "gevent",),
-    "messaging": ("osprofiler.messaging",),
+    "messaging": ("osprofiler.instrumentation.messaging",),
     "multiprocessing": (_MODELS + "multiprocessing",),
     # openstacksdk works in pools of concurrent.futures or futurist; keystoneauth has no threads of its own, and the
     # requests that it sends are its caller's.

@@ -49,7 +49,7 @@ LIBRARY = Requests()
 
 
 def _send(original: Method) -> Method:
-    def send(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
+    def send(self: Any, /, request: Any, *args: Any, **kwargs: Any) -> Any:
         here = current.point.get()
         if here is None:
             return original(self, request, *args, **kwargs)

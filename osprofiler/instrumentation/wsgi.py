@@ -11,10 +11,10 @@ from urllib.parse import quote
 
 from osprofiler import config
 from osprofiler._runtime import guard
-from osprofiler._utils import split
 from osprofiler.handlers import http_server
 from osprofiler.instrumentation.wsgi_call import Call
 from osprofiler.propagation import carriers, osprofiler, signed
+from osprofiler.propagation.packing import split
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

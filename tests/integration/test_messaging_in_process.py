@@ -17,12 +17,13 @@ from oslo_config import cfg
 from oslo_messaging.rpc import client as rpc_client
 from oslo_messaging.rpc import server as rpc_server
 
-from osprofiler import config, messaging, opentracing_compat, profiler
+from osprofiler import config, messaging, profiler
 from osprofiler._runtime import guard
 from osprofiler.context import current, scope
 from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
 from osprofiler.delivery.base import NullReporter, Reporter
+from osprofiler.propagation import envelope
 from osprofiler.tracer import global_tracer
 from osprofiler.tracer.span import Span
 from tests.waiting import wait_until
@@ -214,7 +215,7 @@ def test_a_fault_of_tracing_costs_no_rpc(
 
     messaging.instrument()
     profiler.init(KEY)
-    owner = opentracing_compat if broken == "get_tracer" else messaging.envelope
+    owner = global_tracer if broken == "get_tracer" else envelope
     before = sum(value for name, value in guard.counters.items() if name.startswith("fault.messaging"))
     with served(transport) as (client, _, _):
         with monkeypatch.context() as patch:

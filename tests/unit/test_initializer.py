@@ -124,7 +124,7 @@ def test_a_service_that_registered_only_stocks_options(tmp_path: Path) -> None:
 
 
 def test_switches_follow_a_mutation(configured: Write, tmp_path: Path) -> None:
-    from osprofiler import sqlalchemy
+    from osprofiler.instrumentation import sqlalchemy
 
     fixed = {"connection_string": store(tmp_path)}
     init(configured(enabled=True, hmac_keys="one", sampler="ratelimiting:2", trace_sqlalchemy=True, **fixed))
@@ -195,7 +195,7 @@ def test_keys_that_are_taken_away_are_not_those_of_the_paste_file(configured: Wr
 
 
 def test_the_policy_goes_before_the_options_as_long_as_it_says_so(configured: Write, tmp_path: Path) -> None:
-    from osprofiler import sqlalchemy
+    from osprofiler.instrumentation import sqlalchemy
 
     policy, other = tmp_path / "policy.yaml", tmp_path / "other.yaml"
     policy.write_text(

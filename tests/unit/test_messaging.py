@@ -15,7 +15,7 @@ from osprofiler._runtime import guard
 from osprofiler.context import current, scope
 from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
-from osprofiler.handlers import rpc
+from osprofiler.instrumentation import messaging as adapter
 from osprofiler.propagation import envelope
 from osprofiler.tracer import global_tracer
 
@@ -105,7 +105,7 @@ def test_nor_where_our_own_code_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(envelope, "inject", fail)
     given_context = {**CONTEXT, "trace_info": trace_info()}
-    rpc.sent(send, None, None, given_context)
+    adapter.sent(send, None, None, given_context)
     assert [messaging.inject(given_context), *sent] == [CONTEXT, CONTEXT]
 
 

@@ -16,6 +16,8 @@ from oslo_config import cfg
 
 from osprofiler import config, messaging, nova, novaclient, opentracing_compat, opts, profiler
 from osprofiler.context import current
+from osprofiler.instrumentation import messaging as instrumented
+from osprofiler.instrumentation import nova_manager
 from osprofiler.propagation import signed
 from tests.unit.span_kit import Recorder, spans  # noqa: F401
 
@@ -43,7 +45,7 @@ def test_rpc_is_traced_only_where_profiling_is_enabled(conf: cfg.ConfigOpts, ena
     conf.set_override("enabled", enabled, group="profiler")
     nova.instrument(conf)
     assert nova.on is enabled
-    assert messaging._wrapping.on is enabled
+    assert instrumented.wrapping.on is enabled
 
 
 def test_a_configuration_without_our_options_means_off(conf: cfg.ConfigOpts) -> None:
@@ -265,7 +267,7 @@ class Manager:
 def test_a_compute_managers_steps_and_its_drivers_calls_are_points(recorder: Recorder, conf: cfg.ConfigOpts) -> None:
     manager = Manager()
     for _ in range(2):  # a second start in one process changes nothing
-        nova._trace_manager(manager)
+        nova_manager.trace_manager(manager)
     assert manager._do_build_and_run_instance("the admin's password") == "spawned"
     assert recorder.started == []
     profiler.init(KEY)
@@ -283,8 +285,8 @@ def test_a_compute_managers_steps_and_its_drivers_calls_are_points(recorder: Rec
 
 
 def test_a_manager_without_a_driver_is_left_alone() -> None:
-    nova._trace_manager(None)
-    nova._trace_manager(SimpleNamespace())
+    nova_manager.trace_manager(None)
+    nova_manager.trace_manager(SimpleNamespace())
 
 
 def test_what_nova_retries_stays_in_its_request() -> None:

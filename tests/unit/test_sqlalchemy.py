@@ -12,6 +12,7 @@ from sqlalchemy.pool import StaticPool
 
 from osprofiler import profiler
 from osprofiler import sqlalchemy as traced
+from osprofiler.handlers import sql
 from tests.unit.span_kit import Recorder, spans  # noqa: F401
 
 KEY = "SECRET"
@@ -204,7 +205,7 @@ def test_many_parameter_sets_are_one_bounded_point(engine: sqlalchemy.Engine, tr
         conn.execute(sqlalchemy.text("INSERT INTO t VALUES (:x, :y)"), rows)
     (span,) = trace.finished
     assert span.start_info is not None
-    assert len(str(span.start_info["db"]["params"])) < 2 * traced.PARAMS_CHARS
+    assert len(str(span.start_info["db"]["params"])) < 2 * sql.PARAMS_CHARS
     with engine.connect() as conn:
         assert conn.execute(sqlalchemy.text("SELECT count(*) FROM t")).scalar() == 2000
 

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""oslo.messaging: which of its methods are a call, a message that leaves, and a dispatch, for the handler of RPC.
+
+Each function here that stands for a method calls it once, outside of what is guarded.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from osprofiler._runtime import guard
+from osprofiler._runtime.wrapping import Method, Target, Wrapping
+from osprofiler.concurrency.isolation import isolated
+from osprofiler.context import current
+from osprofiler.handlers import rpc
+
+_COMPONENT = "oslo.messaging"
+
+# The client
+
+
+def called(method: Method, kind: str, context: Any, /, *args: Any, **kwargs: Any) -> Any:
+    """One ``call`` or ``cast`` of a call context."""
+    here = current.point.get()
+    if here is None:
+        return method(*args, **kwargs)
+
+    def describe() -> rpc.Call:
+        target, rpc_method = context.target, args[1] if len(args) > 1 else kwargs.get("method")
+        shown = "fanout" if kind == "cast" and target.fanout else kind
+        return rpc.Call(_COMPONENT, rpc_method, target.topic, target.server, target.namespace, target.version, shown)
+
+    return rpc.call(here, describe, functools.partial(method, *args, **kwargs))
+
+
+def sent(send: Method, transport: Any, /, target: Any, ctxt: Any, *args: Any, **kwargs: Any) -> Any:
+    """Put the trace's context into a message that leaves; what plain code put there is replaced."""
+    if isinstance(ctxt, Mapping):
+        waits = args[1] if len(args) > 1 else kwargs.get("wait_for_reply")
+        ctxt = rpc.inject(ctxt, follows=not waits, keep_w3c=_traces_itself(transport))
+    return send(target, ctxt, *args, **kwargs)
+
+
+def notified(send: Method, /, target: Any, ctxt: Any, *args: Any, **kwargs: Any) -> Any:
+    """A notification, which is no part of the request."""
+    if isinstance(ctxt, Mapping):
+        ctxt = rpc.without_trace(ctxt)
+    return send(target, ctxt, *args, **kwargs)
+
+
+# The server
+
+
+@isolated
+def served(process: Method, server: Any, incoming: Any) -> Any:
+    """One dispatch: a unit of work, inside a server span where the message asks to be traced."""
+    dispatch = None
+    try:
+        dispatch = _Dispatch(server, incoming[0])
+    except Exception as fault:
+        guard.swallow("messaging.server", fault)
+    if dispatch is None:
+        return process(incoming)
+    try:
+        return process(incoming)
+    except BaseException as fault:
+        dispatch.fault = fault
+        raise
+    finally:
+        dispatch.close()
+
+
+class _Dispatch:
+    """One dispatch: its server span, and what went wrong in it.
+
+    oslo.messaging ends every failure itself and replies with it, unwrapped, to casts too: so the reply tells.
+    """
+
+    def __init__(self, server: Any, message: Any) -> None:
+        self.fault: BaseException | None = None
+        self._message = message
+        self._point = None
+        received, method = message.message, message.message.get("method")
+        context = message.ctxt if isinstance(message.ctxt, Mapping) else {}
+        incoming, stripped = rpc.receive(context, method, keep_w3c=_traces_itself(server))
+        if stripped is not context:
+            message.ctxt = stripped
+        if incoming is None:
+            return
+        target = server._target
+        described = rpc.Call(
+            _COMPONENT, method, target.topic, target.server, received.get("namespace"), received.get("version")
+        )
+        self._point = rpc.enter(incoming, described)
+        if self._point is not None:
+            message.reply = functools.partial(self._replied, message.reply)
+
+    def _replied(self, reply: Method, /, *args: Any, **kwargs: Any) -> Any:
+        failure = kwargs.get("failure") or (args[1] if len(args) > 1 else None)
+        if failure:
+            self.fault = failure[1]
+        try:
+            return reply(*args, **kwargs)
+        except Exception as fault:
+            self.fault = self.fault or fault
+            raise
+
+    def close(self) -> None:
+        # A fault's traceback leads back to frames that hold this object, and the reply to the message that holds it.
+        fault, self.fault = self.fault, None
+        if self._point is not None:
+            vars(self._message).pop("reply", None)
+            rpc.close(self._point, fault)
+
+
+def _traces_itself(owner: Any) -> bool:
+    """Whether oslo.messaging's own OpenTelemetry tracing is on: then ``traceparent`` is its business."""
+    try:
+        return bool(owner.conf.oslo_messaging_tracing.tracing_enabled)
+    except Exception:  # releases without it, and private ConfigOpts objects, do not have the option
+        return False
+
+
+# Everything in the process
+
+
+def instrument() -> None:
+    """Trace every RPC client and server of the process, also if oslo.messaging is imported later.
+
+    A second call does nothing.
+    """
+    wrapping.install()
+
+
+def uninstrument() -> None:
+    """Undo :func:`instrument`."""
+    wrapping.uninstall()
+
+
+def _as_method(function: Callable[..., Any], *fixed: Any, own: str = "") -> Callable[[Method], Method]:
+    """What makes a method's replacement: *function* with the bound original and what is *fixed*.
+
+    An object with an attribute *own* of its own is traced by itself already.
+    """
+
+    def wrap(original: Method) -> Method:
+        def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+            if own and own in vars(self):
+                return original(self, *args, **kwargs)
+            return function(functools.partial(original, self), *fixed, self, *args, **kwargs)
+
+        return method
+
+    return wrap
+
+
+def _notify_method(original: Method) -> Method:
+    def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return notified(functools.partial(original, self), *args, **kwargs)
+
+    return method
+
+
+wrapping = Wrapping(
+    Target("oslo_messaging.rpc.client", "_BaseCallContext", "call", _as_method(called, "call", own="call")),
+    Target("oslo_messaging.rpc.client", "_BaseCallContext", "cast", _as_method(called, "cast", own="cast")),
+    Target("oslo_messaging.transport", "Transport", "_send", _as_method(sent)),
+    Target("oslo_messaging.transport", "Transport", "_send_notification", _notify_method),
+    Target("oslo_messaging.rpc.server", "RPCServer", "_process_incoming", _as_method(served, own="_process_incoming")),
+)
+
+# One object
+
+
+def instrument_client(client: Any) -> Any:
+    """Trace what is called through *client*, an RPC client or a call context, and through all that it prepares.
+
+    Returns *client*; a second call does nothing.
+    """
+    from oslo_messaging.rpc.client import RPCClient
+
+    if "prepare" not in vars(client):
+        client.prepare = _prepared(client.prepare)
+        if not isinstance(client, RPCClient):  # that one calls through a context that it prepares
+            client.call = functools.partial(called, client.call, "call", client)
+            client.cast = functools.partial(called, client.cast, "cast", client)
+            if not isinstance(client.transport, _Transport):
+                client.transport = _Transport(client.transport)
+    return client
+
+
+def instrument_server(server: Any) -> Any:
+    """Trace the dispatches of *server*, an RPC server. Returns it; a second call does nothing."""
+    if "_process_incoming" not in vars(server):
+        server._process_incoming = functools.partial(served, server._process_incoming, server)
+    return server
+
+
+def _prepared(prepare: Method) -> Method:
+    def run(*args: Any, **kwargs: Any) -> Any:
+        return instrument_client(prepare(*args, **kwargs))
+
+    return run
+
+
+class _Transport:
+    """A transport as one traced client sees it; the real one is shared."""
+
+    def __init__(self, shared: Any) -> None:
+        self._shared = shared
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._shared, name)
+
+    def _send(self, /, target: Any, ctxt: Any, *args: Any, **kwargs: Any) -> Any:
+        return sent(self._shared._send, self._shared, target, ctxt, *args, **kwargs)
