@@ -41,7 +41,7 @@ docs: $(STAMPS)/tox ## the documentation, in doc/build/html
 	.venv-tox/bin/tox -e docs
 
 changelog: $(STAMPS)/tox ## what is new for operators, from releasenotes/notes
-	@.venv-tox/bin/tox -q -e docs --notest && .tox/docs/bin/reno --quiet report --no-show-source .
+	@.venv-tox/bin/tox -q -e docs --notest && .tox/docs/bin/reno --quiet report --no-show-source . | sed "s/^0\.0\.0$$/Not tagged yet/"
 
 coverage: $(STAMPS)/tox ## which lines and branches the unit tests run
 	.venv-tox/bin/tox -e coverage

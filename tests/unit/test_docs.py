@@ -16,7 +16,7 @@ from oslo_config import cfg
 from osprofiler import opts
 
 _ROOT = Path(__file__).resolve().parents[2]
-_PAGES = [_ROOT / "README.rst", *sorted((_ROOT / "doc" / "source").glob("*.rst"))]
+_PAGES = [_ROOT / "README.rst", *sorted((_ROOT / "doc" / "source").glob("*.rst")), *sorted(_ROOT.glob("[CS]*.rst"))]
 
 # A trace for the commands of pages that make none themselves.
 _SOME_TRACE = """
