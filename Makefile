@@ -14,7 +14,7 @@ PACKAGING := pyproject.toml setup.py osprofiler/__init__.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo cloud test test-all lint bench bench-quick jaeger stores ferretdb $(JAVA_SERVERS) servers clean
+.PHONY: help demo cloud test test-all lint lint-js docs changelog coverage bench bench-quick jaeger stores ferretdb $(JAVA_SERVERS) servers clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -29,10 +29,23 @@ test: $(STAMPS)/debian $(STAMPS)/tox jaeger stores ## every guarantee once, agai
 	.venv-tox/bin/tox -e lint,py3 $(TOX_ARGS)
 
 test-all: $(STAMPS)/debian $(STAMPS)/cloud $(STAMPS)/debootstrap $(STAMPS)/tox jaeger stores ## also the long stress, every Python there is, and the oldest libraries
-	.venv-tox/bin/tox -e lint,all,oldest,py310,py311,py312,py313 --skip-missing-interpreters=true $(TOX_ARGS)
+	$(MAKE) lint-js
+	.venv-tox/bin/tox -e lint,docs,all,oldest,py310,py311,py312,py313 --skip-missing-interpreters=true $(TOX_ARGS)
 
 lint: $(STAMPS)/tox ## style and types only
 	.venv-tox/bin/tox -e lint
+
+lint-js: $(STAMPS)/eslint ## style of the report's page; needs node and npm
+	node tools/eslint/lint.mjs
+
+docs: $(STAMPS)/tox ## the documentation, in doc/build/html
+	.venv-tox/bin/tox -e docs
+
+changelog: $(STAMPS)/tox ## what is new for operators, from releasenotes/notes
+	@.venv-tox/bin/tox -q -e docs --notest && .tox/docs/bin/reno --quiet report --no-show-source . | sed "s/^0\.0\.0$$/Not tagged yet/"
+
+coverage: $(STAMPS)/tox ## which lines and branches the unit tests run
+	.venv-tox/bin/tox -e coverage
 
 bench: $(STAMPS)/bench jaeger ## beside every other tracer, about 20 minutes; BENCH_ARGS="--help" shows what it can do
 	.venv-bench/bin/python -m benchmarks $(BENCH_ARGS)
@@ -56,7 +69,7 @@ servers: $(STAMPS)/debian $(filter jaeger ferretdb $(JAVA_SERVERS),$(SERVERS)) #
 	@$(PYTHON) -m tests.servers $(SERVERS)
 
 clean: ## remove what these targets made here; the cached Jaeger stays
-	rm -rf .venv-bench .venv-demo .venv-tox .tox $(STAMPS) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf tools/eslint/node_modules .venv-bench .venv-demo .venv-tox .tox $(STAMPS) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMPS)/debian: tools/setup-debian
@@ -82,6 +95,10 @@ $(STAMPS)/tox: $(STAMPS)/venv
 	$(PYTHON) -m venv --clear .venv-tox
 	.venv-tox/bin/pip install --quiet 'tox>=4.21'
 	@touch $@
+
+$(STAMPS)/eslint: tools/eslint/package-lock.json
+	cd tools/eslint && npm ci --silent --no-audit --no-fund
+	@mkdir -p $(STAMPS) && touch $@
 
 # Without the package wheel, Debian's pip warns of each library that has only its source in the index.
 $(STAMPS)/demo: $(STAMPS)/venv $(PACKAGING)

@@ -36,6 +36,8 @@ from tests.servers import (
     Server,
 )
 
+pytest_plugins = ["osprofiler.testing.fixtures", "pytester"]
+
 S = TypeVar("S", bound=Server)
 
 # A slow machine is no fault of the code, nor are draws that came out large. All else is as hypothesis has it.

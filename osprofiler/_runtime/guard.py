@@ -61,6 +61,13 @@ def count(name: str, by: int = 1) -> None:
         counters[name] += by
 
 
+def clear() -> None:
+    """Set all counters to zero, and log the next fault of each kind at once: for tests."""
+    with ending.holding(_lock):
+        counters.clear()
+        _last_logged.clear()
+
+
 def source(function: Callable[[], Mapping[str, int]]) -> Callable[[], Mapping[str, int]]:
     """Decorator: *function* returns more counters, by name; :func:`totals` includes them."""
     _sources.append(function)

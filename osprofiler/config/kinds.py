@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
+from osprofiler._runtime import entry_points
 from osprofiler.config import sampler_spec
 
 T = TypeVar("T")
@@ -19,7 +20,7 @@ T = TypeVar("T")
 #: Takes one line about a part of a value that is not used.
 Complain = Callable[[str], None]
 
-#: Formats in which requests can carry a trace.
+#: Formats in which requests can carry a trace; other packages may add some by entry points.
 FORMATS = ("osprofiler", "jaeger", "w3c", "b3")
 
 #: What trace points may keep of a function's arguments.
@@ -61,10 +62,19 @@ def _keys(value: str | None, complain: Complain) -> tuple[str, ...]:
 
 
 def _formats(names: Sequence[str], complain: Complain) -> tuple[str, ...]:
-    unknown = [name for name in names if name not in FORMATS]
+    unknown = _unknown(names)
     if unknown:
         complain(f"there is no {unknown[0]}; known are {', '.join(FORMATS)}")
     return tuple(name for name in names if name not in unknown)
+
+
+def _unknown(names: Sequence[str]) -> list[str]:
+    """Those of *names* that are formats neither of this package nor of another one."""
+    unknown = [name for name in names if name not in FORMATS]
+    if unknown:
+        registered = entry_points.names(entry_points.PROPAGATORS)
+        unknown = [name for name in unknown if name not in registered]
+    return unknown
 
 
 def _patterns(patterns: Sequence[str], complain: Complain) -> tuple[str, ...]:
@@ -94,7 +104,7 @@ def _sampler_of_policy(value: Any) -> str:
 
 def _formats_of_policy(value: Any) -> tuple[str, ...]:
     names = value if isinstance(value, list) else [value]
-    if not names or any(name not in FORMATS for name in names):
+    if not names or _unknown(names):
         raise ValueError(f"a list of these is wanted: {', '.join(FORMATS)}")
     return tuple(names)
 

@@ -39,7 +39,6 @@ def value(conf: cfg.ConfigOpts, name: str, table: type = Settings) -> Any:
     The default, with a line in the log, for a value that cannot be used; and where only osprofiler 4's options are
     registered.
     """
-
     row = rows(table)[name]
 
     def complain(text: str) -> None:

@@ -68,6 +68,8 @@ class Tag(_Struct):
 
 
 class StringTag(Tag):
+    """A tag that is text."""
+
     __slots__ = ("vStr",)
     vType = 0
     vStr: str
@@ -78,6 +80,8 @@ class StringTag(Tag):
 
 
 class DoubleTag(Tag):
+    """A tag that is a floating-point number."""
+
     __slots__ = ("vDouble",)
     vType = 1
 
@@ -87,6 +91,8 @@ class DoubleTag(Tag):
 
 
 class BoolTag(Tag):
+    """A tag that is true or false."""
+
     __slots__ = ("vBool",)
     vType = 2
 
@@ -96,6 +102,8 @@ class BoolTag(Tag):
 
 
 class LongTag(Tag):
+    """A tag that is a whole number of 64 bits."""
+
     __slots__ = ("vLong",)
     vType = 3
 

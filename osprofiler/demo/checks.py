@@ -65,6 +65,7 @@ def _dial(host: str, port: int) -> str:
 
 
 def create_tables(db_url: str, broken: bool) -> None:
+    """Create the demo's tables; raises CommandError where the database cannot be used."""
     try:
         database.create(db_url, broken)
     except sqlalchemy.exc.ArgumentError as fault:

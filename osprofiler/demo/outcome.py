@@ -51,6 +51,7 @@ def failures(trace: model.Trace) -> list[Failure]:
 
 
 def is_jaeger(connection_string: str) -> bool:
+    """Whether traces go to Jaeger."""
     return connection_string.partition(":")[0].lower() in ("jaeger", "jaeger+http", "jaeger+https")
 
 

@@ -19,7 +19,7 @@ from osprofiler.drivers import base, errors, network
 from osprofiler.drivers.abilities import Can, Unsupported
 from osprofiler.records import ids, jaeger_json, unreadable
 from osprofiler.records.pairs import Pairs, is_start
-from osprofiler.records.recorded_span import RecordedSpan
+from osprofiler.records.stored_span import StoredSpan
 from osprofiler.reports.model import error_kind
 
 if TYPE_CHECKING:
@@ -194,12 +194,12 @@ class SpanStore(base.Driver):
             pairs.take_back(whole)  # the caller tries again, perhaps with stops whose starts had come before
             raise
 
-    def _send(self, spans: Iterable[RecordedSpan]) -> None:
+    def _send(self, spans: Iterable[StoredSpan]) -> None:
         """Send *spans*, those of one process at a time: it is the process that says service, host and pid."""
         from osprofiler.delivery.exporter import Failed
         from osprofiler.drivers import connect
 
-        by_process: dict[tuple[Any, ...], list[RecordedSpan]] = {}
+        by_process: dict[tuple[Any, ...], list[StoredSpan]] = {}
         for span in spans:
             by_process.setdefault(span.process, []).append(span)
         exporter = self._exporter.get()

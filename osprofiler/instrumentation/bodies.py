@@ -34,6 +34,7 @@ class Opening(Protocol):
 
 
 def generator(call: Opening, f: Callable[..., Generator[Any, Any, Any]]) -> Callable[..., Any]:
+    """A generator: the point is current only while its body runs."""
     is_open = call.is_open
 
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
@@ -87,6 +88,8 @@ def _close(call: Opening, point: Point, body: Generator[Any, Any, Any]) -> None:
 
 
 def async_generator(call: Opening, f: Callable[..., AsyncGenerator[Any, Any]]) -> Callable[..., Any]:
+    """An asynchronous generator: as :func:`generator`."""
+
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         point, some, body = call.begin(f, args, kwargs)
         del args, kwargs

@@ -11,6 +11,8 @@ import importlib
 import threading
 from typing import Any
 
+from osprofiler._runtime import entry_points
+
 _MODELS = "osprofiler.concurrency."
 
 #: Name, as ``[profiler] instrument`` has it, to the modules that have ``instrument`` and ``uninstrument`` for it.
@@ -32,11 +34,12 @@ _MODULES: dict[str, tuple[str, ...]] = {
 }
 
 _on: set[str] = set()
+_registered: dict[str, Any] = {}  # modules of other packages, by name, once they have been asked for
 _lock = threading.Lock()
 
 
 def known() -> list[str]:
-    """The names that :func:`instrument` takes."""
+    """The names that :func:`instrument` takes, without those that other packages register."""
     return sorted(_MODULES)
 
 
@@ -48,8 +51,8 @@ def instrument(*names: str) -> None:
     _check(names)
     with _lock:
         for name in names:
-            for module in _MODULES[name]:
-                _module(module).instrument()
+            for module in _modules(name):
+                module.instrument()
             _on.add(name)
 
 
@@ -62,11 +65,11 @@ def uninstrument(*names: str) -> None:
     with _lock:
         ended = _on & set(names or _on)
         _on.difference_update(ended)
-        needed = {module for name in _on for module in _MODULES[name]}
+        needed = [module for name in _on for module in _modules(name)]
         for name in ended:
-            for module in _MODULES[name]:
+            for module in _modules(name):
                 if module not in needed:
-                    _module(module).uninstrument()
+                    module.uninstrument()
 
 
 def in_force() -> list[str]:
@@ -76,9 +79,17 @@ def in_force() -> list[str]:
 
 def _check(names: tuple[str, ...]) -> None:
     for name in names:
-        if name not in _MODULES:
+        if not _modules(name):
             raise ValueError(f"{name!r} is not known; known are {', '.join(known())}")
 
 
-def _module(name: str) -> Any:
-    return importlib.import_module(name)
+def _modules(name: str) -> list[Any]:
+    """The modules behind *name*: ours, else the one that another package has registered; none if nobody has."""
+    if name in _MODULES:
+        return [importlib.import_module(module) for module in _MODULES[name]]
+    if name not in _registered:
+        module = entry_points.load(entry_points.INSTRUMENTATIONS, name)
+        if module is None:
+            return []
+        _registered[name] = module
+    return [_registered[name]]

@@ -14,7 +14,7 @@ from osprofiler import config
 from osprofiler._runtime import guard
 from osprofiler.context.origin import Origin
 from osprofiler.context.trace_context import TraceContext
-from osprofiler.propagation import b3, jaeger, osprofiler, precedence, signed, w3c
+from osprofiler.propagation import b3, formats, jaeger, osprofiler, precedence, signed, w3c
 from osprofiler.propagation.precedence import Sample
 
 
@@ -71,20 +71,22 @@ def write_unsigned(context: TraceContext, *, url_encoding: bool = True) -> dict[
     """
     if not context.span_id:
         return {}
-    formats = config.current().propagation
+    wanted = config.current().propagation
     trace_id, span_id, parent_id, flags = context.trace_id, context.span_id, context.parent_span_id, context.flags
     fields: dict[str, str] = {}
-    if "jaeger" in formats:
+    if "jaeger" in wanted:
         fields[jaeger.TRACE_ID] = jaeger.encode(trace_id, span_id, parent_id, flags)
         fields.update(jaeger.encode_baggage(context.baggage, url_encoding=url_encoding))
-    if "w3c" in formats:
+    if "w3c" in wanted:
         fields[w3c.TRACEPARENT] = w3c.encode(trace_id, span_id, flags, context.w3c_flags)
         if context.tracestate:
             fields[w3c.TRACESTATE] = context.tracestate
         if context.baggage and (baggage := w3c.encode_baggage(context.baggage)):
             fields[w3c.BAGGAGE] = baggage
-    if "b3" in formats:
+    if "b3" in wanted:
         fields.update(b3.encode(trace_id, span_id, parent_id, flags))
+    for registered in formats.registered(wanted).values():
+        fields.update(registered.encode(context))
     return fields
 
 
@@ -107,6 +109,7 @@ def read(
         trusted=bool(settings.trust_incoming),
         plain=plain,
         sample=sample,
+        registered=formats.registered(settings.propagation),
     )
     if decision.malformed:
         guard.count("malformed", decision.malformed)

@@ -7,7 +7,13 @@ handles the case of headers. ``precedence`` decides what happens after a malform
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import functools
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from osprofiler._runtime import entry_points, guard
+from osprofiler.config.kinds import FORMATS
+from osprofiler.context.trace_context import TraceContext
 
 #: The longest field that is read, in characters. All fields that we write are far shorter.
 MAX_FIELD_CHARS = 4096
@@ -31,3 +37,27 @@ def bounded(text: str) -> str:
     if len(text) > MAX_FIELD_CHARS:
         raise Malformed(f"a field of {len(text)} characters")
     return text
+
+
+class Format(Protocol):
+    """An unsigned format of another package, registered by an entry point in the group ``osprofiler.propagators``.
+
+    It is written where ``[profiler] propagation`` names it, and read there where unsigned context is trusted.
+    """
+
+    def encode(self, context: TraceContext) -> Mapping[str, str]:
+        """Write the fields of *context*, whose ``span_id`` is not 0."""
+
+    def decode(self, fields: Mapping[str, str]) -> Remote | None:
+        """Read *fields*, by name in lower case; None where the format's are not there. Raises :class:`Malformed`."""
+
+
+@functools.lru_cache(maxsize=16)
+def registered(names: Sequence[str]) -> Mapping[str, Format]:
+    """The formats among *names* that are not built in, by name; one that cannot be loaded is left out."""
+    found: dict[str, Format] = {}
+    for name in names:
+        if name not in FORMATS:
+            with guard.Harmless("propagation.load"):
+                found[name] = entry_points.load(entry_points.PROPAGATORS, name)
+    return {name: format_ for name, format_ in found.items() if format_ is not None}

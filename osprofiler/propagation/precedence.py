@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from osprofiler.context.trace_context import DEBUG, SAMPLED, TraceContext
 from osprofiler.propagation import b3, jaeger, osprofiler, signed, w3c
-from osprofiler.propagation.formats import Malformed, Remote
+from osprofiler.propagation.formats import Format, Malformed, Remote
 from osprofiler.records import ids
 
 T = TypeVar("T")
@@ -34,6 +34,7 @@ TRACESTATE_TAG = "w3c.tracestate"
 
 _MAX_TAG_CHARS = 256
 _NO_TAGS: Mapping[str, Any] = {}
+_NO_FORMATS: Mapping[str, Format] = {}
 
 
 class Decision(NamedTuple):
@@ -60,14 +61,16 @@ def decide(
     plain: Any = None,
     sample: Sample | None = None,
     url_encoding: bool = True,
+    registered: Mapping[str, Format] = _NO_FORMATS,
 ) -> Decision:
     """Decide which trace *fields* (names in lower case) continue. Never raises for their content.
 
     *keys*: the keys that may ask for a trace; the first one signs a context without a key. *trusted*: unsigned context
     counts. *plain*: the ``trace_info`` of an RPC message. *sample*: called only if no sender has decided; after its
     "no" the result is a context that is not sampled. *url_encoding*: Jaeger's baggage is percent-encoded.
+    *registered*: formats of other packages, which count after ours.
     """
-    reading = _Reading(fields)
+    reading = _Reading(fields, registered)
     context, follows = reading.signed(keys, plain)
     if context is None and not trusted:
         return reading.sampled(keys, sample)
@@ -96,9 +99,10 @@ def foreign_tags(fields: Mapping[str, str]) -> Mapping[str, str]:
 class _Reading:
     """The fields of one carrier, and how many of them were malformed."""
 
-    def __init__(self, fields: Mapping[str, str]) -> None:
+    def __init__(self, fields: Mapping[str, str], registered: Mapping[str, Format] = _NO_FORMATS) -> None:
         self.malformed = 0
         self._fields = fields
+        self._registered = registered
 
     def signed(self, keys: Sequence[str], plain: Any) -> tuple[TraceContext | None, bool]:
         """The context that is signed with one of *keys*, or None; and whether its sender does not wait."""
@@ -126,6 +130,10 @@ class _Reading:
         remote = self._attempt(b3.decode, self._fields)
         if remote is not None:
             contexts.append(_Foreign(b3.SINGLE, f"{remote.trace_id:032x}-{remote.span_id:016x}", remote))
+        for name, registered in self._registered.items():
+            remote = self._attempt(registered.decode, self._fields)
+            if remote is not None:
+                contexts.append(_Foreign(name, f"{remote.trace_id:032x}-{remote.span_id:016x}", remote))
         return contexts
 
     def trusted(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from osprofiler.records.record import split_name
-from osprofiler.records.recorded_span import RecordedSpan
+from osprofiler.records.stored_span import StoredSpan
 
 #: Starts whose stop never comes are forgotten, the oldest first.
 MOST_WAITING = 10_000
@@ -21,7 +21,7 @@ class Pairs:
         self._most = most
         self._starts: OrderedDict[object, dict[str, Any]] = OrderedDict()
 
-    def add(self, record: dict[str, Any]) -> RecordedSpan | None:
+    def add(self, record: dict[str, Any]) -> StoredSpan | None:
         """The span that *record* completes; None for a start, which is kept. A stop without a start is a span of no
         duration.
         """
@@ -30,16 +30,16 @@ class Pairs:
             if self._most is not None and len(self._starts) > self._most:
                 self._starts.popitem(last=False)
             return None
-        return RecordedSpan(self._starts.pop(_key(record), None), record)
+        return StoredSpan(self._starts.pop(_key(record), None), record)
 
-    def take_back(self, spans: Iterable[RecordedSpan]) -> None:
+    def take_back(self, spans: Iterable[StoredSpan]) -> None:
         """Have the start records of *spans* wait once more."""
         self._starts.update((_key(span.start_record), span.start_record) for span in spans if span.start_record)
 
-    def unfinished(self) -> Iterator[RecordedSpan]:
+    def unfinished(self) -> Iterator[StoredSpan]:
         """The spans whose stop has not come; they are waited for no more."""
         while self._starts:
-            yield RecordedSpan(self._starts.popitem(last=False)[1], None)
+            yield StoredSpan(self._starts.popitem(last=False)[1], None)
 
 
 def _key(record: Mapping[str, Any]) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 
 Subclass :class:`PropagatorKit` (or :class:`TextPropagatorKit` for dictionaries) in a test module and give it the
 fixture ``codec``: an object with jaeger-client's ``inject(span_context, carrier)`` and ``extract(carrier)``.
+:class:`FormatKit` is for one unsigned format, by the name that ``[profiler] propagation`` has for it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from typing import Any
 import opentracing
 import pytest
 
+from osprofiler import config, propagation
+from osprofiler.context.trace_context import TraceContext
+from osprofiler.testing.process import clean_process, no_swallowed_faults
 from osprofiler.tracer.span import SpanContext
 
 #: (trace id, span id, parent id, flags), at the ends of their ranges.
@@ -133,3 +137,72 @@ class TextPropagatorKit(PropagatorKit):
         other = {name.upper(): value for name, value in carrier.items()}
         found = codec.extract({**{name.lower(): value for name, value in carrier.items()}, **other})
         assert found is None or not found.trace_id
+
+
+class FormatKit:
+    """For one unsigned format, checked as services use it: by ``[profiler] propagation`` and ``trust_incoming``."""
+
+    @pytest.fixture
+    def name(self) -> str:
+        """The format's name; subclasses override it."""
+        raise NotImplementedError("give the kit a fixture named name")
+
+    @pytest.fixture(autouse=True)
+    def configured(self, name: str) -> Iterator[None]:
+        """The format, and no other one, is written and trusted."""
+        with clean_process(), no_swallowed_faults(set()):
+            config.publish(propagation=(name,), trust_incoming=True)
+            yield
+
+    @pytest.mark.parametrize("ids", EDGES)
+    def test_what_is_written_is_read(self, ids: tuple[int, int, int | None, int]) -> None:
+        """Ids and the sampling decision arrive as they were sent."""
+        trace_id, span_id, parent_id, flags = ids
+        fields = _written(trace_id, span_id, parent_id or 0, flags)
+        incoming = propagation.read(fields)
+        assert incoming is not None
+        read = incoming.origin
+        assert (read.trace_id, read.parent_span_id, read.flags & 1) == (trace_id, span_id, flags)
+
+    def test_fields_are_text(self) -> None:
+        """Names and values can be headers."""
+        fields = _written(5, 6, 7, 1)
+        assert fields
+        for text in (*fields, *fields.values()):
+            assert isinstance(text, str)
+            assert text.isascii()
+            assert text.isprintable()
+
+    def test_nothing_is_read_from_nothing(self) -> None:
+        """Fields of somebody else are no trace."""
+        assert propagation.read({}) is None
+        assert propagation.read({"x-request-id": "req-1"}) is None
+
+    def test_a_virtual_root_is_not_written(self) -> None:
+        """An unsigned format names a span; a trace without one has no fields."""
+        assert _written(5, 0, 0, 1) == {}
+
+    def test_it_is_written_only_where_it_is_configured(self) -> None:
+        """``[profiler] propagation`` decides."""
+        config.publish(propagation=("osprofiler",))
+        assert _written(5, 6, 7, 1) == {}
+
+    def test_it_counts_only_where_it_is_trusted(self) -> None:
+        """``[profiler] trust_incoming`` decides."""
+        fields = _written(5, 6, 7, 1)
+        config.publish(trust_incoming=False)
+        assert propagation.read(fields) is None
+
+    def test_damaged_fields_never_raise_and_never_make_impossible_ids(self) -> None:
+        """A field that is cut, changed or of another length counts as absent, or is a trace that may be."""
+        fields = _written((1 << 127) + 5, (1 << 63) + 7, 9, 1)
+        for damaged in TextPropagatorKit().damaged(fields):
+            incoming = propagation.read({name: text for name, text in damaged.items() if isinstance(text, str)})
+            if incoming is not None:
+                assert 0 < incoming.origin.trace_id < 1 << 128
+                assert 0 <= incoming.origin.parent_span_id < 1 << 64
+
+
+def _written(trace_id: int, span_id: int, parent_id: int, flags: int) -> dict[str, str]:
+    context = TraceContext.from_ids(trace_id, span_id, flags=flags)._replace(parent_span_id=parent_id)
+    return {name.lower(): text for name, text in propagation.write_unsigned(context).items()}

@@ -17,7 +17,7 @@ from osprofiler import config, propagation
 from osprofiler._runtime import guard
 from osprofiler.context.origin import Origin
 from osprofiler.context.trace_context import TraceContext
-from osprofiler.propagation import binary, carriers, jaeger, precedence
+from osprofiler.propagation import binary, carriers, formats, jaeger, precedence
 from osprofiler.propagation.formats import Malformed
 from osprofiler.tracer.span import SpanContext
 
@@ -45,8 +45,13 @@ class TextCodec:
         if not hasattr(carrier, "items"):
             raise opentracing.InvalidCarrierException("a dictionary is wanted")
         fields = carriers.fields(carrier)
+        settings = config.current()
         decision = precedence.decide(
-            fields, config.current().hmac_keys, trusted=_trusts(), url_encoding=self._url_encoding
+            fields,
+            settings.hmac_keys,
+            trusted=_trusts(),
+            url_encoding=self._url_encoding,
+            registered=formats.registered(settings.propagation),
         )
         guard.count("malformed", decision.malformed)
         context, tags = decision.context, decision.tags

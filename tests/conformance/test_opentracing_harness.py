@@ -2,7 +2,7 @@
 """The tracer is an OpenTracing tracer, by OpenTracing's own harness, and behaves as stock jaeger-client's does."""
 
 import unittest
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jaeger_client
@@ -17,13 +17,9 @@ from opentracing.harness.scope_check import ScopeCompatibilityCheckMixin
 from osprofiler.context import current, scope
 from osprofiler.tracer import global_tracer
 from osprofiler.tracer.tracer import Tracer
-from tests.unit.core_kit import SpanKeeper, a_clean_process
+from tests.unit.core_kit import SpanKeeper
 
-
-@pytest.fixture(autouse=True)
-def _clean() -> Iterator[None]:
-    with a_clean_process():
-        yield
+pytestmark = pytest.mark.usefixtures("osprofiler_process")
 
 
 class TestAPI(unittest.TestCase, APICompatibilityCheckMixin):

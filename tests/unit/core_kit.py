@@ -5,12 +5,12 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from osprofiler import config, notifier, profiler
-from osprofiler._runtime import guard
-from osprofiler.context import current, scope
-from osprofiler.delivery.base import Reporter
+from osprofiler import notifier
+from osprofiler.testing.process import clean_process as a_clean_process
+from osprofiler.testing.recording import SpanRecorder as SpanKeeper
 from osprofiler.tracer import global_tracer
-from osprofiler.tracer.span import Span
+
+__all__ = ["Caught", "SpanKeeper", "a_clean_process", "caught_records", "kept_spans"]
 
 
 class Caught(list[dict[str, Any]]):
@@ -46,32 +46,6 @@ class Caught(list[dict[str, Any]]):
         return [path(point) + ("" if point in stopped else "!") for point in names]
 
 
-class SpanKeeper(Reporter):
-    """Keeps every span that started and that finished."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.started: list[Span] = []
-        self.finished: list[Span] = []
-
-    def report_start(self, span: Span) -> None:
-        self.started.append(span)
-
-    def report_span(self, span: Span) -> None:
-        self.finished.append(span)
-
-
-@contextlib.contextmanager
-def a_clean_process() -> Iterator[None]:
-    """No trace, default settings, no counts before and after; the block must leave no trace behind itself."""
-    _reset()
-    try:
-        yield
-        assert current.point.get() is None, "a trace was left in the test's own flow of control"
-    finally:
-        _reset()
-
-
 @contextlib.contextmanager
 def caught_records() -> Iterator[Caught]:
     records = Caught()
@@ -84,15 +58,3 @@ def kept_spans() -> Iterator[SpanKeeper]:
     keeper = SpanKeeper()
     global_tracer.report_to(lambda: keeper)
     yield keeper
-
-
-def _reset() -> None:
-    scope.use(None)
-    current.point.set(None)
-    profiler.clean()
-    notifier.set(notifier._noop_notifier)
-    notifier.clear_notifier_cache()
-    config.reset()
-    with guard._lock:
-        guard.counters.clear()
-        guard._last_logged.clear()

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import osprofiler
+from osprofiler.testing import tables
+from tests.conformance import architecture
 
 ROOT = Path(osprofiler.__file__).parent
 
@@ -77,3 +79,25 @@ def test_imports_inside_functions_have_a_reason() -> None:
             assert reasons, f"{module} imports {imported} inside a function; name the reason here"
             used |= reasons
     assert set(LATE) == used, "no longer needed"
+
+
+def test_the_map_in_the_documentation_is_current() -> None:
+    """A change on purpose: ``python -m tests.conformance.architecture doc/source/architecture.rst``."""
+    page = (architecture.ROOT / "doc" / "source" / "architecture.rst").read_text()
+    assert tables.between_marks(page, architecture.NAME) == architecture.table()
+
+
+def test_every_module_is_in_a_room_and_imports_go_down() -> None:
+    """As the linter has it, which needs tools of its own."""
+    placed = {name for names in architecture.rooms().values() for name in names}
+    assert {path.stem for path in ROOT.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()} == {
+        "__init__", *placed,
+    }  # fmt: skip
+    order = list(architecture.rooms())
+    up = {
+        (room, other)
+        for room, others in architecture.imports().items()
+        for other in others
+        if order.index(other) < order.index(room)
+    }
+    assert up == set()

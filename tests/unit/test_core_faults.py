@@ -15,21 +15,15 @@ from osprofiler import profiler
 from osprofiler.context import faults
 from osprofiler.records.names import RAISED_IN
 from osprofiler.tracer.span import Span
-from tests.unit.core_kit import SpanKeeper, a_clean_process, kept_spans
+from tests.unit.core_kit import SpanKeeper, kept_spans
 
-
-@pytest.fixture(autouse=True)
-def _clean() -> Iterator[None]:
-    with a_clean_process():
-        yield
+pytestmark = pytest.mark.usefixtures("osprofiler_process")
 
 
 @pytest.fixture
-def spans() -> Iterator[SpanKeeper]:
-    with kept_spans() as keeper:
-        profiler.init("key")
-        yield keeper
-    profiler.clean()
+def spans(spans: SpanKeeper) -> SpanKeeper:
+    profiler.init("key")
+    return spans
 
 
 def log_of(span: Span) -> dict[str, Any]:

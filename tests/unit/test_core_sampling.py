@@ -20,14 +20,9 @@ from osprofiler.context import current, scope
 from osprofiler.tracer import sampling
 from osprofiler.tracer.sampling import RemoteSampler, sampler_for
 from tests.servers.trickle import trickle
-from tests.unit.core_kit import a_clean_process
 from tests.waiting import wait_until
 
-
-@pytest.fixture(autouse=True)
-def _clean() -> Iterator[None]:
-    with a_clean_process():
-        yield
+pytestmark = pytest.mark.usefixtures("osprofiler_process")
 
 
 @pytest.mark.parametrize(

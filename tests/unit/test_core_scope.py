@@ -19,7 +19,9 @@ from osprofiler.context.pieces import Pieces
 from osprofiler.context.points import Point
 from osprofiler.tracer import global_tracer
 from tests.unit import test_decorators, test_decorators_async, test_profiler
-from tests.unit.core_kit import Caught, SpanKeeper, a_clean_process, caught_records, kept_spans
+from tests.unit.core_kit import Caught, SpanKeeper, caught_records
+
+pytestmark = pytest.mark.usefixtures("osprofiler_process")
 
 MANAGERS: dict[str, Callable[[], opentracing.ScopeManager | None]] = {
     "ours": lambda: None,
@@ -69,12 +71,6 @@ TASKS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _clean() -> Iterator[None]:
-    with a_clean_process():
-        yield
-
-
 @pytest.fixture(params=MANAGERS)
 def managed(request: pytest.FixtureRequest) -> Iterator[str]:
     scope.use(MANAGERS[request.param]())
@@ -105,12 +101,6 @@ def test_tasks_under(manager: str, test: Callable[[Caught], None]) -> None:
     scope.use(MANAGERS[manager]())
     with caught_records() as records:
         test(records)
-
-
-@pytest.fixture
-def spans() -> Iterator[SpanKeeper]:
-    with kept_spans() as keeper:
-        yield keeper
 
 
 def test_spans_of_other_instrumentation_nest_with_points(managed: str, spans: SpanKeeper) -> None:

@@ -20,7 +20,9 @@ import pytest
 
 from osprofiler import config, profiler
 from osprofiler.context import current
-from tests.unit.core_kit import Caught, SpanKeeper, a_clean_process, caught_records, kept_spans
+from tests.unit.core_kit import Caught, SpanKeeper
+
+pytestmark = pytest.mark.usefixtures("osprofiler_process")
 
 traced = profiler.trace("point", hide_result=False)
 
@@ -77,26 +79,16 @@ class Derived(Thing):
         return super().method(a) * 10
 
 
-@pytest.fixture(autouse=True)
-def _clean() -> Iterator[None]:
-    with a_clean_process():
-        yield
+@pytest.fixture
+def records(records: Caught) -> Caught:
+    profiler.init("key")
+    return records
 
 
 @pytest.fixture
-def records() -> Iterator[Caught]:
-    with caught_records() as records:
-        profiler.init("key")
-        yield records
-    profiler.clean()
-
-
-@pytest.fixture
-def spans() -> Iterator[SpanKeeper]:
-    with kept_spans() as keeper:
-        profiler.init("key")
-        yield keeper
-    profiler.clean()
+def spans(spans: SpanKeeper) -> SpanKeeper:
+    profiler.init("key")
+    return spans
 
 
 CALLS: list[tuple[str, Callable[[], Any], Any, str, str]] = [

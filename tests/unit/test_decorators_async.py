@@ -4,25 +4,14 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
 from osprofiler import profiler
-from tests.unit.core_kit import Caught, a_clean_process, caught_records
+from tests.unit.core_kit import Caught
 
-
-@pytest.fixture(autouse=True)
-def _clean() -> Iterator[None]:
-    with a_clean_process():
-        yield
-
-
-@pytest.fixture
-def records() -> Iterator[Caught]:
-    with caught_records() as records:
-        yield records
-    profiler.clean()
+pytestmark = pytest.mark.usefixtures("osprofiler_process")
 
 
 @profiler.trace("agen", hide_result=False)

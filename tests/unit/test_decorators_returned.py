@@ -14,22 +14,11 @@ import pytest
 
 from osprofiler import profiler
 from osprofiler.context import current
-from tests.unit.core_kit import Caught, a_clean_process, caught_records
+from tests.unit.core_kit import Caught
+
+pytestmark = pytest.mark.usefixtures("osprofiler_process")
 
 traced = profiler.trace("point", hide_result=False)
-
-
-@pytest.fixture(autouse=True)
-def _clean() -> Iterator[None]:
-    with a_clean_process():
-        yield
-
-
-@pytest.fixture
-def records() -> Iterator[Caught]:
-    with caught_records() as records:
-        yield records
-    profiler.clean()
 
 
 async def work(result: Any) -> Any:

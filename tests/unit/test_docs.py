@@ -15,7 +15,7 @@ from osprofiler import opts
 from tests import pages
 
 _ROOT = pages.REPOSITORY
-_PAGES = [pages.README, *pages.DOCUMENTATION]
+_PAGES = [pages.README, *pages.DOCUMENTATION, *sorted(_ROOT.glob("[CS]*.rst"))]
 
 # A trace for the commands of pages that make none themselves.
 _SOME_TRACE = """

@@ -2,7 +2,6 @@
 """The notifier: any callable at once and guarded; a store's, one for each store and service."""
 
 import weakref
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,8 @@ from osprofiler import notifier, profiler
 from osprofiler._runtime import guard
 from osprofiler.delivery.base import CallableReporter, NullReporter
 from osprofiler.tracer import global_tracer
-from tests.unit.core_kit import a_clean_process
 
-
-@pytest.fixture(autouse=True)
-def _clean() -> Iterator[None]:
-    with a_clean_process():
-        yield
+pytestmark = pytest.mark.usefixtures("osprofiler_process")
 
 
 def test_nothing_is_kept_by_default() -> None:

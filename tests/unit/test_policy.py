@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ from osprofiler import policy
 from osprofiler._runtime import guard
 from osprofiler.config import policy_file, policy_text
 from osprofiler.config.policy_file import PolicyFile
-from tests.unit.core_kit import a_clean_process
 from tests.unit.test_cli import run
 from tests.waiting import wait_until
+
+pytestmark = pytest.mark.usefixtures("osprofiler_process")
 
 CLOUD = """
 services:
@@ -38,12 +39,6 @@ services:
     trace_requests: false
     trust_incoming: true
 """
-
-
-@pytest.fixture(autouse=True)
-def _clean() -> Iterator[None]:
-    with a_clean_process():
-        yield
 
 
 def test_the_first_entry_that_fits_and_says_it_counts() -> None:

@@ -16,29 +16,11 @@ from osprofiler._runtime import guard
 from osprofiler.context import current, scope
 from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
-from tests.unit.core_kit import Caught, SpanKeeper, a_clean_process, caught_records, kept_spans
+from tests.unit.core_kit import Caught, SpanKeeper
+
+pytestmark = pytest.mark.usefixtures("osprofiler_process")
 
 BASE, PARENT, OTHER = (f"{digit * 8}-{digit * 4}-4{digit * 3}-8{digit * 3}-{digit * 12}" for digit in "abc")
-
-
-@pytest.fixture(autouse=True)
-def _clean() -> Iterator[None]:
-    with a_clean_process():
-        yield
-
-
-@pytest.fixture
-def records() -> Iterator[Caught]:
-    with caught_records() as records:
-        yield records
-    profiler.clean()
-
-
-@pytest.fixture
-def spans() -> Iterator[SpanKeeper]:
-    with kept_spans() as keeper:
-        yield keeper
-    profiler.clean()
 
 
 # At rest

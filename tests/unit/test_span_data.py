@@ -15,8 +15,8 @@ from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
 from osprofiler.delivery.queue import QueuedSpan
 from osprofiler.records import names, span_records
-from osprofiler.records.recorded_span import RecordedSpan
 from osprofiler.records.span_data import SpanData
+from osprofiler.records.stored_span import StoredSpan
 from osprofiler.tracer.span import Span
 from osprofiler.tracer.tracer import Tracer
 
@@ -61,7 +61,7 @@ def read(span: SpanData) -> dict[str, Any]:
 )
 def test_a_span_and_its_records_read_alike(origin: Origin) -> None:
     live: SpanData = live_span(origin)
-    recorded: SpanData = RecordedSpan(span_records.start(live), span_records.stop(live))
+    recorded: SpanData = StoredSpan(span_records.start(live), span_records.stop(live))
     assert read(recorded) == read(live)
     assert recorded.has_verbatim_ids or not live.has_verbatim_ids
 

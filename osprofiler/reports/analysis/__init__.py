@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
+"""What is worked out of a trace: the critical path, self times, statistics, differences, clock skew."""

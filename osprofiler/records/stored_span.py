@@ -17,7 +17,7 @@ from osprofiler.records.span_data import SAMPLED
 _KINDS = frozenset((names.CHILD_OF, names.FOLLOWS_FROM))
 
 
-class RecordedSpan:
+class StoredSpan:
     """A span (see :class:`SpanData`) from its start and stop record, or from one of them.
 
     Raises KeyError, TypeError or ValueError if they are not records.

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures for pytest. A test suite opts in with ``pytest_plugins = ["osprofiler.testing.fixtures"]``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from osprofiler import config
+from osprofiler.context import current, scope
+from osprofiler.testing.process import clean_process, no_swallowed_faults
+from osprofiler.testing.recording import Recording, SpanRecorder, recorder_in_use, recording
+
+
+@pytest.fixture
+def osprofiler_process() -> Iterator[None]:
+    """No trace, default settings, no notifier and no counts, before the test and after it."""
+    with clean_process():
+        yield
+
+
+@pytest.fixture
+def osprofiler_spans() -> Iterator[Recording]:
+    """The spans of the test; its code runs in a new trace.
+
+    The test fails where a trace point was left open, or a fault of tracing was swallowed.
+    """
+    with no_swallowed_faults(set()), recording() as spans:
+        yield spans
+        assert spans.unfinished() == [], "trace points were left open"
+
+
+@pytest.fixture
+def osprofiler_recorder() -> Iterator[SpanRecorder]:
+    """The tracer's own span objects, with default settings and no trace on: for tests of instrumentation.
+
+    The test fails where a trace point was left open or current, or a fault of tracing was swallowed. Faults that it
+    causes on purpose are named in ``expected_faults``.
+    """
+    recorder = SpanRecorder()
+    config.reset()
+    with no_swallowed_faults(recorder.expected_faults), scope.entered(None), recorder_in_use(recorder):
+        yield recorder
+        left = current.point.get()
+        config.reset()
+        assert left is None, "a trace point was left current"
+        assert recorder.unfinished() == [], "trace points were left open"

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The conformance kit for instrumentation of HTTP clients, against a real server of its own.
+
+Subclass :class:`HttpClientKit` in a test module and give it the fixture ``client``.
+"""
+
+from __future__ import annotations
+
+import http.server
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import pytest
+
+from osprofiler import config, profiler, propagation
+from osprofiler.context import current, scope
+from osprofiler.context.origin import Origin
+from osprofiler.context.points import Point
+from osprofiler.testing.process import clean_process, no_swallowed_faults
+from osprofiler.testing.recording import KEY, Recording, recording
+
+
+class HttpClient(Protocol):
+    """A library that sends HTTP requests, and its instrumentation."""
+
+    def instrument(self) -> None:
+        """Trace what the library sends from now on."""
+
+    def uninstrument(self) -> None:
+        """Leave the library as it was."""
+
+    def get(self, url: str, headers: dict[str, str]) -> int:
+        """Send a GET request and return the answer's status. Whatever the library raises passes."""
+
+    def original(self) -> Any:
+        """What the instrumentation replaces, as it is now: a function or method of the library."""
+
+
+class EchoServer(http.server.ThreadingHTTPServer):
+    """Answers with the status that the path names (``/503``), and keeps the headers of each request."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _EchoHandler)
+        self.headers: list[dict[str, str]] = []
+
+    @property
+    def port(self) -> int:
+        """The TCP port on the loopback address."""
+        return int(self.server_address[1])
+
+    @property
+    def url(self) -> str:
+        """The URL without a path."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+class _EchoHandler(http.server.BaseHTTPRequestHandler):
+    server: EchoServer
+
+    def do_GET(self) -> None:
+        self.server.headers.append({name.lower(): value for name, value in self.headers.items()})
+        self.send_response(int(self.path.partition("?")[0].rsplit("/", 1)[-1]))
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+class HttpClientKit:
+    """What the instrumentation of every HTTP client must do."""
+
+    @pytest.fixture
+    def client(self) -> HttpClient:
+        """The client under test; subclasses override it."""
+        raise NotImplementedError("give the kit a fixture named client")
+
+    @pytest.fixture
+    def server(self) -> Iterator[EchoServer]:
+        """A server that listens."""
+        with EchoServer() as made:
+            thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
+            thread.start()
+            yield made
+            made.shutdown()
+            thread.join()
+
+    @pytest.fixture(autouse=True)
+    def spans(self, client: HttpClient) -> Iterator[Recording]:
+        """The spans of a test, with the client instrumented and a trace on."""
+        original = client.original()
+        with clean_process():
+            config.publish(enabled=True, hmac_keys=(KEY,))
+            client.instrument()
+            try:
+                with no_swallowed_faults(set()), recording() as spans:
+                    yield spans
+                    assert spans.unfinished() == []
+            finally:
+                client.uninstrument()
+        assert client.original() is original, "the library was not left as it was"
+
+    def test_a_request_is_one_client_span(self, client: HttpClient, server: EchoServer, spans: Recording) -> None:
+        """It is under the current point and has the standard tags."""
+        with profiler.Trace("outer"):
+            assert client.get(f"{server.url}/a/200?token=t0ken", {}) == 200
+        outer = spans.one("outer")
+        (span,) = [span for span in spans if span is not outer]
+        assert span.parent_id == outer.point_id
+        assert span.tags["span.kind"] == "client"
+        assert span.tags["http.method"] == "GET"
+        assert span.tags["http.status_code"] == 200
+        assert span.tags["component"]
+        assert span.error is None
+
+    def test_the_url_is_without_its_secrets(self, client: HttpClient, server: EchoServer, spans: Recording) -> None:
+        """Neither the query nor user and password are in a tag, nor in the operation."""
+        client.get(f"http://user:pa55@127.0.0.1:{server.port}/a/200?token=t0ken", {})
+        (span,) = spans
+        assert span.tags["http.url"] == f"{server.url}/a/200"
+        assert "/a/200" not in span.operation
+        for secret in ("pa55", "t0ken"):
+            assert secret not in repr((span.tags, span.operation))
+
+    def test_the_context_of_the_span_is_injected(
+        self, client: HttpClient, server: EchoServer, spans: Recording
+    ) -> None:
+        """The server gets the client span as parent, next to the caller's own headers."""
+        client.get(f"{server.url}/200", {"X-Own": "1"})
+        (headers,) = server.headers
+        incoming = propagation.read(headers, [KEY])
+        assert incoming is not None
+        assert incoming.origin.parent_id == spans[0].point_id
+        assert headers["x-own"] == "1"
+
+    def test_the_caller_s_headers_stay_the_caller_s(self, client: HttpClient, server: EchoServer) -> None:
+        """A dictionary that is used again holds nothing of the trace."""
+        headers = {"X-Own": "1"}
+        client.get(f"{server.url}/200", headers)
+        assert headers == {"X-Own": "1"}
+
+    @pytest.mark.parametrize(
+        ("status", "is_error"), [(200, False), (204, False), (304, False), (404, True), (500, True), (503, True)]
+    )
+    def test_the_error_rule(
+        self, client: HttpClient, server: EchoServer, spans: Recording, status: int, is_error: bool
+    ) -> None:
+        """A status of 400 or more is an error of the client span, and no other one is."""
+        client.get(f"{server.url}/{status}", {})
+        (span,) = spans
+        assert span.tags["http.status_code"] == status
+        assert bool(span.error) == is_error
+
+    def test_a_request_that_is_not_answered_is_an_error(self, client: HttpClient, spans: Recording) -> None:
+        """The library's own exception reaches the caller, and the span names it."""
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            port = unused.getsockname()[1]
+        with pytest.raises(Exception) as raised:
+            client.get(f"http://127.0.0.1:{port}/200", {})
+        (span,) = spans
+        assert span.error is not None
+        assert span.error.endswith(type(raised.value).__name__)
+
+    def test_the_current_point_is_as_before(self, client: HttpClient, server: EchoServer) -> None:
+        """A request leaves its caller where it was."""
+        before = current.point.get()
+        client.get(f"{server.url}/500", {})
+        assert current.point.get() is before
+
+    def test_without_a_trace_it_only_sends(self, client: HttpClient, server: EchoServer, spans: Recording) -> None:
+        """No span, and no header of ours."""
+        with scope.entered(None):
+            client.get(f"{server.url}/200", {})
+        assert spans == []
+        assert not {"x-trace-info", "uber-trace-id", "traceparent"} & server.headers[0].keys()
+
+    def test_no_is_carried_on(self, client: HttpClient, server: EchoServer, spans: Recording) -> None:
+        """A request of a trace that is not sampled has no span, and says so to the server."""
+        with scope.entered(Point(None, None, Origin.from_osprofiler(KEY, flags=0))):
+            client.get(f"{server.url}/200", {})
+        assert spans == []
+        incoming = propagation.read(server.headers[0], [KEY])
+        assert incoming is not None
+        assert not incoming.origin.sampled
+
+    def test_uninstrumented_it_is_the_library_s_own(
+        self, client: HttpClient, server: EchoServer, spans: Recording
+    ) -> None:
+        """Turned off, nothing is traced; turned on again, everything is."""
+        client.uninstrument()
+        client.get(f"{server.url}/200", {})
+        assert spans == []
+        client.instrument()
+        client.instrument()
+        client.get(f"{server.url}/200", {})
+        assert len(spans) == 1
