@@ -130,7 +130,7 @@ def failures(trace: Trace) -> list[Failure]:
     return found
 
 
-def marks(span: SpanNode) -> list[str]:
+def badges(span: SpanNode) -> list[str]:
     """What a reader must not miss about this span, in a word or two each."""
     found = []
     if span.error:

@@ -155,7 +155,7 @@ class _Pen:
     def _parts(self, prefix: str, span: SpanNode) -> list[tuple[str, str]]:
         """(colour, text) from left to right: branches, operation, service, marks, what it is about."""
         place, about = wording.place(span), wording.detail(span)
-        marks = wording.marks(span)
+        marks = wording.badges(span)
         return [
             (_DIM, prefix),
             ("", self._shown(span.operation)),
