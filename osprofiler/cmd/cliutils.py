@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a method of a command group says what arguments it takes."""
+"""Decorators that declare the arguments and the examples of a command."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from osprofiler.cmd import quantities
+from osprofiler.cmd import argument_types
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def env(*args: str, **kwargs: str) -> str:
-    """The first environment variable of those named that is set and not empty, else *default*, else ""."""
+    """The value of the first named environment variable that is set and not empty; else *default*; else ""."""
     return next((value for name in args if (value := os.environ.get(name))), kwargs.get("default", ""))
 
 
 def arg(*args: Any, **kwargs: Any) -> Callable[[F], F]:
-    """Decorate a command's method with one argument, as ``ArgumentParser.add_argument`` takes it."""
+    """Decorate a command's method with one argument; takes what ``ArgumentParser.add_argument`` takes."""
 
     def decorate(func: F) -> F:
         add_arg(func, *args, **kwargs)
@@ -28,7 +28,7 @@ def arg(*args: Any, **kwargs: Any) -> Callable[[F], F]:
 
 
 def add_arg(func: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-    """Give *func* one argument, before those it has: decorators are applied from the last to the first."""
+    """Put one argument in front of the arguments of *func*: Python applies the lowest decorator first."""
     arguments = vars(func).setdefault("arguments", [])
     if (args, kwargs) not in arguments:
         arguments.insert(0, (args, kwargs))
@@ -45,11 +45,11 @@ def examples(*commands: str) -> Callable[[F], F]:
 
 
 #: Arguments of several commands.
-USE_JSON = arg("--json", dest="use_json", action="store_true", help="as JSON; times in microseconds")
+USE_JSON = arg("--json", dest="use_json", action="store_true", help="print JSON; times in microseconds")
 ROWS = arg(
     "--rows",
-    type=quantities.count,
+    type=argument_types.count,
     default=30,
     metavar="N",
-    help="how many lines to show of each table, 30 by default (--json has all)",
+    help="show at most N lines of each table (default: 30; --json shows all)",
 )

@@ -1,27 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The groups of commands: each public method of a group is one command, and its docstring its help."""
+"""The groups of commands. Each public method of a group is one command; its docstring is the command's help."""
 
 from __future__ import annotations
 
-from osprofiler.cmd.comparing import ComparingCommands
-from osprofiler.cmd.explaining import ExplainingCommands
-from osprofiler.cmd.listing import ListingCommands
-from osprofiler.cmd.moving import MovingCommands
-from osprofiler.cmd.showing import ShowingCommands
 from osprofiler.cmd.sources import CONNECTION_STRING, BadInput
+from osprofiler.cmd.trace_critical_path import CriticalPathCommand
+from osprofiler.cmd.trace_delete import DeleteCommands
+from osprofiler.cmd.trace_diff import DiffCommand
+from osprofiler.cmd.trace_list import ListCommand
+from osprofiler.cmd.trace_show import ShowCommand
+from osprofiler.cmd.trace_stats import StatsCommand
+from osprofiler.cmd.trace_transfer import TransferCommands
 
 __all__ = ["BaseCommand", "TraceCommands", "BadInput", "CONNECTION_STRING"]
 
 
 class BaseCommand:
-    """A group of commands; every subclass with a ``group_name`` is one, also those of other packages."""
+    """A group of commands. Every subclass with a ``group_name`` becomes a group, also a subclass in another package."""
 
     group_name: str | None = None
 
 
 class TraceCommands(
-    ShowingCommands, ListingCommands, ExplainingCommands, ComparingCommands, MovingCommands, BaseCommand
+    ShowCommand,
+    ListCommand,
+    CriticalPathCommand,
+    StatsCommand,
+    DiffCommand,
+    TransferCommands,
+    DeleteCommands,
+    BaseCommand,
 ):
-    """What can be done with stored traces."""
+    """Show, list, compare, copy and remove stored traces."""
 
     group_name = "trace"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trace the booting of a server through a small cloud: REST, RPC, threads that fork and join, and a database."""
+"""``osprofiler demo``: trace the boot of a server through a small cloud (REST, RPC, fork and join, a database)."""
 
 from __future__ import annotations
 
@@ -23,38 +23,39 @@ _NEEDED = {"oslo_messaging": "oslo.messaging", "sqlalchemy": "SQLAlchemy"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Give *parser* the demo's options."""
+    """Add the demo's options to *parser*."""
     parser.add_argument(
         "--connection-string",
         default=os.environ.get("OSPROFILER_CONNECTION_STRING"),
         metavar="STORE",
-        help="where the trace goes: jaeger://HOST, jaeger+http://HOST, any SQLAlchemy URL, ...; "
-        "default: $OSPROFILER_CONNECTION_STRING, else the SQLite file that `osprofiler trace` reads too",
+        help="where to store the trace: jaeger://HOST, jaeger+http://HOST, any SQLAlchemy URL, ...; "
+        "default: $OSPROFILER_CONNECTION_STRING, else the SQLite file that `osprofiler trace` reads by default",
     )
     parser.add_argument(
         "--transport-url",
         default="fake://",
         metavar="URL",
-        help="the message bus, e.g. rabbit://guest:guest@localhost:5672/; every role is then a process of its own "
+        help="the message bus, e.g. rabbit://guest:guest@localhost:5672/; each service is then its own process "
         "(default: RPC in memory, within one process)",
     )
-    parser.add_argument("--db-url", metavar="URL", help="the cloud's database (default: a SQLite file of its own)")
+    parser.add_argument("--db-url", metavar="URL", help="the cloud's database (default: a temporary SQLite file)")
     parser.add_argument(
-        "--fault", choices=("image", "db", "compute"), default="", help="break one part, and see where in the trace"
+        "--fault", choices=("image", "db", "compute"), default="", help="break one part, and see the error in the trace"
     )
     parser.add_argument(
         "--model",
         choices=("threads", "asyncio", "eventlet"),
         default="threads",
-        help="how the services do several things at once (default: threads)",
+        help="how the services work concurrently (default: threads)",
     )
     parser.add_argument("--html", metavar="FILE", help="where to write the HTML report")
-    parser.add_argument("--jaeger-ui", metavar="URL", help="where Jaeger's UI is (default: port 16686 of its host)")
-    parser.add_argument("--timeout", type=int, default=60, metavar="S", help="seconds to wait for any one thing")
+    parser.add_argument("--jaeger-ui", metavar="URL", help="the URL of Jaeger's UI (default: port 16686 of its host)")
+    parser.add_argument("--timeout", type=int, default=60, metavar="S", help="seconds to wait for each step")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the demo. Returns the exit status: 0, also if a fault asked for shows in the trace; 1; or 2 for bad input."""
+    """Run the demo. Returns the exit status: 0: the trace is as expected, with the --fault if one is given; 1: it is
+    not; 2: bad input."""
     missing = [name for module, name in _NEEDED.items() if importlib.util.find_spec(module) is None]
     if missing:
         return _fail(f"{' and '.join(missing)} not installed: pip install {' '.join(missing)}")
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         return _run(args)
     except ValueError as fault:
         return _fail(str(fault), 2)
-    except BrokenPipeError:  # whoever read has seen enough; the command line knows what to do
+    except BrokenPipeError:  # the reader has closed the pipe; the command line handles that
         raise
     except (DemoError, OSError, exc.CommandError) as fault:
         return _fail(str(fault))
@@ -82,12 +83,13 @@ def _fail(message: str, status: int = 1) -> int:
 
 
 class Progress:
-    """Says on stderr what is waited for: on one line that changes on a terminal, else a line each."""
+    """Prints to standard error what the demo waits for: in a terminal on one line that changes, else line by line."""
 
     @staticmethod
-    def say(what: str) -> None:
+    def say(event: str) -> None:
         tty = sys.stderr.isatty()
-        print(f"\r\x1b[Kwaiting for {what}" if tty else f"waiting for {what}", end="" if tty else "\n", file=sys.stderr)
+        line = f"waiting for {event}"
+        print(f"\r\x1b[K{line}" if tty else line, end="" if tty else "\n", file=sys.stderr)
         sys.stderr.flush()
 
     @staticmethod
@@ -114,33 +116,33 @@ def _run(args: argparse.Namespace) -> int:
         say=Progress.say,
     )
     with cloud:
-        said = cloud.boot()
+        result = cloud.boot()
     if args.db_url:
         database.remove(args.db_url)
     Progress.clear()
-    became = f"is {said['status']}" if "status" in said else f"was refused: {said['error']}"
-    print(f"The server {became}. Trace {said['base_id']}, in {secrets.masked(store)}")
+    outcome_text = f"is {result['status']}" if "status" in result else f"was refused: {result['error']}"
+    print(f"The server {outcome_text}. Trace {result['base_id']}, in {secrets.masked(store)}")
     if outcome.is_jaeger(store):
-        failed = _show_jaeger(args.jaeger_ui or outcome.jaeger_ui(store), said["base_id"], args.html)
+        failed = _show_jaeger(args.jaeger_ui or outcome.jaeger_ui(store), result["base_id"], args.html)
     else:
-        failed = _show_store(store, said["base_id"], args.html)
-    return _judge(args.fault, failed, said.get("status"), args.transport_url.startswith("fake:"))
+        failed = _show_store(store, result["base_id"], args.html)
+    return _judge(args.fault, failed, result.get("status"), args.transport_url.startswith("fake:"))
 
 
 def _judge(fault: str, failed: list[Failure] | None, status: str | None, in_memory: bool) -> int:
     if not fault:
         if failed:
-            return _fail("the trace holds errors that nobody asked for")
+            return _fail("the trace holds unexpected errors")
         return 0 if status == "ACTIVE" else _fail("the server was not built")
-    if failed is None:  # the store cannot be read from here
+    if failed is None:  # the store cannot be read
         return 0
-    if any(one.is_origin_of(fault, in_memory) for one in failed):
+    if any(failure.is_origin_of(fault, in_memory) for failure in failed):
         return 0
-    return _fail(f"the fault {fault} does not show in the trace")
+    return _fail(f"the trace does not show the fault {fault}")
 
 
 def _show_store(store: str, base_id: str, html_file: str | None) -> list[Failure] | None:
-    """Show the trace from a record store; the points that failed, None if it cannot be read."""
+    """Show the trace from a record store. Returns the points that failed, None if the store cannot be read."""
     from osprofiler.demo import outcome
 
     try:
@@ -154,15 +156,15 @@ def _show_store(store: str, base_id: str, html_file: str | None) -> list[Failure
 
 
 def _show_jaeger(ui: str, base_id: str, html_file: str | None) -> list[Failure] | None:
-    """Show the trace from Jaeger, and where to look at it there; the points that failed, None if it cannot be read."""
+    """Show the trace from Jaeger, and its link. Returns the points that failed, None if Jaeger cannot be read."""
     from osprofiler.demo import outcome
 
-    Progress.say("Jaeger to have the trace")
+    Progress.say("the trace to arrive in Jaeger")
     trace = outcome.in_jaeger(ui, base_id)
     Progress.clear()
     link = f"{ui}/trace/{base_id.replace('-', '')}"
     if trace is None:
-        print(f"Jaeger's query service could not be asked; the trace should be at {link}")
+        print(f"Jaeger's query service does not answer; the trace should be at {link}")
         return None
     if not trace.spans:
         raise OSError(f"the trace has not arrived in Jaeger: {link}")
@@ -172,7 +174,7 @@ def _show_jaeger(ui: str, base_id: str, html_file: str | None) -> list[Failure] 
 
 
 def _show(trace: Trace, html_file: str | None) -> list[Failure]:
-    """Print *trace* as a tree and write its HTML report; the points that failed."""
+    """Print *trace* as a tree and write its HTML report. Returns the points that failed."""
     from osprofiler.cmd import output
     from osprofiler.demo import outcome
     from osprofiler.reports.views import html, tree
@@ -186,5 +188,5 @@ def _show(trace: Trace, html_file: str | None) -> list[Failure]:
 
 
 def _report_folder() -> Path:
-    """The folder of the embedded store: only its owner reads it."""
+    """The folder of the embedded store; only its owner can read it."""
     return Path(locate.default_connection_string().removeprefix("sqlite:///")).parent

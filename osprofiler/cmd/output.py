@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What commands print: to the terminal or a file, in what that can show."""
+"""The output of commands: text and tables, fitted to the width and the encoding of the terminal or file."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from osprofiler.reports import wording
 from osprofiler.reports.views import columns as terminal
 from osprofiler.reports.views.tree import Style
 
-_LEAST_LAST = 16  # columns that the last column of a table is wrapped to at the least
+_LEAST_LAST = 16  # the last column of a table is never wrapped to fewer columns
 
 
 def write(pieces: Iterable[str], file_name: str | None = None) -> None:
-    """Write *pieces* into the file, or to standard output. Raises CommandError where the file cannot be written."""
+    """Write *pieces* into the file, or to standard output. Raises CommandError if the file cannot be written."""
     if file_name is None:
         sys.stdout.writelines(pieces)
         sys.stdout.flush()
         return
     pieces = iter(pieces)
-    first = next(pieces, "")  # what cannot be had must not cost the file that is there
+    first = next(pieces, "")  # before open(): an error here must not truncate an existing file
     try:
         with open(file_name, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(first)
@@ -36,8 +36,10 @@ def write(pieces: Iterable[str], file_name: str | None = None) -> None:
 
 
 def table(heads: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """A table with borders, as 4.4.0 printed it. In a narrow terminal the last column is wrapped, in a still narrower
-    one each row is a list."""
+    """A table with borders, as 4.4.0 printed it.
+
+    A narrow terminal wraps the last column; in a very narrow one each row becomes a list.
+    """
     encoding = _encoding()
     cells = [[_shown(str(row.get(column, "")), encoding) for column in heads] for row in rows]
     widths = [max(map(terminal.width, column)) for column in zip(heads, *cells, strict=True)]
@@ -64,9 +66,9 @@ def table(heads: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Iterator[s
 
 
 def columns(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """A table without borders; all columns but the last are numbers or short, and stand to the right.
+    """A table without borders. The last column is text; the others are short and aligned to the right.
 
-    In a narrow terminal the last column is wrapped; in a still narrower one each row is its text, the others below.
+    A narrow terminal wraps the last column; in a very narrow one each row is its text, with the other columns below.
     """
     encoding, room = _encoding(), _room()
     lines = [list(heads), *([_shown(cell, encoding) for cell in row] for row in rows)]
@@ -86,13 +88,13 @@ def columns(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str
             yield (indent if j else begin) + text + "\n"
 
 
-def counted(count: int, what: str) -> str:
-    """*count* of *what*, which is a noun that takes an s."""
-    return f"{count} {what}{'' if count == 1 else 's'}"
+def counted(count: int, noun: str) -> str:
+    """*count* and *noun*, with an "s" if *count* is not 1."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def text(line: str) -> Iterator[str]:
-    """*line*, which may hold names of any kind, wrapped to the terminal."""
+    """*line*, made safe to print and wrapped to the terminal."""
     yield from _lines(_shown(line, _encoding()), _room())
 
 
@@ -101,7 +103,7 @@ def _lines(line: str, room: int | None) -> Iterator[str]:
 
 
 def _padded(text: str, width: int) -> str:
-    """*text* in *width* columns, to the left; to the right where *width* is negative."""
+    """*text* filled up to *width* columns; aligned to the right if *width* is negative."""
     blanks = " " * (abs(width) - terminal.width(text))
     return text + blanks if width > 0 else blanks + text
 
@@ -115,31 +117,31 @@ def _encoding() -> str:
 
 
 def _room() -> int | None:
-    """How many columns standard output has; None where it is no terminal."""
+    """The number of columns of standard output; None if it is not a terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def json_list(items: Iterable[Any]) -> Iterator[str]:
-    """A list of objects as JSON, one to a line."""
+    """A JSON list, one object on each line."""
     yield "["
     for i, item in enumerate(items):
         yield f"{',' if i else ''}\n{json.dumps(item, default=str)}"
     yield "\n]\n"
 
 
-def left_out(count: int, shown: int, what: str) -> Iterator[str]:
-    """The line below a table that says how much of it was not shown."""
+def left_out(count: int, shown: int, noun: str) -> Iterator[str]:
+    """The line below a table that counts the rows left out; nothing if all are shown."""
     if count > shown:
-        yield f"... and {counted(count - shown, what)} more\n"
+        yield f"... and {counted(count - shown, noun)} more\n"
 
 
 def named(operation: str, place: str) -> str:
-    """An operation and whose it is."""
+    """An operation and its service (*place*)."""
     return wording.one_line(operation) + (f" [{place}]" if place else "")
 
 
 def tree_style() -> Style:
-    """How a tree is drawn on standard output: cut to the window and in colour on a terminal, plain in a pipe."""
+    """The style of a tree on standard output: in a terminal cut to its width and in colour, in a pipe plain."""
     room = _room()
     colour = room is not None and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     return Style(room, colour, _shows_unicode(), _encoding())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``osprofiler patch``: the patches of other projects that come with osprofiler."""
+"""``osprofiler patch``: apply and revert the patches of other projects that osprofiler ships."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ _project = cliutils.arg("project", metavar="PROJECT", help="nova or python-novac
 _path = cliutils.arg(
     "--path",
     metavar="DIR",
-    help="the folder that holds the package's own, e.g. a virtual environment's site-packages; default: where this "
-    "Python finds it",
+    help="the folder that contains the package, e.g. a virtual environment's site-packages; default: where this Python "
+    "imports the package from",
 )
-_dry_run = cliutils.arg("--dry-run", dest="dry_run", action="store_true", help="say what would be done, and do nothing")
+_dry_run = cliutils.arg("--dry-run", dest="dry_run", action="store_true", help="only print what would be changed")
 
 
 class PatchCommands(BaseCommand):
-    """Patches that make other projects carry and report their traces whole."""
+    """Patch other projects, so that they propagate and report complete traces."""
 
     group_name = "patch"
 
     @cliutils.examples("osprofiler patch list", "osprofiler patch list nova")
-    @cliutils.arg("project", metavar="PROJECT", nargs="?", help="only this one")
+    @cliutils.arg("project", metavar="PROJECT", nargs="?", help="list only this project")
     @_path
     def list(self, args: argparse.Namespace) -> None:
-        """List the patches there are, and what of it is installed."""
+        """List the available patches and the installed packages."""
         rows = [
             {
                 "project": project.name,
@@ -48,15 +48,15 @@ class PatchCommands(BaseCommand):
     @_project
     @_path
     def check(self, args: argparse.Namespace) -> int:
-        """Say whether the patch fits, is applied, or is partly applied.
+        """Check whether the patch fits, is applied, or is partly applied.
 
-        Exit status: 0 where it fits or is applied, 1 otherwise.
+        Exit status: 0 if the patch fits or is applied, 1 otherwise.
         """
         patcher = _patcher(args)
         verdict = patcher.verdict()
         print(f"{patcher.project.name} {patcher.release} in {patcher.root}: {verdict.value}")
         if patcher.was_cut_short:
-            print("  a run of `osprofiler patch` was cut short; `apply` completes the patch, `revert` takes it back")
+            print("  a run of `osprofiler patch` was interrupted; `apply` completes the patch, `revert` removes it")
         for path, state in patcher.states().items():
             print(f"  {path}: {state.value}")
         return 0 if verdict in (Verdict.FITS, Verdict.APPLIED) else 1
@@ -66,26 +66,24 @@ class PatchCommands(BaseCommand):
     @_path
     @_dry_run
     def apply(self, args: argparse.Namespace) -> None:
-        """Apply the patch to the installed package: all of its files, or none.
+        """Apply the patch to the installed package: to all of its files, or to none.
 
-        The originals are kept beside the package. Services notice when they are restarted.
+        The original files are kept in a folder next to the package. Restart the services afterwards.
         """
         patcher = _patcher(args)
-        _done(args, patcher, patcher.apply, "patched", "the patch is applied already")
+        _run(args, patcher, patcher.apply, "patched", "the patch is already applied")
 
     @cliutils.examples("osprofiler patch revert nova")
     @_project
     @_path
     @_dry_run
     def revert(self, args: argparse.Namespace) -> None:
-        """Put the original files back."""
+        """Remove the patch: put the original files back."""
         patcher = _patcher(args)
-        _done(args, patcher, patcher.revert, "put back", "the patch is not applied")
+        _run(args, patcher, patcher.revert, "put back", "the patch is not applied")
 
 
-def _done(
-    args: argparse.Namespace, patcher: Patcher, action: Callable[..., list[str]], verb: str, nothing: str
-) -> None:
+def _run(args: argparse.Namespace, patcher: Patcher, action: Callable[..., list[str]], verb: str, nothing: str) -> None:
     changed = action(dry_run=args.dry_run)
     would = "would be " if args.dry_run else ""
     where = f"{patcher.project.name} {patcher.release} in {patcher.root}"
@@ -93,7 +91,7 @@ def _done(
     for path in changed:
         print(f"  {path}")
     if changed and not args.dry_run:
-        print("Restart the services that use it.")
+        print("Restart the services that use this package.")
 
 
 def _patcher(args: argparse.Namespace) -> Patcher:
@@ -109,12 +107,12 @@ def _named(name: str) -> catalog.Project:
 
 
 def _installed(project: catalog.Project, path: str | None) -> str:
-    """What `list` says of the package that is there."""
+    """The column ``installed`` of `list`: the release, and whether its patch is applied."""
     try:
-        found = installed.find(project, path)
-        if found.release not in project.releases:
-            return f"{found.release}: no patch for this release"
-        return f"{found.release}: {Patcher(project, found).verdict().value}"
+        package = installed.find(project, path)
+        if package.release not in project.releases:
+            return f"{package.release}: no patch for this release"
+        return f"{package.release}: {Patcher(project, package).verdict().value}"
     except NotInstalled:
         return "not found"
     except PatchError as fault:

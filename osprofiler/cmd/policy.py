@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``osprofiler policy``: look at a policy file before the services do."""
+"""``osprofiler policy``: check a policy file before the services read it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from osprofiler.cmd.commands import BaseCommand
 
 
 class PolicyCommands(BaseCommand):
-    """The policy file, which says what is sampled and switched on in which service."""
+    """Check the policy file, which sets sampling and switches for each service."""
 
     group_name = "policy"
 
@@ -21,34 +21,37 @@ class PolicyCommands(BaseCommand):
         "osprofiler policy check policy.yaml --service nova-compute",
     )
     @cliutils.arg("file", metavar="FILE", help="the file that [profiler] policy_file names")
-    @cliutils.arg("--service", metavar="NAME", help="say what holds for this service, named as in Jaeger and reports")
+    @cliutils.arg(
+        "--service", metavar="NAME", help="print the settings for this service, by its name in Jaeger and reports"
+    )
     def check(self, args: argparse.Namespace) -> int:
-        """Say each mistake in a policy file, or what it says to a service; and which lines can never count.
+        """List the mistakes in a policy file, and the lines that can never take effect.
 
-        Exit status: 0 where services can follow it, 1 otherwise.
+        With --service also print the settings for one service.
+        Exit status: 0 if services can use the file, 1 otherwise.
         """
         try:
-            found = policy.load(args.file)
+            loaded = policy.load(args.file)
         except policy.PolicyError as fault:
             for mistake in fault.mistakes:
                 print(f"{args.file}: {mistake}", file=sys.stderr)
             return 1
         except (OSError, UnicodeDecodeError) as fault:
             raise exc.CommandError(f"cannot read {args.file}: {getattr(fault, 'strerror', None) or fault}") from fault
-        for line in found.unused():
+        for line in loaded.unused():
             print(f"{args.file}: {line}", file=sys.stderr)
         if args.service is None:
             output.write(output.text(f"{args.file}: no mistakes"))
         else:
-            nothing = f"{args.file} says nothing to {args.service}"
-            output.write(_lines(found.of(args.service)) or output.text(nothing))
+            nothing = f"{args.file} sets nothing for {args.service}"
+            output.write(_lines(loaded.of(args.service)) or output.text(nothing))
         return 0
 
 
-def _lines(said: dict[str, object]) -> list[str]:
-    """What is said, as it could stand in a policy."""
+def _lines(settings: dict[str, object]) -> list[str]:
+    """*settings* as lines of a policy file."""
     lines = []
-    for name, value in said.items():
+    for name, value in settings.items():
         if isinstance(value, bool):
             lines.append(f"{name}: {str(value).lower()}\n")
         elif isinstance(value, str):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A line on a terminal's standard error that says what a command waits for, once that takes over a second."""
+"""A progress line on standard error, for a command that takes longer than a second."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _CLEAR_LINE = "\r\x1b[K"
 
 
 class Progress:
-    """Around the work. Where standard error is no terminal nothing is written."""
+    """A context manager around the work. It writes nothing if standard error is not a terminal."""
 
-    def __init__(self, what: str) -> None:
-        self._what = what
+    def __init__(self, activity: str) -> None:
+        self._activity = activity
         self._done = 0
         self._total: int | None = None
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
     def step(self) -> None:
-        """One more is done."""
+        """Count one more item as done."""
         self._done += 1
 
     def over(self, items: Iterable[T], total: int | None = None) -> Iterator[T]:
-        """*items*, counted as they are taken."""
+        """Iterate over *items* and count each one when it is done."""
         self._total = total
         for item in items:
             yield item
@@ -58,7 +58,7 @@ class Progress:
         while not self._ended.wait(wait_s):
             count = f", {self._done}" if self._done else ""
             of = f" of {self._total}" if count and self._total is not None else ""
-            sys.stderr.write(f"{_CLEAR_LINE}osprofiler: {self._what}{count}{of} ({time.monotonic() - began:.0f} s)")
+            sys.stderr.write(f"{_CLEAR_LINE}osprofiler: {self._activity}{count}{of} ({time.monotonic() - began:.0f} s)")
             sys.stderr.flush()
             shown, wait_s = True, _BETWEEN_S
         if shown:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The console script ``osprofiler``: finds the command, runs it, and says in one line what went wrong.
+"""The console script ``osprofiler``: runs one command, and prints an error as one line.
 
-Exit status: 0; 1 the operation failed; 2 it was asked for wrongly; 130 it was interrupted.
+Exit status: 0: success; 1: the command failed; 2: wrong arguments; 130: interrupted.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ try:
     from typing import Any, NoReturn
 
     import osprofiler
-    import osprofiler.cmd.patch  # a group of commands is found by being there
+    import osprofiler.cmd.patch  # importing a group of commands registers it
     import osprofiler.cmd.policy
     from osprofiler import exc
     from osprofiler.cmd import cliutils, commands, sources
     from osprofiler.connection import secrets
     from osprofiler.connection.fault_text import typed_fault_line
     from osprofiler.records import unreadable
-except KeyboardInterrupt:  # the console script imports this module before it calls anything in it
+except KeyboardInterrupt:  # Ctrl-C during the imports, before main() can catch it
     sys.exit(130)
 
 LOG = logging.getLogger(__name__)
@@ -37,11 +37,11 @@ LOG = logging.getLogger(__name__)
 
 class _Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As in the base class; but each command's parser answers for what it does not know, and points at its help."""
-        found, unknown = super().parse_known_args(args, namespace)
+        """Report unknown arguments here: so the error names the command's own help, not that of the main parser."""
+        parsed, unknown = super().parse_known_args(args, namespace)
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
-        return found, unknown
+        return parsed, unknown
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see `{self.prog} --help`)\n")
@@ -57,7 +57,7 @@ class OSProfilerShell:
     def _get_base_parser(self, argv: list[str]) -> argparse.ArgumentParser:
         parser = _Parser(
             prog="osprofiler",
-            description="Look at the traces of OpenStack services, or see one made.",
+            description="Show the traces of OpenStack services, or run a demo that makes one.",
             epilog=_epilog(("osprofiler demo", "osprofiler trace list", "osprofiler trace show TRACE_ID")),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
@@ -80,7 +80,7 @@ def _add_group(subcommands: Any, group: type[commands.BaseCommand]) -> None:
         if name.startswith("_"):
             continue
         parser = methods.add_parser(
-            name.rstrip("_").replace("_", "-"),  # import_ could not be named after its command
+            name.rstrip("_").replace("_", "-"),  # the method of `import` is import_: import is a keyword
             help=_first_line(method),
             description=inspect.getdoc(method),
             epilog=_epilog(getattr(method, "examples", ())),
@@ -92,17 +92,17 @@ def _add_group(subcommands: Any, group: type[commands.BaseCommand]) -> None:
 
 
 def _add_demo(subcommands: Any, argv: list[str]) -> None:
-    about = "run a small cloud that boots a server, and show the trace of it"
+    about = "Run a small cloud that boots a server, and show its trace."
     parser = subcommands.add_parser("demo", help=about, description=about)
-    if "demo" in argv:  # its module is not loaded for other commands
+    if "demo" in argv:  # other commands do not load its module
         from osprofiler.cmd import demo
 
         demo.add_arguments(parser)
         parser.set_defaults(func=demo.run)
 
 
-def _first_line(thing: object) -> str:
-    return (inspect.getdoc(thing) or "").partition("\n")[0]
+def _first_line(documented: object) -> str:
+    return (inspect.getdoc(documented) or "").partition("\n")[0]
 
 
 def _epilog(examples: tuple[str, ...]) -> str | None:
@@ -118,13 +118,13 @@ def _help_of(parser: argparse.ArgumentParser) -> Any:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the command line *args* (``sys.argv`` if None); the exit status."""
+    """Run the command line *args* (``sys.argv`` if None). Returns the exit status."""
     for name in "stdout", "stderr":
-        if getattr(sys, name) is None:  # closed by who started us; print() would mix them up
+        if getattr(sys, name) is None:  # the parent process closed it; the next opened file would take its place
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - until the process ends
-    if isinstance(sys.stdout, io.TextIOWrapper):  # what its encoding has no characters for is escaped
+    if isinstance(sys.stdout, io.TextIOWrapper):  # escape characters that its encoding does not have
         sys.stdout.reconfigure(errors="backslashreplace")
-    # A command builds one large trace and ends. To look through that for cycles, again and again, is half the time.
+    # A command builds one large trace and ends. Searching it for cycles, again and again, takes half of the time.
     collects = gc.isenabled()
     gc.disable()
     try:
@@ -132,19 +132,19 @@ def main(args: list[str] | None = None) -> int:
         cut = _cutter(argv)
         with redirect_stderr(_WithoutSecrets(sys.stderr, cut)):
             return _run(argv, cut)
-    except BrokenPipeError:  # the reader has seen enough, perhaps of standard error
+    except BrokenPipeError:  # the reader of standard output or standard error has closed it
         return 0
     except KeyboardInterrupt:
         return 130
     finally:
-        _leave_nothing()
+        _flush_streams()
         if collects:
             gc.enable()
 
 
 def _run(argv: list[str], cut: Callable[[str], str]) -> int:
     try:
-        with _own_words(), unreadable.told(LOG.warning):
+        with _own_warnings_only(), unreadable.told(LOG.warning):
             status = OSProfilerShell(argv).status
         sys.stdout.flush()
         return status
@@ -157,8 +157,8 @@ def _run(argv: list[str], cut: Callable[[str], str]) -> int:
         return _failed(typed_fault_line(fault), 1)
 
 
-def _leave_nothing() -> None:
-    """Have the interpreter, which flushes both streams once more on its way out, not complain where nobody reads."""
+def _flush_streams() -> None:
+    """Flush both streams. Redirect a closed one to /dev/null: else the interpreter complains at exit."""
     for stream in sys.stdout, sys.stderr:
         try:
             stream.flush()
@@ -168,14 +168,14 @@ def _leave_nothing() -> None:
 
 
 def _cutter(argv: list[str]) -> Callable[[str], str]:
-    """What cuts the secrets of the connection strings in the command line, and of the default, from a text."""
+    """A function that cuts secrets from a text: those of the command line's and the default connection strings."""
     values = [arg.partition("=")[2] if arg.startswith("--") else arg for arg in argv]
     given = [value for value in values if "://" in value or "@" in value]
     return secrets.cutter(*given, cliutils.env(sources.CONNECTION_STRING))
 
 
 class _WithoutSecrets:
-    """Standard error, for whoever writes there: argparse, which quotes what it does not understand, too."""
+    """Standard error without secrets. Also for argparse, which quotes arguments that it does not understand."""
 
     def __init__(self, stream: Any, cut: Callable[[str], str]) -> None:
         self._stream = stream
@@ -190,8 +190,8 @@ class _WithoutSecrets:
 
 
 @contextmanager
-def _own_words() -> Iterator[None]:
-    """Have stderr say what this program warns of, and not what libraries tell those who program with them."""
+def _own_warnings_only() -> Iterator[None]:
+    """Print the warnings of osprofiler to standard error, and silence the warnings of libraries."""
     handler, silence = logging.StreamHandler(), logging.NullHandler()
     handler.setLevel(logging.WARNING)
     handler.setFormatter(logging.Formatter("osprofiler: %(message)s"))
@@ -208,8 +208,8 @@ def _own_words() -> Iterator[None]:
             logger.removeHandler(each)
 
 
-def _failed(said: str, status: int) -> int:
-    print(f"osprofiler: {' '.join(said.split())}", file=sys.stderr)
+def _failed(message: str, status: int) -> int:
+    print(f"osprofiler: {' '.join(message.split())}", file=sys.stderr)
     return status
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a command's traces come from: a store or a file, by the arguments that all commands share."""
+"""Read the traces of a command from a store or a file, as its arguments say; and the arguments that commands share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from osprofiler import exc
-from osprofiler.cmd import cliutils, output, quantities
+from osprofiler.cmd import argument_types, cliutils, output
 from osprofiler.cmd.progress import Progress
 from osprofiler.connection import secrets
 from osprofiler.connection.fault_text import typed_fault_line
@@ -21,13 +21,20 @@ from osprofiler.reports.model import Trace
 
 CONNECTION_STRING = "OSPROFILER_CONNECTION_STRING"
 
+#: Help of an argument that names one trace; :func:`trace` reads it.
+TRACE_HELP = (
+    "the id of the trace, the beginning of its id, its 32 digits in Jaeger, a link to it in Jaeger's UI, the short id "
+    "that openstackclient prints, or `latest`; or a file with the trace (`-`: standard input), written by --json, "
+    "--jaeger-json or `osprofiler trace export`"
+)
+
 
 class BadInput(exc.CommandError):
-    """What the user gave cannot be right, whatever the store holds."""
+    """An argument is wrong, whatever the store holds."""
 
 
 def store(method: cliutils.F) -> cliutils.F:
-    """Decorate a command that uses a store with the arguments that say which."""
+    """Decorate a command with the arguments that choose a store."""
     for add in reversed(_STORE):
         method = add(method)
     return method
@@ -53,13 +60,13 @@ _STORE: tuple[Callable[[Any], Any], ...] = (
         type=int,
         default=1,
         metavar="SECONDS",
-        help="how long to wait for more of the trace (messaging:// only)",
+        help="how long to wait for more records of the trace (messaging:// only)",
     ),
 )
 
 
 def filters(method: cliutils.F) -> cliutils.F:
-    """Decorate a command that chooses among the traces of a store."""
+    """Decorate a command with the arguments that choose traces of a store."""
     for add in reversed(_FILTERS):
         method = add(method)
     return method
@@ -70,14 +77,15 @@ _FILTERS: tuple[Callable[[Any], Any], ...] = (
     cliutils.arg(
         "--operation",
         metavar="NAME",
-        help="only traces with a span of this operation, of the service asked for (wildcards: *, ?)",
+        help="only traces with a span of this operation, in the service of --service if given (wildcards: *, ?)",
     ),
     cliutils.arg(
         "--min-duration",
         dest="min_duration_us",
-        type=quantities.length_us,
+        type=argument_types.length_us,
         metavar="LENGTH",
-        help="only if that span, or with neither asked for the whole trace, took so long: 250ms, 1.5s",
+        help="only traces whose matching span took at least this long: 250ms, 1.5s; without --service and --operation, "
+        "the whole trace",
     ),
     cliutils.arg(
         "--error-trace",
@@ -87,31 +95,36 @@ _FILTERS: tuple[Callable[[Any], Any], ...] = (
         default=False,
         type=output.truth,
         metavar="yes|no",
-        help="only traces in which something failed",
+        help="only traces with an error",
     ),
     cliutils.arg(
         "--http-status",
         dest="http_status",
-        type=quantities.http_status,
+        type=argument_types.http_status,
         metavar="STATUS",
-        help="only traces with an HTTP request, of the service and operation asked for, that was answered so: 404, 4xx",
+        help="only traces with an HTTP request that got this status: 404, 4xx; its span must match --service and "
+        "--operation",
     ),
     cliutils.arg(
         "--since",
         dest="since_us",
-        type=quantities.moment_us,
+        type=argument_types.moment_us,
         metavar="TIME",
-        help="only traces that began then or later: 2026-11-20, 2026-11-20T21:46 (UTC), or 2h (ago)",
+        help="only traces that began at this time or later: 2026-11-20, 2026-11-20T21:46 (UTC), or 2h (ago)",
     ),
     cliutils.arg(
-        "--until", dest="until_us", type=quantities.moment_us, metavar="TIME", help="only traces that began before"
+        "--until",
+        dest="until_us",
+        type=argument_types.moment_us,
+        metavar="TIME",
+        help="only traces that began before this time",
     ),
-    cliutils.arg("--limit", type=quantities.count, metavar="N", help="only the N newest of them"),
+    cliutils.arg("--limit", type=argument_types.count, metavar="N", help="only the N newest of these traces"),
 )
 
 
 def wanted(args: argparse.Namespace) -> search.Wanted:
-    """What the arguments of :func:`filters` ask for."""
+    """The search that the arguments of :func:`filters` describe."""
     return search.Wanted(
         args.service,
         args.operation,
@@ -125,9 +138,12 @@ def wanted(args: argparse.Namespace) -> search.Wanted:
 
 
 def driver(args: argparse.Namespace, given: str | None = None) -> base.Driver:
-    """The driver of the store that the arguments, or *given*, name."""
+    """The driver of the store with the connection string *given*, or else that of the arguments.
+
+    Raises CommandError if the store cannot be used, and BadInput if the connection string is wrong.
+    """
     given = given or args.conn_str or cliutils.env(CONNECTION_STRING) or base.default_connection_string()
-    # Which service's traces to look for is not whose records are written.
+    # --service chooses traces; it must not become the service name of a driver.
     options = {key: value for key, value in vars(args).items() if key not in ("func", "service")}
     try:
         _register_options()
@@ -141,7 +157,7 @@ def driver(args: argparse.Namespace, given: str | None = None) -> base.Driver:
 
 
 def _register_options() -> None:
-    """Drivers in the manner of 4.4.0 read their options from the global configuration."""
+    """Register our options globally: a driver written for 4.4.0 reads them from the global configuration."""
     from oslo_config import cfg
 
     from osprofiler import opts
@@ -150,46 +166,46 @@ def _register_options() -> None:
 
 
 def name_default(args: argparse.Namespace, used: base.Driver) -> None:
-    """Say which store it was, once, unless the user did."""
+    """Print which store was used, once, if the user did not name it."""
     if not (args.conn_str or cliutils.env(CONNECTION_STRING) or "default_named" in args):
         args.default_named = True
         print(f"osprofiler: from {used.connection_str}", file=sys.stderr)
 
 
 def name_empty(args: argparse.Namespace, used: base.Driver) -> None:
-    """Say which store has none of the traces that the arguments of :func:`filters` ask for."""
-    those = "traces" if wanted(args) == search.Wanted(limit=args.limit) else "traces that match the options"
+    """Print that *used* has no trace that matches the arguments of :func:`filters`."""
+    traces = "traces" if wanted(args) == search.Wanted(limit=args.limit) else "traces that match the options"
     args.default_named = True
-    print(f"osprofiler: no {those} in {secrets.masked(used.connection_str)}", file=sys.stderr)
+    print(f"osprofiler: no {traces} in {secrets.masked(used.connection_str)}", file=sys.stderr)
 
 
 def trace(args: argparse.Namespace, given: str) -> Trace:
-    """The trace that *given* says: its id, or a file with it. Raises CommandError if there is no such trace."""
+    """The trace that *given* names, in a form of ``TRACE_HELP``. Raises CommandError if there is no such trace."""
     file, _, base_id = given.partition("#")
     if is_file(file):
         return _of_file(Path(file), base_id)
     used = driver(args)
 
-    def read(one: str) -> Trace | None:
-        trace = search.read(used, one)
+    def read(base_id: str) -> Trace | None:
+        trace = search.read(used, base_id)
         return trace if trace.spans else None
 
     with Progress(f"reading trace {given}"):
-        found = lookup.find(used, given, read)
-    if found is None:
+        stored = lookup.find(used, given, read)
+    if stored is None:
         raise exc.CommandError(
-            f"no trace {given.strip()} in {secrets.masked(used.connection_str)}; `osprofiler trace list` shows what "
-            "is there. Was the request signed with one of the services' hmac_keys, and do they write to this store?"
+            f"no trace {given.strip()} in {secrets.masked(used.connection_str)}; `osprofiler trace list` lists the "
+            "traces. Was the request signed with one of the services' hmac_keys, and do they write to this store?"
         )
     name_default(args, used)
-    return found
+    return stored
 
 
 _FILES = (".json", ".jsonl", ".gz")
 
 
 def is_file(text: str) -> bool:
-    """Whether what stands for a trace is a file's name and not an id."""
+    """Whether *text*, which names a trace, is the name of a file and not an id."""
     if text.strip().startswith(("http://", "https://")):  # a link to Jaeger's UI
         return False
     try:
@@ -201,25 +217,25 @@ def is_file(text: str) -> bool:
 
 
 def _of_file(file: Path, base_id: str) -> Trace:
-    found = loaded(file)
+    traces = loaded(file)
     if base_id.strip() == lookup.LATEST:
-        found = sorted(found, key=lambda trace: trace.start_us)[-1:]
+        traces = sorted(traces, key=lambda trace: trace.start_us)[-1:]
     elif base_id:
-        named = lookup.only(base_id, lookup.trace_id(base_id).among(trace.base_id for trace in found))
-        found = [trace for trace in found if trace.base_id in named]
-    if len(found) > 1:
-        raise BadInput(f"{file} holds {len(found)} traces; name one, for instance {file}#{found[0].base_id}")
-    if not found or not found[0].spans:
+        matching = lookup.only(base_id, lookup.trace_id(base_id).among(trace.base_id for trace in traces))
+        traces = [trace for trace in traces if trace.base_id in matching]
+    if len(traces) > 1:
+        raise BadInput(f"{file} holds {len(traces)} traces; name one, for instance {file}#{traces[0].base_id}")
+    if not traces or not traces[0].spans:
         raise exc.CommandError(f"no trace {base_id} in {file}" if base_id else f"the trace in {file} is empty")
-    return found[0]
+    return traces[0]
 
 
 def loaded(file: Path) -> list[Trace]:
-    """The traces in *file*. Raises BadInput where it has none."""
+    """The traces in *file*. Raises BadInput if the file cannot be read or holds no traces."""
     try:
         with Progress(f"reading {file}"):
             return files.load(file)
     except OSError as fault:
         raise BadInput(f"cannot read {file}: {fault.strerror}") from fault
     except ValueError as fault:
-        raise BadInput(f"{file} holds no trace that can be read: {fault}") from fault
+        raise BadInput(f"{file} holds no readable trace: {fault}") from fault

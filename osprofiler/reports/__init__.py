@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be made of a stored trace, for programs: the model, what explains and compares it, and its written forms.
+"""The public API for stored traces: build the model of a trace, analyse it, compare it, and write it in several forms.
 
 ::
 
@@ -10,8 +10,8 @@
     for share in reports.find_critical_path(trace).shares()[:5]:
         print(share.span.operation, share.self_us)
 
-All of it takes O(n log n) for n spans, and none recurses in the depth of the trace. Only ``correct_clocks`` changes a
-trace; what is written as a report or as records should not have been corrected.
+Every function takes O(n log n) for n spans, and no function recurses in the depth of the trace. Only ``correct_clocks``
+changes a trace. Do not correct a trace before you write it as a report or as records.
 """
 
 from osprofiler.reports.analysis.comparison import Step, Sums, compare

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Traces in files: records as lines of JSON, reports in 4.4.0's shape, and what Jaeger's UI saves."""
+"""Traces in files: records as lines of JSON, reports in 4.4.0's shape, and JSON saved by Jaeger's UI."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from osprofiler.reports.views import json_report
 
 
 def lines(records: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """*records* as this module reads them again: one to a line."""
+    """*records* as lines of JSON, one record on each line; :func:`load` reads them."""
     for record in records:
         yield json.dumps(record, default=str, skipkeys=True) + "\n"
 
 
 def load(path: str | Path) -> list[Trace]:
-    """The traces in a file, in the file's order; ``-`` is standard input. It may be packed by gzip.
+    """The traces in a file, in the order of the file; ``-`` is standard input. The file may be packed by gzip.
 
-    What cannot be read in it is left out and named (``osprofiler.records.unreadable``). Raises OSError where the file
-    cannot be read, and ValueError, whose one line says why, if it holds no traces.
+    Unreadable parts are left out and reported (``osprofiler.records.unreadable``). Raises OSError if the file cannot be
+    read. Raises ValueError if it holds no traces; its text is one line with the reason.
     """
     where = "standard input" if str(path) == "-" else str(path)
     text = _decoded(sys.stdin.buffer.read() if str(path) == "-" else Path(path).read_bytes(), where)
@@ -49,26 +49,26 @@ def records(path: str | Path) -> Iterator[list[dict[str, Any]]]:
 
 
 def _decoded(data: bytes, where: str) -> str:
-    """*data* as text: unpacked, by its byte-order mark or else UTF-8. Raises ValueError where it cannot be unpacked."""
+    """*data* as text: unpacked, and decoded by its byte-order mark, else as UTF-8. Raises ValueError if damaged."""
     try:
         while data.startswith(_GZIP):
             data = gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as fault:
         raise ValueError(f"it is damaged: {fault}") from None
-    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    encoding = next((name for mark, name in _BYTE_ORDER_MARKS if data.startswith(mark)), "utf-8")
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as fault:
-        unreadable.note(where, f"what is not {encoding.upper()} is shown as \N{REPLACEMENT CHARACTER}: {fault}")
+        unreadable.note(where, f"bytes that are not {encoding.upper()} are shown as \N{REPLACEMENT CHARACTER}: {fault}")
         return data.decode(encoding, "replace")
 
 
 _GZIP = b"\x1f\x8b"
-_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_BYTE_ORDER_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
 def _lines(text: str, fault: ValueError, where: str) -> list[Any]:
-    """Each line's own value. Raises ValueError, *fault*, that of the whole, where no line has one."""
+    """The JSON value of each line. Raises ValueError with *fault*, the error of the whole text, if no line has one."""
     values = []
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
@@ -77,7 +77,7 @@ def _lines(text: str, fault: ValueError, where: str) -> list[Any]:
             except Unreadable as why:
                 unreadable.skip(where, f"line {number}", why)
     if not values:
-        raise ValueError(f"it is no JSON: {fault}")
+        raise ValueError(f"it is not JSON: {fault}")
     return values
 
 
@@ -88,7 +88,7 @@ def _records(value: Any, where: str) -> Iterator[dict[str, Any]]:
             return
         value = [value]
     if not isinstance(value, list) or not any(isinstance(each, dict) and "base_id" in each for each in value):
-        raise ValueError("not a trace: neither a report, nor records, nor what Jaeger saves")
+        raise ValueError("not a trace: neither a report, nor records, nor JSON of Jaeger")
     numbered = enumerate(value, 1)
     count = 0
     for record in unreadable.readable(where, numbered, lambda item: checked(item[1]), lambda item: f"record {item[0]}"):
@@ -103,12 +103,12 @@ def _of_jaeger(value: dict[str, Any], where: str) -> Iterator[dict[str, Any]]:
 
     traces = value.get("data", [value])
     if not isinstance(traces, list):
-        raise ValueError("not a trace of Jaeger's: 'data' is no list of traces")
+        raise ValueError("not a trace of Jaeger: 'data' is not a list of traces")
     faults = []
     for position, trace in enumerate(traces, 1):
         try:
             if not isinstance(trace, dict):
-                raise ValueError("not a trace of Jaeger's: an item of 'data' is none")
+                raise ValueError("not a trace of Jaeger: an item of 'data' is not a trace")
             yield from reading.records(trace, where)
         except ValueError as fault:
             faults.append(fault)
@@ -118,7 +118,7 @@ def _of_jaeger(value: dict[str, Any], where: str) -> Iterator[dict[str, Any]]:
 
 
 def _by_trace(records: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
+    traces: dict[str, list[dict[str, Any]]] = {}
     for record in records:
-        found.setdefault(record["base_id"], []).append(record)
-    return found
+        traces.setdefault(record["base_id"], []).append(record)
+    return traces

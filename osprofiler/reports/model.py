@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The trace model: the spans of one trace, linked to a tree, from the records that a store holds of it.
+"""The trace model: the spans of one trace, linked to a tree, built from the records in a store.
 
-Stores are read as they are found: records may be missing, doubled, of an older osprofiler, or nonsense. Whatever the
-records say, the result is a forest that holds every span once. Building takes O(n log n) and never recurses.
+Records may be missing, doubled, from an older osprofiler, or invalid. The result is always a forest that holds every
+span once. Building takes O(n log n) and never recurses.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _NO_ERROR = frozenset(("", "false", "no", "0", "none", "null"))
 _ERROR_CHARS = 200
 
-#: What comes of something that is no record.
+#: Exceptions that reading an invalid record can raise.
 UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 
 class Log(NamedTuple):
-    """Something that happened within a span."""
+    """An event within a span."""
 
     at_us: int  # since the epoch
     fields: dict[str, Any]
 
 
 class Link(NamedTuple):
-    """A reference beside the one to the parent, as a join makes them."""
+    """A reference to a span other than the parent; a join makes such references."""
 
     kind: str  # names.CHILD_OF or FOLLOWS_FROM
     base_id: str
@@ -47,25 +47,25 @@ class SpanNode:
     trace_id: str
     parent_id: str
     name: str
-    operation: str = ""  # as Jaeger shows it; the name where no better is known
-    start_us: int = 0  # since the epoch; the time of the stop record where the start record is missing
-    duration_us: int | None = None  # None: it has not ended, or its end was lost
+    operation: str = ""  # as Jaeger shows it; the name if no operation is known
+    start_us: int = 0  # since the epoch; the time of the stop record if the start record is missing
+    duration_us: int | None = None  # None: the span has not ended, or its end was lost
     stop_us: int | None = None  # the time of the stop record, as stored
     has_start: bool = False
     reference: str | None = None  # to the parent: names.CHILD_OF, FOLLOWS_FROM, or None without a parent
-    parent_missing: bool = False  # it names a parent of which nothing is stored
+    parent_missing: bool = False  # it names a parent that is not stored
     project: str | None = None
     service: str | None = None
     host: str | None = None
     pid: int | None = None
-    process: dict[str, Any] = field(default_factory=dict)  # what else its process says of itself, as Jaeger has it
+    process: dict[str, Any] = field(default_factory=dict)  # other process tags, as in Jaeger
     start_info: dict[str, Any] = field(default_factory=dict)
     stop_info: dict[str, Any] = field(default_factory=dict)
     tags: dict[str, Any] = field(default_factory=dict)
     logs: list[Log] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
-    error: str | None = None  # what kind, None: it did not fail
-    skew_us: int = 0  # what ``skew.correct`` has added to its times
+    error: str | None = None  # the kind of error; None: it did not fail
+    skew_us: int = 0  # ``skew.correct`` added this to its times
     payloads: dict[str, Any] = field(default_factory=dict)  # record name to the record as the store gave it
     children: list[SpanNode] = field(default_factory=list)  # by start
 
@@ -75,7 +75,7 @@ class SpanNode:
 
     @property
     def end_us(self) -> int:
-        """When it ended, or where it has not, when it was last heard of."""
+        """The end; for an unfinished span, the start."""
         return self.start_us + (self.duration_us or 0)
 
     @property
@@ -85,19 +85,19 @@ class SpanNode:
 
     @property
     def fork(self) -> str | None:
-        """The fork whose branch this is."""
+        """The name of the fork, if this span is a branch of one."""
         name = self.tags.get(names.FORK)
         return None if name is None else str(name)
 
     @property
     def joined_forks(self) -> str | None:
-        """If this is a join, the names of the forks whose branches come together here."""
+        """If this is a join: the names of the forks whose branches it joins."""
         forks = self.tags.get(names.JOIN)
         return None if forks is None else str(forks)
 
     @property
     def fates(self) -> dict[str, int]:
-        """How many branches of this join were still running, abandoned, ...: those that are not zero."""
+        """If this is a join: the number of its branches by fate (see ``names.JOIN_COUNTS``), without zeros."""
         if names.JOIN not in self.tags:
             return {}
         counts = {tag.removeprefix(f"{names.JOIN}."): self.tags.get(tag) for tag in names.JOIN_COUNTS}
@@ -111,14 +111,14 @@ class Trace:
     base_id: str
     spans: dict[str, SpanNode] = field(default_factory=dict)  # by trace_id, in order of start
     roots: list[SpanNode] = field(default_factory=list)  # by start
-    start_us: int = 0  # when the first span started, since the epoch
-    end_us: int = 0  # when the last thing known happened
-    unreadable: int = 0  # records that were no records
-    report: Mapping[str, Any] | None = None  # in 4.4.0's shape, if that is what it was made of
-    skews: dict[str, int] = field(default_factory=dict)  # host to what its clock has been corrected by, microseconds
+    start_us: int = 0  # the start of the first span, since the epoch
+    end_us: int = 0  # the last end, since the epoch
+    unreadable: int = 0  # the number of unreadable records
+    report: Mapping[str, Any] | None = None  # the report in 4.4.0's shape, if the trace was read from one
+    skews: dict[str, int] = field(default_factory=dict)  # host to the correction of its clock, in microseconds
 
     def walk(self) -> Iterator[tuple[int, SpanNode]]:
-        """Every span with its depth, each before its children: the order of a tree on a page."""
+        """Every span with its depth. A parent comes before its children, as in a printed tree."""
         waiting = [(0, span) for span in reversed(self.roots)]
         while waiting:
             depth, span = waiting.pop()
@@ -127,7 +127,7 @@ class Trace:
 
 
 def error_kind(info: object) -> str | None:
-    """What failed according to the ``info`` of a stop record: the exception's type, or what the error tag says."""
+    """The kind of error in the ``info`` of a stop record: the exception's type, else the error tag; None: no error."""
     info = _mapping(info)
     kind = info.get("etype")
     if kind is not None:
@@ -136,8 +136,8 @@ def error_kind(info: object) -> str | None:
 
 
 def tagged_error(tags: Mapping[str, Any]) -> str | None:
-    """What the tag ``error`` says: ``error`` if it only says that it is one, or the words of a tracer that puts those
-    there, their first line."""
+    """The error in the tag ``error``: ``error`` if the tag is true; the first line if a tracer put a text there; else
+    None."""
     flag = tags.get("error")
     if not isinstance(flag, str):
         return "error" if flag is True else None
@@ -149,14 +149,14 @@ def tagged_error(tags: Mapping[str, Any]) -> str | None:
 
 def _mapping(value: object) -> Mapping[str, Any]:
     """*value* if it is a mapping, else an empty one."""
-    # What an abstract class is asked costs a microsecond, and each of hundreds of thousands of records asks.
+    # isinstance() with an abstract class costs a microsecond; a trace may have hundreds of thousands of records.
     if type(value) is dict:
         return value
     return value if value is not None and isinstance(value, Mapping) else _NOTHING
 
 
 def text(value: object) -> str | None:
-    """*value* as a record's name of something; None where it names nothing."""
+    """*value*, a name in a record, as text; None if it is empty."""
     return str(value) if value else None
 
 
@@ -166,7 +166,7 @@ def time_us(stamp: object) -> int:
 
 
 def began_us(trace: Mapping[str, Any]) -> int:
-    """When a listed trace began; 0, which is before any, where its time stamp cannot be read."""
+    """When a listed trace began, in microseconds; 0 if its time stamp cannot be read, so it sorts first."""
     try:
         return time_us(trace.get("timestamp"))
     except ValueError:
@@ -174,10 +174,10 @@ def began_us(trace: Mapping[str, Any]) -> int:
 
 
 def from_records(records: Iterable[dict[str, Any]], payloads: Sequence[Any] | None = None) -> Trace:
-    """The trace that *records* tell of, in any order. *payloads*: what to show of each, if not the record itself.
+    """Build the trace from *records*, in any order. *payloads*: what to show for each record, if not the record itself.
 
-    What is no record is left out, and spans that share an id get ids of their own; ``osprofiler.records.unreadable``
-    names both.
+    Invalid records are left out, and spans that share an id get different ids; both are reported to
+    ``osprofiler.records.unreadable``.
     """
     trace = Trace("")
     read: list[tuple[dict[str, Any], Any]] = []
@@ -194,13 +194,13 @@ def from_records(records: Iterable[dict[str, Any]], payloads: Sequence[Any] | No
                 continue
             read.append((record, payload))
         if shared:
-            _take_apart(trace, shared, [pair for pair in read if str(pair[0]["trace_id"]) in shared])
+            _separate(trace, shared, [pair for pair in read if str(pair[0]["trace_id"]) in shared])
     trace.unreadable = ledger.skipped
     return linked(trace)
 
 
-def _take_apart(trace: Trace, shared: Iterable[str], pairs: Sequence[tuple[dict[str, Any], Any]]) -> None:
-    """Take *pairs*, the records and payloads of spans whose ids are *shared*, once more, each span under its own id."""
+def _separate(trace: Trace, shared: Iterable[str], pairs: Sequence[tuple[dict[str, Any], Any]]) -> None:
+    """Take the records and payloads of the *shared* ids once more, each span under an id of its own."""
     for trace_id in shared:
         del trace.spans[trace_id]
     renamed: dict[str, str] = {}
@@ -209,12 +209,12 @@ def _take_apart(trace: Trace, shared: Iterable[str], pairs: Sequence[tuple[dict[
         if span_id != str(record["trace_id"]):
             renamed[span_id] = str(record["trace_id"])
     for span_id, trace_id in renamed.items():
-        what = f"several spans have the id {trace_id}; {trace.spans[span_id].name!r} is shown as {span_id}"
-        unreadable.note(f"trace {trace.base_id}", what)
+        note = f"several spans have the id {trace_id}; {trace.spans[span_id].name!r} is shown as {span_id}"
+        unreadable.note(f"trace {trace.base_id}", note)
 
 
 def _why(record: object, fault: Exception) -> Exception:
-    """Why *record* is none: by the rule of records, or else *fault*."""
+    """The reason why *record* is invalid: the error of ``checked``, or else *fault*."""
     try:
         checked(record)
     except Unreadable as why:
@@ -223,11 +223,11 @@ def _why(record: object, fault: Exception) -> Exception:
 
 
 class AnotherSpan(Exception):
-    """The record is of another span than the one that has its id."""
+    """The record's id belongs to another span."""
 
 
 def take(trace: Trace, record: dict[str, Any], payload: Any) -> None:
-    """Add one record to its span in *trace*. Raises one of ``UNREADABLE`` if it is none, and AnotherSpan."""
+    """Add one record to its span in *trace*. Raises one of ``UNREADABLE`` if the record is invalid, and AnotherSpan."""
     at_us = time_us(record["timestamp"])
     full_name, trace_id = str(record["name"]), str(record["trace_id"])
     name, phase = split_name(full_name)
@@ -247,7 +247,7 @@ def take(trace: Trace, record: dict[str, Any], payload: Any) -> None:
     span.host = span.host or text(record.get("host")) or text(info.get("host"))
     extra = _mapping(info.pop(names.RESERVED, None))
     if phase == "start":
-        # The stop record may have come first, and then stood in for this one.
+        # The stop record may have come first; then the span already has its end.
         end_us = None if span.has_start or span.duration_us is None else span.end_us
         span.has_start, span.start_us, span.start_info = True, at_us, info
         if end_us is not None:
@@ -271,7 +271,7 @@ def _take_extra(span: SpanNode, extra: Mapping[str, Any]) -> None:
 
 
 def linked(trace: Trace) -> Trace:
-    """Put the spans of *trace* in order and under their parents; a parent loop is cut at its earliest span."""
+    """Sort the spans of *trace* and put them under their parents. A loop of parents is cut at its earliest span."""
     ordered = sorted(trace.spans.values(), key=lambda span: span.start_us)
     trace.spans = {span.trace_id: span for span in ordered}
     trace.roots = []
@@ -280,10 +280,10 @@ def linked(trace: Trace) -> Trace:
     for span in ordered:
         span.operation = span.operation or span.name
         span.children = []
-    reached = _rooted(trace)
+    loop_cuts = _loop_cuts(trace)
     for span in ordered:
         parent = trace.spans.get(span.parent_id)
-        if parent is None or span.trace_id in reached:
+        if parent is None or span.trace_id in loop_cuts:
             trace.roots.append(span)
             span.parent_missing = parent is None and span.parent_id not in ("", trace.base_id)
             span.reference = span.reference or names.CHILD_OF if span.parent_missing else None
@@ -293,11 +293,11 @@ def linked(trace: Trace) -> Trace:
     return trace
 
 
-def _rooted(trace: Trace) -> set[str]:
-    """The spans to cut parent loops at: of every loop the earliest one."""
-    safe: set[str] = set()  # leads to a root, or to a loop that has been cut
+def _loop_cuts(trace: Trace) -> set[str]:
+    """The ids of the spans where loops of parents are cut: the earliest span of each loop."""
+    safe: set[str] = set()  # spans that lead to a root, or to a loop already cut
     cuts: set[str] = set()
-    for trace_id in trace.spans:  # by start, but the loop may hang below a later one: look for its earliest member
+    for trace_id in trace.spans:
         path: dict[str, None] = {}
         at = trace_id
         while at in trace.spans and at not in safe and at not in path:

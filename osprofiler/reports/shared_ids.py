@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Telling spans apart that have one id, as a client's and a server's have with some tracers, or after a fault.
+"""Separate spans that share one id.
 
-Such records are put together by name, place and time: a stop is that of the latest start before it.
+Some tracers give the client's and the server's span the same id, and so can a fault. The records of these spans are
+matched by name, service and time: a stop record belongs to the latest start record before it.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from osprofiler.records.record import another_id, microseconds, split_name
 
 
 def spans_of(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """For each of *records*, readable ones of ids that several spans have, the id of its span.
+    """For each of *records* the id of its span. *records*: readable records of ids that several spans share.
 
-    The span that began first keeps the id. A record that is there twice is of one span.
+    The span that began first keeps its id. Two equal records belong to one span.
     """
     events = [_event(record) for record in records]
-    found = [""] * len(events)
+    span_ids = [""] * len(events)
     counts: dict[str, int] = {}
     known: dict[tuple[Any, ...], str] = {}
     open_: dict[tuple[Any, ...], list[tuple[int, str]]] = {}  # starts without a stop, of one name and place
@@ -27,15 +28,15 @@ def spans_of(records: Sequence[Mapping[str, Any]]) -> list[str]:
         if event not in known:
             waiting = open_.setdefault((trace_id, *rest), [])
             if phase == "stop" and waiting:
-                # The latest start, but rather one before this instant than one at it: that began as this one ended.
+                # The latest start before this instant: a span that started at this instant began when this one ended.
                 _, known[event] = waiting.pop(-2 if waiting[-1][0] == at_us and len(waiting) > 1 else -1)
             else:
                 count = counts[trace_id] = counts.get(trace_id, 0) + 1
                 known[event] = trace_id if count == 1 else another_id(trace_id, count)
                 if phase == "start":
                     waiting.append((at_us, known[event]))
-        found[i] = known[event]
-    return found
+        span_ids[i] = known[event]
+    return span_ids
 
 
 def _event(record: Mapping[str, Any]) -> tuple[str, int, str, Any, Any, Any, Any]:

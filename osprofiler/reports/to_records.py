@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a trace back to records, so that what came from any store or file can be written into another store."""
+"""Turn a trace back into records, so that a trace of any store or file can be written into another store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NEEDED = ("name", "base_id", "trace_id", "parent_id", "timestamp", "info")
 
 
 def records(trace: Trace) -> Iterator[dict[str, Any]]:
-    """The records of *trace* (times as recorded, not corrected): those it was made of where it has them whole."""
+    """The records of *trace*, with the recorded times. Complete original records that it holds are returned as is."""
     for span in trace.spans.values():
         whole = {
             split_name(str(payload["name"]))[1]: dict(payload)

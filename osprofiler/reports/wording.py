@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How reports put a trace into words: durations, the gist of a span, the counts of a trace.
+"""The texts of reports: durations, descriptions of spans, counts of a trace.
 
-Text from traces is untrusted: what leaves here for a terminal or a graph has no control characters.
+Text from traces is untrusted. The functions here remove control characters from it.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from osprofiler.reports.model import SpanNode, Trace
 
 _DETAIL_CHARS = 200
 _MESSAGE_CHARS = 1000
-_OPERATION_CHARS = 100  # before a message
-#: Where a port says no more than the scheme.
+_OPERATION_CHARS = 100  # of an operation in front of a message
+#: Ports that are not shown: the scheme implies them.
 _DEFAULT_PORTS = {("http", "80"), ("https", "443")}
 
 
 class Failure(NamedTuple):
-    """A span that failed, in words."""
+    """A span that failed."""
 
-    place: str  # the service; "" where none is known
+    place: str  # the service; "" if unknown
     operation: str
-    text: str  # its kind and message
+    text: str  # the kind and the message of the error
 
 
 def one_line(text: object) -> str:
-    """*text* on one line, without anything that a terminal would act on or that would turn the line around."""
-    kept = str(text)
-    if kept.isascii() and kept.isprintable():
-        return kept
-    return " ".join("".join(" " if unicodedata.category(char) in _UNSAFE else char for char in kept).split())
+    """*text* on one line, without characters that control a terminal or change the direction of writing."""
+    line = str(text)
+    if line.isascii() and line.isprintable():
+        return line
+    return " ".join("".join(" " if unicodedata.category(char) in _UNSAFE else char for char in line).split())
 
 
-# Controls, formats (bidirectional overrides among them), surrogates, and what breaks lines.
+# Categories: controls, formats (with bidirectional overrides), surrogates, line and paragraph separators.
 _UNSAFE = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 
 
@@ -52,27 +52,28 @@ def duration(us: int) -> str:
 
 
 def detail(span: SpanNode) -> str:
-    """What this span is about, beyond its operation: a path, a statement, a topic; "" if nothing is known."""
-    for key, parts in _GIST:
-        found = span.start_info.get(key)
-        if found is not None and isinstance(found, Mapping):
-            text = "".join(_part(found, part) for part in parts)
+    """A detail that the operation does not show: a path, a statement, a topic; "" if unknown."""
+    for key, names in _DETAILS:
+        info = span.start_info.get(key)
+        if info is not None and isinstance(info, Mapping):
+            text = "".join(_part(info, name) for name in names)
             if text and text != span.operation:
-                return _beyond(span.operation, text)
+                return _without_repetition(span.operation, text)
     for tag in ("http.url", "db.statement", "message_bus.destination"):
         if tag in span.tags:
-            return _beyond(span.operation, str(span.tags[tag]))
+            return _without_repetition(span.operation, str(span.tags[tag]))
     return ""
 
 
-def _beyond(operation: str, text: str) -> str:
-    """*text* without a first word that *operation* ends with: "db INSERT" is followed by "INTO volumes"."""
+def _without_repetition(operation: str, text: str) -> str:
+    """*text* without its first word if *operation* ends with it: after "db INSERT" only "INTO volumes"."""
     text = one_line(text[:_DETAIL_CHARS])
     first, _, rest = text.partition(" ")
     return rest if rest and operation.upper().endswith(f" {first.upper()}") else text
 
 
-_GIST: tuple[tuple[str, tuple[str, ...]], ...] = (
+#: Keys of ``info``, and the entries below a key that make up the detail.
+_DETAILS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("request", ("path",)),
     ("requests", ("hostname", "port", "path")),
     ("db", ("statement",)),
@@ -90,73 +91,76 @@ def _part(info: Mapping[str, Any], name: str) -> str:
 
 
 def http_status(span: SpanNode) -> int | None:
-    """The status that an HTTP request was answered with; None where none is known."""
-    said = [span.tags.get(tag) for tag in _STATUS_TAGS]
+    """The status of an HTTP response; None if unknown."""
+    values = [span.tags.get(tag) for tag in _STATUS_TAGS]
     for key in _STATUS_INFO:
         info = span.stop_info.get(key)
         if isinstance(info, Mapping):
-            said += [info.get("status_code"), info.get("status")]
-    return next((int(str(value)) for value in said if str(value).isdecimal() and len(str(value)) == 3), None)
+            values += [info.get("status_code"), info.get("status")]
+    return next((int(str(value)) for value in values if str(value).isdecimal() and len(str(value)) == 3), None)
 
 
-_STATUS_TAGS = ("http.status_code", "http.response.status_code")  # OpenTracing's, and OpenTelemetry's of today
+_STATUS_TAGS = ("http.status_code", "http.response.status_code")  # OpenTracing's, and OpenTelemetry's today
 _STATUS_INFO = ("requests", "response")
 
 
 def message(span: SpanNode) -> str:
-    """What a failed span says of its error, on one line; "" if it says nothing."""
-    said = [span.stop_info.get("message"), *(span.tags.get(tag) for tag in _MESSAGE_TAGS)]
+    """The message of a failed span's error, on one line; "" if it has none."""
+    values = [span.stop_info.get("message"), *(span.tags.get(tag) for tag in _MESSAGE_TAGS)]
     for log in reversed(span.logs):
         if log.fields.get("event") in ("error", "exception") or "error.object" in log.fields:
-            said += [log.fields.get(name) for name in _MESSAGE_FIELDS]
-    return next((one_line(str(text)[:_MESSAGE_CHARS]) for text in said if text), "")
+            values += [log.fields.get(name) for name in _MESSAGE_FIELDS]
+    return next((one_line(str(value)[:_MESSAGE_CHARS]) for value in values if value), "")
 
 
-# OpenTracing's conventions, OpenTelemetry's, and what Jaeger's clients for other languages write.
+# Names of OpenTracing's conventions, of OpenTelemetry's, and of Jaeger's clients for other languages.
 _MESSAGE_TAGS = ("otel.status_description", "error.message", "exception.message")
 _MESSAGE_FIELDS = ("message", "exception.message", "error.object", "error.kind", "exception.type")
 
 
 def failures(trace: Trace) -> list[Failure]:
-    """What failed, as the spans are ordered: of an error that went through several spans only where it came from."""
-    found = []
+    """The failures of *trace*, in the order of its spans.
+
+    An error that passed through several spans is listed once, for the lowest of them.
+    """
+    failed = []
     for _, span in trace.walk():
         if span.error:
-            same = (span.error, message(span))
-            if not any((child.error, message(child)) == same for child in span.children):
-                kind, said = one_line(span.error), same[1]
-                text = said if said and kind == "error" else f"{kind}: {said}" if said else kind
-                found.append(Failure(place(span), one_line(span.operation[:_OPERATION_CHARS]), text))
-    return found
+            error = (span.error, message(span))
+            if not any((child.error, message(child)) == error for child in span.children):
+                kind, why = one_line(span.error), error[1]
+                text = why if why and kind == "error" else f"{kind}: {why}" if why else kind
+                failed.append(Failure(place(span), one_line(span.operation[:_OPERATION_CHARS]), text))
+    return failed
 
 
-def marks(span: SpanNode) -> list[str]:
-    """What a reader must not miss about this span, in a word or two each."""
-    found = []
+def badges(span: SpanNode) -> list[str]:
+    """Short labels that a report shows after the name of the span: error, HTTP status, unfinished, joins."""
+    labels = []
     if span.error:
-        found.append("error" if span.error == "error" else f"error {one_line(span.error)}")
+        labels.append("error" if span.error == "error" else f"error {one_line(span.error)}")
     status = http_status(span)
     if status is not None and status >= 400:
-        found.append(f"HTTP {status}")
-    found.extend(missing(span))
+        labels.append(f"HTTP {status}")
+    labels.extend(missing(span))
     if span.detached:
-        found.append("follows from")
+        labels.append("follows from")
     if span.links:
-        found.append(f"joins {len(span.links)}")
-    found.extend(f"{count} {fate.replace('_', ' ')}" for fate, count in span.fates.items())
-    return found
+        labels.append(f"joins {len(span.links)}")
+    labels.extend(f"{count} {fate.replace('_', ' ')}" for fate, count in span.fates.items())
+    return labels
 
 
 def missing(span: SpanNode) -> list[str]:
-    """What of this span is not in the store, in a word or two each."""
-    found = []
+    """Short labels for the parts of the span that are not in the store."""
+    labels = []
     if not span.finished:
-        found.append("unfinished")
+        labels.append("unfinished")
     if not span.has_start:
-        found.append("start lost")
+        labels.append("start lost")
     if span.parent_missing:
-        found.append("parent missing")
-    return found
+        labels.append("parent missing")
+    return labels
 
 
 def signed(us: int) -> str:
@@ -165,7 +169,7 @@ def signed(us: int) -> str:
 
 
 def clocks(trace: Trace) -> str:
-    """By how much the clocks of hosts have been corrected, in one line; "" if none had to be."""
+    """The corrections of the hosts' clocks, on one line; "" if there are none."""
     if not trace.skews:
         return ""
     hosts = ", ".join(f"{one_line(host)} {signed(us)}" for host, us in sorted(trace.skews.items()))
@@ -173,7 +177,7 @@ def clocks(trace: Trace) -> str:
 
 
 def place(span: SpanNode) -> str:
-    """Whose span it is: the service, prefixed with the project where that says more."""
+    """The service of *span*; with the project in front if the service's name does not contain it."""
     return _place(span.service or "", span.project or "")
 
 
@@ -185,7 +189,7 @@ def _place(service: str, project: str) -> str:
 
 
 def counts(trace: Trace) -> dict[str, Any]:
-    """How many there are of each, by the names below; ``missing`` are parents, ``unreadable`` records."""
+    """The counts of a trace. ``missing`` counts parents, ``unreadable`` counts records."""
     spans = trace.spans.values()
     return {
         "spans": len(spans),
@@ -199,7 +203,7 @@ def counts(trace: Trace) -> dict[str, Any]:
 
 
 def summary(trace: Trace) -> str:
-    """The counts that are not zero, in one line."""
+    """The counts that are not zero, on one line."""
     number = counts(trace)
     words = [
         (number["spans"], "span", "spans"),

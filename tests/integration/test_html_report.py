@@ -67,7 +67,7 @@ def rows(page: Page) -> list[dict[str, Any]]:
         ".row",
         """found => found.sort((a, b) => parseFloat(a.style.top) - parseFloat(b.style.top)).map(row => ({
             name: row.querySelector(".op").textContent,
-            marks: [...row.querySelectorAll(".mark")].map(mark => mark.textContent),
+            badges: [...row.querySelectorAll(".badge")].map(badge => badge.textContent),
             took: row.querySelector(".took")?.textContent,
             chosen: row.classList.contains("chosen"), hit: row.classList.contains("hit"),
             path: row.querySelector(".path path:not(.waiting)")?.getAttribute("d") || "",
@@ -108,7 +108,7 @@ def wide(count: int) -> model.Trace:
 def test_every_span_is_drawn_with_what_matters(opened: Opened) -> None:
     page = opened(troubled())
     found = rows(page)
-    assert [row["marks"] for row in found] == [
+    assert [row["badges"] for row in found] == [
         [],
         ["ValueError"],
         ["unfinished", "follows from"],
@@ -134,19 +134,19 @@ def test_hostile_names_are_shown_as_text(opened: Opened) -> None:
         page.keyboard.press("Enter")
         assert page.locator("aside img, aside script").count() == 0
     page.fill("#search", "<img")
-    assert page.text_content("#found") == "1 found"
+    assert page.text_content("#hits") == "1 found"
 
 
 def test_search_finds_what_any_part_of_a_span_says(opened: Opened) -> None:
     page = opened(boot())
     page.keyboard.press("/")
     page.keyboard.type("FLAVORS")
-    assert page.text_content("#found") == "1 found"
+    assert page.text_content("#hits") == "1 found"
     assert [row["name"] for row in rows(page) if row["hit"]] == ["db SELECT"]
     page.keyboard.press("Enter")
     assert chosen(page) == ["db SELECT"]
     page.fill("#search", "rpc")
-    assert page.text_content("#found") == "3 found"
+    assert page.text_content("#hits") == "3 found"
     page.keyboard.press("Escape")
     seen = []
     for _ in range(4):
@@ -293,9 +293,9 @@ def test_references_lead_to_their_spans(opened: Opened) -> None:
 def test_errors_can_be_gone_through(opened: Opened) -> None:
     page = opened(troubled())
     page.keyboard.press("e")
-    assert [row["marks"] for row in rows(page) if row["chosen"]] == [["ValueError"]]
+    assert [row["badges"] for row in rows(page) if row["chosen"]] == [["ValueError"]]
     page.click("#errors")
-    assert [row["marks"] for row in rows(page) if row["chosen"]] == [["unfinished", "follows from"]]
+    assert [row["badges"] for row in rows(page) if row["chosen"]] == [["unfinished", "follows from"]]
 
 
 def answered() -> model.Trace:
@@ -319,12 +319,12 @@ def answered() -> model.Trace:
     return model.from_records(found)
 
 
-def test_an_http_status_from_400_has_a_mark_of_its_own(opened: Opened) -> None:
+def test_an_http_status_from_400_has_a_badge_of_its_own(opened: Opened) -> None:
     page = opened(answered())
-    assert [row["marks"] for row in rows(page)] == [[], ["HTTP 404"], [], ["Unavailable", "HTTP 503"], ["unfinished"]]
-    looks = """all => all.map(mark => { const style = getComputedStyle(mark);
+    assert [row["badges"] for row in rows(page)] == [[], ["HTTP 404"], [], ["Unavailable", "HTTP 503"], ["unfinished"]]
+    looks = """all => all.map(badge => { const style = getComputedStyle(badge);
         return [style.color, style.borderTopLeftRadius].join(); })"""
-    status, error = (set(page.eval_on_selector_all(f".mark.{kind}", looks)) for kind in ("status", "bad"))
+    status, error = (set(page.eval_on_selector_all(f".badge.{kind}", looks)) for kind in ("status", "bad"))
     assert len(status) == len(error) == 1
     assert not status & error
     assert page.locator(".bar.bad").count() == 1  # a 404 is no error of the span
@@ -332,8 +332,8 @@ def test_an_http_status_from_400_has_a_mark_of_its_own(opened: Opened) -> None:
     assert "HTTP 404" in page.text_content("#details p")
     assert "HTTP status404" in page.text_content("#details")
     page.set_viewport_size({"width": 390, "height": 844})
-    page.wait_for_function("document.querySelector('.mark.status').textContent === '404'")
-    assert page.eval_on_selector_all(".mark.status", "all => all.every(m => m.scrollWidth <= m.clientWidth + 1)")
+    page.wait_for_function("document.querySelector('.badge.status').textContent === '404'")
+    assert page.eval_on_selector_all(".badge.status", "all => all.every(m => m.scrollWidth <= m.clientWidth + 1)")
 
 
 def test_statuses_from_400_are_reached_and_searched_for(opened: Opened) -> None:
@@ -415,7 +415,7 @@ def test_of_fifty_thousand_spans_only_those_in_sight_are_in_the_page(opened: Ope
     page.keyboard.press("End")
     assert page.locator(".row.chosen").count() == 1
     page.fill("#search", "neutron")
-    assert page.text_content("#found") == "50000 found"
+    assert page.text_content("#hits") == "50000 found"
 
 
 def test_a_deep_trace_opens(opened: Opened) -> None:
@@ -542,18 +542,19 @@ def test_no_part_of_a_row_lies_over_another(opened: Opened, size: tuple[int, int
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
 
 
-def test_a_mark_follows_a_short_name_at_once(opened: Opened) -> None:
+def test_a_badge_follows_a_short_name_at_once(opened: Opened) -> None:
     page = opened(boot())
-    op, mark = (page.locator(".row", has_text="joins 2").locator(part).bounding_box() for part in (".op > *", ".mark"))
-    assert mark["x"] - (op["x"] + op["width"]) < 10
+    row = page.locator(".row", has_text="joins 2")
+    op, badge = (row.locator(part).bounding_box() for part in (".op > *", ".badge"))
+    assert badge["x"] - (op["x"] + op["width"]) < 10
 
 
 def test_badges_give_way_before_names(opened: Opened) -> None:
     page = opened(awkward())
     page.set_viewport_size({"width": 1600, "height": 900})
     cut = page.eval_on_selector_all(
-        ".row:has(.mark.bad)",
-        """rows => rows.map(row => [".op > *", ".mark.bad"].map(part =>
+        ".row:has(.badge.bad)",
+        """rows => rows.map(row => [".op > *", ".badge.bad"].map(part =>
             [...row.querySelectorAll(part)].some(each => each.scrollWidth > each.clientWidth + 1)))""",
     )
     assert [False, True] in cut

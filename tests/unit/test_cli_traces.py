@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from osprofiler.cmd import progress, quantities, shell
+from osprofiler.cmd import argument_types, progress, shell
 from osprofiler.drivers import base
 from osprofiler.records.record import timestamp
 from osprofiler.reports import files, model
@@ -169,7 +169,7 @@ def test_errors_of_a_driver_that_cannot_list_them(capsys: pytest.CaptureFixture[
 def test_the_critical_path(store: str, capsys: pytest.CaptureFixture[str]) -> None:
     lines = said(capsys, "critical-path", TRACE).splitlines()
     assert lines[0] == "Critical path of boot [svc]: 1.00 ms through 3 spans"
-    assert lines[1] == "The trace goes on for 2.00 ms after that, unwaited for: see --whole"
+    assert lines[1] == "The trace continues for 2.00 ms after that; no span waits for this part: see --whole"
     assert [line.split() for line in lines[4:]] == [
         ["80.0", "%", "800", "us", "800", "us", "build", "[svc]"],
         ["19.0", "%", "190", "us", "1.00", "ms", "boot", "[svc]"],
@@ -204,7 +204,7 @@ def test_diff_in_words(store: str, capsys: pytest.CaptureFixture[str]) -> None:
     lines = said(capsys, "diff", THIRD, TRACE).splitlines()
     assert lines[lines.index("appeared") + 2].split() == ["+1.50", "ms", "+1.50", "ms", "0", "->", "1", "late", "[svc]",
                                                           "under", "cast"]  # fmt: skip
-    assert said(capsys, "diff", TRACE, TRACE).splitlines()[-1] == "The two do the same in the same time."
+    assert said(capsys, "diff", TRACE, TRACE).splitlines()[-1] == "No difference: the same steps, in the same time."
 
 
 def test_stats(store: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -353,13 +353,13 @@ def test_every_command_has_help_with_examples(command: str, capsys: pytest.Captu
      ("2h", 2 * HOUR_US), ("7d", 168 * HOUR_US), ("1W", 168 * HOUR_US), ("0s", 0)],
 )  # fmt: skip
 def test_lengths_of_time(text: str, us: int) -> None:
-    assert quantities.length_us(text) == us
+    assert argument_types.length_us(text) == us
 
 
 @pytest.mark.parametrize("text", ["", "5", "s", "-1s", "1e3s", "1 year", "\u0661s", "9" * 400 + "s"])
 def test_what_is_no_length_of_time(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
-        quantities.length_us(text)
+        argument_types.length_us(text)
 
 
 @pytest.mark.parametrize(
@@ -370,9 +370,9 @@ def test_what_is_no_length_of_time(text: str) -> None:
 )  # fmt: skip
 def test_moments(text: str, stamp: str) -> None:
     try:
-        found = quantities.moment_us(text)
+        found = argument_types.moment_us(text)
     except argparse.ArgumentTypeError:  # before 3.11 fractions have three or six digits
-        found = quantities.moment_us(text + "00")
+        found = argument_types.moment_us(text + "00")
     assert timestamp(found) == stamp
 
 

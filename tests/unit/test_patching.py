@@ -145,7 +145,7 @@ def test_a_second_apply_and_a_second_revert_do_nothing(root: Path, capsys: pytes
     assert "not applied" in said(capsys)
     assert patch("apply", root) == 0
     assert patch("apply", root) == 0
-    assert "applied already" in said(capsys)
+    assert "already applied" in said(capsys)
     assert patch("revert", root) == 0
     assert content(root) == ORIGINALS
 

@@ -296,7 +296,7 @@ def test_the_command_says_what_holds_for_a_service_as_a_policy_would(tmp_path: P
     body = "".join(f"    {line}\n" for line in done.stdout.splitlines())
     assert policy.parse(f"services:\n  '*':\n{body}").of("any") == policy.parse(CLOUD).of("nova-compute")
     file.write_text("")
-    assert "says nothing to nova-compute" in run("policy", "check", str(file), "--service", "nova-compute").stdout
+    assert "sets nothing for nova-compute" in run("policy", "check", str(file), "--service", "nova-compute").stdout
 
 
 def test_the_command_on_what_is_no_file(tmp_path: Path) -> None:

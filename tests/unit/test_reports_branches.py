@@ -60,4 +60,4 @@ def test_a_join_says_what_became_of_its_branches(spans: Recorder) -> None:  # no
     profiler.clean()
     (join,) = [span for span in stored(spans).spans.values() if span.joined_forks]
     assert (join.joined_forks, join.fates, len(join.links)) == ("work", {"never_entered": 1}, 1)
-    assert wording.marks(join) == ["joins 1", "1 never entered"]
+    assert wording.badges(join) == ["joins 1", "1 never entered"]

@@ -366,8 +366,8 @@ def test_twice_the_spans_are_twice_the_work(shape: str) -> None:
         trace = made(*spans)
         walk = critical_path._Walk(trace, trace.roots)
         walk._parents = CountedTimes(walk._parents)
-        walk._holders = CountedTimes(walk._holders)
+        walk._blockers = CountedTimes(walk._blockers)
         walk.back(trace.roots, None)
-        return walk._parents.looked_up + walk._holders.looked_up
+        return walk._parents.looked_up + walk._blockers.looked_up
 
     assert steps(4_000) <= 2.5 * steps(2_000)

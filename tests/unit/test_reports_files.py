@@ -303,7 +303,7 @@ def test_what_older_and_other_writers_of_jaegers_form_leave_out_or_write_otherwi
         found = [(depth, span.operation, span.service) for depth, span in loaded.walk()]
         assert found == [(0, "GET /", "frontend"), (1, "", None), (2, "12", None)]
         (root,) = loaded.roots
-        assert wording.marks(root) == ["HTTP 404"]
+        assert wording.badges(root) == ["HTTP 404"]
         assert root.children[0].tags == {"n": 1.5}
 
 

@@ -140,7 +140,7 @@ def test_no_more_than_ten_errors_are_listed() -> None:
     spans = [record(1, "start", 0), record(1, "stop", 900)]
     for i in range(2, 15):
         spans += [record(i, "start", i, parent=1), record(i, "stop", 90, parent=1, etype="E", message=str(i))]
-    assert lines(model.from_records(spans))[-1] == "... and 3 errors more"
+    assert lines(model.from_records(spans))[-1] == "... and 3 more errors"
 
 
 @pytest.mark.parametrize(

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is worked out of a trace: the critical path, self times, statistics, differences, clock skew."""
+"""Analyses of a trace, or of several traces."""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two traces compared: what got slower or faster, what appeared and what vanished.
+"""Compare two traces: which steps became slower or faster, appeared or vanished.
 
-Ids and times of day differ between any two traces, so spans are matched by where they stand: those with the same
-operations above them, of the same services, are one *step* of the request. A request that runs a query ten times in one
-place and then eleven times has one step with ten and eleven spans.
+Ids and times of day always differ between two traces. So spans are matched by their place in the tree: spans with the
+same operation and service, below the same operations and services, are one *step* of the request. Example: a request
+runs the same query ten times in one trace and eleven times in the other; this is one step, with ten and eleven spans.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Sums:
 
 @dataclass(slots=True, eq=False)
 class Step:
-    """A place in the request, in both traces."""
+    """One step of the request, in both traces."""
 
     place: str  # the service
     operation: str
@@ -39,7 +39,7 @@ class Step:
 
     @property
     def kind(self) -> str:
-        """``appeared``, ``vanished``, ``slower``, ``faster`` (by its own time, not that of steps below) or ``same``."""
+        """``appeared``, ``vanished``, ``slower``, ``faster`` (by its own time, without the steps below) or ``same``."""
         if not self.before.count:
             return "appeared"
         if not self.after.count:
@@ -48,19 +48,21 @@ class Step:
 
     @property
     def self_change_us(self) -> int:
+        """How much its own time grew, in microseconds."""
         return self.after.self_us - self.before.self_us
 
     @property
     def total_change_us(self) -> int:
+        """How much its time grew, with the steps below, in microseconds."""
         return self.after.total_us - self.before.total_us
 
     @property
     def failure_change(self) -> int:
-        """How many more of its spans failed or did not end."""
+        """How many more spans failed or did not end."""
         return self.after.errors + self.after.unfinished - self.before.errors - self.before.unfinished
 
     def path(self) -> Iterator[Step]:
-        """This step, the one above it, and so on to a root."""
+        """This step, the step above it, and so on up to a root."""
         at: Step | None = self
         while at is not None:
             yield at
@@ -68,10 +70,13 @@ class Step:
 
 
 def compare(before: Trace, after: Trace) -> list[Step]:
-    """All steps of the two traces, each after the one above it: of *before* in its order, then what appeared."""
+    """All steps of the two traces: the steps of *before* in its order, then the steps that appeared in *after*.
+
+    Each step comes after the step above it.
+    """
     steps: dict[tuple[int, str, str], Step] = {}
     for trace, is_after in (before, False), (after, True):
-        above: list[Step] = []  # the steps of the spans above the one looked at
+        above: list[Step] = []  # the steps of the spans above the current span
         for depth, span in trace.walk():
             del above[depth:]
             parent = above[-1] if above else None

@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which spans made a request slow: at each moment of it, the one span that all that came later had to wait for.
+"""The critical path: at each moment of a request, the one span that all later spans had to wait for.
 
-The path is walked from the end back to the start. A span was held up last by whatever ended last within it: a child
-that it waited for, or a branch that a join in it references, wherever that branch was forked. Until then the span is on
-the path itself, before that the path goes on in the other one, and at that one's start in its parent. So the parts of
-the path follow one another without a gap, and their lengths add up to the request's.
+The path is found from the end back to the start. The *blocker* of a span is the span within it that ended last: a child
+that it waited for, or a branch that a join in it references, wherever that branch was forked. After the end of its
+blocker the span itself is on the path. Before, the path continues in the blocker; at the start of the blocker it
+continues in the blocker's parent. So the sections of the path have no gaps, and their lengths add up to the length of
+the request.
 
-A child still running when its parent ended held it up to the end: a server's span ends a little after its answer is
-received. One still running when its sibling began did not hold that sibling up, nor does one whose end is unknown
-though its parent has ended. Clocks are not that exact: siblings that overlap by a microsecond, or by at most
-1/``OVERLAP_SHARE`` of the shorter one, ran one after the other.
+A child that still ran when its parent ended blocked its parent to the end: a server's span ends a little after the
+client has received the answer. A child that still ran when its sibling began did not block the sibling. A child whose
+end is unknown, though its parent has ended, blocks nothing. Clocks are not exact: two siblings that overlap by one
+microsecond, or by at most 1/``OVERLAP_SHARE`` of the shorter one, ran one after the other.
 
-A client that is not traced itself sends several requests in one trace, each of them a root. The path goes through them
-in turn, and the time in which none of them ran is the client's. What nobody waited for is on the path only where the
-whole trace is asked about.
+A client that is not traced can send several requests in one trace; each is a root. The path goes through these requests
+in turn, and the time between them belongs to the client. Work that no span waited for is only on the path of the whole
+trace.
 """
 
 from __future__ import annotations
@@ -26,20 +27,20 @@ from typing import NamedTuple
 
 from osprofiler.reports.model import SpanNode, Trace
 
-#: How long two siblings may overlap and still run one after the other: a microsecond, or this part of the shorter one.
+#: Siblings that overlap by at most OVERLAP_US, or 1/OVERLAP_SHARE of the shorter one, ran one after the other.
 OVERLAP_US, OVERLAP_SHARE = 1, 100
 
-#: Stands for a client of which only the requests are traced; no span has its id.
+#: Stands for a client that is not traced, but its requests are; no real span has its id.
 CLIENT = SpanNode("", "", "client", "client, between its requests", duration_us=0, has_start=True)
 
 
 class Section(NamedTuple):
-    """A part of the path."""
+    """One section of the path."""
 
     span: SpanNode  # or CLIENT
     from_us: int  # since the epoch
     to_us: int
-    waiting: bool  # the span was about to come: what it comes from had ended, and it had not begun
+    waiting: bool  # the span had not begun yet, though the spans that it waited for had ended
 
     @property
     def duration_us(self) -> int:
@@ -47,7 +48,7 @@ class Section(NamedTuple):
 
 
 class Share(NamedTuple):
-    """What one span contributes to the path, in microseconds."""
+    """The time of one span on the path, in microseconds."""
 
     span: SpanNode
     self_us: int
@@ -56,9 +57,9 @@ class Share(NamedTuple):
 
 @dataclass(slots=True)
 class CriticalPath:
-    """The path from ``from_us`` to ``to_us``, microseconds since the epoch; ``sections`` by time.
+    """The path from ``from_us`` to ``to_us``, in microseconds since the epoch; ``sections`` are in order of time.
 
-    ``of``: the spans that it explains: the requests of a client by start, or the one span asked about.
+    ``of`` holds the spans whose path it is: the requests of a client in order of start, or the one chosen span.
     """
 
     from_us: int
@@ -67,18 +68,18 @@ class CriticalPath:
     sections: list[Section] = field(default_factory=list)
 
     def shares(self) -> list[Share]:
-        """Each span on the path once, the largest share first."""
+        """The shares of the spans on the path, the largest first; each span once."""
         sums: dict[SpanNode, list[int]] = {}
         for section in self.sections:
             sums.setdefault(section.span, [0, 0])[section.waiting] += section.duration_us
-        found = [Share(span, *both) for span, both in sums.items()]
-        return sorted(found, key=lambda share: -share.self_us - share.waiting_us)
+        shares = [Share(span, self_us, waiting_us) for span, (self_us, waiting_us) in sums.items()]
+        return sorted(shares, key=lambda share: -share.self_us - share.waiting_us)
 
 
 def find(trace: Trace, span: SpanNode | None = None, *, whole: bool = False) -> CriticalPath:
-    """The critical path of *span*, by default of the requests: from the first one's start to the last one's end.
+    """The critical path of *span*; by default of the requests, from the first start to the last end.
 
-    With *whole* it is the path to whatever ended last in the trace, through what nobody waited for.
+    With *whole*: the path to the last end in the trace, also through work that no span waited for.
     """
     if not trace.spans:
         return CriticalPath(0, 0)
@@ -87,9 +88,9 @@ def find(trace: Trace, span: SpanNode | None = None, *, whole: bool = False) -> 
 
 
 def _requests(trace: Trace) -> list[SpanNode]:
-    """The roots that a client sent, by start; where all parents are missing, those that somebody waited for.
+    """The roots that a client sent, in order of start. If the parents of all roots are missing: those not detached.
 
-    One whose end was lost counts only if none was sent after it.
+    A root whose end was lost counts only if no root was sent after it.
     """
     sent = [root for root in trace.roots if not root.parent_missing]
     sent = sent or [root for root in trace.roots if not root.detached] or trace.roots[:1]
@@ -97,43 +98,45 @@ def _requests(trace: Trace) -> list[SpanNode]:
 
 
 class _Walk:
-    """Time only runs back, so what has been passed over once is never looked at again: O(n log n) in all."""
+    """Finds the path. It only goes back in time, so it looks at each span once: O(n log n) in total."""
 
     def __init__(self, trace: Trace, requests: list[SpanNode]) -> None:
         self.requests = requests
         self._trace = trace
         self._parents = {child.trace_id: span for span in trace.spans.values() for child in span.children}
-        self._holders: dict[str, list[SpanNode]] = {}  # what may have held a span up and is not passed, last end last
-        # Where to go on above a span that has been left, and the span directly below on the way there.
+        self._blockers: dict[
+            str, list[SpanNode]
+        ] = {}  # by span: possible blockers not yet passed, the last to end last
+        # By span that the path has left: the span above where it continues, and that span's child on the way up.
         self._above: dict[str, tuple[SpanNode | None, SpanNode]] = {}
         self._sent = frozenset(requests)
         self._starts = [request.start_us for request in requests]
         self._last_to_end = list(accumulate(requests, self._later_to_end))
 
     def end(self, span: SpanNode) -> int:
-        """When *span* ended; one that has not goes on to the end of all that is known."""
+        """The end of *span*; an unfinished span lasts to the end of the trace."""
         return self._trace.end_us if span.duration_us is None else span.start_us + span.duration_us
 
     def _later_to_end(self, one: SpanNode, other: SpanNode) -> SpanNode:
         return other if self.end(other) > self.end(one) else one
 
     def back(self, spans: Iterable[SpanNode], from_us: int | None) -> CriticalPath:
-        """The path to what ended last of *spans*, from *from_us* or the first request's start on.
+        """The path to the last end of *spans*, from *from_us* or from the start of the first request.
 
-        What leads out of the tree goes on in the request that was under way then.
+        Above a root the path continues in the request that ran at that time.
         """
         span = max(spans, key=lambda each: (self.end(each), -each.start_us))
         path = CriticalPath(self._starts[0] if from_us is None else from_us, self.end(span), self.requests)
         from_us, at_us, entered = path.from_us, path.to_us, True
-        later: SpanNode | None = None  # the child that began at at_us, where the path comes from one
+        later: SpanNode | None = None  # the child that began at at_us, if the path comes from a child
         while at_us > from_us:
-            holder = self._holder(span, at_us, entered, later)
-            before_us = span.start_us if holder is None else min(self.end(holder), at_us)
+            blocker = self._blocker(span, at_us, entered, later)
+            before_us = span.start_us if blocker is None else min(self.end(blocker), at_us)
             if before_us < at_us:
                 _add(path, span, before_us, at_us, False)
                 at_us = before_us
-            if holder is not None:
-                span, entered, later = holder, True, None
+            if blocker is not None:
+                span, entered, later = blocker, True, None
                 continue
             above, below = self._next_above(span, at_us)
             is_sent = above is None and below in self._sent
@@ -150,32 +153,32 @@ class _Walk:
         return path
 
     def _request_before(self, at_us: int) -> SpanNode | None:
-        """Of the requests sent before *at_us* the last to end."""
+        """The request that ended last, of the requests sent before *at_us*."""
         sent = bisect_left(self._starts, at_us)
         return self._last_to_end[sent - 1] if sent else None
 
-    def _holder(self, span: SpanNode, at_us: int, entered: bool, later: SpanNode | None) -> SpanNode | None:
-        """What held *span* up last before *at_us*, and had not ended when the span began.
+    def _blocker(self, span: SpanNode, at_us: int, entered: bool, later: SpanNode | None) -> SpanNode | None:
+        """The blocker of *span* before *at_us*; None if none ended after the span began.
 
-        *entered*: at_us is as late as the span is looked at, so what was then running counts as ended there. *later*:
-        the child that was held up, or would have been, by what is looked for.
+        *entered*: the path enters the span at *at_us*, so a blocker that was then running counts as ended there.
+        *later*: the child that began at *at_us*, which the blocker may have blocked.
         """
-        waiting = self._holders.get(span.trace_id)
-        if waiting is None:
-            # By end, then those that began later first: of two that end together the longer one is met first.
-            found = sorted(self._candidates(span), key=lambda each: (self.end(each), -each.start_us))
-            waiting = self._holders[span.trace_id] = found
-        while waiting:
-            last = waiting[-1]
+        candidates = self._blockers.get(span.trace_id)
+        if candidates is None:
+            # The last to end is taken first; of two with the same end, the longer one.
+            candidates = sorted(self._candidates(span), key=lambda each: (self.end(each), -each.start_us))
+            self._blockers[span.trace_id] = candidates
+        while candidates:
+            last = candidates[-1]
             if self.end(last) <= span.start_us:
                 return None
-            waiting.pop()
+            candidates.pop()
             if self.end(last) <= at_us or (last.start_us < at_us and (entered or self._in_turn(last, later, at_us))):
                 return last
         return None
 
     def _in_turn(self, earlier: SpanNode, later: SpanNode | None, at_us: int) -> bool:
-        """Whether *earlier* overlaps the beginning of *later*, at *at_us*, by no more than clocks may be wrong."""
+        """Whether *earlier* ended before *later* began, at *at_us*. Clocks are inexact: a small overlap is allowed."""
         if later is None:
             return False
         overlap_us = self.end(earlier) - at_us
@@ -183,17 +186,19 @@ class _Walk:
         return overlap_us <= OVERLAP_US or overlap_us * OVERLAP_SHARE <= shorter_us
 
     def _candidates(self, span: SpanNode) -> Iterator[SpanNode]:
-        found = {child.trace_id: child for child in span.children if not child.detached}
-        for holder in (span, *span.children):
-            for link in holder.links:
-                joined = self._trace.spans.get(link.trace_id)
-                if joined is not None and joined is not span:
-                    found[joined.trace_id] = joined
-        return (each for each in found.values() if each.finished or not span.finished)
+        candidates = {child.trace_id: child for child in span.children if not child.detached}
+        for join in (span, *span.children):
+            for link in join.links:
+                branch = self._trace.spans.get(link.trace_id)
+                if branch is not None and branch is not span:
+                    candidates[branch.trace_id] = branch
+        return (each for each in candidates.values() if each.finished or not span.finished)
 
     def _next_above(self, span: SpanNode, at_us: int) -> tuple[SpanNode | None, SpanNode]:
-        """The nearest span above that had begun before *at_us*, and the one directly below it on the way there; without
-        such a span None and the root. Those passed here are through for good."""
+        """The nearest span above *span* that began before *at_us*, and its child on the way down to *span*.
+
+        Without such a span: None and the root. The path does not come back to the spans passed here.
+        """
         passed = []
         at: SpanNode | None = span
         below = span
@@ -208,7 +213,7 @@ class _Walk:
 
 
 def _add(path: CriticalPath, span: SpanNode, from_us: int, to_us: int, waiting: bool) -> None:
-    """Put an earlier part before those there are, cut to the path's beginning; parts of one span become one."""
+    """Add the next earlier section, cut to the beginning of the path; merge it with the next one of the same span."""
     from_us = max(from_us, path.from_us)
     if to_us <= from_us:
         return

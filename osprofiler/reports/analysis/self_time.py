@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The time that a span spent in itself: while no child ran that it waited for."""
+"""The self time of a span: the time in which it did not wait for a child."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from osprofiler.reports.model import SpanNode
 
 
 def self_us(span: SpanNode) -> int:
-    """Microseconds of *span* in which none of its children ran, but for detached ones; 0 if it has not ended.
+    """The microseconds of *span* in which no child ran; 0 if it has not ended.
 
-    A child whose end is unknown counts for nothing.
+    Detached children, and children whose end is unknown, do not count.
     """
     if span.duration_us is None:
         return 0

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clocks of hosts that disagree: found where a trace contradicts cause and effect, and corrected for display.
+"""Find and correct hosts whose clocks disagree; the corrected times are for display.
 
-A child cannot begin before its parent, and one that its parent has waited for ends before it. Each pair of hosts with
-such a parent and child bounds how far the one clock is ahead of the other. Only what contradicts is corrected: to the
-middle of what is possible, as if the ways there and back took equally long, as NTP does.
+A child cannot begin before its parent. A child that its parent waited for cannot end after its parent. So each parent
+and child on two hosts bound how far one clock is ahead of the other. Only times that contradict these bounds are
+corrected: to the middle of the possible range, as NTP does (it assumes that both directions take equally long).
 """
 
 from __future__ import annotations
@@ -15,27 +15,31 @@ from dataclasses import dataclass
 from osprofiler.reports import model
 from osprofiler.reports.model import SpanNode, Trace
 
-#: Of more hosts only neighbours are compared: it takes the cube of their number.
+#: With more hosts, only hosts that call each other are compared: to compare all takes the cube of their number.
 _MOST_HOSTS = 100
 
 
 @dataclass(slots=True)
 class _Bounds:
-    """What must be added to the second host's clock for it to agree with the first's, in microseconds."""
+    """Bounds of the correction: what to add to the second host's clock so that it agrees with the first host's.
 
-    at_least: float = float("-inf")  # no child begins before its parent
+    In microseconds.
+    """
+
+    at_least: float = float("-inf")  # sure: a child cannot begin before its parent
     at_most: float = float("inf")
-    wanted_at_least: float = float("-inf")  # and none ends after a parent that waited; a parent may have given up
+    wanted_at_least: float = float("-inf")  # likely: a child ends before its parent; but a parent may have given up
     wanted_at_most: float = float("inf")
 
     def range(self) -> tuple[float, float]:
-        """From where to where it may be; anywhere where they contradict one another."""
+        """The smallest and the largest possible correction; unbounded if the bounds contradict one another."""
         low, high = max(self.at_least, self.wanted_at_least), min(self.at_most, self.wanted_at_most)
         if low > high:
             low, high = self.at_least, self.at_most
         return (low, high) if low <= high else (float("-inf"), float("inf"))
 
     def shift(self) -> int:
+        """The correction: 0 if possible, else the middle of the range, or its only bound."""
         low, high = self.range()
         if low <= 0 <= high:
             return 0
@@ -45,9 +49,10 @@ class _Bounds:
 
 
 def correct(trace: Trace) -> Trace:
-    """Bring the times of *trace*, in place, to the clock of the host that its first root ran on; *trace* itself.
+    """Correct the times of *trace*, in place, to the clock of the first root's host. Returns *trace*.
 
-    ``trace.skews`` then says by how much for each host whose times changed, and ``span.skew_us`` for each span.
+    Afterwards ``trace.skews`` holds the correction of each host whose times changed, and ``span.skew_us`` that of each
+    span.
     """
     if trace.skews:
         return trace
@@ -64,11 +69,11 @@ def correct(trace: Trace) -> Trace:
 
 
 def _shifts(trace: Trace) -> dict[str, int]:
-    """For each host what must be added to its clock; outwards from the first root's, by the fewest hosts between."""
+    """For each host the correction of its clock. Goes outwards from the first root's host, nearest hosts first."""
     neighbours: dict[str, dict[str, int]] = {}
-    found = _bounds(trace)
-    most = _most(found)
-    for (first, second), bounds in found.items():
+    all_bounds = _bounds(trace)
+    most = _most(all_bounds)
+    for (first, second), bounds in all_bounds.items():
         shift = bounds.shift()
         neighbours.setdefault(first, {})[second] = shift
         neighbours.setdefault(second, {})[first] = -shift
@@ -87,16 +92,16 @@ def _shifts(trace: Trace) -> dict[str, int]:
     return shifts
 
 
-def _most(found: dict[tuple[str, str], _Bounds]) -> dict[str, dict[str, float]]:
-    """By how much the second host's correction may exceed the first's, whichever hosts are between them.
+def _most(all_bounds: dict[tuple[str, str], _Bounds]) -> dict[str, dict[str, float]]:
+    """For each two hosts: by how much the second one's correction may exceed the first one's, over all ways between.
 
-    Empty where no corrections satisfy all bounds, and where there are too many hosts to look at them by threes.
+    Empty if no corrections satisfy all bounds, or if there are too many hosts.
     """
-    hosts = sorted({host for pair in found for host in pair})
+    hosts = sorted({host for pair in all_bounds for host in pair})
     if len(hosts) > _MOST_HOSTS:
         return {}
     most = {host: dict.fromkeys(hosts, float("inf")) | {host: 0.0} for host in hosts}
-    for (first, second), bounds in found.items():
+    for (first, second), bounds in all_bounds.items():
         low, high = bounds.range()
         most[first][second], most[second][first] = high, -low
     for between in hosts:
@@ -110,7 +115,7 @@ def _most(found: dict[tuple[str, str], _Bounds]) -> dict[str, dict[str, float]]:
 
 
 def _within(most: dict[str, dict[str, float]], shifts: dict[str, int], host: str, wanted: int) -> int:
-    """The correction of *host* nearest to the *wanted* one that contradicts none of those made before."""
+    """The correction of *host* that is nearest to *wanted* and agrees with the corrections already in *shifts*."""
     if host not in most:
         return wanted
     placed = [(other, shift) for other, shift in shifts.items() if other in most]
@@ -120,25 +125,25 @@ def _within(most: dict[str, dict[str, float]], shifts: dict[str, int], host: str
 
 
 def _bounds(trace: Trace) -> dict[tuple[str, str], _Bounds]:
-    found: dict[tuple[str, str], _Bounds] = {}
+    all_bounds: dict[tuple[str, str], _Bounds] = {}
     for parent, child in _crossings(trace):
         hosts = (parent.host or "", child.host or "")
         at_least, at_most = parent.start_us - child.start_us, float("inf")
         if _was_waited_for(parent, child):
             at_most = parent.end_us - child.end_us
         if hosts[0] < hosts[1]:
-            bounds = found.setdefault(hosts, _Bounds())
+            bounds = all_bounds.setdefault(hosts, _Bounds())
             bounds.at_least = max(bounds.at_least, at_least)
             bounds.wanted_at_most = min(bounds.wanted_at_most, at_most)
         else:
-            bounds = found.setdefault((hosts[1], hosts[0]), _Bounds())
+            bounds = all_bounds.setdefault((hosts[1], hosts[0]), _Bounds())
             bounds.at_most = min(bounds.at_most, -at_least)
             bounds.wanted_at_least = max(bounds.wanted_at_least, -at_most)
-    return found
+    return all_bounds
 
 
 def _crossings(trace: Trace) -> Iterator[tuple[SpanNode, SpanNode]]:
-    """Parents and children on two hosts, where both starts are known."""
+    """The pairs of parent and child on two hosts, if both starts are known."""
     for parent in trace.spans.values():
         if parent.host and parent.has_start:
             for child in parent.children:
@@ -147,7 +152,7 @@ def _crossings(trace: Trace) -> Iterator[tuple[SpanNode, SpanNode]]:
 
 
 def _was_waited_for(parent: SpanNode, child: SpanNode) -> bool:
-    """Whether the child must have ended before its parent did; one that failed may have been left by a timeout."""
+    """Whether the child must have ended before its parent. A failed parent may have stopped waiting (a timeout)."""
     if child.detached or parent.error or parent.duration_us is None or child.duration_us is None:
         return False
     return child.duration_us <= parent.duration_us

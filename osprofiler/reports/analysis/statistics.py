@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the spans of one operation have in common, over one trace or many: how many, how long, how often failed."""
+"""Statistics of each operation, over one trace or many: the number of spans, their durations, their errors."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from osprofiler.reports.model import Trace
 
 @dataclass(frozen=True, slots=True)
 class OperationStats:
-    """The spans of one operation of one service. Times are microseconds, and of those spans that have ended."""
+    """The spans of one operation of one service. Times are in microseconds, and only of finished spans."""
 
-    place: str  # the service, as in other reports; "" where none is known
+    place: str  # the service, as in other reports; "" if unknown
     operation: str
     count: int  # unfinished ones included
     total_us: int
@@ -29,7 +29,7 @@ class OperationStats:
 
 
 def of(traces: Iterable[Trace]) -> list[OperationStats]:
-    """The statistics of all spans of *traces*, what took the most time of its own first."""
+    """The statistics of all spans of *traces*; the operation with the most self time comes first."""
     durations: dict[tuple[str, str], list[int]] = {}
     sums: dict[tuple[str, str], list[int]] = {}
     for trace in traces:
@@ -42,11 +42,11 @@ def of(traces: Iterable[Trace]) -> list[OperationStats]:
             sum_[0] += self_us(span)
             sum_[1] += span.error is not None
             sum_[2] += not span.finished
-    found = []
+    operations = []
     for key, lengths in durations.items():
         lengths.sort()
         alone_us, errors, unfinished = sums[key]
-        found.append(
+        operations.append(
             OperationStats(
                 *key,
                 count=len(lengths) + unfinished,
@@ -60,9 +60,9 @@ def of(traces: Iterable[Trace]) -> list[OperationStats]:
                 unfinished=unfinished,
             )
         )
-    return sorted(found, key=lambda stats: (-stats.self_us, -stats.count, stats.place, stats.operation))
+    return sorted(operations, key=lambda stats: (-stats.self_us, -stats.count, stats.place, stats.operation))
 
 
 def percentile(ordered: Sequence[int], percent: int) -> int:
-    """The smallest of *ordered* that at least *percent* of 100 do not exceed (nearest rank); 0 of nothing."""
+    """The percentile by nearest rank of *ordered*: at least *percent* % are not larger. 0 if *ordered* is empty."""
     return ordered[-(-len(ordered) * percent // 100) - 1] if ordered else 0

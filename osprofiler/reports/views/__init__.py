@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The written forms of a trace: tree, HTML page, JSON, DOT, Jaeger's JSON."""
+"""The written forms of a trace."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Text in a terminal's columns: how many it takes, and how it is cut or wrapped to them."""
+"""Measure, cut and wrap text by the columns of a terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 
 def width(text: str) -> int:
-    """How many columns a terminal gives *text*."""
+    """The number of columns that *text* takes in a terminal."""
     if text.isascii():
         return len(text)
     return sum(
@@ -17,7 +17,7 @@ def width(text: str) -> int:
 
 
 def head(text: str, room: int) -> str:
-    """As much of *text* as fits into *room* columns."""
+    """The beginning of *text* that fits into *room* columns."""
     for i, char in enumerate(text):
         room -= width(char)
         if room < 0:
@@ -26,17 +26,20 @@ def head(text: str, room: int) -> str:
 
 
 def cut(text: str, room: int, mark: str) -> str:
-    """*text*, if it has more than *room* columns cut to them, with *mark* at its end."""
+    """*text*; if it takes more than *room* columns, cut to them and ended with *mark*."""
     return text if width(text) <= room else head(text, room - len(mark)) + mark
 
 
 def wrapped(text: str, room: int | None, indent: str = "") -> Iterator[str]:
-    """*text* in lines of *room* columns, which is more than *indent*, what lines after the first begin with; uncut
-    where *room* is None. A line ends between words, and within a word only where that alone is longer."""
+    """*text* in lines of at most *room* columns; in one line if *room* is None.
+
+    Lines after the first begin with *indent*, which is shorter than *room*. A line breaks between words; only a word
+    that is longer than a line is broken.
+    """
     begin = ""
     while room is not None:
         left = room - len(begin)
-        first = head(text, left)  # the rest is not measured with each line
+        first = head(text, left)  # measures only this line, not the rest
         if len(first) == len(text):
             break
         at = len(first) if text[len(first)] == " " else first.rstrip().rfind(" ")
@@ -49,7 +52,7 @@ def wrapped(text: str, room: int | None, indent: str = "") -> Iterator[str]:
 
 
 def encodable(text: str, encoding: str) -> str:
-    """*text* as a stream of *encoding* shows it: with escapes for what it has no characters for."""
+    """*text* with escapes for the characters that *encoding* does not have."""
     if text.isascii():
         return text
     return text.encode(encoding, "backslashreplace").decode(encoding)

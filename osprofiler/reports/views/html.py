@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A trace as one HTML file that needs nothing else: no network, no libraries.
+"""A trace as one HTML file that needs no network and no libraries.
 
-What comes from the trace is data: JSON in which no character can end the element it stands in, put into the page by
-the script as text only, under a policy that lets no other script run and nothing be loaded.
+Text of the trace is untrusted. It is in the page as JSON, in which no character can end the script element. The page's
+script only adds it as text nodes. The page's policy forbids other scripts and all loading.
 """
 
 from __future__ import annotations
@@ -25,17 +25,18 @@ from osprofiler.reports.model import SpanNode, Trace
 _PAGE = Path(__file__).parent / "page"
 _SCRIPTS = ("data.js", "path.js", "rows.js", "overview.js", "details.js", "control.js")
 
-# Bits of a row's flags; data.js has the same.
+# Bits of a row's flags; data.js has the same values.
 UNFINISHED, DETACHED, PARENT_MISSING, START_LOST = 1, 2, 4, 8
 
-# In JSON's escapes: a backslash, a pair, and half a pair, which is no character and can end a browser.
+# Escapes in JSON: a backslash, a pair of surrogates, a single surrogate. A single one is not a character and can crash
+# a browser.
 _SURROGATES = re.compile(r"\\\\|\\ud[89ab]..\\ud[c-f]..|\\ud[89a-f]..")
 
 _ESCAPES = [(char, f"\\u{ord(char):04x}") for char in "<>&"]
 
 
 def page(trace: Trace) -> str:
-    """The page as one text; :func:`text` gives it in pieces."""
+    """The page as one text; :func:`text` returns it in pieces."""
     return "".join(text(trace))
 
 
@@ -51,13 +52,13 @@ def text(trace: Trace) -> Iterator[str]:
 
 
 def _script() -> str:
-    """The parts of the script as one function, whose names nothing in the browser sees."""
+    """The parts of the script in one function, so that the browser has no global names of it."""
     parts = "\n".join((_PAGE / name).read_text("utf-8") for name in _SCRIPTS)
     return f'"use strict";\n(() => {{\n{parts}}})();\n'
 
 
 def _data(trace: Trace) -> Iterator[str]:
-    """The trace as JSON: what is the same for all, then a row a span, in the order of the tree."""
+    """The trace as JSON: the common data, then one row for each span, in the order of the tree."""
     rows = list(trace.walk())
     position = {span.trace_id: i for i, (_, span) in enumerate(rows)}
     places = {place: i for i, place in enumerate(dict.fromkeys(wording.place(span) for _, span in rows))}
@@ -95,18 +96,18 @@ def _data(trace: Trace) -> Iterator[str]:
 
 
 def _paths(trace: Trace, position: dict[str, int]) -> dict[str, list[list[int]]]:
-    """The critical path of the request, and of the whole trace where that is another one; parts by time."""
+    """The sections of the critical path of the request, and of the whole trace if that is longer; by time."""
     of_request, zero_us = critical_path.find(trace), trace.start_us
-    found = {"request": of_request}
+    paths = {"request": of_request}
     if trace.end_us > of_request.to_us:
-        found["whole trace"] = critical_path.find(trace, whole=True)
+        paths["whole trace"] = critical_path.find(trace, whole=True)
     return {
         name: [
             [position[part.span.trace_id], part.from_us - zero_us, part.to_us - zero_us, int(part.waiting)]
             for part in path.sections
-            if part.span is not critical_path.CLIENT  # which has no row
+            if part.span is not critical_path.CLIENT  # it has no row
         ]
-        for name, path in found.items()
+        for name, path in paths.items()
         if path.sections
     }
 
@@ -121,10 +122,10 @@ def _flags(span: SpanNode) -> int:
 
 
 def _details(span: SpanNode, position: dict[str, int]) -> dict[str, Any]:
-    """What is shown when a span is chosen; empty parts are left out."""
+    """The details of a span, shown when it is chosen; empty parts are left out."""
     links = [[link.kind, position.get(link.trace_id, -1), link.base_id, link.trace_id] for link in span.links]
     about = {
-        "span id": span.trace_id,  # as records do not call it: there it is trace_id
+        "span id": span.trace_id,  # records call it trace_id
         "parent id": span.parent_id,
         "span id in Jaeger": f"{ids.span_id_of(span.trace_id):016x}",
         "name": span.name,
@@ -148,14 +149,14 @@ def _details(span: SpanNode, position: dict[str, int]) -> dict[str, Any]:
 
 
 def _json(value: Any) -> str:
-    """JSON that may stand in a script element: ``</script>`` and ``<!--`` cannot occur in it."""
+    """JSON for a script element: ``</script>`` and ``<!--`` cannot occur in it."""
     try:
         text = _encode(value)
-    except ValueError:  # NaN and infinities, which Python's JSON has and a browser's has not
+    except ValueError:  # NaN and infinities: Python's JSON has them, a browser's does not
         text = _encode(json.loads(json.dumps(value, default=str, skipkeys=True), parse_constant=str))
     if "\\ud" in text:
-        text = _SURROGATES.sub(lambda found: "\\ufffd" if len(found[0]) == 6 else found[0], text)
-    for char, escape in _ESCAPES:  # all else that is not ASCII is escaped by now
+        text = _SURROGATES.sub(lambda match: "\\ufffd" if len(match[0]) == 6 else match[0], text)
+    for char, escape in _ESCAPES:  # characters outside of ASCII are already escaped
         if char in text:
             text = text.replace(char, escape)
     return text

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A trace as the JSON file that Jaeger's UI opens, whatever store it was in.
+"""A trace of any store as a JSON file that Jaeger's UI can open.
 
-The spans have the ids and tags that they would have had, had they been sent to Jaeger, so what reads Jaeger's answers
-also reads this file. Tags, nearly all of the file, are put together from text: a large trace has a million of them.
+The spans have the same ids and tags as spans that were sent to Jaeger. So programs that read Jaeger's answers can also
+read this file. A large trace has a million tags, so they are written as text directly, which is faster.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _KINDS = {names.CHILD_OF: "CHILD_OF", names.FOLLOWS_FROM: "FOLLOWS_FROM"}
 _NO_SERVICE = "unknown"
 _MOST_EXACT = (1 << 53) - 1
 
-#: Tags of a process that stand for those of the same meaning that we would write.
+#: Our process tags, and tags of other tracers that mean the same; if a process has those, ours are left out.
 _SAME = {"hostname": "host.name", "pid": "process.pid"}
 
 _quote = encode_basestring_ascii
@@ -45,14 +45,14 @@ def text(trace: Trace) -> Iterator[str]:
 
 
 class _Writer:
-    """Of one trace's spans."""
+    """Writes the spans of one trace."""
 
     def __init__(self, trace: Trace) -> None:
         number = ids.trace_id_of(trace.base_id)
         self.trace_id = f"{number:032x}"
         self._base_id = trace.base_id
         self._prefix = ids.point_prefix(number)
-        # Each id is met as the span's own and as its children's parent.
+        # Cached: an id occurs as a span's own id and as the parent id of its children.
         self._number = functools.cache(ids.span_id_of)
         self._odd_base_id = trace.base_id != ids.uuid_text(number)
 
@@ -63,7 +63,7 @@ class _Writer:
         references += [
             (link.kind, f"{ids.trace_id_of(link.base_id):032x}", self._number(link.trace_id)) for link in span.links
         ]
-        said = ", ".join(
+        reference_text = ", ".join(
             f'{{"refType": "{_KINDS.get(kind, "CHILD_OF")}", "traceID": "{trace}", "spanID": "{point:016x}"}}'
             for kind, trace, point in references
         )
@@ -71,7 +71,7 @@ class _Writer:
         missing = wording.missing(span)
         return (
             f'{{"traceID": "{self.trace_id}", "spanID": "{self._number(span.trace_id):016x}", '
-            f'"operationName": {_quote(span.operation)}, "references": [{said}], "flags": 1, '
+            f'"operationName": {_quote(span.operation)}, "references": [{reference_text}], "flags": 1, '
             f'"startTime": {span.start_us}, "duration": {span.duration_us or 0}, '
             f'"tags": {_tags(self._tags(span))}, "logs": [{logs}], '
             f'"warnings": {json.dumps(missing) if missing else "null"}, "processID": "{process}"}}'
@@ -99,14 +99,14 @@ class _Writer:
 
 
 def _without_host(info: Mapping[str, Any], span: SpanNode) -> Mapping[str, Any]:
-    """*info* without what the process says: on which host that is."""
+    """*info* without the host, if it is the host of the process."""
     if "host" in info and info["host"] == span.host:
         return {key: value for key, value in info.items() if key != "host"}
     return info
 
 
 def _tags(tags: Iterable[tuple[str, Any]]) -> str:
-    """The list of *tags*, or of a log's fields."""
+    """*tags*, or the fields of a log, as a JSON list."""
     return f"[{', '.join([_tag(key, value) for key, value in tags])}]"
 
 
@@ -115,9 +115,9 @@ def _tag(key: str, value: Any) -> str:
     if kind is str:
         text = _quote(value)
     elif kind is int and abs(value) > _MOST_EXACT:
-        text = f'"{value}"'  # as Jaeger does: JavaScript would round it
+        text = f'"{value}"'  # as Jaeger does: JavaScript would round the number
     elif kind is float and not math.isfinite(value):
-        text = _quote(json.dumps(value))  # for which JSON has no numbers
+        text = _quote(json.dumps(value))  # JSON has no number for NaN and infinities
     elif isinstance(value, (str, bool, int, float)):
         text = json.dumps(value)
     else:
@@ -140,6 +140,6 @@ def _described(place: str, project: Any, service: Any, host: Any, pid: Any, more
     theirs = json.loads(more)
     tags = {key: value for key, value in tags.items() if value is not None and _SAME.get(key) not in theirs} | theirs
     if service is None:
-        # A process with our version among its tags has its service there too: its reader takes no other name for it.
+        # With our version among the tags, a reader takes the service from the tags only; so it stays unknown.
         tags.setdefault(names.VERSION, osprofiler.__version__)
     return f'{{"serviceName": {_quote(place or _NO_SERVICE)}, "tags": {_tags(tags.items())}}}'

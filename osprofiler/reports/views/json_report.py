@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A trace in the shape of 4.4.0's ``trace show --json``, written and read: nested dictionaries, milliseconds from the
-trace's start.
+"""Write and read a trace in the shape of 4.4.0's ``trace show --json``.
 
-What that shape cannot say stands under further keys of ``info``. In the top one: ``base_id``, ``started_at`` (UTC, as
-in records), ``duration_us``, ``unfinished`` (how many spans). In a span's: ``started_us`` (from the trace's start),
-``duration_us`` (null: unfinished), ``operation``, ``reference`` (``child_of``, ``follows_from`` or null),
-``parent_missing``.
+That shape has nested dictionaries, and times in milliseconds from the trace's start. Further keys of ``info`` hold the
+rest. In the top ``info``: ``base_id``, ``started_at`` (UTC, as in records), ``duration_us``, ``unfinished`` (the number
+of spans). In the ``info`` of a span: ``started_us`` (from the trace's start), ``duration_us`` (null: unfinished),
+``operation``, ``reference`` (``child_of``, ``follows_from`` or null), ``parent_missing``.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ PAYLOAD = "meta.raw_payload."
 
 
 def report(trace: Trace) -> dict[str, Any]:
-    """The report of *trace*; an empty one has ``children`` and ``stats`` empty and null for its times."""
+    """The report of *trace*. For an empty trace, ``children`` and ``stats`` are empty, and times are null."""
     zero_us = trace.start_us
     nodes = {span.trace_id: _node(span, zero_us) for span in trace.spans.values()}
     stats: dict[str, dict[str, int]] = {}
@@ -71,10 +70,10 @@ def _node(span: SpanNode, zero_us: int) -> dict[str, Any]:
 
 
 def text(tree: Mapping[str, Any]) -> Iterator[str]:
-    """*tree*, a report, as pieces of JSON text. The json package would recurse, and a trace may be deep."""
+    """*tree*, a report, as pieces of JSON text. Does not use the json package, which recurses: a trace may be deep."""
     closing = object()
     waiting: list[Any] = [tree]
-    comma = False  # whether the node that comes next has one before it
+    comma = False  # whether the next node needs a comma in front
     while waiting:
         node = waiting.pop()
         if node is closing:
@@ -100,11 +99,11 @@ _encode = json.JSONEncoder(default=_plain).encode
 
 
 def from_report(report: Mapping[str, Any], where: str = "the report") -> Trace:
-    """The trace in a *report* of 4.4.0's shape, as ``trace show --json`` and a driver's ``get_report`` give it.
+    """The trace in a *report* of 4.4.0's shape, from ``trace show --json`` or a driver's ``get_report``.
 
-    Times are as exact as the report is: microseconds from ours or where it holds whole records, else milliseconds,
-    then counted from the epoch. A node that makes no sense is left out, its children are not; that is told as of
-    *where*. Raises ValueError if *report* is something else.
+    Times are in microseconds if the report is ours or holds whole records; else they are exact to milliseconds and
+    counted from the epoch. An invalid node is left out and reported with *where* as its source; its children are kept.
+    Raises ValueError if *report* is not a report.
     """
     top = report.get("info")
     if not isinstance(top, Mapping) or not isinstance(report.get("children"), list):
@@ -119,21 +118,21 @@ def from_report(report: Mapping[str, Any], where: str = "the report") -> Trace:
             spans = _spans(trace, node, parent_id, zero_us)
         except model.UNREADABLE as fault:
             trace.unreadable += 1
-            unreadable.skip(where, f"node {len(trace.spans) + trace.unreadable}", f"it makes no sense: {fault!r}")
+            unreadable.skip(where, f"node {len(trace.spans) + trace.unreadable}", f"it is invalid: {fault!r}")
         else:
             node_id = spans[0].trace_id
             for span in spans:
                 _add(trace, span, where)
         children = node.get("children") if isinstance(node, Mapping) else None
         waiting.extend((child, node_id) for child in reversed(children if isinstance(children, list) else []))
-    # 4.4.0's does not name the trace; the records in it do, or else its roots, as their parent.
+    # A report of 4.4.0 does not hold the base id; its records do, or else it is the parent id of the roots.
     outside = (span.parent_id for span in trace.spans.values() if span.parent_id not in trace.spans)
     trace.base_id = trace.base_id or next(outside, "")
     return model.linked(trace)
 
 
 def _add(trace: Trace, span: SpanNode, where: str) -> None:
-    """Add *span* to *trace*, under an id of its own where another has its id."""
+    """Add *span* to *trace*, under another id if its id is already taken."""
     given, count = span.trace_id, 1
     while span.trace_id in trace.spans:
         count += 1
@@ -144,12 +143,12 @@ def _add(trace: Trace, span: SpanNode, where: str) -> None:
 
 
 def _spans(trace: Trace, node: Mapping[str, Any], parent_id: str, zero_us: int) -> list[SpanNode]:
-    """The span of *node*; those after the first have its id too, and 4.4.0 has put them together."""
+    """The spans of *node*: usually one; several if 4.4.0 merged spans that share an id."""
     info = node["info"]
     trace_id = str(node.get("trace_id") or f"#{len(trace.spans)}")
     started_us = zero_us + int(info.get("started") or 0) * 1000
     finished_us = zero_us + int(info.get("finished") or 0) * 1000
-    # Some stores keep less than the record. What the report says itself, in milliseconds, stands in for the rest.
+    # Some stores keep only parts of a record. The report's own values, in milliseconds, replace the missing parts.
     known = {
         "trace_id": trace_id,
         "parent_id": node.get("parent_id") or parent_id,
@@ -176,7 +175,7 @@ def _spans(trace: Trace, node: Mapping[str, Any], parent_id: str, zero_us: int) 
         span = SpanNode(trace_id, str(known["parent_id"]), "", start_us=started_us, has_start=True)
         span.duration_us = max(finished_us - started_us, 0)
         span.project, span.service, span.host = known["project"], known["service"], known["host"]
-    span.name = span.name or str(info.get("name") or "")  # 4.4.0 cuts it at its first dash
+    span.name = span.name or str(info.get("name") or "")  # second choice: 4.4.0 cuts this name at its first dash
     if info.get("exception", "None") != "None":
         span.error = str(info["exception"])
     if "started_us" in info:

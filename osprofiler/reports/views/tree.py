@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A trace as a tree in a terminal: a line a span, with its time and a bar that shows when it ran; and what failed."""
+"""A trace as a tree in a terminal: one line for each span, with its duration and a bar; below the tree the errors."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from osprofiler.reports import wording
 from osprofiler.reports.model import SpanNode, Trace
 from osprofiler.reports.views import columns
 
-#: Deeper levels are not drawn one by one; the line then begins with its depth.
+#: The branches of deeper levels are not drawn; their lines begin with the depth as a number.
 DRAWN_LEVELS = 20
 
 _BAR_MIN, _BAR_MAX = 12, 40
-_BAR_FROM_WIDTH = 60  # a narrower window has no room for bars
+_BAR_FROM_WIDTH = 60  # a narrower terminal has no room for bars
 _TIME_COLUMN = 11
-_LEAST_NAME = 10  # columns that an operation keeps, whatever stands beside it
-_LEAST_PLACE = 6  # a service or a detail that would be cut to less is left out
+_LEAST_NAME = 10  # an operation keeps at least so many columns
+_LEAST_PLACE = 6  # a service or a detail with fewer columns is left out
 _DEPTH = 11  # columns of a depth and of the branch after it
 _ERROR = " (error)"
-_ERRORS = 10  # so many are listed below the tree
-_UNCUT_COLUMN = 90  # piped: lines longer than this are not cut and lose their alignment
+_ERRORS = 10  # at most so many errors are listed below the tree
+_UNCUT_COLUMN = 90  # in a pipe, longer lines are not cut, and their times are not aligned
 
 _RED, _YELLOW, _DIM, _BOLD, _RESET = "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[1m", "\x1b[0m"
 _SERVICE_COLOURS = tuple(f"\x1b[{code}m" for code in (36, 35, 34, 32, 96, 95, 94, 92))
@@ -32,22 +32,22 @@ _SERVICE_COLOURS = tuple(f"\x1b[{code}m" for code in (36, 35, 34, 32, 96, 95, 94
 class Style:
     """How to draw."""
 
-    width: int | None = None  # columns to stay within; None: lines are not cut
+    width: int | None = None  # the most columns of a line; None: lines are not cut
     colour: bool = False
     unicode: bool = True
-    encoding: str = "utf-8"  # what it has no characters for is escaped
+    encoding: str = "utf-8"  # characters that it does not have are escaped
 
 
 @dataclass(frozen=True, slots=True)
 class _Glyphs:
     fork: str
     last: str
-    fork_detached: str  # a span its parent did not wait for
+    fork_detached: str  # for a span that its parent did not wait for
     last_detached: str
     line: str
     full: str
-    open_end: str  # an unfinished span has no end
-    speck: str  # shorter than a column
+    open_end: str  # for an unfinished span
+    speck: str  # for a span shorter than a column
     rest: str
     cut: str
 
@@ -98,12 +98,12 @@ class _Pen:
             yield from columns.wrapped(self._shown(clocks), room, "  ")
 
     def fit_branches(self, column: int) -> None:
-        """Draw so many levels one by one that *column* has room for the depth, a name and the mark of an error."""
+        """Limit the levels that are drawn: *column* must have room for the depth, a name and the badge of an error."""
         room = column - _DEPTH - _LEAST_NAME - len(_ERROR)
         self._levels = max(min(DRAWN_LEVELS, room // len(self._glyphs.line)), 0)
 
     def errors(self) -> Iterator[str]:
-        """What failed and why, after an empty line; nothing where nothing did."""
+        """An empty line and the errors; no lines if there are no errors."""
         failures = wording.failures(self._trace)
         if failures:
             yield ""
@@ -115,12 +115,12 @@ class _Pen:
             yield self._paint(_RED, first[:5]) + first[5:]
             yield from more
         if len(failures) > _ERRORS:
-            yield f"... and {len(failures) - _ERRORS} errors more"
+            yield f"... and {len(failures) - _ERRORS} more errors"
 
     def rows(self) -> Iterator[tuple[str, SpanNode]]:
-        """Each span with the branches that lead to it."""
+        """Each span with the branches that lead to it, as text."""
         glyphs = self._glyphs
-        drawn: list[str] = []  # for each level above, what continues through lower lines
+        drawn: list[str] = []  # for each level above, its branch in the lines below
         siblings_left = [len(self._trace.roots)]
         for depth, span in self._trace.walk():
             del drawn[max(depth - 1, 0) :], siblings_left[depth + 1 :]
@@ -153,36 +153,37 @@ class _Pen:
         return sum(columns.width(text) for _, text in self._parts(prefix, span))
 
     def _parts(self, prefix: str, span: SpanNode) -> list[tuple[str, str]]:
-        """(colour, text) from left to right: branches, operation, service, marks, what it is about."""
-        place, about = wording.place(span), wording.detail(span)
-        marks = wording.marks(span)
+        """(colour, text) from left to right: branches, operation, service, badges, detail."""
+        place, detail = wording.place(span), wording.detail(span)
         return [
             (_DIM, prefix),
             ("", self._shown(span.operation)),
             (self._colours[place], f" [{self._shown(place)}]" if place else ""),
-            *((_tone(mark), f" ({self._shown(mark)})") for mark in marks),
-            (_DIM, f" {self._shown(about)}" if about else ""),
+            *((_tone(badge), f" ({self._shown(badge)})") for badge in wording.badges(span)),
+            (_DIM, f" {self._shown(detail)}" if detail else ""),
         ]
 
     def _cut(self, parts: list[tuple[str, str]], column: int) -> list[tuple[str, str]]:
-        """*parts* in *column* columns. Marks stay, the error's before the others. The detail makes way first, then the
-        service, then the operation."""
-        prefix, operation, place, *marks, about = parts
+        """*parts* cut to *column* columns. The detail is cut first, then the service, then the operation.
+
+        Badges stay if there is room; the error's badge always stays.
+        """
+        prefix, operation, place, *badges, detail = parts
         room = column - columns.width(prefix[1])
         kept: list[tuple[str, str]] = []
-        for mark in marks:
+        for badge in badges:
             left = room - sum(columns.width(text) for _, text in kept) - _LEAST_NAME
-            if columns.width(mark[1]) <= left:
-                kept.append(mark)
-            elif mark[0] == _RED:  # its kind stands below the tree, too
+            if columns.width(badge[1]) <= left:
+                kept.append(badge)
+            elif badge[0] == _RED:  # the list below the tree names the kind of error
                 kept.append((_RED, _ERROR))
         room -= sum(columns.width(text) for _, text in kept)
         texts = []
-        for (_, text), least in ((operation, 0), (place, _LEAST_PLACE), (about, _LEAST_PLACE)):
+        for (_, text), least in ((operation, 0), (place, _LEAST_PLACE), (detail, _LEAST_PLACE)):
             text = columns.cut(text, room, self._glyphs.cut) if room > least or columns.width(text) <= room else ""
             texts.append(text)
             room -= columns.width(text)
-        return [prefix, (operation[0], texts[0]), (place[0], texts[1]), *kept, (about[0], texts[2])]
+        return [prefix, (operation[0], texts[0]), (place[0], texts[1]), *kept, (detail[0], texts[2])]
 
     def _shown(self, text: str) -> str:
         return columns.encodable(wording.one_line(text), self._style.encoding)
@@ -203,5 +204,5 @@ class _Pen:
         return f"{colour}{text}{_RESET}" if self._style.colour and colour and text else text
 
 
-def _tone(mark: str) -> str:
-    return _RED if mark.startswith("error") else _DIM if mark == "follows from" else _YELLOW
+def _tone(badge: str) -> str:
+    return _RED if badge.startswith("error") else _DIM if badge == "follows from" else _YELLOW

@@ -1,5 +1,5 @@
-// Search, keys, buttons; and the start.
-let haystack;  // made at the first search
+// Search, keys and buttons; and the first drawing of the page.
+let haystack;  // the text of each row; built by the first search
 function searchable(row) {
   const status = row[STATUS] ? `status=${row[STATUS]} status=${Math.floor(row[STATUS] / 100)}xx` : "";
   return [row[OP], row[ABOUT], row[ERROR], status, trace.services[row[PLACE]], JSON.stringify(row[DETAILS])].join("\n").toLowerCase();
@@ -10,21 +10,21 @@ function search() {
   haystack = haystack || rows.map(searchable);
   hits = wanted ? [...rows.keys()].filter((i) => haystack[i].includes(wanted)) : [];
   hitSet = new Set(hits);
-  at("found").textContent = wanted ? `${hits.length} found` : "";
+  at("hits").textContent = wanted ? `${hits.length} found` : "";
   draw();
 }
 
-// The next (or previous) of positions, from the chosen one and round the end.
+// Go to the next (or previous) of positions after the chosen row; after the last comes the first.
 function step(positions, back) {
   if (!positions.length) return;
   const next = back ? positions.findLast((i) => i < chosen) ?? positions.at(-1) : positions.find((i) => i > chosen) ?? positions[0];
   reveal(next, false);
-  at("found").textContent = `${positions.indexOf(next) + 1} of ${positions.length}`;
+  at("hits").textContent = `${positions.indexOf(next) + 1} of ${positions.length}`;
 }
 
 const nextTrouble = () => step([...rows.keys()].filter((i) => troubled(rows[i])), false);
 
-// The next span, by time, that the critical path goes through.
+// Go to the next span, by time, on the critical path.
 function nextOnPath() {
   if (pathShown < 0) return;
   const order = [...new Set(PATHS[pathShown][1].map(([row]) => row))];

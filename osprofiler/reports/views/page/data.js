@@ -1,4 +1,4 @@
-// The trace in #data, and how it is put into words. Text goes into the page as text nodes, never as markup.
+// The data of the trace, from #data, and its texts. Text is added to the page as text nodes, never as markup.
 const {trace, rows} = JSON.parse(document.getElementById("data").textContent);
 const [DEPTH, SIZE, PLACE, START, TOOK, FLAGS, OP, ABOUT, ERROR, STATUS, DETAILS] = rows.length ? rows[0].keys() : [];
 const UNFINISHED = 1, DETACHED = 2, PARENT_MISSING = 4, START_LOST = 8;
@@ -13,14 +13,14 @@ const make = (tag, className, text) => {
 };
 const scroll = at("scroll"), sheet = at("rows"), details = at("details"), overview = at("overview");
 
-let shown = [];            // positions in rows of what no collapsed ancestor hides
+let shown = [];            // positions in rows of the rows that no collapsed ancestor hides
 let place = new Map();     // position in rows -> position in shown
 const folded = new Set();
 let hits = [], hitSet = new Set(), chosen = -1;
-let from = 0, to = total;  // the stretch of time in view, microseconds from the start
+let from = 0, to = total;  // the time range in view, in microseconds from the start
 let printing = false;
 
-// step: what two values differ by that must not look alike.
+// step: the smallest difference between two values that must give different texts.
 const took = (us, step = Infinity) => {
   const digits = (unit, usual) => Math.max(Math.ceil(Math.log10(unit / step)), usual);
   if (us < 1e3) return `${us} µs`;
@@ -29,13 +29,13 @@ const took = (us, step = Infinity) => {
   const places = digits(1e6, 0), rest = us % 6e7;
   return `${Math.floor(us / 6e7)} min ${(Math.floor(rest * 10 ** places / 1e6) / 10 ** places).toFixed(places)} s`;
 };
-// By the golden ratio neighbours in the list of services never look alike; red is left to errors.
+// Steps of the golden ratio give neighbouring services different colours. Red is reserved for errors.
 const hue = (service) => 30 + (0.63 + service * 0.618034) % 1 * 290;
 const tone = (service) => `hsl(${hue(service)} var(--bar-s) var(--bar-l))`;
 const end = (row) => row[TOOK] < 0 ? total : row[START] + row[TOOK];
-const refused = (row) => row[STATUS] >= 400;  // no error of the span: whoever asked may have expected it
+const refused = (row) => row[STATUS] >= 400;  // not an error of the span: the client may have expected this status
 const troubled = (row) => row[ERROR] || refused(row) || row[FLAGS] & UNFINISHED;
-// Controls, above all those that turn the direction of writing, would show another text than there is.
+// Make control characters visible. Those that change the direction of writing would show a different text.
 const visible = (text) =>
   text.replace(/\p{Bidi_Control}|(?![\t\n\r])\p{Cc}/gu, (char) => `⟨U+${char.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`);
 const oneLine = (text) => visible(text).replace(/[\t\n\r\u2028\u2029]+/g, " ");
@@ -43,8 +43,8 @@ const words = (value) => visible(typeof value === "string" ? value : JSON.string
 const called = (row) => `${row[OP]} ${row[ABOUT]}`;
 for (const row of rows) [row[OP], row[ERROR]] = [oneLine(row[OP]), oneLine(row[ERROR])];
 
-// [kind, text, what a narrow window shows of it if not all].
-function* marks(row) {
+// [kind, text, a shorter text for a narrow window if there is one].
+function* badges(row) {
   if (row[ERROR]) yield ["bad", row[ERROR]];
   if (refused(row)) yield ["status", `HTTP ${row[STATUS]}`, `${row[STATUS]}`];
   if (row[FLAGS] & UNFINISHED) yield ["open", "unfinished"];
@@ -55,7 +55,7 @@ function* marks(row) {
   for (const fate of row[DETAILS].fates || []) yield ["open", fate];
 }
 
-const parents = [], open_ = [];  // of each row; the row that is open at each depth
+const parents = [], open_ = [];  // the parent of each row; the last row at each depth
 for (const [i, row] of rows.entries()) {
   open_[row[DEPTH]] = i;
   parents.push(row[DEPTH] ? open_[row[DEPTH] - 1] : -1);

@@ -1,7 +1,7 @@
-// What is known of the chosen span, and how to get from it to those that it refers to.
+// The details of the chosen span, with links to the spans that it references.
 function choose(i, open) {
   chosen = i;
-  if (open || !details.hidden) showDetails(i);  // first: it takes room from the rows
+  if (open || !details.hidden) showDetails(i);  // first, since it makes the list of rows smaller
   const line = place.get(i);
   if (line !== undefined) {
     const top = line * ROW_PX;
@@ -11,7 +11,7 @@ function choose(i, open) {
   draw();
 }
 
-// Go to a span that a collapsed ancestor may hide.
+// Expand the ancestors of a span, and go to it.
 function reveal(i, open) {
   for (let up = parent(i); up >= 0; up = parent(up)) folded.delete(up);
   arrange();
@@ -38,7 +38,7 @@ function showDetails(i) {
   close.onclick = hideDetails;
   const length = row[FLAGS] & UNFINISHED ? "" : took(row[TOOK]);
   const critical = pathTime(i) ? `${took(pathTime(i))} on the critical path` : "";
-  const state = [`at ${took(row[START])}`, length, critical, trace.services[row[PLACE]], ...[...marks(row)].map((mark) => mark[1])];
+  const state = [`at ${took(row[START])}`, length, critical, trace.services[row[PLACE]], ...[...badges(row)].map((badge) => badge[1])];
   const answer = row[STATUS] ? [["HTTP status", String(row[STATUS])]] : [];
   parts.append(section("Span", [...Object.entries(more.span), ...answer]));
   if (more.start) parts.append(section("Start", Object.entries(more.start)));

@@ -1,6 +1,6 @@
-// The whole trace in small, a line a span in the order of the tree, and the stretch of time in view.
-const MOST_TICKS = 5, LETTER_PX = 9, LEAST_US = 5;  // no deeper than the marks of the ruler can tell apart
-let backdrop = null;  // the spans, drawn once for each size and theme
+// A small picture of the whole trace, with one line for each span in the order of the tree, and the time range in view.
+const MOST_TICKS = 5, LETTER_PX = 9, LEAST_US = 5;  // LEAST_US: in a shorter range, the ticks would have equal texts
+let backdrop = null;  // the picture of the spans; drawn once for each size and theme
 
 function ruler() {
   const letters = took(to, (to - from) / MOST_TICKS).length, room = Math.floor(at("ticks").clientWidth / (letters * LETTER_PX));
@@ -51,7 +51,7 @@ function redraw() {
   draw();
 }
 
-// In whole microseconds, as the records are.
+// Show the time from a to b, in whole microseconds, as in the records.
 function zoom(a, b) {
   const least = Math.min(LEAST_US, total);
   from = Math.max(Math.min(Math.floor(Math.min(a, b)), total - least), 0);
@@ -74,7 +74,7 @@ overview.addEventListener("pointermove", (event) => {
 overview.addEventListener("pointerup", (event) => {
   const began = grabbed;
   grabbed = null;
-  // A click is no stretch of time.
+  // A click, without dragging, does not choose a range.
   if (began !== null && Math.abs(instant(event) - began) > total / overview.clientWidth * 3) zoom(began, instant(event)); else sketch();
 });
 overview.addEventListener("dblclick", () => zoom(0, total));

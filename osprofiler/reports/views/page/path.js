@@ -1,8 +1,8 @@
-// The critical path: drawn on the bars of the spans that it goes through.
+// The critical path, drawn on the bars of its spans.
 const SVG = at("svg").namespaceURI;
 const PATHS = Object.entries(trace.paths);  // [name, [[row, from, to, waiting], ...] by time]
-let pathShown = PATHS.length ? 0 : -1;      // position in PATHS, -1: none is drawn
-let onPath = new Map();                     // row -> its parts of the path shown
+let pathShown = PATHS.length ? 0 : -1;      // position in PATHS; -1: no path is drawn
+let onPath = new Map();                     // row -> its sections of the path shown
 
 function choosePath(which) {
   pathShown = which < PATHS.length ? which : -1;
@@ -18,7 +18,7 @@ function choosePath(which) {
   button.setAttribute("aria-pressed", pathShown >= 0);
 }
 
-// One element for all parts in a row, however many: what is nearer than a pixel to the part before is drawn with it.
+// One element for all sections in a row. Sections less than a pixel apart are drawn as one line.
 function drawPath(i, laneWidth) {
   const parts = onPath.get(i);
   if (!parts) return null;

@@ -1,7 +1,7 @@
-// The rows of the waterfall. Only those in sight are in the page.
+// The rows of the waterfall. Only the visible rows are in the page.
 const ROW_PX = 26, SPARE_ROWS = 4, DRAWN_LEVELS = 24, PRINTED_ROWS = 2000, LEAST_HEAD = 5, SHORT_NAME = 6, LEAST_BAR_PX = 2, LEAST_OPEN_PX = 14, NARROW_PX = 300;
 
-// A deep trace is indented less, so that its names have room.
+// A deep trace gets a smaller indent, so that names have room.
 const deepest = rows.reduce((most, row) => Math.max(most, row[DEPTH]), 1);
 document.documentElement.style.setProperty("--deepest", Math.min(deepest, DRAWN_LEVELS));
 
@@ -9,7 +9,7 @@ function arrange() {
   shown = [];
   for (let i = 0; i < rows.length; i += folded.has(i) ? rows[i][SIZE] : 1) shown.push(i);
   place = new Map(shown.map((row, i) => [row, i]));
-  sheet.replaceChildren();  // rows far down would keep the sheet long
+  sheet.replaceChildren();  // old rows further down would keep the sheet too long
   sheet.style.height = `${shown.length * ROW_PX}px`;
   draw();
 }
@@ -24,7 +24,7 @@ function draw() {
   if (place.has(chosen)) scroll.setAttribute("aria-activedescendant", `row${chosen}`);
 }
 
-// Its end stays in sight where there is no room for all of a name: that is where long names differ.
+// If a name is too long, its end stays visible: long names differ at their end.
 function operation(text, laneWidth) {
   const letters = Array.from(text), op = make("span", letters.length < SHORT_NAME ? "op short" : "op"), before = letters.length - (laneWidth < NARROW_PX ? 8 : 20);
   const end = before < LEAST_HEAD ? 0 : before;
@@ -52,15 +52,15 @@ function drawRow(i, line, laneWidth) {
   const service = make("span", "service");
   service.style.background = "var(--tone)";
   name.append(twist, service);
-  const above = parent(i);  // a service is named where a request enters it
+  const above = parent(i);  // show the service's name only where a request enters the service
   if (above < 0 || rows[above][PLACE] !== row[PLACE]) name.append(make("span", "place", trace.services[row[PLACE]]));
   name.append(operation(row[OP], laneWidth));
   if (row[DEPTH] > DRAWN_LEVELS) twist.before(make("span", "about", `${row[DEPTH]} `));
   if (folded.has(i)) name.append(make("span", "about", `+${row[SIZE] - 1}`));
-  for (const [kind, text, narrow] of marks(row)) {
-    const mark = make("span", `mark ${kind}`, laneWidth < NARROW_PX && narrow || text);
-    mark.title = text;
-    name.append(mark);
+  for (const [kind, text, narrow] of badges(row)) {
+    const badge = make("span", `badge ${kind}`, laneWidth < NARROW_PX && narrow || text);
+    badge.title = text;
+    name.append(badge);
   }
   if (row[ABOUT]) name.append(make("span", "about", row[ABOUT]));
 
@@ -69,7 +69,7 @@ function drawRow(i, line, laneWidth) {
   if (right >= 0 && left <= 100) {
     const seen = [Math.max(left, 0), Math.min(right, 100)];
     const bar = make("div", "bar" + (row[ERROR] ? " bad" : "") + (row[FLAGS] & UNFINISHED ? " open" : ""));
-    const least = row[FLAGS] & UNFINISHED ? LEAST_OPEN_PX : LEAST_BAR_PX;  // also where it begins at the very end
+    const least = row[FLAGS] & UNFINISHED ? LEAST_OPEN_PX : LEAST_BAR_PX;  // also for a span that begins at the very end
     bar.style.minWidth = `${least}px`;
     bar.style.left = `min(${seen[0]}%, 100% - ${least}px)`;
     bar.style.width = `${Math.max(seen[1] - seen[0], 0)}%`;

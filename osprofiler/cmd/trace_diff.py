@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command that compares two traces: diff."""
+"""``osprofiler trace diff``: compare two traces."""
 
 from __future__ import annotations
 
@@ -8,36 +8,35 @@ import dataclasses
 import json
 from collections.abc import Iterator
 
-from osprofiler.cmd import cliutils, output, quantities, sources
+from osprofiler.cmd import argument_types, cliutils, output, sources
 from osprofiler.cmd.progress import Progress
-from osprofiler.cmd.showing import TRACE_HELP
 from osprofiler.reports import wording
 from osprofiler.reports.analysis import comparison, skew
 from osprofiler.reports.model import Trace
 
 
-class ComparingCommands:
+class DiffCommand:
     """Part of the group ``trace``."""
 
     @cliutils.examples(
         "osprofiler trace diff BEFORE_ID AFTER_ID",
         "osprofiler trace diff good.json 6b1f7f9e-4a36-4a53-9c0f-1f6a2f6f0c11 --min-change 1ms",
     )
-    @cliutils.arg("before", help=TRACE_HELP)
-    @cliutils.arg("after", help="the trace to compare it with, given in the same ways")
+    @cliutils.arg("before", help=sources.TRACE_HELP)
+    @cliutils.arg("after", help="the trace to compare with, in one of the same forms")
     @sources.store
     @cliutils.arg(
         "--min-change",
         dest="min_change_us",
-        type=quantities.length_us,
+        type=argument_types.length_us,
         default=0,
         metavar="LENGTH",
-        help="leave out steps whose own time changed by less: 1ms",
+        help="leave out steps whose own time changed by less than this: 1ms",
     )
     @cliutils.ROWS
     @cliutils.USE_JSON
     def diff(self, args: argparse.Namespace) -> None:
-        """Compare two traces: what got slower or faster, what appeared, what vanished."""
+        """Compare two traces: show which steps became slower or faster, appeared or vanished."""
         before = skew.correct(sources.trace(args, args.before))
         after = skew.correct(sources.trace(args, args.after))
         with Progress("comparing"):
@@ -57,18 +56,18 @@ def _diff_lines(before: Trace, after: Trace, steps: list[comparison.Step], args:
     for name, trace, length_us in zip(("before", "after"), (before, after), lengths, strict=True):
         yield from output.text(f"{name}  {trace.base_id}  {wording.duration(length_us)}  {wording.summary(trace)}")
     yield f"change  {wording.signed(lengths[1] - lengths[0])}\n"
-    found = sorted((step for step in steps if step.kind != "same"), key=lambda step: -abs(step.self_change_us))
+    changed = sorted((step for step in steps if step.kind != "same"), key=lambda step: -abs(step.self_change_us))
     failing = [step for step in steps if step.failure_change and step.kind == "same"]
-    if not found and not failing:
-        yield "\nThe two do the same in the same time.\n"
+    if not changed and not failing:
+        yield "\nNo difference: the same steps, in the same time.\n"
     for kind in _KINDS:
-        of_kind = [step for step in found if step.kind == kind]
+        of_kind = [step for step in changed if step.kind == kind]
         if of_kind:
             yield f"\n{kind}\n"
             yield from output.columns(_DIFF_COLUMNS, [_diff_row(step) for step in of_kind[: args.rows]])
             yield from output.left_out(len(of_kind), args.rows, "step")
     if failing:
-        yield "\nas fast, but failing otherwise\n"
+        yield "\nsame time, but more or fewer failures\n"
         yield from output.columns(_DIFF_COLUMNS, [_diff_row(step) for step in failing[: args.rows]])
         yield from output.left_out(len(failing), args.rows, "step")
 

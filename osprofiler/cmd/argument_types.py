@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arguments that are lengths or points of time, or other numbers."""
+"""Types of arguments, for argparse: lengths and points of time, numbers, yes or no.
+
+Each function takes the text of an argument. It raises ArgumentTypeError, whose text argparse reports.
+"""
 
 from __future__ import annotations
 
@@ -21,22 +24,22 @@ _UNITS_US = {
     "w": 604_800_000_000,
 }
 _LENGTH = re.compile(rf"(\d+(?:\.\d+)?)\s*({'|'.join(_UNITS_US)})", re.A)
-_LONGEST_US = 10**16  # 300 years: what is then subtracted from now is still a date
+_LONGEST_US = 10**16  # 300 years; now minus this is still a valid date
 
 
 def length_us(text: str) -> int:
-    """``250ms``, ``1.5s``, ``2h``, ``7d`` in microseconds. Raises what argparse reports."""
+    """A length of time, like ``250ms``, ``1.5s``, ``2h`` or ``7d``, in microseconds."""
     match = _LENGTH.fullmatch(text.strip().lower())
-    found = float(match[1]) * _UNITS_US[match[2]] if match else _LONGEST_US + 1
-    if found > _LONGEST_US:
+    length = float(match[1]) * _UNITS_US[match[2]] if match else _LONGEST_US + 1
+    if length > _LONGEST_US:
         raise argparse.ArgumentTypeError(f"a length of time like 250ms, 1.5s, 2h or 7d, not {text!r}")
-    return round(found)
+    return round(length)
 
 
 def moment_us(text: str) -> int:
-    """A date, with or without time, in UTC unless it says otherwise; or how long ago. Microseconds since the epoch.
+    """A date, or a date and time (in UTC if it names no time zone), or a length of time ago.
 
-    Raises what argparse reports.
+    Returns microseconds since the epoch.
     """
     try:
         at = datetime.datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
@@ -54,7 +57,7 @@ def moment_us(text: str) -> int:
 
 
 def http_status(text: str) -> range:
-    """``404``, or with ``4xx`` all statuses from 400 to 499. Raises what argparse reports."""
+    """One status, like ``404``, or a class of them: ``4xx`` is 400 to 499."""
     if re.fullmatch(r"[1-5]xx", text.lower()):
         return range(int(text[0]) * 100, int(text[0]) * 100 + 100)
     if re.fullmatch(r"[1-5][0-9]{2}", text):
@@ -63,7 +66,7 @@ def http_status(text: str) -> range:
 
 
 def count(text: str) -> int:
-    """A number of things, one at least. Raises what argparse reports."""
+    """A number, at least 1."""
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"a number from 1, not {text!r}")
     return int(text)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands that carry traces between stores and files: export, import."""
+"""``osprofiler trace export`` and ``osprofiler trace import``: copy traces between stores and files."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from osprofiler.connection import secrets
 from osprofiler.drivers import base, lookup, search, undeclared
 from osprofiler.reports import files, to_records
 
-_BATCH = 2000  # records to a write
+_BATCH = 2000  # records in one write
 
 Records = list[dict[str, Any]]
 
 
-class MovingCommands:
+class TransferCommands:
     """Part of the group ``trace``."""
 
     @cliutils.examples(
@@ -30,27 +30,35 @@ class MovingCommands:
         "osprofiler trace export --since 1d --error-trace --to redis://localhost:6379",
     )
     @cliutils.arg(
-        "traces", nargs="*", metavar="ID", help="traces, as `show` takes them; none: those that the options choose"
+        "traces",
+        nargs="*",
+        metavar="ID",
+        help="ids of traces, in any form that `show` takes; without any: the traces that the options choose",
     )
     @sources.store
     @sources.filters
     @cliutils.arg("--out", dest="file_name", metavar="FILE", help="write into FILE instead of standard output")
-    @cliutils.arg("--to", dest="target", metavar="STORE", help="write into this store instead: a connection string")
+    @cliutils.arg(
+        "--to", dest="target", metavar="STORE", help="write into the store with this connection string instead"
+    )
     def export(self, args: argparse.Namespace) -> None:
-        """Write traces of a store, as they are stored, into a file or another store: a record a line, as JSON."""
+        """Copy traces from a store, unchanged, into a file or another store.
+
+        The file holds one record on each line, as JSON.
+        """
         if args.target and args.file_name:
             raise sources.BadInput("choose one of --out and --to")
         driver = sources.driver(args)
         target = sources.driver(args, args.target) if args.target else None
         with Progress("exporting traces") as progress:
-            found = progress.over(_exported(args, driver))
+            traces = progress.over(_exported(args, driver))
             if target is not None:
-                _write(found, target)
+                _write(traces, target)
             else:
-                counted = _Counted(found)
+                counted = _Counted(traces)
                 output.write(files.lines(record for trace in counted for record in trace), args.file_name)
                 if args.file_name:
-                    _say(counted.count, args.file_name)
+                    _note_written(counted.count, args.file_name)
                 if not counted.count:
                     sources.name_empty(args, driver)
         sources.name_default(args, driver)
@@ -59,10 +67,10 @@ class MovingCommands:
         "osprofiler trace import traces.jsonl",
         "osprofiler trace import saved-by-jaeger.json --connection-string mysql+pymysql://osprofiler:secret@db/osprofiler",
     )
-    @cliutils.arg("files", nargs="+", metavar="FILE", help="as export, `show --json` or Jaeger's UI write them")
+    @cliutils.arg("files", nargs="+", metavar="FILE", help="a file that export, `show --json` or Jaeger's UI wrote")
     @sources.store
     def import_(self, args: argparse.Namespace) -> None:
-        """Write the traces in files into a store; one that is there already is the same afterwards."""
+        """Copy the traces in files into a store. A trace that is already in the store stays the same."""
         loaded = [trace for file in args.files for trace in sources.loaded(Path(file))]
         driver = sources.driver(args)
         with Progress("importing traces") as progress:
@@ -71,7 +79,7 @@ class MovingCommands:
 
 
 class _Counted:
-    """What is iterated over, and how much it was."""
+    """Iterates over *items* and counts them."""
 
     def __init__(self, items: Iterable[Records]) -> None:
         self._items = items
@@ -84,13 +92,13 @@ class _Counted:
 
 
 def _exported(args: argparse.Namespace, driver: base.Driver) -> Iterator[Records]:
-    """The records of each trace; as stored, where the driver gives records."""
+    """The records of each trace; unchanged if the driver returns records."""
     if args.traces:
         for given in args.traces:
-            found = lookup.find(driver, given, lambda one: _stored(driver, one))
-            if found is None:
+            records = lookup.find(driver, given, lambda base_id: _stored(driver, base_id))
+            if records is None:
                 raise exc.CommandError(f"no trace {given.strip()} in {secrets.masked(driver.connection_str)}")
-            yield found
+            yield records
         return
     wanted = sources.wanted(args)
     if search.must_read(driver, wanted):
@@ -109,7 +117,7 @@ def _stored(driver: base.Driver, base_id: str) -> Records:
 
 
 def _by_time(record: dict[str, Any]) -> tuple[str, str]:
-    """By time, and a start before its stop."""
+    """A sort key: by time, and a start record before its stop record."""
     return str(record.get("timestamp")), str(record.get("name"))
 
 
@@ -119,15 +127,15 @@ def _write(traces: Iterable[Records], target: base.Driver) -> None:
         for records in counted:
             for at in range(0, len(records), _BATCH):
                 target.write(records[at : at + _BATCH])
-        target.close()  # may still have something to write
+        target.close()  # writes what the driver has buffered
     except exc.CommandError:
         raise
     except Exception as fault:
         store = secrets.masked(target.connection_str)
         error = undeclared.as_store_error(fault, target.connection_str)
         raise exc.CommandError(f"cannot write into {store}: {error}") from None
-    _say(counted.count, secrets.masked(target.connection_str))
+    _note_written(counted.count, secrets.masked(target.connection_str))
 
 
-def _say(count: int, where: str) -> None:
+def _note_written(count: int, where: str) -> None:
     print(f"osprofiler: {count} trace{'' if count == 1 else 's'} written into {where}", file=sys.stderr)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command that shows a trace, in every form there is."""
+"""``osprofiler trace show``: show a trace in one of its forms."""
 
 from __future__ import annotations
 
@@ -14,15 +14,8 @@ from osprofiler.reports.analysis import skew
 from osprofiler.reports.model import Trace
 from osprofiler.reports.views import dot, html, jaeger_json, json_report, tree
 
-#: A trace's place on the command line.
-TRACE_HELP = (
-    "the trace's id, its beginning, Jaeger's 32 digits, a link to it in Jaeger's UI, the short id that openstackclient "
-    "prints, or `latest`; or a file with it (`-`: standard input), as --json, --jaeger-json or `osprofiler trace "
-    "export` write it"
-)
 
-
-class ShowingCommands:
+class ShowCommand:
     """Part of the group ``trace``."""
 
     @cliutils.examples(
@@ -33,52 +26,52 @@ class ShowingCommands:
         "osprofiler trace show 6b1f7f",
         "osprofiler trace show trace.json --dot",
     )
-    @cliutils.arg("trace", help=TRACE_HELP)
+    @cliutils.arg("trace", help=sources.TRACE_HELP)
     @sources.store
-    @cliutils.arg("--json", dest="use_json", action="store_true", help="as JSON, in osprofiler 4's shape")
-    @cliutils.arg("--html", dest="use_html", action="store_true", help="as one HTML page that needs no network")
+    @cliutils.arg("--json", dest="use_json", action="store_true", help="print JSON in the shape of osprofiler 4")
+    @cliutils.arg("--html", dest="use_html", action="store_true", help="print one HTML page that needs no network")
     @cliutils.arg(
         "--local-libs",
         dest="local_libs",
         action="store_true",
-        help="accepted for compatibility: the page needs no libraries",
+        help="has no effect (for compatibility): the page needs no libraries",
     )
-    @cliutils.arg("--dot", dest="use_dot", action="store_true", help="as a graph in the DOT language")
+    @cliutils.arg("--dot", dest="use_dot", action="store_true", help="print a graph in the DOT language")
     @cliutils.arg(
         "--render-dot",
         dest="render_dot_filename",
         metavar="FILE",
-        help="draw the graph into FILE.pdf (needs graphviz' program dot)",
+        help="draw the graph into FILE.pdf (needs the program dot of graphviz)",
     )
     @cliutils.arg(
-        "--jaeger-json", dest="use_jaeger_json", action="store_true", help="as the JSON file that Jaeger's UI opens"
+        "--jaeger-json", dest="use_jaeger_json", action="store_true", help="print JSON that Jaeger's UI can open"
     )
     @cliutils.arg(
         "--recorded-times",
         dest="recorded_times",
         action="store_true",
-        help="times as the hosts' clocks said, where they disagree (--json and --jaeger-json always have these)",
+        help="do not correct times where the clocks of hosts disagree (--json and --jaeger-json never correct them)",
     )
-    @cliutils.arg("--out", dest="file_name", metavar="FILE", help="write into FILE instead of the terminal")
+    @cliutils.arg("--out", dest="file_name", metavar="FILE", help="write into FILE instead of standard output")
     def show(self, args: argparse.Namespace) -> None:
-        """Show a trace: as a tree in the terminal, or as JSON, HTML, DOT or Jaeger's JSON."""
+        """Show a trace as a tree in the terminal, or as JSON, HTML, DOT or Jaeger's JSON."""
         if args.use_json + args.use_html + args.use_dot + args.use_jaeger_json > 1:
             raise sources.BadInput("choose one of --json, --html, --dot and --jaeger-json")
         trace = sources.trace(args, args.trace)
         if args.render_dot_filename:
             with Progress("drawing"):
-                drawn = dot.render(_corrected(args, trace), Path(args.render_dot_filename))
-            print(f"osprofiler: drawn into {drawn}", file=sys.stderr)
+                pdf = dot.render(_corrected(args, trace), Path(args.render_dot_filename))
+            print(f"osprofiler: drawn into {pdf}", file=sys.stderr)
             if not (args.use_json or args.use_html or args.use_dot or args.use_jaeger_json):
                 return
         if args.file_name:
             with Progress(f"writing {args.file_name}"):
-                output.write(_written(args, trace), args.file_name)
+                output.write(_pieces(args, trace), args.file_name)
         else:
-            output.write(_written(args, trace))
+            output.write(_pieces(args, trace))
 
 
-def _written(args: argparse.Namespace, trace: Trace) -> Iterator[str]:
+def _pieces(args: argparse.Namespace, trace: Trace) -> Iterator[str]:
     if args.use_json:
         return json_report.text(trace.report or json_report.report(trace))
     if args.use_jaeger_json:
