@@ -60,7 +60,7 @@ class Settings:
             help="What the trace points of functions keep of arguments, and of results where these are asked for: full "
             "(their repr, which is called in the traced call: one that hangs makes the call hang), types (the names of "
             "their types; no code of theirs runs), or none.",
-            link="See `What is rendered in the traced call`_.",
+            link="See `What does a traced call render?`_.",
         )
     )
     mask_secrets: bool = setting(

@@ -3,6 +3,7 @@
 
 import configparser
 import os
+import pkgutil
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from tests import pages
 
 _ROOT = pages.REPOSITORY
 _PAGES = [pages.README, *pages.DOCUMENTATION, *sorted(_ROOT.glob("[CS]*.rst"))]
+_PACKAGE = _ROOT / "osprofiler"
 
 # A trace for the commands of pages that make none themselves.
 _SOME_TRACE = """
@@ -138,6 +140,37 @@ def test_every_option_of_the_demo_is_documented(tmp_path: Path) -> None:
         re.findall(r"--[a-z-]+", _run([sys.executable, "-m", "osprofiler.cmd.shell", "demo", "--help"], tmp_path))
     )
     assert {option for option in options - {"--help"} if f"``{option}" not in text} == set()
+
+
+@pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.name)
+def test_every_source_file_that_a_page_names_exists(page: Path) -> None:
+    """Paths are those of the repository, or those of the package."""
+    paths = set(re.findall(r"``([\w./]+\.(?:py|js))``", page.read_text()))
+    assert {path for path in paths if not ((_ROOT / path).exists() or (_PACKAGE / path).exists())} == set()
+
+
+@pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.name)
+def test_a_named_part_of_a_source_file_is_there(page: Path) -> None:
+    """``name`` in ``path.py``."""
+    parts = re.findall(r"``(\w+)`` in\s+``([\w/]+\.py)``", page.read_text())
+    assert [(name, path) for name, path in parts if not re.search(rf"\b{name}\b", (_PACKAGE / path).read_text())] == []
+
+
+@pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.name)
+def test_every_dotted_name_of_the_package_exists(page: Path) -> None:
+    """Modules, their attributes, and the tags that begin like them."""
+    tags = re.compile(r"[\"'](osprofiler\.[\w.]+)[\"']")
+    known = {tag for module in _PACKAGE.rglob("*.py") for tag in tags.findall(module.read_text())}
+    names = set(re.findall(r"\bosprofiler(?:\.\w+)+", page.read_text()))
+    assert {name for name in names - known if not _resolves(name)} == set()
+
+
+def _resolves(name: str) -> bool:
+    try:
+        pkgutil.resolve_name(name)
+    except (ImportError, AttributeError):
+        return False
+    return True
 
 
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.name)
