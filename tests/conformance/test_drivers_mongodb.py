@@ -6,7 +6,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -32,9 +32,14 @@ class TestFerretDB(ServerKit):
         return functools.partial(plant_documents, driver)
 
     @pytest.fixture
-    def refuse(self) -> Refuse:
-        """A document holds 16 MiB at most."""
-        return lambda: [*two_spans(), record(9, "start", 1, long="x" * 17_000_000)]
+    def refuse(self, driver: MongoDB) -> Refuse:
+        """The collection takes no second record of the same name in a trace point."""
+
+        def refused() -> list[dict[str, Any]]:
+            driver.db.profiler.create_index([("trace_id", 1), ("name", 1)], unique=True)
+            return [*two_spans(), record(1, "start", 7)]
+
+        return refused
 
     @pytest.fixture
     def connect(self, ferretdb: servers.FerretDB) -> Connect:

@@ -160,7 +160,7 @@ def test_a_batch_is_stored_whole_or_not_at_all(url: str) -> None:
         def __str__(self) -> str:
             raise RuntimeError("no text")
 
-    with pytest.raises(RuntimeError):
+    with pytest.raises(base.StoreError, match="RuntimeError"):
         driver.write([record(3, "start", 5), record(4, "start", 5, bad=Unwritable())])
     assert len(driver.read(TRACE)) == 4
 
