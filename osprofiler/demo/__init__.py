@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small cloud that boots a server, in the manner of nova: what a trace across services looks like, and a test bed.
+"""A small cloud that boots a server, as nova does. It shows a trace across services, and is a test bed.
 
-``main`` is the command, ``cloud`` the processes; every other module is one role of the cloud, or what roles share.
+``cloud`` starts the processes. Every other module is one role of the cloud, or is shared by roles. The command is
+``osprofiler.cmd.demo``.
 """
