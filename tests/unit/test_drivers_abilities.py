@@ -182,7 +182,7 @@ class TestDriverOfAnotherPackage:
 
     def test_its_options_are_checked(self) -> None:
         assert base.get_driver(self.url).can == {Can.WRITE}
-        with pytest.raises(ValueError, match="there is no option 'width'; known are depth"):
+        with pytest.raises(ValueError, match="there is no option 'width'; the options are depth"):
             base.get_driver("fromafar://h?width=3")
 
     def test_what_is_registered_is_a_driver(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import requests
 import sqlalchemy
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from oslo_config import cfg
 from oslo_utils import strutils
@@ -369,6 +369,7 @@ _PLAIN = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size
 
 
 @given(before=_PLAIN, secret=_PLAIN, after=_PLAIN, name=st.sampled_from(["password", "X-Auth-Token", "apiKey"]))
+@example(before="AUTHORIZATION", secret="", after="", name="password")  # a value that is a secret's name
 def test_whatever_stands_in_a_quoted_secret(before: str, secret: str, after: str, name: str) -> None:
     secret = f"{S}{secret}{S}"
     masker = Masker()

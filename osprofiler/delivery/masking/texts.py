@@ -37,7 +37,8 @@ _CUT_ACCOUNT = re.compile(r"(://[^\s/?#:@'\"]{0,256}:)[^\s/?#@'\"]*$")
 _JOINT = re.compile(
     r"(?:"
     r"\\*[\"'`]?\]?\s{0,8}(?:=>|:=|={1,3}|:(?!//)|!=|<>|[<>]=|%(?:25)*3[adAD]|\blike\b|\bis\b|\bwas\b)\s{0,8}"
-    r"|\\*[\"']\s{0,8},\s{0,8}(?=[bru]?\\*[\"'])"  # the first of a pair
+    r"|\\*[\"']\s{0,8},\s{0,8}(?=[bru]?\\*[\"'])"  # the first of a pair, unless the second is a name with a value
+    r"(?![bru]?(?P<quote>\\*[\"'])[^\"'\\]{0,200}(?P=quote)\s{0,8}(?:=>|[:=]))"
     r"|\\*[\"']?(?:\s[^<>\n]{0,200})?/?>(?=[^<>])"  # an element of XML
     r"|\\*[\"']\s{1,8}value\s{0,8}=\s{0,8}"  # attributes of it
     r"|\s{1,8}(?=[bru]?\\*[\"'])"
