@@ -578,7 +578,7 @@ def test_a_looping_call_leaves_the_trace_with_the_request(traced: Recorder) -> N
     program = """
 import threading
 from osprofiler import profiler, opentracing_compat
-from osprofiler.context import scope
+from osprofiler.context import current
 from osprofiler.concurrency import isolation
 from oslo_service import backend
 backend.init_backend(backend.BackendType.THREADING)
