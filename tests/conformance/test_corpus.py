@@ -13,7 +13,7 @@ CORPUS = Path(__file__).with_name("corpus")
 
 #: Cases whose rule was changed on purpose since the corpus was recorded, and why.
 _CLIENT_ERRORS = "to an HTTP client a status from 400 is an error, whichever library sends the request"
-CHANGED = {"http_client as otlp": _CLIENT_ERRORS, "http_client as store": _CLIENT_ERRORS}
+CHANGED = {f"http_client as {form}": _CLIENT_ERRORS for form in ("store", "thrift binary", "thrift compact", "otlp")}
 
 
 @pytest.fixture(scope="module")
