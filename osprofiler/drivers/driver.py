@@ -43,7 +43,7 @@ class Driver(Appending):
     #: The store's limit on the text of one span, in characters; None: no limit of its own.
     max_span_chars: ClassVar[int | None] = None
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, /, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "can" not in vars(cls):
             cls.can = undeclared.abilities(cls)

@@ -199,7 +199,7 @@ def _references(span: Mapping[str, Any]) -> Iterator[tuple[str, Id, Id]]:
             yield _KINDS[ref["refType"]], _number(trace, 128), _number(ref["spanID"], 64)
     parent = span.get("parentSpanID")
     if not references and parent and str(parent).strip("0"):
-        yield "child_of", _number(span["traceID"], 128), _number(parent, 64)
+        yield names.CHILD_OF, _number(span["traceID"], 128), _number(parent, 64)
 
 
 def _number(text: Any, bits: int) -> Id:

@@ -17,9 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
-
-from opentracing import ReferenceType
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from osprofiler._runtime import guard
 from osprofiler.context import current, scope
@@ -27,7 +25,7 @@ from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
 from osprofiler.delivery.base import Reporter
 from osprofiler.delivery.queue import QueuedSpan
-from osprofiler.records import ids, span_tags
+from osprofiler.records import ids, names, span_tags
 from osprofiler.tracer import global_tracer
 
 if TYPE_CHECKING:
@@ -43,7 +41,7 @@ _T = TypeVar("_T")
 class RecordedReference:
     """A reference of a span to another one, in this trace or in another."""
 
-    kind: Literal["child_of", "follows_from"]
+    kind: str  # ``names.CHILD_OF`` or ``names.FOLLOWS_FROM``
     base_id: str  # UUID of the trace
     point_id: str  # UUID of the trace point
 
@@ -199,14 +197,12 @@ def _recorded(span: Span) -> RecordedSpan:
     references = []
     if span.parent_span_id:
         references.append(
-            RecordedReference("follows_from" if span.follows else "child_of", base_id, span.parent_point_id)
+            RecordedReference(names.FOLLOWS_FROM if span.follows else names.CHILD_OF, base_id, span.parent_point_id)
         )
     for kind, trace_id, span_id in span.links or ():
         of_trace = base_id if trace_id == span.trace_id else ids.uuid_text(trace_id)
         point_id = ids.point_uuid(ids.point_prefix(trace_id), span_id)
-        references.append(
-            RecordedReference("child_of" if kind == ReferenceType.CHILD_OF else "follows_from", of_trace, point_id)
-        )
+        references.append(RecordedReference(kind, of_trace, point_id))
     logs = tuple(RecordedLog(time_us, dict(fields)) for time_us, fields in span.own_logs)
     return RecordedSpan(
         name=_name(span),

@@ -63,7 +63,10 @@ rows = []
 for target in targets():
     held = original(target)
     replacement = target.wrap(held if held is not None else (lambda *args, **kwargs: None))
-    code = replacement.__code__  # type: ignore[attr-defined]
+    function: Any = replacement
+    while not Path(function.__code__.co_filename).is_relative_to(PACKAGE):  # a decorator's, such as contextmanager's
+        function = function.__wrapped__
+    code = function.__code__
     rows.append(
         {
             "target": f"{target.module}.{target.owner}.{target.name}",
