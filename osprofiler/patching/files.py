@@ -16,7 +16,8 @@ from pathlib import Path
 def replace(file: Path, content: bytes, like: os.stat_result | None = None, *, same_time: bool = False) -> None:
     """Replace *file* by a file with *content*, which is on the disk when this returns.
 
-    A reader sees the old file or the new one. The new file gets the mode and the owner of *like*, if given; with *same_time* also its time of modification.
+    A reader sees the old file or the new one. The new file gets the mode and the owner of *like*, if given; with
+    *same_time* also its time of modification.
     """
     handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     try:
