@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small cloud that boots a server, in the manner of nova: what a trace across services looks like, and a test bed.
+"""A small cloud that boots a server, similar to nova: an example of a trace across services, and a test bed.
 
-``main`` is the command, ``cloud`` the processes; every other module is one role of the cloud, or what roles share.
+``osprofiler.cmd.demo`` is the command. ``cloud`` runs the processes. ``api``, ``image``, ``conductor``, ``scheduler``
+and ``compute`` are the services; the other modules are shared.
 """
