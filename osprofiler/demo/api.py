@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The API: accepts a request for a server, checks the image, stores the server, and casts the build to the conductor."""
+"""The API: accepts a request for a server, checks its image, stores the server, and casts the build."""
 
 from __future__ import annotations
 
