@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
@@ -153,12 +152,3 @@ def _shows_unicode() -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def truth(text: str) -> bool:
-    """An argument that is yes or no. Raises what argparse reports."""
-    if text.lower() in ("1", "true", "yes", "on"):
-        return True
-    if text.lower() in ("0", "false", "no", "off", ""):
-        return False
-    raise argparse.ArgumentTypeError(f"yes or no, not {text!r}")

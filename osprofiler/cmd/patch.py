@@ -55,7 +55,7 @@ class PatchCommands(BaseCommand):
         patcher = _patcher(args)
         verdict = patcher.verdict()
         print(f"{patcher.project.name} {patcher.release} in {patcher.root}: {verdict.value}")
-        if patcher.was_cut_short:
+        if patcher.was_interrupted:
             print("  a run of `osprofiler patch` was interrupted; `apply` completes the patch, `revert` removes it")
         for path, state in patcher.states().items():
             print(f"  {path}: {state.value}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from osprofiler import exc
-from osprofiler.cmd import argument_types, cliutils, output
+from osprofiler.cmd import argument_types, cliutils
 from osprofiler.cmd.progress import Progress
 from osprofiler.connection import secrets
 from osprofiler.connection.fault_text import typed_fault_line
@@ -93,7 +93,7 @@ _FILTERS: tuple[Callable[[Any], Any], ...] = (
         nargs="?",
         const=True,
         default=False,
-        type=output.truth,
+        type=argument_types.truth,
         metavar="yes|no",
         help="only traces with an error",
     ),

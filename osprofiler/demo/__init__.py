@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small cloud that boots a server, as nova does. It shows a trace across services, and is a test bed.
+"""A small cloud that boots a server, similar to nova: an example of a trace across services, and a test bed.
 
-``cloud`` starts the processes. Every other module is one role of the cloud, or is shared by roles. The command is
-``osprofiler.cmd.demo``.
+``osprofiler.cmd.demo`` is the command. ``cloud`` runs the processes. ``api``, ``image``, ``conductor``, ``scheduler``
+and ``compute`` are the services; the other modules are shared.
 """

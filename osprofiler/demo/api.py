@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The API: takes the order for a server, checks its image, writes it down, and leaves the rest to the conductor."""
+"""The API: accepts a request for a server, checks its image, stores the server, and casts the build."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ class Api:
         if method == "POST" and path == "/servers":
             return HTTPStatus.ACCEPTED, self._create(**body)
         if method == "GET" and path.startswith("/servers/"):
-            found = self._database.get(path.removeprefix("/servers/"))
-            return (HTTPStatus.OK, found) if found else (HTTPStatus.NOT_FOUND, {"error": "no such server"})
+            server = self._database.get(path.removeprefix("/servers/"))
+            return (HTTPStatus.OK, server) if server else (HTTPStatus.NOT_FOUND, {"error": "no such server"})
         return HTTPStatus.NOT_FOUND, {"error": "no such resource"}
 
     def _create(self, name: str, image: str, spawn_ms: int) -> dict[str, Any]:
-        known = rest.call("GET", f"{cfg.CONF.demo.image_url}/images/{image}").json()
+        image_info = rest.call("GET", f"{cfg.CONF.demo.image_url}/images/{image}").json()
         server = {
             "id": str(uuid.uuid4()),
             "name": name,
             "image": image,
-            "memory_mb": known["min_ram"],
+            "memory_mb": image_info["min_ram"],
             "spawn_ms": spawn_ms,
         }
         self._database.add(server["id"], name)

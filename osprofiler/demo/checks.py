@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What must be there before the first process starts, so that its lack is one clear line and not a time-out."""
+"""Checks before the first process starts: a missing server is reported in one line, not by a time-out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DIAL_S = 5
 
 
 def check_store(store: str) -> None:
-    """Raise ValueError for a connection string that no service could use, DemoError for a collector that is away."""
+    """Raise ValueError if the connection string is invalid, DemoError if no collector answers."""
     base.get_driver(store)
     if not outcome.is_jaeger(store) or store.startswith("jaeger:"):
         return
@@ -32,9 +32,9 @@ def check_store(store: str) -> None:
 
 
 def check_bus(transport_url: str) -> None:
-    """Raise ValueError for a transport URL that is none, DemoError where no broker answers."""
+    """Raise ValueError if the transport URL is invalid, DemoError if no broker answers."""
     with warnings.catch_warnings():
-        # It loads oslo.service, which where eventlet is installed warns, at length, that it is deprecated.
+        # It loads oslo.service, which prints a long deprecation warning if eventlet is installed.
         warnings.simplefilter("ignore")
         import oslo_messaging
     try:
@@ -56,7 +56,7 @@ def check_bus(transport_url: str) -> None:
 
 
 def _dial(host: str, port: int) -> str:
-    """Why a TCP connection to *host* does not come about; empty if it does."""
+    """Try a TCP connection to *host*. Returns the error, or "" on success."""
     try:
         socket.create_connection((host, port), timeout=_DIAL_S).close()
     except OSError as fault:
@@ -65,7 +65,7 @@ def _dial(host: str, port: int) -> str:
 
 
 def create_tables(db_url: str, broken: bool) -> None:
-    """Create the demo's tables; raises CommandError where the database cannot be used."""
+    """Make the database's tables. Raises ValueError if the URL is invalid, DemoError if the database does not work."""
     try:
         database.create(db_url, broken)
     except sqlalchemy.exc.ArgumentError as fault:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demo's processes: started, waited for by condition, and gone at the end, whatever the end is."""
+"""Run the demo's processes: start them, wait until they are ready, and always end them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import Any
 
 from osprofiler.demo import settings
 
-#: Each inner tuple is one process. RPC in memory needs all who speak it in one; a broker lets each have its own.
+#: Each inner tuple is one process. RPC in memory needs all its services in one process; with a broker each has its own.
 IN_MEMORY = (("image",), ("api", "conductor", *settings.COMPUTES))
 OVER_BROKER = (("image",), ("conductor",), *((host,) for host in settings.COMPUTES), ("api",))
 
@@ -26,14 +26,14 @@ _STOP_S = 30
 
 
 class DemoError(Exception):
-    """What went wrong and what to do about it, in one line."""
+    """An error of the demo; the text is one line: what failed and what to do."""
 
 
 class Cloud:
-    """The running cloud, as a context manager. When it has ended without a fault, its trace is in the store.
+    """The running cloud, as a context manager. After a normal end its trace is in the store.
 
-    *prepare* makes the database at the URL it is given; *groups* are options of oslo.config, by group, beside those
-    that every run sets; *say* is told what is waited for. Raises DemoError, and what *prepare* raises.
+    *prepare* is called with the database's URL and makes the tables. *groups* are additional options of oslo.config, by
+    group. *say* is called with a text before each wait. Raises DemoError, and any error of *prepare*.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Cloud:
             self._prepare(self.db_url)
             for roles in self._layout:
                 self._start(roles)
-                if roles[0] == "image":  # the others are told where it is
+                if roles[0] == "image":  # the other processes need its URL
                     self._wait_ready("image")
             for roles in self._layout[1:]:
                 self._wait_ready(roles[0])
@@ -98,24 +98,24 @@ class Cloud:
         self._say("the services to deliver their last spans and end")
         slow = self.stop()
         if slow:
-            raise DemoError(f"{', '.join(slow)} did not end in {_STOP_S} s; what they said is in {self.folder}")
+            raise DemoError(f"{', '.join(slow)} did not end in {_STOP_S} s; the logs are in {self.folder}")
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def boot(self) -> dict[str, Any]:
-        """Run the client: it has a server booted, and says ``base_id`` and ``status`` or ``error``."""
+        """Run the client, which boots a server. Returns ``base_id``, and ``status`` or ``error``."""
         self._say("the client's server to be built")
         client = self._spawn("client", "osprofiler.demo.client", ["client"])
         try:
-            said, _ = client.communicate(timeout=2 * self._timeout_s)
+            output, _ = client.communicate(timeout=2 * self._timeout_s)
         except subprocess.TimeoutExpired:
-            raise DemoError(f"the client did not end in {2 * self._timeout_s} s{self._last_words('client')}") from None
+            raise DemoError(f"the client did not end in {2 * self._timeout_s} s{self._log_end('client')}") from None
         if client.returncode:
-            raise DemoError(f"the client failed{self._last_words('client')}")
-        result: dict[str, Any] = json.loads(said)
+            raise DemoError(f"the client failed{self._log_end('client')}")
+        result: dict[str, Any] = json.loads(output)
         return result
 
     def stop(self) -> list[str]:
-        """End the processes in their orderly way; the names of those that had to be killed."""
+        """Stop the processes. Returns the names of those that did not end in time and were killed."""
         for process in self.processes.values():
             if process.stdin and not process.stdin.closed:
                 process.stdin.close()
@@ -144,7 +144,7 @@ class Cloud:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                start_new_session=True,  # Ctrl-C is for this process, which then ends its own
+                start_new_session=True,  # Ctrl-C reaches only this process, which then ends the others
             )
         self.processes[name] = process
         return process
@@ -157,18 +157,18 @@ class Cloud:
         line = process.stdout.readline() if ready else ""
         if not line:
             how = "ended" if ready else f"was not ready in {self._timeout_s} s"
-            raise DemoError(f"{name} {how}{self._last_words(name)}")
+            raise DemoError(f"{name} {how}{self._log_end(name)}")
         url = json.loads(line)["url"]
         if url:
             self.urls[name] = url
 
-    def _last_words(self, name: str) -> str:
+    def _log_end(self, name: str) -> str:
         log = self.folder / f"{name}.log"
         lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-        return f": {lines[-1].strip()[:300]} (all of it: {log})" if lines else f" and said nothing ({log})"
+        return f": {lines[-1].strip()[:300]} (full log: {log})" if lines else f" and logged nothing ({log})"
 
     def _abandon(self, fault: BaseException) -> None:
-        """End everything at once; what the processes said stays if it may tell why."""
+        """Kill all processes. Keep their logs if they may show the reason of a DemoError."""
         self._kill()
         if not (isinstance(fault, DemoError) and self.processes):
             shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A compute host: fetches the image and has its hypervisor start the server."""
+"""A compute host: fetches the image, and its hypervisor starts the server."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class _Endpoint:
         self._conductor = conductor
 
     def free_mb(self, context: dict[str, Any]) -> int:
-        """The memory that this host could give to a server: each host has more than the one before."""
+        """The free memory of this host, in MB: each host has more than the one before."""
         return 4096 * (1 + COMPUTES.index(self._host))
 
     def build(self, context: dict[str, Any], server: dict[str, Any]) -> None:
-        """Build *server* here, and say so to the conductor, or that it failed."""
+        """Build *server* on this host, and report success or failure to the conductor."""
         try:
             image = rest.call("GET", f"{cfg.CONF.demo.image_url}/images/{server['image']}/file").content
             spawn(server["name"], len(image), server["spawn_ms"])
@@ -57,7 +57,7 @@ class _Endpoint:
 
 @profiler.trace("compute.spawn")
 def spawn(name: str, image_bytes: int, spawn_ms: int) -> None:
-    """What a hypervisor's driver does. Raises HypervisorFailed."""
+    """Start the server, as a hypervisor's driver does. Raises HypervisorFailed."""
     with profiler.Trace("compute.define", info={"server": name}):
         time.sleep(spawn_ms / 4000)
     if cfg.CONF.demo.fault == "compute":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The conductor: chooses a host for a server, hands it over, and writes down what becomes of it."""
+"""The conductor: chooses a host for a server, casts the build to it, and stores the result."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _Records:
         self._database = database
 
     def update(self, context: dict[str, Any], server_id: str, status: str, host: str) -> None:
-        """Write down how far a host has come with a server."""
+        """Store the status of a server."""
         self._database.update(server_id, status=status, host=host)
 
 
@@ -50,7 +50,7 @@ class _Tasks:
         self._computes = computes
 
     def build(self, context: dict[str, Any], server: dict[str, Any]) -> None:
-        """Have *server* built on the best host."""
+        """Choose the best host, and cast the build of *server* to it."""
         try:
             host = scheduler.select_host(
                 list(self._computes),

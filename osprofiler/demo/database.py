@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cloud's database: servers, and the memory that hosts have set aside for them."""
+"""The cloud's database: servers, and the memory allocated for them on hosts."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ _ALLOCATIONS = Table(
 
 
 def _engine(url: str) -> sqlalchemy.Engine:
-    # The services of the demo write to one SQLite file, which takes one writer at a time.
+    # The services write to the same SQLite file, which has one writer at a time: the others must wait.
     wait = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
     return sqlalchemy.create_engine(url, **wait)
 
 
 def create(url: str, broken: bool) -> None:
-    """Make the tables; with *broken* without the allocations, as if a migration had been forgotten.
+    """Make the tables; with *broken* without the table of allocations, as after a forgotten migration.
 
-    Raises sqlalchemy.exc.SQLAlchemyError where there is no such database.
+    Raises sqlalchemy.exc.SQLAlchemyError if the database does not exist.
     """
     engine = _engine(url)
     _METADATA.drop_all(engine)
@@ -55,13 +55,13 @@ def remove(url: str) -> None:
 
 
 class Database:
-    """One service's connections to the database, each statement a trace point."""
+    """The database connections of one service. Each statement is a trace point."""
 
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
         tracing.add_tracing(sqlalchemy, self._engine, "db")
         with self._engine.connect():
-            pass  # what a first connection costs is not part of anyone's request
+            pass  # connect now: the cost of the first connection must not be part of a request
 
     def add(self, server_id: str, name: str) -> None:
         self._write(_SERVERS.insert().values(id=server_id, name=name, status="BUILD"))
@@ -70,7 +70,7 @@ class Database:
         self._write(_SERVERS.update().where(_SERVERS.c.id == server_id).values(**values))
 
     def claim(self, server_id: str, host: str, memory_mb: int) -> None:
-        """Set memory of *host* aside for a server."""
+        """Allocate memory of *host* for a server."""
         self._write(_ALLOCATIONS.insert().values(server_id=server_id, host=host, memory_mb=memory_mb))
 
     def get(self, server_id: str) -> dict[str, Any] | None:

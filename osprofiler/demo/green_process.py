@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demo's process as an eventlet service has it: everything is patched before anything else is imported."""
+"""The demo's process as an eventlet service: eventlet patches the standard library before any other import."""
 
 import eventlet
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The image service: says what it knows of an image, and streams it."""
+"""The image service: describes an image, and streams its data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from oslo_config import cfg
 from osprofiler import profiler
 from osprofiler.demo import rest
 
-#: The one image there is.
+#: The only image.
 IMAGE = "debian-12"
 
 _PIECES = 4
@@ -22,7 +22,7 @@ _READ_S = 0.004
 
 
 class ImageDamaged(Exception):
-    """The image's data are not what they were when it was stored."""
+    """The image's data have changed since it was stored."""
 
 
 class ImageService:
@@ -49,7 +49,7 @@ class ImageService:
 
 @profiler.trace("image.verify")
 def verify_checksum(image_id: str) -> None:
-    """Compare the image's data with the checksum taken when it was stored."""
+    """Compare the image's data with the checksum from the time it was stored. Raises ImageDamaged."""
     time.sleep(_READ_S)
     if cfg.CONF.demo.fault == "image":
         raise ImageDamaged(f"{image_id}: the checksum differs")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What became of the demo's trace: read back from a store or looked up in Jaeger, and judged against the fault."""
+"""Read the demo's trace back from a store or from Jaeger, and compare its errors with the chosen fault."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from osprofiler.drivers import base
 from osprofiler.reports import model
 
 _ARRIVAL_S = 30
-_LOOK_EVERY_S = 0.2
+_POLL_INTERVAL_S = 0.2
 
-#: By fault, the service and the operation where the trace must show that it began.
+#: By fault: the service and the operation where the trace must show its origin.
 ORIGINS = {
     "image": ("image", "osprofiler.demo.image.verify_checksum"),
     "db": ("conductor", "db INSERT"),
@@ -31,7 +31,7 @@ class Failure:
     kind: str
 
     def is_origin_of(self, fault: str, in_memory: bool) -> bool:
-        """Whether this is where *fault* began. With RPC in memory all but the image service are one process."""
+        """Whether this is the origin of *fault*. *in_memory*: all services but the image service are one process."""
         service, operation = ORIGINS[fault]
         if in_memory and service != "image":
             service = "api"
@@ -56,17 +56,16 @@ def is_jaeger(connection_string: str) -> bool:
 
 
 def jaeger_ui(connection_string: str) -> str:
-    """Where Jaeger's UI and query API are: as the string's ``query=`` says, else port 16686 of the same host."""
+    """The URL of Jaeger's UI and query API: ``query=`` of the connection string, else port 16686 of the same host."""
     parts = urllib.parse.urlsplit(connection_string)
-    named = urllib.parse.parse_qs(parts.query).get("query")
-    return named[0].rstrip("/") if named else f"http://{parts.hostname}:16686"
+    urls = urllib.parse.parse_qs(parts.query).get("query")
+    return urls[0].rstrip("/") if urls else f"http://{parts.hostname}:16686"
 
 
 def in_jaeger(ui: str, base_id: str) -> model.Trace | None:
-    """The trace from Jaeger's query API, once it is all there (without spans if it never comes); None if the API cannot
-    be asked.
+    """The complete trace from Jaeger's query API; without spans if it does not arrive, None if the API does not answer.
 
-    UDP says nothing of when a span is there: they are all there when no more have come between two looks.
+    UDP is not acknowledged. So the trace counts as complete when two reads return the same number of spans.
     """
     store = f"jaeger://{urllib.parse.urlsplit(ui).hostname}?query={urllib.parse.quote(ui, safe='')}"
     deadline = time.monotonic() + _ARRIVAL_S
@@ -79,4 +78,4 @@ def in_jaeger(ui: str, base_id: str) -> model.Trace | None:
         if (trace.spans and len(trace.spans) == before) or time.monotonic() > deadline:
             return trace
         before = len(trace.spans)
-        time.sleep(_LOOK_EVERY_S)
+        time.sleep(_POLL_INTERVAL_S)

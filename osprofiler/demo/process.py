@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One process of the demo: it plays the roles it is told, says when it is ready, and lives until its input ends.
+"""One process of the demo: it runs the configured roles, reports when it is ready, and ends when its input ends.
 
-Whoever started it holds the other end of that input, and however that one ends, this one follows.
+The parent process holds the other end of the input. So this process also ends when the parent is killed.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ def _role(name: str) -> Any:
 
 
 def main(arguments: list[str]) -> int:
-    """Print one line of JSON when ready: ``url``, of the first role that has one."""
+    """Print one line of JSON when ready: the ``url`` of the first role that has one. Returns the exit status."""
     conf = settings.load(arguments)
     roles = [_role(name) for name in conf.demo.roles]
     for role in roles:
         role.start()
     print(json.dumps({"url": next((role.url for role in roles if role.url), None)}), flush=True)
-    # Nothing is ever said there: readable is at its end. A read would stop all greenthreads.
+    # Nothing is ever written to the input: it becomes readable at its end. A read would block all greenthreads.
     select.select([sys.stdin], [], [])
     for role in roles:
         role.stop()

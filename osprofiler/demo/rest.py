@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""REST between the demo's processes: a real HTTP server around a handler, and the client's side.
+"""REST between the demo's processes: a real HTTP server around a handler, and a client.
 
-The server keeps a fixed set of plain threads that serve one request after the other, as production servers do: what a
-request left behind in its thread would show in the next one's trace.
+The server has a fixed set of threads that serve one request after another, as production servers do. If a request left
+tracing state in its thread, it would show in the next request's trace.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BACKLOG = 512
 
 
 def application(handle: Handler) -> Callable[..., Iterable[bytes]]:
-    """*handle* as a traced WSGI application. What it raises is the server's to answer, with 500."""
+    """*handle* as a traced WSGI application. The server answers its exceptions with status 500."""
 
     def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         length = int(environ.get("CONTENT_LENGTH") or 0)
@@ -60,7 +60,7 @@ class Server:
             thread.start()
 
     def stop(self) -> None:
-        """Serve what has been accepted, and end."""
+        """Serve the accepted connections, and stop."""
         self._http.shutdown()
         self._http.server_close()
         for _ in self._threads[:-1]:
@@ -77,7 +77,7 @@ class _PooledServer(WSGIServer):
         self.accepted: queue.SimpleQueue[tuple[Any, Any] | None] = queue.SimpleQueue()
 
     def server_bind(self) -> None:
-        # The base class looks this host's name up, which may take as long as DNS does.
+        # Not as the base class: it looks up the name of this host, which can be slow.
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
         self.setup_environ()
@@ -86,7 +86,7 @@ class _PooledServer(WSGIServer):
         self.accepted.put((request, client_address))
 
     def work(self) -> None:
-        """Serve accepted connections until there is None among them."""
+        """Serve accepted connections, until the queue holds None."""
         while (item := self.accepted.get()) is not None:
             try:
                 self.finish_request(*item)
@@ -97,9 +97,9 @@ class _PooledServer(WSGIServer):
 
 
 def call(method: str, url: str, body: Any = None) -> requests.Response:
-    """Send a request. Raises requests.RequestException, also for an answer that says it failed."""
+    """Send a request. Raises requests.RequestException, also for a response with an error status."""
     with requests.Session() as session:
-        session.trust_env = False  # a proxy is not for 127.0.0.1
+        session.trust_env = False  # no proxy for 127.0.0.1
         answer = session.request(method, url, json=body, timeout=_TIMEOUT_S)
     answer.raise_for_status()
     return answer

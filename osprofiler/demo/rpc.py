@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RPC between the demo's roles, over whatever ``transport_url`` names: RabbitMQ, or memory within one process."""
+"""RPC between the demo's roles, over the transport of ``transport_url``: RabbitMQ, or memory within one process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 import oslo_messaging
 from oslo_config import cfg
 
-# Who waits for a host must not take the threads of those whom that host waits for: two topics, each with its own.
+# Two topics, each with its own threads: a build waits for a host, and the host waits for the conductor's update. In
+# one pool of threads, builds could take all threads and block the updates.
 CONDUCTOR = "demo-conductor"
 CONDUCTOR_TASKS = "demo-conductor-tasks"
 COMPUTE = "demo-compute"
@@ -38,22 +39,22 @@ class Server:
         self._server.start()
 
     def stop(self) -> None:
-        """Finish the messages taken, and end."""
+        """Finish the received messages, and stop."""
         self._server.stop()
         self._server.wait()
 
 
 class Client:
-    """Calls the methods served on *topic*, of one *server* if given."""
+    """Calls the methods served on *topic*; if *server* is given, only on this server."""
 
     def __init__(self, topic: str, server: str | None = None) -> None:
         target = oslo_messaging.Target(topic=topic, server=server)
         self._client = oslo_messaging.get_rpc_client(transport(), target, timeout=_CALL_TIMEOUT_S)
 
     def call(self, context: dict[str, Any], method: str, /, **arguments: Any) -> Any:
-        """Wait for the answer. Raises what the other side raised, as oslo.messaging's RemoteError."""
+        """Send, and wait for the answer. Raises oslo.messaging's RemoteError for an exception on the other side."""
         return self._client.call(context, method, **arguments)
 
     def cast(self, context: dict[str, Any], method: str, /, **arguments: Any) -> None:
-        """Send, and do not wait."""
+        """Send, and do not wait for an answer."""
         self._client.cast(context, method, **arguments)

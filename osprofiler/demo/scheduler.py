@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scheduler step of the conductor: asks all hosts at once and takes the one with most free memory.
+"""The scheduler step of the conductor: asks all hosts concurrently, and chooses the one with the most free memory.
 
-How it asks at once is the demo's ``--model``; the fork and its branches are the same in each.
+The demo's ``--model`` chooses how it works concurrently; the fork and its branches are the same in each model.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class NoValidHost(Exception):
 
 @profiler.trace("scheduler.select_host", hide_args=True)
 def select_host(hosts: Sequence[str], free_mb: FreeMb, needed_mb: int, model: str = "threads") -> str:
-    """The host with most memory; *free_mb* asks one host and blocks. Raises NoValidHost."""
+    """The host with the most memory; *free_mb* asks one host and blocks. Raises NoValidHost."""
     with profiler.fork("scheduler.ask") as fork:
-        answers = _MODELS[model](fork, hosts, free_mb)  # all have answered: here the fork joins them
+        answers = _MODELS[model](fork, hosts, free_mb)  # at the end of the block the fork joins the branches
     free = dict(zip(hosts, answers, strict=True))
     best = max(free, key=lambda host: free[host])
     if free[best] < needed_mb:
@@ -44,7 +44,7 @@ def _on_threads(fork: Fork, hosts: Sequence[str], free_mb: FreeMb) -> list[int]:
 def _in_tasks(fork: Fork, hosts: Sequence[str], free_mb: FreeMb) -> list[int]:
     async def ask(host: str) -> int:
         with fork.branch():
-            return await asyncio.to_thread(free_mb, host)  # which runs it in a copy of this task's context
+            return await asyncio.to_thread(free_mb, host)  # runs in a copy of this task's context
 
     async def ask_all() -> list[int]:
         return await asyncio.gather(*map(ask, hosts))

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Style checks for flake8, which services that use osprofiler may run."""
+"""Style checks for flake8; services that use osprofiler can run them."""

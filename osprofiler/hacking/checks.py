@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The checks N350 to N354, as plain functions that flake8 calls by the names of their parameters.
+"""The checks N350 to N354: functions that flake8 calls with arguments chosen by the names of their parameters.
 
-Each yields, or returns, (offset in the line, text). They need no library.
+Each check yields or returns (offset in the line, text). The checks need no library.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Iterable
 from typing import Any, TypeVar
 
 Check = TypeVar("Check", bound=Callable[..., Any])
-Found = Generator[tuple[int, str], None, None]
+Violations = Generator[tuple[int, str], None, None]
 
 re_no_construct_dict = re.compile(r"\sdict\(\)")
 re_no_construct_list = re.compile(r"\slist\(\)")
@@ -22,15 +22,15 @@ re_raises = re.compile(r"\s:raise[^s] *.*$|\s:raises *:.*$|\s:raises *[^:]+$")
 
 
 def _flake8(check: Check) -> Check:
-    """Mark *check* as flake8 wants a plugin marked."""
+    """Give *check* the attributes that flake8 expects of a plugin."""
     check.name = check.__name__  # type: ignore[attr-defined]
     check.version = "1.0"  # type: ignore[attr-defined]
     return check
 
 
 @_flake8
-def check_quotes(logical_line: str, filename: str, noqa: bool = False) -> Found:
-    """N350: strings stand in double quotes."""
+def check_quotes(logical_line: str, filename: str, noqa: bool = False) -> Violations:
+    """N350: strings have double quotes."""
     if noqa:
         return
     for token in _tokens(logical_line):
@@ -41,7 +41,7 @@ def check_quotes(logical_line: str, filename: str, noqa: bool = False) -> Found:
 
 
 @_flake8
-def check_no_constructor_data_struct(logical_line: str, filename: str, noqa: bool = False) -> Found:
+def check_no_constructor_data_struct(logical_line: str, filename: str, noqa: bool = False) -> Violations:
     """N351: empty dictionaries and lists are literals."""
     if noqa:
         return
@@ -52,10 +52,10 @@ def check_no_constructor_data_struct(logical_line: str, filename: str, noqa: boo
 
 
 @_flake8
-def check_dict_formatting_in_string(logical_line: str, tokens: Iterable[Any], noqa: bool = False) -> Found:
-    """N352: a format with one mapping key needs no mapping.
+def check_dict_formatting_in_string(logical_line: str, tokens: Iterable[Any], noqa: bool = False) -> Violations:
+    """N352: a format with a single key needs no mapping.
 
-    Looks at a string (or neighbouring strings) directly before a ``%`` operator; parentheses may stand between.
+    Checks a string (or adjacent strings) directly in front of a ``%`` operator; parentheses may be between them.
     """
     if noqa:
         return
@@ -79,7 +79,7 @@ def check_raises(physical_line: str, filename: str) -> tuple[int, str] | None:
     return None
 
 
-#: Strings of f-strings are tokens of their own kind from Python 3.12 on.
+#: Since Python 3.12, f-strings have token types of their own.
 _STRINGS = frozenset({tokenize.STRING, getattr(tokenize, "FSTRING_START", tokenize.STRING)})
 
 
@@ -87,4 +87,4 @@ def _tokens(line: str) -> Generator[tokenize.TokenInfo, None, None]:
     try:
         yield from tokenize.generate_tokens(io.StringIO(line).readline)
     except (tokenize.TokenError, IndentationError):
-        return  # half a statement: what came before has been seen
+        return  # an incomplete statement: the tokens before its end were yielded

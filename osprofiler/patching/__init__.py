@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The patches that come with osprofiler, applied to installed packages and taken back: all files of one, or none."""
+"""Apply the patches that osprofiler ships to installed packages, and revert them: all files of a patch, or none."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The patches there are: for which projects, which of their releases, and what each file is before and after.
+"""The available patches: their projects, their releases, and the checksums of each file before and after.
 
-``patches/<project>/index.json`` lists the releases, each with the folder of its patches (releases whose files are the
-same share one), and for each folder the SHA-256 of every patched file before and after.
+``patches/<project>/index.json`` lists the releases, each with the folder of its patches. Releases with the same files
+share one folder. For each folder it lists the SHA-256 of every patched file, before and after the patch.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _INDEX = "index.json"
 
 
 def sha256(content: bytes) -> str:
-    """What ``index.json`` calls a file by."""
+    """The checksum of a file, as in ``index.json``."""
     return hashlib.sha256(content).hexdigest()
 
 
 class Patch:
-    """The patches of one folder, as one: file by file, with what each is before and after."""
+    """All patches of one folder; ``before`` and ``after`` map each file's path to its checksum."""
 
     def __init__(self, folder: Path, sums: dict[str, dict[str, str]]) -> None:
         self.before = {path: both["before"] for path, both in sums.items()}
@@ -37,18 +37,18 @@ class Patch:
         for file in sorted(folder.glob("*.patch")):
             for diff in unified.parse(file.read_bytes()):
                 if diff.path in self._diffs:
-                    raise PatchError(f"{file} changes {diff.path}, as a patch before it does")
+                    raise PatchError(f"{file} changes {diff.path}, but an earlier patch already changes it")
                 self._diffs[diff.path] = diff
         if self._diffs.keys() != sums.keys():
-            raise PatchError(f"the patches in {folder} are not the files that {_INDEX} lists; is osprofiler damaged?")
+            raise PatchError(f"the patches in {folder} and {_INDEX} list different files; is osprofiler damaged?")
 
     @property
     def paths(self) -> list[str]:
-        """The files that change, relative to the folder that holds the package."""
+        """The paths of the files that the patch changes, relative to the folder that contains the package."""
         return sorted(self._diffs)
 
     def apply(self, path: str, original: bytes) -> bytes:
-        """The file at *path* with the patch. Raises PatchError for an original that it was not made for."""
+        """The patched content of the file at *path*. Raises PatchError if the patch was not made for *original*."""
         return self._checked(path, unified.apply(original, self._diffs[path]), self.after)
 
     def revert(self, path: str, patched: bytes) -> bytes:
@@ -57,16 +57,16 @@ class Patch:
 
     def _checked(self, path: str, content: bytes, sums: dict[str, str]) -> bytes:
         if sha256(content) != sums[path]:
-            raise PatchError(f"{path} would not become what it should; is osprofiler damaged?")
+            raise PatchError(f"{path} would get a wrong content; is osprofiler damaged?")
         return content
 
 
 class Project:
-    """One project that there are patches for."""
+    """One project with patches."""
 
     def __init__(self, folder: Path) -> None:
         index: dict[str, Any] = json.loads((folder / _INDEX).read_text("utf-8"))
-        self.name = folder.name  # the distribution's, as pip knows it
+        self.name = folder.name  # the name of its distribution, as for pip
         self.package: str = index["package"]
         self._folder = folder
         self._releases: dict[str, str] = index["releases"]
@@ -74,11 +74,11 @@ class Project:
 
     @property
     def releases(self) -> list[str]:
-        """The releases that there is a patch for, newest first."""
+        """The releases with a patch, newest first."""
         return sorted(self._releases, key=_numbers, reverse=True)
 
     def patch(self, release: str) -> Patch:
-        """The patch for *release*. Raises PatchError where there is none; its text names those that there are."""
+        """The patch for *release*. Raises PatchError if there is none; its text lists the releases with a patch."""
         folder = self._releases.get(release)
         if folder is None:
             raise PatchError(f"no patch for {self.name} {release}; there are patches for {', '.join(self.releases)}")
@@ -86,16 +86,16 @@ class Project:
 
 
 def projects() -> list[Project]:
-    """The projects that there are patches for, by name."""
+    """The projects with patches, in order of name."""
     return [Project(index.parent) for index in sorted(_folder().glob(f"*/{_INDEX}"))]
 
 
 def project(name: str) -> Project:
-    """The project of this name, which may be that of its package. Raises UnknownProject."""
+    """The project with this name, or with a package of this name. Raises UnknownProject."""
     known = projects()
-    for found in known:
-        if _normal(name) in (_normal(found.name), _normal(found.package)):
-            return found
+    for candidate in known:
+        if _normal(name) in (_normal(candidate.name), _normal(candidate.package)):
+            return candidate
     raise UnknownProject(f"no patches for {name!r}; there are patches for {', '.join(p.name for p in known)}")
 
 
@@ -103,7 +103,7 @@ def project(name: str) -> Project:
 def _folder() -> Path:
     spec = importlib.util.find_spec("osprofiler.patching.patches")
     places = list(spec.submodule_search_locations or ()) if spec is not None else []
-    # In a checkout that is on the path as it is, the folder stands where people look for it.
+    # In a checkout that is not installed, the patches are in the folder at its top.
     places.append(str(Path(__file__).parents[2] / "patches"))
     return Path(next((place for place in places if any(Path(place).glob(f"*/{_INDEX}"))), places[-1]))
 

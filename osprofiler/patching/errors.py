@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What keeps a patch from being applied or reverted; the text is one line for the person who asked."""
+"""Errors of applying or reverting a patch. The text of each is one line for the user."""
 
 from osprofiler import exc
 
 
 class PatchError(exc.CommandError):
-    """Nothing was changed, or all that was changed has been put back."""
+    """The operation failed. Nothing was changed, or all changes were undone."""
 
 
 class NotInstalled(PatchError):
-    """The package is not there."""
+    """The package is not installed."""
 
 
 class UnknownProject(PatchError):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files of an installed package: replaced one by one so that each is always whole, and without stale bytecode."""
+"""Replace files of an installed package, each in one step, and remove stale bytecode."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from pathlib import Path
 
 
 def replace(file: Path, content: bytes, like: os.stat_result | None = None, *, same_time: bool = False) -> None:
-    """Put *content* in the place of *file*, on disk when this returns, with the mode and owner of *like*, if given.
+    """Replace *file* by a file with *content*, which is on the disk when this returns.
 
-    With *same_time* also with its time of modification. A reader sees the old file or the new one.
+    A reader sees the old file or the new one. The new file gets the mode and the owner of *like*, if given; with
+    *same_time* also its time of modification.
     """
     handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     try:
@@ -38,22 +39,22 @@ def replace(file: Path, content: bytes, like: os.stat_result | None = None, *, s
 
 
 def remove_bytecode(source: Path) -> None:
-    """Remove what was compiled from *source*, whatever Python did it, and whether it would notice the change or not."""
+    """Remove the bytecode of *source*, of every Python version: some bytecode is used without a check of its source."""
     stale = {source.with_suffix(".pyc"), *(source.parent / "__pycache__").glob(f"{source.stem}.*.pyc")}
-    for optimization in ("", "1", "2"):  # also where PYTHONPYCACHEPREFIX puts it
+    for optimization in ("", "1", "2"):  # also in the folder of PYTHONPYCACHEPREFIX
         stale.add(Path(importlib.util.cache_from_source(str(source.absolute()), optimization=optimization)))
     for file in stale:
         file.unlink(missing_ok=True)
 
 
 def remove_leftovers(file: Path) -> None:
-    """Remove what a killed :func:`replace` of *file* may have left beside it."""
+    """Remove the temporary files that a killed :func:`replace` of *file* may have left."""
     for leftover in file.parent.glob(f".{file.name}.*"):
         leftover.unlink(missing_ok=True)
 
 
 def make_folder(folder: Path) -> None:
-    """Make *folder* and those above it that are missing, each as open as the one it is in, whatever the umask."""
+    """Make *folder* and its missing parents. Each gets the mode of its parent, whatever the umask."""
     if not folder.is_dir():
         make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
@@ -61,14 +62,14 @@ def make_folder(folder: Path) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove *folder* and all that is in it, at once for whoever looks at its name."""
-    away = folder.with_name(f"{folder.name}.removed")  # also there if this was cut short before
+    """Remove *folder* with its content. Its name disappears in one step."""
+    away = folder.with_name(f"{folder.name}.removed")  # exists if an earlier run was interrupted
     shutil.rmtree(away, ignore_errors=True)
     if folder.exists():
         try:
             os.replace(folder, away)
         except OSError as fault:
-            # A container's file system cannot rename a folder of one of its lower layers, an image's.
+            # In a container, a folder that comes from the image (a lower layer) cannot be renamed.
             if fault.errno != errno.EXDEV:
                 raise
             away = folder
@@ -77,7 +78,7 @@ def remove_folder(folder: Path) -> None:
 
 
 def sync(folder: Path) -> None:
-    """Have the names in *folder* on disk."""
+    """Write the names in *folder* to the disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

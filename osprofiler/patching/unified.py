@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Unified diffs, read and applied by the letter: no fuzz, no offsets, no files that come or go.
+"""Read and apply unified diffs exactly: no fuzz, no offsets, no new or removed files.
 
-Whoever patches the wrong file of a running cloud wants to be told, not helped.
+A patch for another version of a file must fail, not be applied approximately.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _HUNK = re.compile(rb"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 
 
 class Hunk(NamedTuple):
-    """One change: these lines at that line number become those."""
+    """One change: at line ``start`` the lines ``before`` become ``after``."""
 
-    start: int  # counted from 0, in the file before
-    new_start: int  # the same, in the file after
+    start: int  # line number in the original file, from 0
+    new_start: int  # line number in the patched file, from 0
     before: list[bytes]
     after: list[bytes]
 
@@ -28,12 +28,12 @@ class Hunk(NamedTuple):
 class FileDiff(NamedTuple):
     """The changes of one file."""
 
-    path: str  # as `patch -p1` sees it
+    path: str  # as for `patch -p1`
     hunks: list[Hunk]
 
 
 def parse(text: bytes) -> list[FileDiff]:
-    """The files that a unified diff changes, in its order. Raises PatchError for what is no such diff."""
+    """The files that a unified diff changes, in its order. Raises PatchError if *text* is not a unified diff."""
     lines = iter(_LINE.findall(text))
     files: list[FileDiff] = []
     for line in lines:
@@ -55,7 +55,7 @@ def parse(text: bytes) -> list[FileDiff]:
 
 
 def apply(content: bytes, diff: FileDiff) -> bytes:
-    """*content* with the changes of *diff*. Raises PatchError where it is not the file that *diff* was made for."""
+    """*content* with the changes of *diff*. Raises PatchError if *diff* was not made for *content*."""
     return _replace(content, diff.path, [(hunk.start, hunk.before, hunk.after) for hunk in diff.hunks])
 
 
@@ -68,12 +68,12 @@ def _replace(content: bytes, path: str, changes: list[tuple[int, list[bytes], li
     lines = _LINE.findall(content)
     result: list[bytes] = []
     done = 0
-    for start, found, wanted in changes:
-        if start < done or lines[start : start + len(found)] != found:
+    for start, old, new in changes:
+        if start < done or lines[start : start + len(old)] != old:
             raise PatchError(f"{path} does not have the expected text at line {start + 1}")
         result += lines[done:start]
-        result += wanted
-        done = start + len(found)
+        result += new
+        done = start + len(old)
     return b"".join(result + lines[done:])
 
 
@@ -94,8 +94,8 @@ def _hunk(header: bytes, lines: Iterator[bytes]) -> Hunk:
         if kind != b"-":
             after.append(text)
     if len(before) != old_count or len(after) != new_count:
-        raise PatchError(f"not a unified diff: {_shown(header)} has other lines than it says")
-    # Where nothing is taken out, the number is that of the line before.
+        raise PatchError(f"not a unified diff: {_shown(header)} has a wrong number of lines")
+    # If a hunk removes (or adds) no lines, its number is that of the line before.
     return Hunk(old_line - (old_count > 0), new_line - (new_count > 0), before, after)
 
 

@@ -17,9 +17,8 @@ changes a trace. Do not correct a trace before you write it as a report or as re
 from osprofiler.reports.analysis.comparison import Step, Sums, compare
 from osprofiler.reports.analysis.critical_path import CriticalPath, Section, Share
 from osprofiler.reports.analysis.critical_path import find as find_critical_path
-from osprofiler.reports.analysis.self_time import self_us
 from osprofiler.reports.analysis.skew import correct as correct_clocks
-from osprofiler.reports.analysis.statistics import OperationStats
+from osprofiler.reports.analysis.statistics import OperationStats, self_us
 from osprofiler.reports.analysis.statistics import of as statistics_of
 from osprofiler.reports.files import load
 from osprofiler.reports.model import Link, Log, SpanNode, Trace, from_records

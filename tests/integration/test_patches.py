@@ -123,7 +123,7 @@ def test_killed_between_files(
         assert shell.main(["patch", "check", project, *where]) == 1
         said = capsys.readouterr().out
         assert "the patch is partly applied" in said
-        assert "a run of `osprofiler patch` was cut short" in said
+        assert "a run of `osprofiler patch` was interrupted" in said
         assert said.count(": patched") == (1 if command == "apply" else len(paths) - 1)
         assert shell.main(["patch", command, project, *where]) == 0
     assert content(folder) == before

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from osprofiler.reports import model
 from osprofiler.reports.analysis import comparison, statistics
-from osprofiler.reports.analysis.self_time import self_us
+from osprofiler.reports.analysis.statistics import self_us
 from tests.unit.reports_kit import Made, made, traces
 
 

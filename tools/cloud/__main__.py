@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``make cloud``: start the cloud, boot servers in it with the trace on, and show the traces."""
+"""``make cloud``: start the cloud, boot servers in it with tracing on, and show the traces."""
 
 import argparse
 import contextlib
@@ -19,21 +19,27 @@ Say = Callable[[str], None]
 
 
 def main() -> int:
-    """Run the command line; the exit status."""
+    """Run the command line. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="make cloud", description=__doc__)
-    parser.add_argument("--mode", choices=("threading", "eventlet"), default="threading", help="nova's concurrency")
+    parser.add_argument(
+        "--mode", choices=("threading", "eventlet"), default="threading", help="nova's concurrency (default: threading)"
+    )
     parser.add_argument("--plain", action="store_true", help="leave nova and novaclient unpatched")
-    parser.add_argument("--cli", choices=("nova", "openstack"), default="nova", help="the client that boots")
+    parser.add_argument(
+        "--cli", choices=("nova", "openstack"), default="nova", help="the client that boots the servers"
+    )
     parser.add_argument("--boots", type=_count, default=1, metavar="N", help="how many servers to boot")
     parser.add_argument("--sql", action="store_true", help="trace each SQL statement too")
     parser.add_argument(
         "--store", type=_store, metavar="STORE", help="connection string for the traces (default: a Jaeger)"
     )
-    parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="where to write the traces' HTML pages")
-    parser.add_argument("--once", action="store_true", help="do not wait for Ctrl-C at the end, but stop")
+    parser.add_argument(
+        "--out", type=Path, default=Path(), metavar="DIR", help="the folder for the HTML reports of the traces"
+    )
+    parser.add_argument("--once", action="store_true", help="stop at the end, without waiting for Ctrl-C")
     args = parser.parse_args()
     if not args.out.is_dir():
-        parser.error(f"there is no folder {args.out}")
+        parser.error(f"no such folder: {args.out}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     started = time.monotonic()
 
@@ -54,7 +60,7 @@ def main() -> int:
 def _run(args: argparse.Namespace, running: contextlib.ExitStack, say: Say) -> None:
     programs = running.enter_context(environment.environment(patched=not args.plain))
     if args.store and not _is_file(args.store):
-        environment.look_into(programs, args.store)  # before all the rest is started
+        environment.check_store(programs, args.store)  # before the servers are started
     jaeger = None if args.store else running.enter_context(Jaeger())
     store = args.store or jaeger.url
     running.callback(say, "stopped")
@@ -75,7 +81,7 @@ def _run(args: argparse.Namespace, running: contextlib.ExitStack, say: Say) -> N
 
 
 def _address(jaeger: Jaeger, trace_id: str) -> str:
-    """Where the trace is in *jaeger*, for as long as that runs."""
+    """The URL of the trace in *jaeger*, while that runs."""
     if jaeger.has_ui:
         return f"{jaeger.query_url}/trace/{trace_id}"
     how = "this Jaeger has no UI; set JAEGER_BIN to one that has, or JAEGER_UI to the folder of a UI's files"
@@ -89,26 +95,26 @@ def _count(text: str) -> int:
 
 
 def _is_file(store: str) -> bool:
-    return store.startswith("sqlite:")  # which the first service that has a span makes
+    return store.startswith("sqlite:")  # the first service with a span makes the file
 
 
 def _store(text: str) -> str:
     if _is_file(text):
         file = Path(urlsplit(text).path.removeprefix("/"))
         if not file.is_absolute() or not file.parent.is_dir():
-            raise argparse.ArgumentTypeError(f"{text!r} has no whole path of a file in a folder that is there")
+            raise argparse.ArgumentTypeError(f"{text!r} needs an absolute path of a file, in an existing folder")
     return text
 
 
 def _wait_until_whole(cloud: Cloud, base_id: str, store: str) -> None:
-    """Wait until two looks at the trace see the same: what follows the answer takes a moment, and a flush interval."""
+    """Wait until two reads of the trace are equal: work after the answer, and its delivery, take some time."""
 
-    def look() -> str:
+    def read() -> str:
         return cloud.run("osprofiler", "trace", "show", base_id, "--connection-string", store, "--json")
 
-    seen = look()
-    while (now := look()) != seen:
-        seen = now
+    before = read()
+    while (now := read()) != before:
+        before = now
 
 
 if __name__ == "__main__":

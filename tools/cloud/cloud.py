@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cloud itself: its processes in the order in which they need each other, and servers booted in it."""
+"""The cloud: starts its processes, each after those that it needs, and boots servers."""
 
 import contextlib
 import json
@@ -24,7 +24,7 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Failed(Exception):
-    """Something of the cloud did not work; the text holds the end of what it said."""
+    """A program of the cloud failed; the text has the end of its output."""
 
 
 class _Service(Server):
@@ -41,7 +41,7 @@ class _Service(Server):
 
     @classmethod
     def check(cls) -> None:
-        """The environment has them all."""
+        """Does nothing: the environment has all programs."""
 
     def _command(self) -> list[str]:
         return self._words
@@ -54,10 +54,10 @@ class _Service(Server):
 
 
 class Cloud:
-    """A small OpenStack whose traces go to *store*; as a context manager it runs while the block does.
+    """A context manager that runs a small OpenStack whose traces go to *store*.
 
-    *programs* is the ``bin`` of the environment it runs in; *mode* nova's: ``threading`` or ``eventlet``. *say* is
-    told what is being waited for.
+    *programs* is the ``bin`` folder of its environment. *mode* is nova's concurrency: ``threading`` or ``eventlet``.
+    *say* is called with a text before each step.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Cloud:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with ThreadPoolExecutor() as pool:  # each takes a while to end
+        with ThreadPoolExecutor() as pool:  # concurrently, since each takes some time to end
             for service in [name for name in self.services if name not in ("mariadb", "rabbit")]:
                 pool.submit(self.services[service].stop)
         self._running.close()
@@ -102,7 +102,7 @@ class Cloud:
         with ThreadPoolExecutor() as pool:
             for started in [pool.submit(server.start) for server in (database, broker)]:
                 started.result()
-        # The databases go by number: MariaDB's fixture names them.
+        # MariaDB's fixture chooses the names of the databases.
         urls = {name: database.fresh_url() for name in _DATABASES}
         folder = database.directory / "cloud"
         folder.mkdir()
@@ -212,12 +212,12 @@ class Cloud:
         self.services[service.name] = service
         service.start()
 
-    # What is done with it
+    # Use
 
     def boot(self, name: str, cli: str = "nova", flavor: str = "tiny", wanted: str = "ACTIVE") -> str:
-        """Boot a server with a network and the trace on, by *cli* (``nova`` or ``openstack``); the trace's id.
+        """Boot a server with a network, traced, with the client *cli* (``nova`` or ``openstack``).
 
-        Returns when the server's status is *wanted*. Raises Failed.
+        Waits until the server's status is *wanted*. Returns the trace's id. Raises Failed.
         """
         if cli == "nova":
             words = ["boot", "--nic", f"net-id={self._network}", "--image", self._image]
@@ -228,18 +228,18 @@ class Cloud:
         return base_id
 
     def traced(self, cli: str, *words: str) -> str:
-        """Run a command of the client *cli* with the trace on; the trace's id. Raises Failed."""
+        """Run a command of the client *cli*, traced. Returns the trace's id. Raises Failed."""
         options = ["--os-compute-api-version", "2.37", "--profile", KEY] if cli == "nova" else ["--os-profile", KEY]
         printed = self.run(cli, *options, *words, OSPROFILER_CONNECTION_STRING=self._store)
-        found = re.search(r"osprofiler trace show --html ([0-9a-f-]{36})", printed)
-        if found is None:
+        match = re.search(r"osprofiler trace show --html ([0-9a-f-]{36})", printed)
+        if match is None:
             raise Failed(f"{cli} printed no trace id:\n{printed}")
-        return found[1]
+        return match[1]
 
     def wait(self, name: str, wanted: str) -> None:
-        """Wait until the status of server *name* is *wanted* (empty: it is gone) and nothing is being done with it.
+        """Wait until the status of server *name* is *wanted* ("": it is deleted) and nova has no task for it.
 
-        Raises Failed where it is an error instead.
+        Raises Failed if the status becomes ERROR instead.
         """
 
         def reached() -> bool:
@@ -252,28 +252,28 @@ class Cloud:
         wait_until(reached, 120, f"server {name} to be {wanted or 'gone'}")
 
     def delete(self, name: str) -> None:
-        """Delete a server, untraced, and wait until it is gone."""
+        """Delete a server, untraced, and wait until it is deleted."""
         self.seed("delete", name)
         self.wait(name, "")
 
     def seed(self, *words: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
-        """Run a command of ``seed.py``. Raises Failed where it fails, unless *check* is False."""
-        done = self._done([self._programs / "python", _SEED, *words])
+        """Run a command of ``seed.py``. Raises Failed if it fails, unless *check* is False."""
+        done = self._completed([self._programs / "python", _SEED, *words])
         if check and done.returncode:
             raise Failed(f"{' '.join(words)}:\n{done.stdout}\n{done.stderr[-3000:]}")
         return done
 
     def run(self, program: str, *words: object, **variables: str) -> str:
-        """What a program of the environment prints, to standard output and then to standard error.
+        """Run a program of the environment. Returns its standard output, then its standard error.
 
-        Raises Failed where it fails.
+        Raises Failed if it fails.
         """
-        done = self._done([self._programs / program, *words], **variables)
+        done = self._completed([self._programs / program, *words], **variables)
         if done.returncode:
             raise Failed(f"{program} {' '.join(map(str, words))}:\n{done.stdout}\n{done.stderr[-3000:]}")
         return done.stdout + done.stderr
 
-    def _done(self, command: list[object], **variables: str) -> "subprocess.CompletedProcess[str]":
+    def _completed(self, command: list[object], **variables: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [str(word) for word in command],
             stdin=subprocess.DEVNULL,

@@ -12,9 +12,9 @@ SERVICES = ("keystone", "placement", "glance", "neutron", "nova")
 
 @dataclasses.dataclass
 class Settings:
-    """What the files are made from."""
+    """The values in the configuration files."""
 
-    folder: Path  # of the files, and of what the services write
+    folder: Path  # holds the configuration files and the data of the services
     programs: Path  # the environment's bin/
     database: dict[str, str]  # URL of each database
     transport: str
@@ -23,11 +23,11 @@ class Settings:
 
     @property
     def neutron_plugins(self) -> Path:
-        """A folder that neutron has to import from."""
+        """A folder on neutron's import path."""
         return self.folder / "neutron" / "plugins"
 
     def url(self, service: str) -> str:
-        """Where a service is."""
+        """The URL of a service."""
         return f"http://{HOST}:{self.ports[service]}"
 
 
@@ -130,7 +130,7 @@ def _glance(settings: Settings) -> None:
 
 
 def _neutron(settings: Settings) -> None:
-    """Only its API, without agents: a driver of ours binds the ports."""
+    """Only neutron's API, without agents: a driver of ours binds the ports."""
     home = settings.folder / "neutron"
     paste = home / "api-paste.ini"
     shutil.copy(settings.programs.parent / "etc" / "neutron" / paste.name, paste)
@@ -157,7 +157,7 @@ def _neutron(settings: Settings) -> None:
         keystone_authtoken=_token(settings, "neutron"),
     )
     plugins = settings.neutron_plugins
-    metadata = plugins / "cloud_ports-1.dist-info"  # neutron finds drivers by entry point
+    metadata = plugins / "cloud_ports-1.dist-info"  # neutron loads drivers by entry point
     metadata.mkdir(parents=True, exist_ok=True)
     shutil.copy(Path(__file__).with_name("ports.py"), plugins / "cloud_ports.py")
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: cloud-ports\nVersion: 1\n")
@@ -175,12 +175,12 @@ def _nova(settings: Settings) -> None:
             "my_ip": HOST,
             "state_path": home,
             "transport_url": settings.transport,
-            # Not fake.FakeDriver: its node has a new identity at each start, which nova-compute refuses.
+            # Not fake.FakeDriver: its node gets a new identity at each start, and nova-compute rejects that.
             "compute_driver": "fake.FakeDriverWithoutFakeNodes",
             "rpc_response_timeout": 60,
             "service_down_time": 120,
-            "allow_resize_to_same_host": "true",  # there is no other
-            "vif_plugging_is_fatal": "false",  # nobody tells nova that a port is plugged
+            "allow_resize_to_same_host": "true",  # the cloud has only one host
+            "vif_plugging_is_fatal": "false",  # without agents, nova gets no event for a plugged port
             "vif_plugging_timeout": 0,
         },
         "wsgi": {"api_paste_config": paste},
@@ -198,6 +198,6 @@ def _nova(settings: Settings) -> None:
         "keystone_authtoken": _token(settings, "nova"),
     }
     (home / "instances").mkdir(exist_ok=True)
-    _file(settings, "nova/nova-compute.conf", **common)  # it must have no database, as in a real cloud
+    _file(settings, "nova/nova-compute.conf", **common)  # without a database, as in a real cloud
     databases = {"api_database": _database(settings, "nova_api"), "database": _database(settings, "nova_cell1")}
     _file(settings, "nova/nova.conf", **common, **databases)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The virtual environment that the cloud runs in: the released services, and this osprofiler in stock's place."""
+"""The cloud's virtual environment: the released services, with this osprofiler in place of the original."""
 
 import fcntl
 import subprocess
@@ -16,9 +16,9 @@ _PROJECTS = ("nova", "python-novaclient")
 
 @contextmanager
 def environment(*, patched: bool) -> Iterator[Path]:
-    """The folder of programs of an environment whose nova and novaclient are patched or not, for us alone.
+    """Prepare the environment, with nova and novaclient patched or not, and lock it. Yields its folder of programs.
 
-    It is made once. Raises environments.NotMade.
+    The environment is made only once. Raises environments.NotMade.
     """
     key = environments.digest(str(REPOSITORY), _REQUIREMENTS.read_text(), CONSTRAINTS.read_text())
     folder = environments.once(f"cloud-{key}", _make)
@@ -27,7 +27,7 @@ def environment(*, patched: bool) -> Iterator[Path]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("waiting for another cloud that runs in the same environment", flush=True)
+            print("waiting for another cloud to stop: it uses the same environment", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         _install_this(folder)
         for project in _PROJECTS:
@@ -35,8 +35,8 @@ def environment(*, patched: bool) -> Iterator[Path]:
         yield programs
 
 
-def look_into(programs: Path, store: str) -> None:
-    """See whether traces can be read from *store*, a connection string. Raises environments.NotMade."""
+def check_store(programs: Path, store: str) -> None:
+    """Check that traces can be read from *store*, a connection string. Raises environments.NotMade."""
     command = [str(programs / "osprofiler"), "trace", "list", "--connection-string", store]
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode:
@@ -44,13 +44,13 @@ def look_into(programs: Path, store: str) -> None:
 
 
 def _make(folder: Path) -> None:
-    print("installing the services, once (about two minutes)", flush=True)
+    print("installing the services; only the first time (about two minutes)", flush=True)
     environments.install(folder, "--upgrade", "pip", "setuptools", "wheel", constraints=CONSTRAINTS)
     environments.install(folder, "--requirement", str(_REQUIREMENTS), constraints=CONSTRAINTS)
 
 
 def _install_this(folder: Path) -> None:
-    """Have this repository there, for which its metadata is read again when it has changed."""
+    """Install this repository in editable mode; again only if its metadata have changed."""
     metadata, installed = (REPOSITORY / "pyproject.toml").read_text(), folder / "osprofiler"
     if not installed.exists() or installed.read_text() != metadata:
         environments.install(folder, "--editable", f"{REPOSITORY}[all]", constraints=CONSTRAINTS)

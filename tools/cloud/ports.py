@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands in the place of agents: a mechanism driver that binds every port at once. It runs in neutron."""
+"""A mechanism driver of neutron that binds every port at once; it replaces agents."""
 
 from neutron_lib import constants
 from neutron_lib.api.definitions import portbindings
@@ -7,7 +7,7 @@ from neutron_lib.plugins.ml2 import api
 
 
 class Binding(api.MechanismDriver):
-    """Binds each port to the first segment that is offered, and has it active."""
+    """Binds each port to the first offered segment, and makes it active."""
 
     def initialize(self):
         pass

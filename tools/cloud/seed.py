@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is done through the services' own APIs, in their environment: ``seed.py COMMAND [ARGUMENT]``.
+"""Set up and query the cloud through its APIs: ``seed.py COMMAND [ARGUMENT]``. Runs in the services' environment.
 
-``identity``: service users and catalog. ``resources``: an image, flavors and a network; prints the ids of image and
-network. ``ready``: exit 0 when nova can boot. ``state NAME``: the status of a server, what is being done with it (or
-``-``), its fault. ``delete NAME``: delete it. The services' addresses are in the environment.
+``identity``: make the service users and the catalog. ``resources``: make an image, flavors and a network; print the ids
+of the image and the network. ``ready``: exit status 0 if nova can boot. ``state NAME``: print the status of a server,
+its task (or ``-``) and its fault. ``delete NAME``: delete a server. Environment variables hold the services' URLs.
 """
 
 import json
@@ -29,9 +29,9 @@ api = session.Session(
 
 
 def ensure(collection, one, match, more):
-    there = api.get(f"{AUTH}/{collection}").json()[collection]
-    found = [item for item in there if all(item.get(key) == value for key, value in match.items())]
-    return found[0] if found else api.post(f"{AUTH}/{collection}", json={one: {**match, **more}}).json()[one]
+    items = api.get(f"{AUTH}/{collection}").json()[collection]
+    matching = [item for item in items if all(item.get(key) == value for key, value in match.items())]
+    return matching[0] if matching else api.post(f"{AUTH}/{collection}", json={one: {**match, **more}}).json()[one]
 
 
 def identity():
@@ -52,20 +52,20 @@ def identity():
 
 def resources():
     images = f"{URLS['glance']}/v2/images"
-    asked = {"name": "tiny", "container_format": "bare", "disk_format": "raw", "visibility": "public"}
-    image = api.post(images, json=asked).json()
+    properties = {"name": "tiny", "container_format": "bare", "disk_format": "raw", "visibility": "public"}
+    image = api.post(images, json=properties).json()
     octets = {"Content-Type": "application/octet-stream"}
     api.put(f"{images}/{image['id']}/file", data=b"tiny image\n", headers=octets)
-    # No disk of a host is as large as the last.
+    # No host has a disk for the flavor "huge".
     for name, number, ram, disk in (("tiny", "1", 64, 1), ("small", "2", 128, 1), ("huge", "3", 64, 1_000_000_000)):
         flavor = {"name": name, "ram": ram, "vcpus": 1, "disk": disk, "id": number}
         api.post(f"{URLS['nova']}/v2.1/flavors", json={"flavor": flavor})
     neutron = f"{URLS['neutron']}/v2.0"
-    # neutron configures a mapper with its first query of networks; without it the first one of ports is a 500.
+    # neutron configures a mapper with its first query of networks. Without it, the first query of ports gets a 500.
     api.get(f"{neutron}/networks")
     api.get(f"{neutron}/ports")
     network = api.post(f"{neutron}/networks", json={"network": {"name": "net"}}).json()["network"]
-    # No DHCP: a port would wait for its agent.
+    # No DHCP: a port would wait for the DHCP agent.
     subnet = {"network_id": network["id"], "ip_version": 4, "cidr": "10.9.0.0/24", "enable_dhcp": False}
     api.post(f"{neutron}/subnets", json={"subnet": subnet})
     print(image["id"], network["id"])
@@ -86,15 +86,15 @@ def server(name):
 
 
 def state(name):
-    found = server(name)
-    if found is not None:
-        print(found["status"], found["OS-EXT-STS:task_state"] or "-", found.get("fault", {}).get("message", ""))
+    item = server(name)
+    if item is not None:
+        print(item["status"], item["OS-EXT-STS:task_state"] or "-", item.get("fault", {}).get("message", ""))
 
 
 def delete(name):
-    found = server(name)
-    if found is not None:
-        api.delete(f"{URLS['nova']}/v2.1/servers/{found['id']}")
+    item = server(name)
+    if item is not None:
+        api.delete(f"{URLS['nova']}/v2.1/servers/{item['id']}")
 
 
 COMMANDS = {"identity": identity, "resources": resources, "ready": ready, "state": state, "delete": delete}

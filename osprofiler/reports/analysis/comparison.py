@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from osprofiler.reports import wording
-from osprofiler.reports.analysis.self_time import self_us
+from osprofiler.reports.analysis.statistics import self_us
 from osprofiler.reports.model import Trace
 
 

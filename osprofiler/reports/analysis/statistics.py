@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Statistics of each operation, over one trace or many: the number of spans, their durations, their errors."""
+"""Statistics of each operation, over one trace or many: the number of spans, their times, their errors.
+
+The self time of a span is the time in which it did not wait for a child.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from osprofiler.reports import wording
-from osprofiler.reports.analysis.self_time import self_us
-from osprofiler.reports.model import Trace
+from osprofiler.reports.model import SpanNode, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +68,20 @@ def of(traces: Iterable[Trace]) -> list[OperationStats]:
 def percentile(ordered: Sequence[int], percent: int) -> int:
     """The percentile by nearest rank of *ordered*: at least *percent* % are not larger. 0 if *ordered* is empty."""
     return ordered[-(-len(ordered) * percent // 100) - 1] if ordered else 0
+
+
+def self_us(span: SpanNode) -> int:
+    """The microseconds of *span* in which no child ran; 0 if it has not ended.
+
+    Detached children, and children whose end is unknown, do not count.
+    """
+    if span.duration_us is None:
+        return 0
+    alone_us, covered_to_us = 0, span.start_us
+    for child in span.children:  # by start
+        if child.duration_us is None or child.detached:
+            continue
+        begin_us = min(child.start_us, span.end_us)
+        alone_us += max(begin_us - covered_to_us, 0)
+        covered_to_us = max(covered_to_us, min(child.end_us, span.end_us))
+    return alone_us + span.end_us - covered_to_us

@@ -170,20 +170,20 @@ class _Pen:
         """
         prefix, operation, place, *badges, detail = parts
         room = column - columns.width(prefix[1])
-        kept: list[tuple[str, str]] = []
+        shown: list[tuple[str, str]] = []
         for badge in badges:
-            left = room - sum(columns.width(text) for _, text in kept) - _LEAST_NAME
+            left = room - sum(columns.width(text) for _, text in shown) - _LEAST_NAME
             if columns.width(badge[1]) <= left:
-                kept.append(badge)
+                shown.append(badge)
             elif badge[0] == _RED:  # the list below the tree names the kind of error
-                kept.append((_RED, _ERROR))
-        room -= sum(columns.width(text) for _, text in kept)
+                shown.append((_RED, _ERROR))
+        room -= sum(columns.width(text) for _, text in shown)
         texts = []
         for (_, text), least in ((operation, 0), (place, _LEAST_PLACE), (detail, _LEAST_PLACE)):
             text = columns.cut(text, room, self._glyphs.cut) if room > least or columns.width(text) <= room else ""
             texts.append(text)
             room -= columns.width(text)
-        return [prefix, (operation[0], texts[0]), (place[0], texts[1]), *kept, (detail[0], texts[2])]
+        return [prefix, (operation[0], texts[0]), (place[0], texts[1]), *shown, (detail[0], texts[2])]
 
     def _shown(self, text: str) -> str:
         return columns.encodable(wording.one_line(text), self._style.encoding)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is kept beside a patched package: its original files, and the journal of what is being done.
+"""The backup of a patched package: its original files, and a journal of the operation.
 
-The folder is ``.osprofiler-patches/<package>`` next to the package. The originals are complete before the first file
-of the package changes, and stay until the last one is back, so that a run which was killed can always be undone.
+The backup is the folder ``.osprofiler-patches/<package>`` next to the package. It is complete before the first file of
+the package changes, and stays until the last original file is back. So a killed run can always be undone.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from osprofiler.patching.errors import PatchError
 _FOLDER = ".osprofiler-patches"
 _JOURNAL = "journal.json"
 
-#: What the journal says is being done, or was.
+#: The states in the journal.
 APPLYING = "applying"
 APPLIED = "applied"
 REVERTING = "reverting"
 
 
-class Kept:
-    """The journal and the originals of one release of a package; ``state`` is None where there are none.
+class Backup:
+    """The journal and the original files of one release of a package; ``state`` is None if there is no backup.
 
-    Those of another release are as good as none: the package, and so the patch, has been replaced since.
+    A backup of another release does not count: the package, and so the patch, was replaced since.
     """
 
     def __init__(self, root: Path, package: str, release: str) -> None:
@@ -44,7 +44,7 @@ class Kept:
         self.read()
 
     def read(self) -> None:
-        """Read the journal anew."""
+        """Read the journal again."""
         self.state, self.before, self.after = None, {}, {}
         try:
             journal: dict[str, Any] = json.loads((self._folder / _JOURNAL).read_text("utf-8"))
@@ -55,31 +55,31 @@ class Kept:
             return
         except (OSError, ValueError, KeyError, TypeError) as fault:
             raise PatchError(
-                f"{self._folder / _JOURNAL} cannot be read ({fault}); remove {self._folder}: the patch itself tells "
-                "what the originals were"
+                f"{self._folder / _JOURNAL} cannot be read ({fault}); remove {self._folder}: the originals can be "
+                "restored from the patch"
             ) from fault
 
     def original(self, path: str) -> bytes:
-        """The original of the file at *path*. Raises PatchError where it is damaged."""
+        """The original content of the file at *path*. Raises PatchError if it is damaged."""
         try:
             content = (self._folder / "originals" / path).read_bytes()
         except OSError as fault:
             raise PatchError(f"the original of {path} cannot be read: {fault}") from fault
         if sha256(content) != self.before[path]:
-            raise PatchError(f"the original of {path} that was kept in {self._folder} has changed")
+            raise PatchError(f"the original of {path} in {self._folder} has changed")
         return content
 
     def status(self, path: str) -> os.stat_result:
-        """Mode, owner and times of the original at *path*."""
+        """Mode, owner and times of the original file at *path*."""
         return (self._folder / "originals" / path).stat()
 
-    def keep(
+    def save(
         self,
         originals: Mapping[str, bytes],
         like: Mapping[str, os.stat_result],
         after: Mapping[str, str],
     ) -> None:
-        """Keep *originals*, and note that a patch is being applied."""
+        """Save *originals*, and note that a patch is being applied."""
         for path, content in originals.items():
             file = self._folder / "originals" / path
             files.make_folder(file.parent)
@@ -89,28 +89,28 @@ class Kept:
         self.note(APPLYING)
 
     def note(self, state: str) -> None:
-        """Write down what is being done, or was."""
+        """Write *state* into the journal."""
         journal = {"state": state, "release": self._release, "before": self.before, "after": self.after}
         text = json.dumps(journal, indent=1, sort_keys=True) + "\n"
         files.replace(self._folder / _JOURNAL, text.encode())
         self.state = state
 
     def forget(self) -> None:
-        """Remove journal and originals."""
+        """Remove the journal and the original files."""
         files.remove_folder(self._folder)
         self.state, self.before, self.after = None, {}, {}
-        with contextlib.suppress(OSError):  # another package's are still there
+        with contextlib.suppress(OSError):  # the folder still holds the backup of another package
             self._top.rmdir()
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other runs out. Raises PatchError where one is at it."""
+        """Keep other runs out. Raises PatchError if another run is active."""
         handle = os.open(self._top.parent, os.O_RDONLY)
         try:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as fault:
-                raise PatchError(f"another `osprofiler patch` is at work in {self._top.parent}") from fault
+                raise PatchError(f"another `osprofiler patch` is running in {self._top.parent}") from fault
             self.read()
             yield
         finally:
