@@ -5,6 +5,19 @@ The kits are classes of pytest tests, to be subclassed: ``drivers``, ``propagato
 ``http_clients`` and ``concurrency`` (execution models). ``fixtures`` is a plugin for pytest.
 """
 
-from osprofiler.testing.recording import RecordedLog, RecordedReference, RecordedSpan, Recording, recording
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from osprofiler.testing.recorder import RecordedLog, RecordedReference, RecordedSpan, Recording, recording
 
 __all__ = ["RecordedLog", "RecordedReference", "RecordedSpan", "Recording", "recording"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from osprofiler.testing import recorder  # loads jaeger-client, which the kit for drivers does without
+
+    return getattr(recorder, name)

@@ -15,7 +15,7 @@ import pytest
 
 from osprofiler import profiler
 from osprofiler.testing.process import clean_process, no_swallowed_faults
-from osprofiler.testing.recording import RecordedSpan, Recording, recording
+from osprofiler.testing.recorder import RecordedSpan, Recording, recording
 
 Decorate = Callable[[Any], Any]
 

@@ -10,7 +10,7 @@ import pytest
 from osprofiler import config
 from osprofiler.context import current, scope
 from osprofiler.testing.process import clean_process, no_swallowed_faults
-from osprofiler.testing.recording import Recording, SpanRecorder, recorder_in_use, recording
+from osprofiler.testing.recorder import Recording, SpanRecorder, recorder_in_use, recording
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from osprofiler.context import current, scope
 from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
 from osprofiler.testing.process import clean_process, no_swallowed_faults
-from osprofiler.testing.recording import KEY, Recording, recording
+from osprofiler.testing.recorder import KEY, Recording, recording
 
 
 class HttpClient(Protocol):

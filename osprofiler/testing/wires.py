@@ -16,7 +16,7 @@ from osprofiler.context import current, scope
 from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
 from osprofiler.testing.process import clean_process, no_swallowed_faults
-from osprofiler.testing.recording import Recording, recording
+from osprofiler.testing.recorder import Recording, recording
 
 #: The key that both ends of a wire have; the kit configures it.
 KEY = "wire kit key"

@@ -40,7 +40,7 @@ MODULES = (
     "osprofiler.testing.http_clients",
     "osprofiler.testing.process",
     "osprofiler.testing.propagators",
-    "osprofiler.testing.recording",
+    "osprofiler.testing.recorder",
     "osprofiler.testing.wires",
     "osprofiler.web",
 )

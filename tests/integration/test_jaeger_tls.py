@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from osprofiler import exc
-from osprofiler.delivery.exporter import Transient
 from osprofiler.drivers import base
 from osprofiler.testing.records import two_spans
 from tests.conftest import own
@@ -63,7 +62,7 @@ def test_spans_are_written_and_read_over_tls(scheme: str, jaeger_over_tls: Jaege
     url = f"{scheme}://127.0.0.1:{port}?query=https://127.0.0.1:{server.query_port}"
     trusting = f"{url}&ca_certs={server.certificate}"
     for stranger in (url, trusting):
-        with pytest.raises(Transient):
+        with pytest.raises(base.StoreUnavailable):
             base.get_driver(stranger).write(two_spans(trace))
         with pytest.raises(exc.CommandError):
             base.get_driver(stranger).read(trace)

@@ -7,7 +7,7 @@ from typing import Any
 
 from osprofiler import notifier
 from osprofiler.testing.process import clean_process as a_clean_process
-from osprofiler.testing.recording import SpanRecorder as SpanKeeper
+from osprofiler.testing.recorder import SpanRecorder as SpanKeeper
 from osprofiler.tracer import global_tracer
 
 __all__ = ["Caught", "SpanKeeper", "a_clean_process", "caught_records", "kept_spans"]

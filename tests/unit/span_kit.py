@@ -3,7 +3,7 @@
 
 import pytest
 
-from osprofiler.testing.recording import SpanRecorder as Recorder
+from osprofiler.testing.recorder import SpanRecorder as Recorder
 
 __all__ = ["Recorder", "spans"]
 
