@@ -474,9 +474,9 @@ def test_a_fault_is_counted_always_and_logged_once(caplog: pytest.LogCaptureFixt
         with guard.Harmless("here"):
             raise ValueError("the password")
     assert guard.counters["fault.here"] == 3
-    assert len(caplog.records) == 1
-    assert "here" in caplog.text
-    assert "ValueError" in caplog.text
+    assert [
+        record.getMessage().count("ValueError") for record in caplog.records if " here:" in record.getMessage()
+    ] == [1]
 
 
 def test_a_faults_own_text_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
