@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+#: An entry point's name is the scheme of connection strings, its value a subclass of ``drivers.base.Driver``.
+DRIVERS = "osprofiler.drivers"
 #: An entry point's name is the format's, its value an object with ``encode`` and ``decode``: ``propagation.formats``.
 PROPAGATORS = "osprofiler.propagators"
 #: An entry point's name is what ``[profiler] instrument`` takes, its value a module with ``instrument`` and
@@ -24,6 +26,12 @@ def names(group: str) -> list[str]:
     return sorted({point.name for point in _points(group)})
 
 
+def find(group: str, name: str) -> Any:
+    """The entry point that is registered as *name* in *group*, or None."""
+    return next((point for point in _points(group) if point.name == name), None)
+
+
 def load(group: str, name: str) -> Any:
     """What is registered as *name* in *group*, or None; raises what its import raises."""
-    return next((point.load() for point in _points(group) if point.name == name), None)
+    point = find(group, name)
+    return None if point is None else point.load()

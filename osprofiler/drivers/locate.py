@@ -10,16 +10,14 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from osprofiler import exc
+from osprofiler._runtime import entry_points
 from osprofiler.connection.secrets import cut, malformed, masked
 
 if TYPE_CHECKING:
     from osprofiler.drivers.driver import Driver
-
-#: Distributions register drivers here: the entry point's name is the scheme, its value the class.
-ENTRY_POINTS = "osprofiler.drivers"
 
 _SQL = "sqlalchemy_driver:SQLAlchemyDriver"
 
@@ -88,7 +86,7 @@ def driver_class(connection_string: str) -> type[Driver]:
         )
     driver = _built_in(scheme) or _registered(scheme) or _subclass(scheme) or _sql_dialect(scheme)
     if driver is None:
-        known = ", ".join(sorted({*_BUILT_IN, *(point.name for point in _entry_points())}))
+        known = ", ".join(sorted({*_BUILT_IN, *entry_points.names(entry_points.DRIVERS)}))
         raise ValueError(f"no driver for {masked(connection_string)!r}; known schemes are {known}")
     return driver
 
@@ -146,22 +144,16 @@ def _built_in(scheme: str) -> type[Driver] | None:
     return driver
 
 
-def _entry_points() -> Any:
-    import importlib.metadata  # 20 ms that only a scheme which is not built in costs
-
-    return importlib.metadata.entry_points(group=ENTRY_POINTS)
-
-
 def _registered(scheme: str) -> type[Driver] | None:
     from osprofiler.drivers.driver import Driver
 
-    for point in _entry_points():
-        if point.name == scheme:
-            driver = point.load()
-            if not (isinstance(driver, type) and issubclass(driver, Driver)):
-                raise ValueError(f"{point.value}, registered for {scheme}://, is not a subclass of Driver")
-            return driver
-    return None
+    point = entry_points.find(entry_points.DRIVERS, scheme)
+    if point is None:
+        return None
+    driver = point.load()
+    if not (isinstance(driver, type) and issubclass(driver, Driver)):
+        raise ValueError(f"{point.value}, registered for {scheme}://, is not a subclass of Driver")
+    return driver
 
 
 def _subclass(scheme: str) -> type[Driver] | None:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import pytest
 
 from osprofiler import exc
+from osprofiler._runtime import entry_points
 from osprofiler.cmd import shell
 from osprofiler.drivers import base, locate, search
 from osprofiler.drivers.base import Can, Unsupported
@@ -172,7 +173,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.mkdir()
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: afar\nVersion: 1.0\n")
     entries = ["fromafar = afar:Afar", "wrong = afar:not_a_driver"]
-    (folder / "entry_points.txt").write_text("\n".join([f"[{locate.ENTRY_POINTS}]", *entries]))
+    (folder / "entry_points.txt").write_text("\n".join([f"[{entry_points.DRIVERS}]", *entries]))
     monkeypatch.syspath_prepend(str(tmp_path))
 
 

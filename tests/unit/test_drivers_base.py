@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from osprofiler import exc
+from osprofiler._runtime import entry_points
 from osprofiler.cmd import shell
 from osprofiler.drivers import base, connect, locate, mongodb, redis_driver
 from osprofiler.drivers.sqlalchemy_driver import SQLAlchemyDriver
@@ -81,7 +82,7 @@ def test_a_driver_is_found_by_entry_point(tmp_path: Path, monkeypatch: pytest.Mo
     installed = tmp_path / "afar-1.0.dist-info"
     installed.mkdir()
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: afar\nVersion: 1.0\n")
-    (installed / "entry_points.txt").write_text(f"[{locate.ENTRY_POINTS}]\nfromafar = afar:Afar\n")
+    (installed / "entry_points.txt").write_text(f"[{entry_points.DRIVERS}]\nfromafar = afar:Afar\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     assert type(base.get_driver("fromafar://x")).__name__ == "Afar"
     with pytest.raises(ValueError, match=r"known schemes are .*\bfromafar, "):
