@@ -8,7 +8,7 @@ wrote. Log Insight cannot delete events; it forgets them by its own retention.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
@@ -74,7 +74,8 @@ class LogInsightDriver(base.Driver):
 
     def write(self, records: Sequence[dict[str, Any]]) -> None:
         with errors.writing(self.connection_str, kind_of_fault):
-            for events in _batches(_event(self.labelled(record)) for record in records):
+            sized = (_event(self.labelled(record)) for record in records)
+            for events in network.in_batches(sized, _MOST_EVENTS, _MOST_BYTES):
                 self._client.send_events(events)
 
     # Reading
@@ -123,20 +124,6 @@ def _event(record: dict[str, Any]) -> tuple[dict[str, Any], int]:
     return {"text": _TEXT, "fields": [*fields, {"name": "trace", "content": text}]}, len(
         text.encode("utf-8", "replace")
     )
-
-
-def _batches(events: Iterable[tuple[dict[str, Any], int]]) -> Iterator[list[dict[str, Any]]]:
-    """The *events*, each given with its size, in batches that one request can hold."""
-    batch: list[dict[str, Any]] = []
-    size = 0
-    for event, length in events:
-        if batch and (len(batch) == _MOST_EVENTS or size + length > _MOST_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(event)
-        size += length
-    if batch:
-        yield batch
 
 
 def _record(event: dict[str, Any]) -> dict[str, Any]:

@@ -93,3 +93,20 @@ def listed(records: Iterable[Mapping[str, Any]], fields: Iterable[str]) -> list[
     """What ``list_traces`` returns: the :func:`earliest` records, cut down to *fields*."""
     wanted = set(fields)
     return [{key: value for key, value in record.items() if key in wanted} for record in earliest(records).values()]
+
+
+def in_batches(sized: Iterable[tuple[T, int]], most_items: int, most_size: int) -> Iterator[list[T]]:
+    """The items of *sized*, each given with its size, in batches of at most *most_items* and *most_size* in total.
+
+    An item that is larger than *most_size* is a batch of its own.
+    """
+    batch: list[T] = []
+    size = 0
+    for item, length in sized:
+        if batch and (len(batch) == most_items or size + length > most_size):
+            yield batch
+            batch, size = [], 0
+        batch.append(item)
+        size += length
+    if batch:
+        yield batch

@@ -149,14 +149,5 @@ def _connect(transport: Any) -> Any:
 
 def batches(records: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     """*records* in batches that one notification can hold."""
-    batch: list[dict[str, Any]] = []
-    chars = 0
-    for record in records:
-        size = len(json.dumps(record, default=str, skipkeys=True))
-        if batch and (len(batch) == MOST_RECORDS or chars + size > MOST_CHARS):
-            yield batch
-            batch, chars = [], 0
-        batch.append(record)
-        chars += size
-    if batch:
-        yield batch
+    sized = ((record, len(json.dumps(record, default=str, skipkeys=True))) for record in records)
+    return network.in_batches(sized, MOST_RECORDS, MOST_CHARS)
