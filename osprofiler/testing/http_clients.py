@@ -10,6 +10,7 @@ import http.server
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import pytest
@@ -39,7 +40,10 @@ class HttpClient(Protocol):
 
 
 class EchoServer(http.server.ThreadingHTTPServer):
-    """Answers with the status that the path names (``/503``), and keeps the headers of each request."""
+    """Answers with the status that the path names (``/503``; ``/302`` leads to ``/200``).
+
+    It keeps the headers of each request.
+    """
 
     daemon_threads = True
 
@@ -57,13 +61,29 @@ class EchoServer(http.server.ThreadingHTTPServer):
         """The URL without a path."""
         return f"http://127.0.0.1:{self.port}"
 
+    @classmethod
+    @contextmanager
+    def running(cls) -> Iterator[EchoServer]:
+        """A server that listens for the length of a block."""
+        with cls() as made:
+            thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
+            thread.start()
+            try:
+                yield made
+            finally:
+                made.shutdown()
+                thread.join()
+
 
 class _EchoHandler(http.server.BaseHTTPRequestHandler):
     server: EchoServer
 
     def do_GET(self) -> None:
         self.server.headers.append({name.lower(): value for name, value in self.headers.items()})
-        self.send_response(int(self.path.partition("?")[0].rsplit("/", 1)[-1]))
+        status = int(self.path.partition("?")[0].rsplit("/", 1)[-1])
+        self.send_response(status)
+        if status == 302:
+            self.send_header("Location", "/200")
         self.send_header("Content-Length", "2")
         self.end_headers()
         self.wfile.write(b"ok")
@@ -83,12 +103,8 @@ class HttpClientKit:
     @pytest.fixture
     def server(self) -> Iterator[EchoServer]:
         """A server that listens."""
-        with EchoServer() as made:
-            thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
-            thread.start()
+        with EchoServer.running() as made:
             yield made
-            made.shutdown()
-            thread.join()
 
     @pytest.fixture(autouse=True)
     def spans(self, client: HttpClient) -> Iterator[Recording]:

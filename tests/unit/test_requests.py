@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import http.server
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,50 +15,16 @@ from osprofiler import requests as traced
 from osprofiler.context import scope
 from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
+from osprofiler.testing.http_clients import EchoServer
 from tests.unit.span_kit import Recorder, spans  # noqa: F401
 
 KEY = "SECRET"
 
 
-class Service(http.server.ThreadingHTTPServer):
-    """Answers with the status in the path, and keeps the headers that it was sent."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.headers: list[dict[str, str]] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class _Handler(http.server.BaseHTTPRequestHandler):
-    server: Service
-
-    def do_GET(self) -> None:
-        self.server.headers.append({name.lower(): value for name, value in self.headers.items()})
-        status = int(self.path.split("?")[0].rsplit("/", 1)[-1])
-        self.send_response(status)
-        if status == 302:
-            self.send_header("Location", "/200")
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"ok")
-
-    def log_message(self, *args: Any) -> None:
-        pass
-
-
 @pytest.fixture
-def service() -> Iterator[Service]:
-    with Service() as made:
-        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+def service() -> Iterator[EchoServer]:
+    with EchoServer.running() as made:
         yield made
-        made.shutdown()
-        thread.join()
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +43,7 @@ def trace(spans: Recorder) -> Iterator[Recorder]:  # noqa: F811
     profiler.clean()
 
 
-def test_a_request_is_one_client_span_and_carries_its_context(service: Service, trace: Recorder) -> None:
+def test_a_request_is_one_client_span_and_carries_its_context(service: EchoServer, trace: Recorder) -> None:
     port = service.server_address[1]
     with profiler.Trace("outer"):
         response = requests.get(service.url.replace("//", "//user:pa55@") + "/a/200", params={"q": "1"}, timeout=30)
@@ -113,7 +77,7 @@ def test_a_request_is_one_client_span_and_carries_its_context(service: Service, 
     assert found.origin.parent_id == span.point_id
 
 
-def test_without_a_trace_a_request_is_left_alone(service: Service, spans: Recorder) -> None:  # noqa: F811
+def test_without_a_trace_a_request_is_left_alone(service: EchoServer, spans: Recorder) -> None:  # noqa: F811
     traced.enable()
     requests.get(f"{service.url}/200", timeout=30)
     assert spans.started == []
@@ -122,7 +86,7 @@ def test_without_a_trace_a_request_is_left_alone(service: Service, spans: Record
 
 @pytest.mark.parametrize(("status", "error"), [(200, None), (399, None), (404, True), (500, True), (503, True)])
 def test_4xx_and_5xx_are_errors_of_the_client(
-    service: Service, trace: Recorder, status: int, error: bool | None
+    service: EchoServer, trace: Recorder, status: int, error: bool | None
 ) -> None:
     assert requests.get(f"{service.url}/{status}", timeout=30).status_code == status
     span = trace.by_name("http")
@@ -131,7 +95,7 @@ def test_4xx_and_5xx_are_errors_of_the_client(
 
 
 def test_a_request_that_fails_ends_its_span_and_raises_the_same(trace: Recorder) -> None:
-    closed = Service()
+    closed = EchoServer()
     url = closed.url
     closed.server_close()
     with profiler.Trace("outer"), pytest.raises(requests.ConnectionError):
@@ -144,20 +108,20 @@ def test_a_request_that_fails_ends_its_span_and_raises_the_same(trace: Recorder)
     assert "error" not in outer.own_tags
 
 
-def test_each_redirect_is_a_span_of_its_own(service: Service, trace: Recorder) -> None:
+def test_each_redirect_is_a_span_of_its_own(service: EchoServer, trace: Recorder) -> None:
     assert requests.get(f"{service.url}/302", timeout=30).text == "ok"
     assert [span.own_tags["http.status_code"] for span in trace.finished] == [302, 200]
     parents = [found.origin.parent_id for headers in service.headers if (found := propagation.read(headers, [KEY]))]
     assert parents == [span.point_id for span in trace.finished]
 
 
-def test_a_streamed_response_is_not_read(service: Service, trace: Recorder) -> None:
+def test_a_streamed_response_is_not_read(service: EchoServer, trace: Recorder) -> None:
     with requests.get(f"{service.url}/200", stream=True, timeout=30) as response:
         assert trace.names() == ["http"]
         assert response.raw.read() == b"ok"
 
 
-def test_an_unsampled_trace_is_carried_on_without_a_span(service: Service, trace: Recorder) -> None:
+def test_an_unsampled_trace_is_carried_on_without_a_span(service: EchoServer, trace: Recorder) -> None:
     with scope.entered(Point(None, None, Origin.from_ids(5, 6, flags=0))):
         requests.get(f"{service.url}/200", timeout=30)
     assert trace.started == []
@@ -165,14 +129,14 @@ def test_an_unsampled_trace_is_carried_on_without_a_span(service: Service, trace
     assert "x-trace-info" not in service.headers[0]
 
 
-def test_what_delivers_spans_is_not_traced(service: Service, trace: Recorder) -> None:
+def test_what_delivers_spans_is_not_traced(service: EchoServer, trace: Recorder) -> None:
     with scope.entered(scope.SUPPRESSED):
         requests.get(f"{service.url}/200", timeout=30)
     assert trace.started == []
     assert not {"x-trace-info", "uber-trace-id", "traceparent"} & service.headers[0].keys()
 
 
-def test_enable_and_disable_switch_and_may_be_repeated(service: Service, trace: Recorder) -> None:
+def test_enable_and_disable_switch_and_may_be_repeated(service: EchoServer, trace: Recorder) -> None:
     seen = []
     for switch in (traced.enable, traced.disable, traced.disable, traced.enable, traced.enable):
         switch()
@@ -182,7 +146,7 @@ def test_enable_and_disable_switch_and_may_be_repeated(service: Service, trace: 
     assert seen == [1, 0, 0, 1, 1]
 
 
-def test_a_wrapper_put_on_top_by_others_stays(service: Service, trace: Recorder) -> None:
+def test_a_wrapper_put_on_top_by_others_stays(service: EchoServer, trace: Recorder) -> None:
     calls = []
     ours = HTTPAdapter.send
 
@@ -202,7 +166,7 @@ def test_a_wrapper_put_on_top_by_others_stays(service: Service, trace: Recorder)
     assert len(trace.finished) == 2
 
 
-def test_send_works_where_tracing_was_never_enabled(service: Service, spans: Recorder) -> None:  # noqa: F811
+def test_send_works_where_tracing_was_never_enabled(service: EchoServer, spans: Recorder) -> None:  # noqa: F811
     request = requests.Request("GET", f"{service.url}/200").prepare()
     adapter = HTTPAdapter()
     assert traced.send(adapter, request, timeout=30).status_code == 200
@@ -236,14 +200,14 @@ def _sending(answer: Callable[..., requests.Response], act: Callable[[], request
         HTTPAdapter.send = original  # type: ignore[method-assign]
 
 
-def test_headers_of_the_caller_stay(service: Service, trace: Recorder) -> None:
+def test_headers_of_the_caller_stay(service: EchoServer, trace: Recorder) -> None:
     requests.get(f"{service.url}/200", headers={"X-Auth-Token": "t", "uber-trace-id": "stale"}, timeout=30)
     (headers,) = service.headers
     assert headers["x-auth-token"] == "t"
     assert headers["uber-trace-id"].startswith(f"{trace.by_name('http').trace_id:032x}:")
 
 
-def test_a_prepared_request_sent_again_is_in_no_older_trace(service: Service, trace: Recorder) -> None:
+def test_a_prepared_request_sent_again_is_in_no_older_trace(service: EchoServer, trace: Recorder) -> None:
     with requests.Session() as session:
         request = session.prepare_request(requests.Request("GET", f"{service.url}/302"))
         session.send(request, timeout=30)
