@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A driver of another package: one file and one entry point, and the shipped kit passes."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
+
+from tests.conformance.distribution import run_its_tests
 
 _DRIVER = '''
 import json
@@ -78,25 +77,4 @@ class TestShelf(DriverKit):
 
 
 def test_a_driver_is_one_file_and_one_entry(tmp_path: Path) -> None:
-    (tmp_path / "shelf.py").write_text(_DRIVER)
-    (tmp_path / "test_shelf.py").write_text(_TESTS)
-    folder = tmp_path / "shelf-1.0.dist-info"
-    folder.mkdir()
-    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: shelf\nVersion: 1.0\n")
-    (folder / "entry_points.txt").write_text("[osprofiler.drivers]\nshelf = shelf:Shelf\n")
-    repository = Path(__file__).resolve().parents[2]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--rootdir={tmp_path}", "test_shelf.py"],
-        cwd=tmp_path,
-        env={
-            **{key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")},
-            "PYTHONPATH": f"{tmp_path}{os.pathsep}{repository}",
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-5000:]
-    assert "skipped" not in done.stdout
+    run_its_tests(tmp_path, "shelf", _DRIVER, _TESTS, "osprofiler.drivers", "shelf = shelf:Shelf")

@@ -4,16 +4,12 @@
 The distribution is made in a temporary folder. The shipped kits run on it in a process of their own.
 """
 
-import os
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.conformance.distribution import run_its_tests
 
 
 class Extension(NamedTuple):
@@ -365,21 +361,4 @@ EXTENSIONS = {"format": FORMAT, "driver": DRIVER, "execution model": MODEL, "HTT
 @pytest.mark.parametrize("kind", EXTENSIONS)
 def test_an_extension_is_one_file_and_one_entry(kind: str, tmp_path: Path) -> None:
     extension = EXTENSIONS[kind]
-    (tmp_path / "acme.py").write_text(textwrap.dedent(extension.file))
-    (tmp_path / "test_acme.py").write_text(textwrap.dedent(extension.tests))
-    metadata = tmp_path / "acme-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text(f"[{extension.group}]\n{extension.entry}\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_acme.py"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    assert " passed" in done.stdout
-    assert " skipped" not in done.stdout
+    run_its_tests(tmp_path, "acme", extension.file, extension.tests, extension.group, extension.entry)
