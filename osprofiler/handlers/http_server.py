@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from osprofiler import propagation
 from osprofiler._runtime import guard, native
-from osprofiler.config import Settings, switches
+from osprofiler.config import Settings
 from osprofiler.context import current
 from osprofiler.context.origin import Origin
 from osprofiler.context.pieces import Pieces
@@ -105,11 +105,9 @@ def accept(
 ) -> Served | None:
     """How to run a request at points called *name*; None: just as it is.
 
-    *keys* are those that may ask for a trace. *asks*: the request has a header of ours. *describe* makes a description
-    of *raw*, the request as the server knows it. Raises what *describe* raises.
+    The adapter has asked its switch. *keys* are those that may ask for a trace. *asks*: the request has a header of
+    ours. *describe* makes a description of *raw*, the request as the server knows it. Raises what *describe* raises.
     """
-    if not switches.work(settings):
-        return None
     here = current.point.get()
     inside = here is not None and here.span is not None and not here.span.finished
     samples = settings.samples and not inside
