@@ -20,7 +20,7 @@ autodoc_preserve_defaults = True
 
 
 def link_pages(app: Sphinx, tree: nodes.document) -> None:
-    """Have links to another page of the documentation, which name its source, lead to what is made of it."""
+    """Point links between pages, which name the source file, to the HTML page made from it."""
     for reference in tree.findall(nodes.reference):
         page, mark, section = reference.get("refuri", "").partition(".rst")
         if mark and "://" not in page and page in app.env.found_docs:

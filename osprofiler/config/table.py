@@ -57,9 +57,9 @@ class Settings:
             default="full",
             mutable=True,
             policy=True,
-            help="What the trace points of functions keep of arguments, and of results where these are asked for: full "
-            "(their repr, which is called in the traced call: one that hangs makes the call hang), types (the names of "
-            "their types; no code of theirs runs), or none.",
+            help="How the trace points of functions keep arguments, and results if these are traced: full (their repr; "
+            "it runs in the traced call, so a repr that hangs makes the call hang), types (only the names of their "
+            "types; none of their code runs), or none.",
             link="See `What does a traced call render?`_.",
         )
     )
@@ -69,7 +69,8 @@ class Settings:
             default=True,
             mutable=True,
             policy=True,
-            help="Whether passwords, tokens and the like, by their names and looks, leave this process as ***.",
+            help="Whether *** replaces passwords, tokens and other secrets before they leave this process. They are "
+            "recognized by their names and forms.",
             link="See `Secrets`_.",
         )
     )
@@ -78,7 +79,7 @@ class Settings:
             kinds.NAMES,
             default=[],
             mutable=True,
-            help="Further names whose values are secrets: whatever holds one of them in its own name, in any case.",
+            help="More names of secrets. A value is a secret if its name contains one of these, in any case.",
         )
     )
     mask_patterns: tuple[str, ...] = setting(
@@ -86,8 +87,8 @@ class Settings:
             kinds.PATTERNS,
             default=[],
             mutable=True,
-            help="A regular expression of Python; what it matches in a text is a secret. May be given several times.",
-            link="One that is broken is one ERROR in the log, and is not used.",
+            help="A regular expression of Python for secrets in texts. May be given several times.",
+            link="An invalid expression is one ERROR in the log, and is not used.",
         )
     )
     hmac_keys: tuple[str, ...] = setting(
@@ -96,10 +97,10 @@ class Settings:
             default="SECRET_KEY",
             secret=True,
             mutable=True,
-            help="Comma-separated secret keys. A request is traced if its trace headers are signed with one of them, "
-            "so that only those who know a key can have requests traced. Services that are to appear in one trace "
-            "share at least one key; the first signs what a sampler started.",
-            link="Change it: the default is known to everybody.",
+            help="Comma-separated secret keys. A request is traced if its trace headers are signed with one of them. "
+            "So only users who know a key can have requests traced. Services of one trace share at least one key. The "
+            "first key signs the traces that a sampler started.",
+            link="Change the default, because everybody knows it.",
         ),
         unread=(),
     )
@@ -131,7 +132,7 @@ class Settings:
     filter_error_trace: ClassVar = Row(
         kinds.SWITCH,
         default=False,
-        help="Whether stores that can keep a separate list of the traces that hold an error.",
+        help="Keep a separate list of failed traces, in stores that support it.",
     )
     # None, where no configuration was read: no, but OpenTracing's extract does, since the application itself calls it.
     trust_incoming: bool | None = setting(
@@ -140,8 +141,8 @@ class Settings:
             default=False,
             mutable=True,
             policy=True,
-            help="Whether to continue a trace whose context comes unsigned (uber-trace-id, traceparent, b3), with its "
-            "sampling decision. Only for services that nobody but trusted callers can reach.",
+            help="Whether unsigned context (uber-trace-id, traceparent, b3) is continued, with its sampling decision. "
+            "Use it only where nobody but trusted callers can reach the service.",
         ),
         unread=None,
     )
@@ -151,8 +152,8 @@ class Settings:
             default=["osprofiler", "jaeger", "w3c"],
             mutable=True,
             policy=True,
-            help="Formats in which outgoing requests carry the trace: osprofiler (signed), jaeger (uber-trace-id), w3c "
-            "(traceparent), b3. All of them are read.",
+            help="The formats of the trace context in outgoing requests: osprofiler (signed), jaeger (uber-trace-id), "
+            "w3c (traceparent), b3. All of them are read.",
             link="See `propagation <propagation.rst>`_.",
         )
     )
@@ -162,8 +163,8 @@ class Settings:
             default=False,
             mutable=True,
             policy=True,
-            help="Whether RPC messages also carry the trace for peers that still run osprofiler 4 or older. For the "
-            "time of a rolling upgrade only: what those peers understand holds the secret key.",
+            help="Whether RPC messages also contain the trace in the form of osprofiler 4, for peers that still run "
+            "it. Use it only during a rolling upgrade: this form contains the secret key.",
         )
     )
     sampler: str = setting(
@@ -172,8 +173,8 @@ class Settings:
             default="",
             mutable=True,
             policy=True,
-            help="Which requests to trace though nobody asked: const:1 (all), probabilistic:0.001, ratelimiting:2 (a "
-            "second), or remote:http://HOST:5778/sampling (as Jaeger says). Empty: none.",
+            help="Selects requests to trace although nobody asked: const:1 (all), probabilistic:0.001, ratelimiting:2 "
+            "(a second), or remote:http://HOST:5778/sampling (Jaeger decides). Empty: none.",
         )
     )
     # (pattern, sampler): the first that fits an operation counts, else the above
@@ -184,32 +185,32 @@ class Settings:
         kinds.TEXT,
         default="",
         mutable=True,
-        help="A YAML file, the same for all services, that says what is sampled and switched on for which of them. "
-        "It goes before the options here, and is followed as it changes. Empty: none.",
+        help="A YAML file with sampling and switches for each service; all services can use the same file. It wins "
+        "over the options here, and is reloaded when it changes. Empty: none.",
         link="See `The policy file`_.",
     )
     instrument: tuple[str, ...] = setting(
         Row(
             kinds.NAMES,
             default=[],
-            help="Libraries to instrument at start, beside those that have an option of their own: messaging (a client "
-            "and a server span for each RPC), and the ways in which work is handed over, so that it stays in its "
-            "request's trace: threading, futures, futurist, eventlet, gevent, asyncio, multiprocessing, subprocess, "
-            "oslo_concurrency, oslo_service, openstacksdk.",
+            help="Libraries to instrument at start: messaging (a client and a server span for each RPC); and libraries "
+            "that start work elsewhere, so that this work stays in the trace of its request: threading, futures, "
+            "futurist, eventlet, gevent, asyncio, multiprocessing, subprocess, oslo_concurrency, oslo_service, "
+            "openstacksdk.",
         )
     )
     scope_manager: ClassVar = Row(
         kinds.TEXT,
         default="",
-        help="The opentracing.ScopeManager that keeps the current span, as module:Class. Empty: osprofiler's own, "
-        "which is right for threads, greenthreads and asyncio at once.",
+        help="The opentracing.ScopeManager that holds the current span, as module:Class. Empty: osprofiler's own, "
+        "which works for threads, greenthreads and asyncio at once.",
     )
     queue_spans: int = setting(
         Row(
             kinds.integer(1),
             default=100_000,
-            help="How many spans may wait for delivery; more are dropped. In a store of records, a span's start and "
-            "its end are counted one by one.",
+            help="How many spans may wait for delivery; more are dropped. In a store of records, the start and the end "
+            "of a span count separately.",
         )
     )
     queue_bytes: int = setting(
@@ -224,7 +225,7 @@ class Settings:
             kinds.seconds(0.01),
             name="flush_interval",
             default=1.0,
-            help="Seconds between deliveries. What a killed process loses is at most what this time collected.",
+            help="Seconds between deliveries. A killed process loses at most the spans of this time.",
         )
     )
     flush_timeout_s: float = setting(
