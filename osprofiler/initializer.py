@@ -9,13 +9,13 @@ from typing import Any
 
 from oslo_config import cfg
 
-from osprofiler import config, notifier, requests
+from osprofiler import config, notifier
 from osprofiler._runtime import guard
 from osprofiler.concurrency import isolation
 from osprofiler.config import options, switches
 from osprofiler.config.configuration import Configuration
 from osprofiler.context import scope
-from osprofiler.instrumentation import registry
+from osprofiler.instrumentation import layers, registry
 from osprofiler.tracer import global_tracer
 
 LOG = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ def init_from_conf(
     """
     global _configuration
     with guard.Harmless("init_from_conf"):
+        _name_default_layers(conf)
         _configuration = Configuration(conf, _service_name, _act)
         chosen = notifier.create(
             conf.profiler.connection_string,
@@ -65,6 +66,13 @@ def init_from_conf(
                 step(conf)
 
 
+def _name_default_layers(conf: cfg.ConfigOpts) -> None:
+    """A layer that ``instrument`` names is on unless its switch, in the configuration or the policy, is off."""
+    for name in options.value(conf, "instrument"):
+        if name in layers.SWITCHES:
+            conf.set_default(layers.SWITCHES[name], True, group="profiler")
+
+
 def _isolate(conf: cfg.ConfigOpts) -> None:
     isolation.install()
 
@@ -83,6 +91,7 @@ def _watch(conf: cfg.ConfigOpts) -> None:
 def _put_in_force(conf: cfg.ConfigOpts) -> None:
     assert _configuration is not None
     _configuration.put_in_force()
+    registry.follow(_configuration.before, config.current())
 
 
 def _service_name() -> str:
@@ -93,7 +102,7 @@ def _act(before: config.Settings, after: config.Settings) -> None:
     """Do what acts outside the settings object, after it has changed from *before* to *after*."""
     assert _configuration is not None
     switches.follow(before, after, _configuration.keys_changed)
-    (requests.enable if after.trace_requests else requests.disable)()
+    registry.follow(before, after)
     if (after.sampler, after.operations) != (before.sampler, before.operations):
         _sample()  # a new sampler starts anew, with a full bucket
 
@@ -119,6 +128,8 @@ def _use_scope_manager(conf: cfg.ConfigOpts) -> None:
 
 def _instrument(conf: cfg.ConfigOpts) -> None:
     for name in config.current().instrument:
+        if name in layers.SWITCHES:
+            continue  # its switch decides
         try:
             registry.instrument(name)
         except ValueError as fault:

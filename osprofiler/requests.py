@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tracing of python-requests: each HTTP request that it sends is a trace point, and carries the trace on."""
 
-from osprofiler.instrumentation.requests import disable, enable, send
+from osprofiler.instrumentation.requests import instrument as enable
+from osprofiler.instrumentation.requests import send
+from osprofiler.instrumentation.requests import uninstrument as disable
 
 __all__ = ["disable", "enable", "send"]

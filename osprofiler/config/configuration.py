@@ -34,6 +34,8 @@ class Configuration:
         self._act = act
         self._table = table
         unread = {name: getattr(table, name) for name in settings(table)}
+        #: The settings that were in force before.
+        self.before = in_force.current()
         self._options: dict[str, Any] = {**unread, **options.read(conf, table=table)}
         self.policy_file: PolicyFile | None = None
         #: Without keys at the start those in the paste file count, as with osprofiler 4. Once the keys were taken away,

@@ -22,7 +22,6 @@ class _Decisions:
     # None: those of each middleware. Secret, so in no text.
     wsgi_keys: Sequence[str] | None = dataclasses.field(default=None, repr=False)
     statements: bool = True
-    http_requests: bool = False
 
 
 _last = _Decisions()
@@ -75,11 +74,6 @@ def engines(settings: Settings) -> bool:
     return _last.statements or settings.trace_sqlalchemy is False
 
 
-def http_requests() -> bool:
-    """Whether requests sent with python-requests become trace points."""
-    return _last.http_requests
-
-
 # The decisions
 
 
@@ -96,11 +90,6 @@ def decide_wsgi_keys(keys: Sequence[str] | None) -> None:
 def decide_statements(on: bool) -> None:
     """Trace the statements of instrumented engines, or stop doing so."""
     _last.statements = on
-
-
-def decide_http_requests(on: bool) -> None:
-    """Trace requests sent with python-requests, or stop doing so."""
-    _last.http_requests = on
 
 
 def follow(before: Settings, after: Settings, keys_changed: bool) -> None:

@@ -193,10 +193,11 @@ class Settings:
         Row(
             kinds.NAMES,
             default=[],
-            help="Libraries to instrument at start: messaging (a client and a server span for each RPC); and libraries "
-            "that start work elsewhere, so that this work stays in the trace of its request: threading, futures, "
-            "futurist, eventlet, gevent, asyncio, multiprocessing, subprocess, oslo_concurrency, oslo_service, "
-            "openstacksdk.",
+            help="Libraries to instrument at start: messaging (a client and a server span for each RPC); layers, by "
+            "the names of their libraries, where their switches are not set; and libraries that start work elsewhere, "
+            "so that this work stays in the trace of its request: threading, futures, futurist, eventlet, gevent, "
+            "asyncio, multiprocessing, subprocess, oslo_concurrency, oslo_service, openstacksdk.",
+            link="See `layers <layers.rst>`_ and `concurrency <concurrency.rst>`_.",
         )
     )
     scope_manager: ClassVar = Row(

@@ -11,8 +11,11 @@ import importlib
 import threading
 from typing import Any
 
-from osprofiler._runtime import entry_points
+from osprofiler._runtime import entry_points, guard
+from osprofiler.config import Settings
+from osprofiler.instrumentation import layers
 
+_LIBRARIES = "osprofiler.instrumentation."
 _MODELS = "osprofiler.concurrency."
 
 #: Name, as ``[profiler] instrument`` has it, to the modules that have ``instrument`` and ``uninstrument`` for it.
@@ -22,7 +25,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "futures": (_MODELS + "futures",),
     "futurist": (_MODELS + "futurist",),
     "gevent": (_MODELS + "gevent",),
-    "messaging": ("osprofiler.instrumentation.messaging",),
+    "messaging": (_LIBRARIES + "messaging",),
     "multiprocessing": (_MODELS + "multiprocessing",),
     # openstacksdk works in pools of concurrent.futures or futurist; keystoneauth has no threads of its own, and the
     # requests that it sends are its caller's.
@@ -31,6 +34,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "oslo_service": (_MODELS + "oslo_service",),
     "subprocess": (_MODELS + "subprocess",),
     "threading": (_MODELS + "threading",),
+    **{library: (_LIBRARIES + library,) for library in layers.SWITCHES},
 }
 
 _on: set[str] = set()
@@ -72,6 +76,16 @@ def uninstrument(*names: str) -> None:
                     module.uninstrument()
 
 
+def follow(before: Settings, after: Settings) -> None:
+    """Turn layers on and off by their switches, where the settings change from *before* to *after*.
+
+    A switch that does not change leaves its layer as code has decided. Never raises.
+    """
+    for library, on in layers.changed(before, after):
+        with guard.Harmless(f"layer.{library}"):
+            (instrument if on else uninstrument)(library)
+
+
 def in_force() -> list[str]:
     """The names that are instrumented now."""
     return sorted(_on)
@@ -79,7 +93,7 @@ def in_force() -> list[str]:
 
 def _check(names: tuple[str, ...]) -> None:
     for name in names:
-        if not _modules(name):
+        if name not in _MODULES and not _modules(name):
             raise ValueError(f"{name!r} is not known; known are {', '.join(known())}")
 
 

@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
-from osprofiler.config import switches
 from osprofiler.context import current
 from osprofiler.handlers import http_client
 
@@ -59,23 +58,21 @@ def _send(original: Method) -> Method:
     return send
 
 
-wrapping = Wrapping(Target("requests.adapters", "HTTPAdapter", "send", _send))
+_wrapping = Wrapping(Target("requests.adapters", "HTTPAdapter", "send", _send))
 
 
-def enable() -> None:
+def instrument() -> None:
     """Trace what requests sends from now on, also if it is imported later; a second call changes nothing."""
-    switches.decide_http_requests(True)
-    wrapping.install()
+    _wrapping.install()
 
 
-def disable() -> None:
+def uninstrument() -> None:
     """Stop tracing what requests sends."""
-    switches.decide_http_requests(False)
-    wrapping.uninstall()
+    _wrapping.uninstall()
 
 
 def send(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
-    """``HTTPAdapter.send``: a trace point, with its context in a copy of *request*, once :func:`enable` was called."""
+    """``HTTPAdapter.send``: a trace point, with its context in a copy of *request*, once that is instrumented."""
     from requests.adapters import HTTPAdapter
 
     return HTTPAdapter.send(self, request, *args, **kwargs)

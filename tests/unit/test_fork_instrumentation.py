@@ -69,6 +69,7 @@ def test_names() -> None:
         "openstacksdk",
         "oslo_concurrency",
         "oslo_service",
+        "requests",
         "subprocess",
         "threading",
     ]
@@ -137,7 +138,8 @@ def test_instrumenting_imports_no_library() -> None:
         "import sys; from osprofiler.instrumentation import registry as i; "
         "i.instrument(*[name for name in i.known()]); "
         "print([m for m in ('eventlet', 'gevent', 'futurist', 'oslo_service', 'oslo_concurrency', 'openstack', "
-        "'multiprocessing.pool', 'oslo_messaging', 'jaeger_client', 'tornado') if m in sys.modules])"
+        "'multiprocessing.pool', 'oslo_messaging', 'requests', 'redis', 'pymongo', 'jaeger_client', 'tornado') "
+        "if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

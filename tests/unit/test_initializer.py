@@ -16,13 +16,14 @@ from jaeger_client.sampler import ConstSampler, ProbabilisticSampler, RateLimiti
 from opentracing.scope_managers import ThreadLocalScopeManager
 from oslo_config import cfg
 
-from osprofiler import config, initializer, notifier, opts, profiler, requests, web
+from osprofiler import config, initializer, notifier, opts, profiler, web
 from osprofiler._runtime import guard
 from osprofiler._utils import signed_pack
 from osprofiler.concurrency import isolation
 from osprofiler.config import settings as settings_in_force
 from osprofiler.config import switches
 from osprofiler.context import current, scope
+from osprofiler.instrumentation import registry
 from osprofiler.tracer import global_tracer
 from osprofiler.tracer.sampling import sampler_for
 from tests.unit.core_kit import a_clean_process, kept_spans
@@ -33,7 +34,7 @@ def _clean() -> Iterator[None]:
     switches.reset()
     with a_clean_process():
         yield
-        requests.disable()
+        registry.uninstrument()
         switches.reset()
         isolation.uninstall()
         global_tracer.get_tracer().sampler = sampler_for("", "test")
@@ -98,7 +99,7 @@ def test_everything_is_put_into_force(configured: Write, tmp_path: Path) -> None
         flush_timeout_s=0.25,
     )
     assert (switches._last.wsgi, list(switches._last.wsgi_keys or ())) == (True, ["one", "two"])
-    assert switches.http_requests()
+    assert registry.in_force() == ["requests"]
     assert isinstance(notifier.get(), notifier.StoreNotifier)
     tracer = global_tracer.get_tracer()
     assert tracer.service_name == "nova-api"
@@ -132,7 +133,7 @@ def test_switches_follow_a_mutation(configured: Write, tmp_path: Path) -> None:
     assert config.current().hmac_keys == ("two", "three")
     assert list(switches._last.wsgi_keys or ()) == ["two", "three"]
     assert global_tracer.get_tracer().sampler is sampler  # or each mutation would fill the bucket again
-    assert switches.http_requests()
+    assert registry.in_force() == ["requests"]
     assert not switches.statements()
 
     configured(enabled=False, hmac_keys="two", trust_incoming=True, propagation="w3c", rpc_plain_peers=True, **fixed)
@@ -140,7 +141,7 @@ def test_switches_follow_a_mutation(configured: Write, tmp_path: Path) -> None:
     assert (settings.enabled, settings.trust_incoming, settings.rpc_plain_peers) == (False, True, True)
     assert settings.propagation == ("w3c",)
     assert switches._last.wsgi is False
-    assert not switches.http_requests()
+    assert registry.in_force() == []
     assert isinstance(global_tracer.get_tracer().sampler, ConstSampler)
     profiler.init("key")
     assert profiler.get() is None
@@ -202,7 +203,7 @@ def test_the_policy_goes_before_the_options_as_long_as_it_says_so(configured: Wr
     init(configured(policy_file=policy, sampler="ratelimiting:2", **fixed))
     settings = config.current()
     assert (settings.enabled, settings.sampler, settings.operations) == (False, "const:1", (("wsgi *", "const:0"),))
-    assert (switches._last.wsgi, switches.http_requests(), switches.statements()) == (False, True, False)
+    assert (switches._last.wsgi, registry.in_force(), switches.statements()) == (False, [], False)
     sampler = global_tracer.get_tracer().sampler
     assert [sampler.is_sampled(1, operation)[0] for operation in ("wsgi GET", "rpc build")] == [False, True]
 
@@ -211,7 +212,7 @@ def test_the_policy_goes_before_the_options_as_long_as_it_says_so(configured: Wr
     assert (config.current().enabled, config.current().rpc_plain_peers) == (False, True)
 
     configured(policy_file=other, sampler="ratelimiting:3", **fixed)
-    assert (switches._last.wsgi, switches.http_requests(), switches.statements()) == (True, False, True)
+    assert (switches._last.wsgi, registry.in_force(), switches.statements()) == (True, [], True)
     options = config.Settings(hmac_keys=("one",), trust_incoming=False)
     assert config.current() == dataclasses.replace(options, sampler="ratelimiting:3", propagation=("b3",))
     assert isinstance(global_tracer.get_tracer().sampler, RateLimitingSampler)

@@ -83,14 +83,6 @@ def test_while_off_the_keys_stay() -> None:
     assert switches.wsgi_keys(("own",)) == ("a",)
 
 
-def test_http_requests_are_off_until_somebody_decides() -> None:
-    assert not switches.http_requests()
-    switches.decide_http_requests(True)
-    assert switches.http_requests()
-    switches.reset()
-    assert not switches.http_requests()
-
-
 def test_what_the_configuration_says_of_a_service() -> None:
     conf = cfg.ConfigOpts()
     with pytest.raises(cfg.NoSuchOptError):

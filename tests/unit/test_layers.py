@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A layer is on while its switch is: by the configuration, by the policy, and while a service runs."""
+
+import importlib
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from oslo_config import cfg
+
+from osprofiler import config, initializer, opts, requests
+from osprofiler._runtime import guard
+from osprofiler.concurrency import isolation
+from osprofiler.config import switches
+from osprofiler.config.row import rows
+from osprofiler.instrumentation import layers, registry
+from tests import pages
+from tests.unit.core_kit import a_clean_process
+
+Write = Callable[..., cfg.ConfigOpts]
+
+LAYERS = sorted(layers.SWITCHES.items())
+
+
+@pytest.fixture(autouse=True)
+def _clean() -> Iterator[None]:
+    with a_clean_process():
+        yield
+        registry.uninstrument()
+        isolation.uninstall()
+        switches.reset()
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Write:
+    """Write ``[profiler]`` into a file; the first call begins the service, later ones mutate its configuration."""
+    path, conf = tmp_path / "service.conf", cfg.ConfigOpts()
+    opts.register(conf)
+    began: list[bool] = []
+
+    def write(**options: object) -> cfg.ConfigOpts:
+        options = {"enabled": True, "connection_string": f"sqlite:///{tmp_path / 'traces.db'}", **options}
+        path.write_text("\n".join(["[profiler]", *(f"{name} = {value}" for name, value in options.items()), ""]))
+        if began:
+            conf.mutate_config_files()
+        else:
+            began.append(True)
+            conf(["--config-file", str(path)])
+            initializer.init_from_conf(conf=conf, context={}, project="nova", service="api", host="host")
+        assert not guard.counters
+        return conf
+
+    return write
+
+
+@pytest.mark.parametrize("switch", layers.LIBRARIES)
+def test_a_switch_is_an_option_that_follows_mutate_and_the_policy(switch: str) -> None:
+    row = rows(config.Settings)[switch]
+    assert (row.kind.word, row.default, row.mutable, row.policy) == ("true or false", False, True, True)
+
+
+@pytest.mark.parametrize(("library", "switch"), LAYERS)
+def test_a_layer_follows_its_switch(configured: Write, library: str, switch: str) -> None:
+    configured()
+    assert registry.in_force() == []
+    for value, on in ((True, [library]), (False, []), (True, [library])):
+        configured(**{switch: value})
+        assert registry.in_force() == on
+    configured(**{switch: True}, enabled=False)
+    assert registry.in_force() == [], "a service that is not traced pays nothing"
+
+
+@pytest.mark.parametrize(("library", "switch"), LAYERS)
+def test_a_layer_that_is_on_from_the_start_is_turned_off_by_the_policy(
+    configured: Write, tmp_path: Path, library: str, switch: str
+) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(f"services: {{'nova-*': {{{switch}: false}}}}")
+    configured(**{switch: True})
+    assert registry.in_force() == [library]
+    configured(**{switch: True}, policy_file=policy)
+    assert registry.in_force() == []
+
+
+@pytest.mark.parametrize(("library", "switch"), LAYERS)
+def test_a_policy_turns_a_layer_on_at_the_start(configured: Write, tmp_path: Path, library: str, switch: str) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(f"services: {{'nova-*': {{{switch}: true}}}}")
+    configured(policy_file=policy)
+    assert registry.in_force() == [library]
+
+
+@pytest.mark.parametrize(("library", "switch"), LAYERS)
+def test_a_layer_that_instrument_names_is_on_where_its_switch_is_not_set(
+    configured: Write, library: str, switch: str
+) -> None:
+    configured(instrument=library)
+    assert registry.in_force() == [library]
+    configured(instrument=library, **{switch: False})
+    assert registry.in_force() == []
+    configured(instrument=library)
+    assert registry.in_force() == [library]
+
+
+@pytest.mark.parametrize(("library", "switch"), LAYERS)
+def test_a_switch_wins_over_instrument(configured: Write, library: str, switch: str) -> None:
+    configured(instrument=library, **{switch: False})
+    assert registry.in_force() == []
+
+
+def test_what_code_has_decided_stays_until_the_switch_changes(configured: Write) -> None:
+    from requests.adapters import HTTPAdapter
+
+    original = HTTPAdapter.send
+    requests.enable()
+    configured()
+    configured(trust_incoming=True)
+    assert HTTPAdapter.send is not original
+    configured(trace_requests=True)
+    configured(trace_requests=False)
+    assert HTTPAdapter.send is original
+
+
+def test_a_service_that_begins_again_with_a_layer_off_has_it_off(tmp_path: Path) -> None:
+    conf = cfg.ConfigOpts()
+    opts.register(conf)
+    conf([])
+    conf.set_override("connection_string", f"sqlite:///{tmp_path / 'traces.db'}", "profiler")
+    for on, in_force in ((True, ["requests"]), (False, [])):
+        conf.set_override("trace_requests", on, "profiler")
+        initializer.init_from_conf(conf=conf, context={}, project="nova", service="api", host="host")
+        assert registry.in_force() == in_force
+
+
+def test_a_layer_that_cannot_be_turned_on_leaves_the_others_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(layers.SWITCHES, "broken", "trust_incoming")
+    monkeypatch.setitem(registry._MODULES, "broken", ("osprofiler.instrumentation.broken",))
+    off = config.Settings()
+    registry.follow(off, config.Settings(trust_incoming=True, trace_requests=True))
+    assert registry.in_force() == ["requests"]
+    assert guard.counters == {"fault.layer.broken": 1}
+
+
+@pytest.mark.parametrize("library", layers.SWITCHES)
+def test_a_module_is_imported_when_its_layer_is_turned_on_first(library: str) -> None:
+    switch, module = layers.SWITCHES[library], f"osprofiler.instrumentation.{library}"
+    program = f"""
+import sys
+from osprofiler import config, initializer
+from osprofiler.instrumentation import registry
+off, on = config.Settings({switch}=False), config.Settings({switch}=True)
+registry.follow(on, off)
+print({module!r} in sys.modules, {library!r} in sys.modules)
+registry.follow(off, on)
+print({module!r} in sys.modules, {library!r} in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["False False", "True False"]
+
+
+@pytest.mark.parametrize("switch", layers.LIBRARIES)
+def test_a_layer_is_in_the_documentation_s_table(switch: str) -> None:
+    page = (pages.REPOSITORY / "doc/source/layers.rst").read_text("utf-8")
+    row = page.partition(f"   * - ``{switch}``\n")[2].partition("   * - ")[0]
+    for library in layers.LIBRARIES[switch]:
+        assert f"``{library}``" in row
+
+
+@pytest.mark.parametrize("library", layers.SWITCHES)
+def test_a_module_is_named_after_its_library(library: str) -> None:
+    module = importlib.import_module(f"osprofiler.instrumentation.{library}")
+    assert callable(module.instrument)
+    assert callable(module.uninstrument)
