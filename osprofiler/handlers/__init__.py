@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One handler a protocol: it opens the span, sets tags, injects the context, decides what an error is, and closes.
+"""One handler per protocol: it opens the span, sets tags, injects the context, decides what is an error, and closes.
 
-No library is known here: adapters in ``instrumentation`` translate.
+No handler knows a library. The adapters in ``instrumentation`` translate.
 """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A plain call, or a block: its trace point, what is kept of its arguments and result, and its error.
+"""A plain call, or a block of code: its trace point, the text of its arguments and result, and its error.
 
-How a callable runs (at once, awaited, in pieces) is not known here: the wrappers in ``instrumentation`` see to that.
-What the call raises is its error, whatever it is.
+Every exception that the call raises is its error. This module does not know how a callable runs (at once, awaited, in
+pieces): the wrappers in ``instrumentation`` do.
 """
 
 from __future__ import annotations
@@ -24,35 +24,35 @@ from osprofiler.tracer import global_tracer
 
 B = TypeVar("B")
 
-#: Characters kept of the text of all positional, or all keyword, arguments, and of a result.
+#: The longest text, in characters, of all positional arguments, of all keyword arguments, and of a result.
 MAX_ARGUMENT_CHARS = 16_384
 
 
 class Definition(NamedTuple):
-    """A callable as an attribute of a class, whatever the function behind it is called: a decorator may hide that."""
+    """The place of a callable in a class. Its function may have another name, because a decorator hides it."""
 
     owner: type  # the class that defines it
     attribute: str
-    takes_self: bool = True  # its first argument is the object, or the class, that runs it
+    takes_self: bool = True  # its first argument is the object or the class on which it is called
 
     @property
     def name(self) -> str:
-        """Its full name, as a function that is defined in the class has it."""
+        """The full name that a function has if the class defines it: module, class and attribute."""
         attribute, mangling = self.attribute, f"_{self.owner.__name__.lstrip('_')}"
         if attribute.startswith(f"{mangling}__"):
             attribute = attribute.removeprefix(mangling)
         return f"{_class_name(self.owner)}.{attribute}"
 
     def tags(self, args: tuple[Any, ...]) -> dict[str, Any] | None:
-        """The tags of a call with *args*."""
+        """The tags of a call with *args*: the class on which it is called, if that is not the owner."""
         if not self.takes_self or not args:
             return None
-        runs = args[0] if isinstance(args[0], type) else type(args[0])
-        return None if runs is self.owner else {names.CLASS: _class_name(runs)}
+        cls = args[0] if isinstance(args[0], type) else type(args[0])
+        return None if cls is self.owner else {names.CLASS: _class_name(cls)}
 
 
 def open_block(here: Point, name: str, info: Mapping[str, Any] | None) -> Point | None:
-    """A point for a block of code; None where nothing is recorded. Never raises."""
+    """Open a point for a block of code. None if nothing is recorded. Never raises."""
     if not here.origin.flags & SAMPLED:
         return None
     try:
@@ -62,18 +62,18 @@ def open_block(here: Point, name: str, info: Mapping[str, Any] | None) -> Point 
         return None
 
 
-def close(point: Point, fault: BaseException | None) -> None:
-    """Close the point of a block or call, which *fault* has ended. Never raises."""
+def close(point: Point, fault: BaseException | None = None, where: str = "stop") -> None:
+    """Close *point*; *fault* is its error. Never raises: a fault of tracing is counted as ``fault.<where>``."""
     try:
         point.end(fault=fault)
     except Exception as own:
-        guard.swallow("stop", own)
+        guard.swallow(where, own)
 
 
 class Call:
     """Opens and closes the trace points of one decorated callable."""
 
-    is_open = False
+    is_open = False  # each call opens a point: see instrumentation.bodies.Opening
 
     __slots__ = ("_base", "_definition", "_function_name", "_hide_args", "_hide_result", "_name", "_parameters")
 
@@ -95,14 +95,14 @@ class Call:
         self._parameters = _positional(f)
 
     def open(self, here: Point, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Point | None:
-        """A point for one call, or None where nothing is recorded."""
+        """Open a point for one call. None if nothing is recorded."""
         if not here.origin.flags & SAMPLED:
             return None
         try:
             function: dict[str, Any] = {"name": self._function_name}
-            if not self._hide_args and (kept := config.current().trace_arguments) != "none":
+            if not self._hide_args and (detail := config.current().trace_arguments) != "none":
                 show = argument_types
-                if kept == "full":
+                if detail == "full":
                     show, args = arguments, masking.arguments(self._parameters, args)
                 function["args"] = show(args, MAX_ARGUMENT_CHARS)
                 function["kwargs"] = show(kwargs, MAX_ARGUMENT_CHARS)
@@ -120,7 +120,10 @@ class Call:
     def begin(
         self, f: Callable[..., B], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Point | None, Pieces | None, B]:
-        """A point for what *f* makes, its pieces, and what *f* makes; None, None where nothing is recorded."""
+        """Call *f*, which makes a generator, and open a point for it.
+
+        Returns the point, its pieces, and the generator. The point and its pieces are None if nothing is recorded.
+        """
         body = f(*args, **kwargs)
         here = current.point.get()
         if here is None or (point := self.open(here, args, kwargs)) is None:
@@ -129,34 +132,34 @@ class Call:
         return point, Pieces(point), body
 
     def done(self, point: Point | None, result: Any = None) -> None:
-        """Close the point, if there is one, of a call that returned."""
+        """Close *point*, if it is not None, after the call has returned *result*."""
         if point is None:
             return
         info: dict[str, Any] | None = None
         try:
             try:
-                if not self._hide_result and (kept := config.current().trace_arguments) != "none":
-                    shown = self._shown(result) if kept == "full" else type_text(result)
+                if not self._hide_result and (detail := config.current().trace_arguments) != "none":
+                    shown = self._result_text(result) if detail == "full" else type_text(result)
                     info = {"function": {"result": shown}}
-            finally:  # also where the result's own repr exits: the point must not stay current
+            finally:  # the repr of the result may raise SystemExit: the point must not stay current
                 point.end(info)
         except Exception as fault:
             guard.swallow("stop", fault)
 
-    def _shown(self, result: Any) -> str:
-        """The text of *result*; that of a function that is called like a secret is one."""
+    def _result_text(self, result: Any) -> str:
+        """The text of *result*, masked if the function has the name of a secret."""
         if result is not None and masking.is_secret(self._function_name.rpartition(".")[2]):
             return masking.MASK
         return representation(result, MAX_ARGUMENT_CHARS)
 
     def failed(self, point: Point | None, fault: BaseException) -> None:
-        """Close the point, if there is one, of a call that raised *fault*."""
+        """Close *point*, if it is not None, after the call has raised *fault*."""
         if point is not None:
             close(point, fault)
 
 
 def callable_name(f: Any) -> str:
-    """A callable's full name: module and qualified name; of a callable object, its class's."""
+    """The full name of a callable: its module and qualified name. A callable object has the name of its class."""
     owner = f if hasattr(f, "__qualname__") else type(f)
     if inspect.ismethod(f):
         cls = f.__self__ if inspect.isclass(f.__self__) else type(f.__self__)
@@ -166,14 +169,14 @@ def callable_name(f: Any) -> str:
 
 
 def _positional(f: Any) -> tuple[str, ...]:
-    """The names of *f*'s parameters that may be given by position; none where it does not tell."""
+    """The names of the positional parameters of *f*; empty if they are not known."""
     try:
         plain = inspect.unwrap(f)
         code = plain.__code__
-    except Exception:  # a callable object, one in C
+    except Exception:  # a callable object, or a function written in C
         return ()
-    names: tuple[str, ...] = code.co_varnames[: code.co_argcount]
-    return names[1:] if inspect.ismethod(plain) else names
+    parameters: tuple[str, ...] = code.co_varnames[: code.co_argcount]
+    return parameters[1:] if inspect.ismethod(plain) else parameters
 
 
 def _class_name(cls: type) -> str:

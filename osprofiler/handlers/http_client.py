@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A client's HTTP request: its span, the trace's context in its headers, and which answers are errors.
+"""An HTTP request of a client: its span, the trace context in its headers, and which responses are errors.
 
-No library is known here. An adapter (a :class:`Library`) describes the request and the answer, and adds the headers.
+This module knows no library. An adapter (a :class:`Library`) describes the request and the response, and adds the
+headers.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ from osprofiler._runtime import guard
 from osprofiler.context import current, scope
 from osprofiler.context.points import Point
 from osprofiler.context.trace_context import SAMPLED
+from osprofiler.handlers.call import close
 from osprofiler.tracer import global_tracer
 
 Outgoing = TypeVar("Outgoing")
 Answer = TypeVar("Answer")
 _Answer = TypeVar("_Answer", contravariant=True)
 
-#: The lowest status that is an error of the client's span, as OpenTelemetry's semantic conventions have it. To the
-#: server a 4xx is no error: see ``http_server``.
+#: The lowest status that is an error of a client span, as in OpenTelemetry's semantic conventions. A server span has
+#: another limit: see ``http_server``.
 LOWEST_ERROR = 400
 
 
@@ -33,43 +35,43 @@ class Request(NamedTuple):
     method: str
     url: SplitResult
     info: Mapping[str, Any]  # of the start record
-    tags: Mapping[str, Any]  # further ones, that only this library knows
-    operation: str | None = None  # None: the usual one for a point of this name and info
+    tags: Mapping[str, Any]  # additional tags of this library
+    operation: str | None = None  # None: the tracer derives it from the name and the info
 
 
 class Response(NamedTuple):
-    """The answer to a request, as its span shows it."""
+    """The response to a request, as its span shows it."""
 
     status: int
     info: Mapping[str, Any]  # of the stop record
-    tags: Mapping[str, Any]  # further ones, that only this library knows
+    tags: Mapping[str, Any]  # additional tags of this library
 
 
 class Library(Protocol[Outgoing, _Answer]):
-    """One HTTP library. Each method may raise: the request is sent all the same."""
+    """One HTTP library. If a method raises, the request is still sent."""
 
     @property
     def name(self) -> str:
-        """Names the library in the counters of faults."""
+        """The name of the library in the counters of faults."""
 
     @property
     def component(self) -> str:
         """The tag ``component``."""
 
     def request(self, outgoing: Outgoing) -> Request:
-        """Describe a request that is about to be sent."""
+        """Describe a request before it is sent."""
 
     def with_headers(self, outgoing: Outgoing, headers: Mapping[str, str]) -> Outgoing:
-        """Return the request to send, which has *headers* too."""
+        """Return the request to send: *outgoing* with *headers* added."""
 
     def response(self, answer: _Answer) -> Response:
-        """Describe an answer, without reading its body."""
+        """Describe a response, without reading its body."""
 
 
 def get_trace_id_headers() -> dict[str, str]:
-    """The headers that carry the current trace on to a service that is called; none where no trace is on.
+    """The headers that pass the current trace on to another service. Empty if no trace is on.
 
-    A trace that is not sampled has only headers that say so.
+    If the trace is not sampled, they only tell the service that.
     """
     if current.point.get() is None:
         return {}
@@ -83,9 +85,9 @@ def get_trace_id_headers() -> dict[str, str]:
 def exchange(
     library: Library[Outgoing, Answer], here: Point, outgoing: Outgoing, send: Callable[[Outgoing], Answer]
 ) -> Answer:
-    """Send a request by *send*, as a client span under *here* where that is sampled; return its answer.
+    """Call *send* with the request and the trace's headers, inside a client span if *here* is sampled.
 
-    What *send* raises passes as it is.
+    Returns the response. An exception of *send* reaches the caller unchanged.
     """
     point = None
     with guard.Harmless(f"{library.name}.start"):
@@ -96,12 +98,11 @@ def exchange(
         answer = send(outgoing)
     except BaseException as fault:
         if point is not None:
-            with guard.Harmless(f"{library.name}.stop"):
-                point.end(fault=fault)
+            close(point, fault, f"{library.name}.stop")
         raise
     if point is not None:
         with guard.Harmless(f"{library.name}.stop"):
-            _close(point, library, answer)
+            _conclude(point, library, answer)
     return answer
 
 
@@ -110,7 +111,7 @@ def _open(component: str, here: Point, request: Request) -> Point:
         "span.kind": "client",
         "component": component,
         "http.method": request.method,
-        "http.url": _shown(request.url),
+        "http.url": _url_text(request.url),
         **request.tags,
     }
     return global_tracer.get_tracer().open_point(
@@ -118,7 +119,7 @@ def _open(component: str, here: Point, request: Request) -> Point:
     )
 
 
-def _close(point: Point, library: Library[Any, Answer], answer: Answer) -> None:
+def _conclude(point: Point, library: Library[Any, Answer], answer: Answer) -> None:
     info: Mapping[str, Any] | None = None
     try:
         response = library.response(answer)
@@ -134,6 +135,6 @@ def _close(point: Point, library: Library[Any, Answer], answer: Answer) -> None:
         point.end(info)
 
 
-def _shown(url: SplitResult) -> str:
-    """*url* without its query, which may hold a token, and without user and password; the path of one without host."""
+def _url_text(url: SplitResult) -> str:
+    """*url* without user, password and query: these may hold secrets. Only the path, if *url* has no host."""
     return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}" if url.netloc else url.path

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A server's HTTP request: which trace it continues or begins, its span, and which answers are errors.
+"""An HTTP request at a server: the trace that it continues or begins, its span, and which responses are errors.
 
-No server interface is known here. An adapter describes the request (:class:`Request`) and runs the application in
+This module knows no server interface. An adapter describes the request (:class:`Request`) and runs the application in
 pieces (:attr:`Served.pieces`).
 """
 
@@ -22,15 +22,15 @@ from osprofiler.tracer import global_tracer
 
 Raw = TypeVar("Raw")
 
-#: The lowest status that is an error of the server's span, as OpenTelemetry's semantic conventions have it: with a 4xx
-#: the server has done what it should.
+#: The lowest status that is an error of a server span, as in OpenTelemetry's semantic conventions. A 4xx is the
+#: client's error.
 LOWEST_ERROR = 500
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"))
 
 
 class Request(Protocol):
-    """One request, as its span shows it. Only what is needed is asked for."""
+    """One request, as its span shows it. The handler reads only the attributes that it needs."""
 
     @property
     def component(self) -> str:
@@ -38,7 +38,7 @@ class Request(Protocol):
 
     @property
     def fields(self) -> Mapping[str, str]:
-        """The headers, by name in lower case."""
+        """The headers. The names are in lower case."""
 
     @property
     def method(self) -> str: ...
@@ -48,7 +48,7 @@ class Request(Protocol):
 
     @property
     def host(self) -> str:
-        """Host and port as the client named them, else as the server knows them; without user and password."""
+        """Host and port: the client's ``Host`` header, or else the server's own. Without user and password."""
 
     @property
     def path(self) -> str:
@@ -59,20 +59,20 @@ class Request(Protocol):
 
 
 class Served:
-    """One request that runs at a trace point of its own, or (None) in no trace."""
+    """One request that runs at its own trace point, or in no trace (None)."""
 
     __slots__ = ("_point", "pieces")
 
     def __init__(self, point: Point | None) -> None:
         self._point = point
-        #: ``with served.pieces:`` runs a piece of the application.
+        #: ``with served.pieces:`` runs one piece of the application.
         self.pieces = Pieces(point)
 
     def close(self, status: int | None, fault: BaseException | None, unread: bool, deliver: bool) -> None:
         """Close the trace point. Never raises.
 
-        *status* is None where the application gave none; *unread*: the client did not take the whole body; *deliver*
-        the spans of a native thread here, which takes a moment.
+        *status*: None if the application gave none. *unread*: the client did not read the whole body. *deliver*: if
+        this is a native thread outside eventlet's hub, deliver its spans now, which takes a moment.
         """
         point = self._point
         if point is None or point.span is None:
@@ -86,7 +86,7 @@ class Served:
                 point.span.set_tag(names.BODY_UNREAD, True)
             with self.pieces:
                 point.end(fault=fault)
-            self.pieces = Pieces(point)  # what the application still does stays below this request
+            self.pieces = Pieces(point)  # later points of the application stay below this request
             if deliver and native.is_extra_native_thread():
                 from osprofiler.delivery import request_threads
 
@@ -103,28 +103,30 @@ def accept(
     describe: Callable[[Raw], Request],
     raw: Raw,
 ) -> Served | None:
-    """How to run a request at points called *name*; None: just as it is.
+    """Decide how a request runs: at a trace point called *name*, in no trace, or unchanged (None).
 
-    The adapter has asked its switch. *keys* are those that may ask for a trace. *asks*: the request has a header of
-    ours. *describe* makes a description of *raw*, the request as the server knows it. Raises what *describe* raises.
+    Call it only while the adapter's switch is on. *keys*: the HMAC keys that may ask for a trace. *asks*: the request
+    has a header of osprofiler. *describe* describes *raw*, the server's own object of the request; its exceptions
+    reach the caller.
     """
     here = current.point.get()
     inside = here is not None and here.span is not None and not here.span.finished
     samples = settings.samples and not inside
     if asks or settings.trust_incoming or samples:
         request = describe(raw)
-        operation = f"{name} {request.method if request.method in _METHODS else 'other'}"  # clients make up methods
+        # Clients can invent methods, and Jaeger lists every operation name.
+        operation = f"{name} {request.method if request.method in _METHODS else 'other'}"
         sample = global_tracer.sample_for(operation) if samples else None
         incoming = propagation.read(request.fields, keys, sample=sample)
         if incoming is not None:
             return Served(_open(name, operation, request, here, incoming))
     if here is None or inside:
         return None
-    return Served(None)  # a trace that was left behind in this worker is not this request's
+    return Served(None)  # an earlier request left its trace in this worker
 
 
 def _open(name: str, operation: str, request: Request, here: Point | None, incoming: propagation.Incoming) -> Point:
-    """The point of a request; what was current stays so until it runs."""
+    """Open the point of a request. It becomes current only when the request runs."""
     root, follows = Point(None, here, incoming.origin), incoming.follows
     if not incoming.origin.sampled:
         return root
@@ -143,5 +145,5 @@ def _open(name: str, operation: str, request: Request, here: Point | None, incom
     return point
 
 
-def _is_same(one: Origin, other: Origin) -> bool:
-    return one.trace_id == other.trace_id and one.parent_id == other.parent_id
+def _is_same(origin: Origin, other: Origin) -> bool:
+    return origin.trace_id == other.trace_id and origin.parent_id == other.parent_id

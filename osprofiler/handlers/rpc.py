@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A remote procedure call: the spans of its two sides, the trace's context in its message, and what is an error.
+"""A remote procedure call: the spans of client and server, the trace context in the message, and what is an error.
 
-No library is known here. An adapter describes the call (:class:`Call`), runs it, and says how it ended. An error is
-what a side raised, and for the server's also the failure that it replied with.
+This module knows no library. An adapter describes the call (:class:`Call`), runs it, and reports its end. An exception
+is an error of the span. For a server span, a failure in the reply is an error too.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ from osprofiler.config import switches
 from osprofiler.context import current, scope
 from osprofiler.context.points import Point
 from osprofiler.context.trace_context import SAMPLED
+from osprofiler.handlers import call as plain_call
 from osprofiler.propagation import Incoming, envelope
 from osprofiler.tracer import global_tracer
 
 T = TypeVar("T")
 
-#: The name of the trace points of both sides.
+#: The name of the trace points of client and server.
 POINT = "rpc"
 
 _MAX_NAME_CHARS = 200
 
 
 class Call(NamedTuple):
-    """One call, as its spans show it. What is None is left out."""
+    """One call, as its spans show it. Fields that are None are left out."""
 
     component: str  # the tag ``component``
     method: Any
@@ -38,17 +39,17 @@ class Call(NamedTuple):
     server: str | None
     namespace: str | None
     version: str | None
-    kind: str | None = None  # to the client: ``call``, ``cast`` or ``fanout``
+    kind: str | None = None  # ``call``, ``cast`` or ``fanout``; only the client knows it
 
 
 # The message
 
 
 def inject(context: Mapping[str, Any], *, follows: bool = False, keep_w3c: bool = False) -> dict[str, Any]:
-    """A copy of an RPC context dictionary that carries this flow's trace on, if there is one. Never raises.
+    """Return a copy of an RPC context dictionary with the current trace, if there is one, added. Never raises.
 
-    *follows*: the sender will not wait for the receiver, as in a cast; the receiver's span then references
-    FollowsFrom. *keep_w3c*: another tracer of this process writes W3C's fields itself.
+    *follows*: the sender will not wait for the receiver, as in a cast. Then the receiver's span references FollowsFrom.
+    *keep_w3c*: another tracer of this process writes W3C's fields.
     """
     try:
         return envelope.inject(context, scope.context(), follows=follows, keep_w3c=keep_w3c)
@@ -58,7 +59,7 @@ def inject(context: Mapping[str, Any], *, follows: bool = False, keep_w3c: bool 
 
 
 def extract(context: Mapping[str, Any]) -> Incoming | None:
-    """The trace that a received RPC context dictionary asks to be continued, or None. Never raises."""
+    """The trace that a received RPC context dictionary asks to continue, or None. Never raises."""
     try:
         return envelope.extract(context) if switches.work(config.current()) else None
     except Exception as fault:
@@ -67,9 +68,9 @@ def extract(context: Mapping[str, Any]) -> Incoming | None:
 
 
 def continue_trace(context: Mapping[str, Any]) -> dict[str, Any]:
-    """Make the trace that a received RPC context asks for current, unless this flow is in it already.
+    """Make the trace of a received RPC context the current one, unless it is that already.
 
-    Returns a copy of the context without what :func:`inject` wrote.
+    Returns a copy of the context without the fields that :func:`inject` adds.
     """
     incoming = extract(context)
     if incoming is not None:
@@ -80,7 +81,7 @@ def continue_trace(context: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without_trace(context: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The context for a notification, which is no part of the request: it must not take the request's key along."""
+    """The context for a notification. A notification is not part of the request, so it must not have the key."""
     return envelope.without_key(context) if envelope.TRACE_INFO in context else context
 
 
@@ -88,7 +89,7 @@ def without_trace(context: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def call(here: Point, describe: Callable[[], Call], send: Callable[[], T]) -> T:
-    """Send a call by *send*, as a client span under *here* where that is sampled; return what *send* returns."""
+    """Call *send*, inside a client span if *here* is sampled. Returns the result of *send*."""
     point = None
     if here.origin.flags & SAMPLED:
         try:
@@ -106,11 +107,9 @@ def call(here: Point, describe: Callable[[], Call], send: Callable[[], T]) -> T:
     return result
 
 
-def _open_client(here: Point, described: Call) -> Point:
-    side = ext_tags.SPAN_KIND_RPC_CLIENT if described.kind == "call" else ext_tags.SPAN_KIND_PRODUCER
-    return global_tracer.get_tracer().open_point(
-        here, POINT, {"rpc": _info(described)}, operation=operation(described.method), tags=_tags(side, described)
-    )
+def _open_client(here: Point, description: Call) -> Point:
+    kind = ext_tags.SPAN_KIND_RPC_CLIENT if description.kind == "call" else ext_tags.SPAN_KIND_PRODUCER
+    return _open(here, description, kind)
 
 
 # The server
@@ -119,7 +118,10 @@ def _open_client(here: Point, described: Call) -> Point:
 def receive(
     context: Mapping[str, Any], method: Any, *, keep_w3c: bool = False
 ) -> tuple[Incoming | None, Mapping[str, Any]]:
-    """The trace that a message is in, and the context for the service, whose own code need not understand ours."""
+    """The trace of a received message, or None, and the context dictionary for the service, without our fields.
+
+    *keep_w3c*: as in :func:`inject`.
+    """
     settings = config.fresh()
     incoming = None
     if switches.work(settings):
@@ -131,45 +133,39 @@ def receive(
     return incoming, context
 
 
-def enter(incoming: Incoming, described: Call) -> Point | None:
-    """Make the trace of a message current, and open the server span of its dispatch; None where it is not sampled."""
+def enter(incoming: Incoming, description: Call) -> Point | None:
+    """Make the trace of a message current, and open the server span of its dispatch. None if it is not sampled."""
     root = Point(None, None, incoming.origin)
     current.point.set(root)
     if not incoming.origin.flags & SAMPLED:
         return None
-    return global_tracer.get_tracer().open_point(
-        root,
-        POINT,
-        {"rpc": _info(described)},
-        operation=operation(described.method),
-        tags=_tags(ext_tags.SPAN_KIND_CONSUMER if incoming.follows else ext_tags.SPAN_KIND_RPC_SERVER, described),
-        follows=incoming.follows,
-    )
+    kind = ext_tags.SPAN_KIND_CONSUMER if incoming.follows else ext_tags.SPAN_KIND_RPC_SERVER
+    return _open(root, description, kind, follows=incoming.follows)
 
 
-# Both
+# Client and server
 
 
 def close(point: Point, fault: BaseException | None = None) -> None:
-    """Close the span of either side; *fault* is its error. Never raises."""
-    with guard.Harmless("messaging.close"):
-        point.end(fault=fault)
+    """Close the span of a client or server; *fault* is its error. Never raises."""
+    plain_call.close(point, fault, "messaging.close")
 
 
 def operation(method: Any) -> str:
-    """The operation name of a call's spans."""
+    """The operation name of the spans of a call to *method*."""
     return f"rpc {str(method)[:_MAX_NAME_CHARS]}"
 
 
-def _info(described: Call) -> dict[str, Any]:
-    _, *values = described
-    return {name: value for name, value in zip(Call._fields[1:], values, strict=True) if value is not None}
-
-
-def _tags(side: str, described: Call) -> dict[str, Any]:
-    topic, server = described.topic, described.server
-    return {
-        ext_tags.SPAN_KIND: side,
-        ext_tags.COMPONENT: described.component,
+def _open(above: Point, description: Call, kind: str, follows: bool = False) -> Point:
+    """Open a point below *above*; *kind* is its tag ``span.kind``."""
+    component, *values = description
+    topic, server = description.topic, description.server
+    info = {name: value for name, value in zip(Call._fields[1:], values, strict=True) if value is not None}
+    tags = {
+        ext_tags.SPAN_KIND: kind,
+        ext_tags.COMPONENT: component,
         ext_tags.MESSAGE_BUS_DESTINATION: f"{topic}.{server}" if server else topic,
     }
+    return global_tracer.get_tracer().open_point(
+        above, POINT, {"rpc": info}, operation=operation(description.method), tags=tags, follows=follows
+    )

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A statement that a database executes: its client span, how much of it is kept, and how its error is shown.
+"""A statement for a database: its client span, how much text of it the span keeps, and how its error is shown.
 
-No library is known here. An adapter describes the statement (:class:`Statement`) and says how it ended.
+This module knows no library. An adapter describes the statement (:class:`Statement`) and reports its end.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from osprofiler.context.points import Point
 from osprofiler.context.values import Budget, clean, text
 from osprofiler.tracer import global_tracer
 
-#: How much of a statement, of its parameters and of its rows a trace point keeps, in characters.
+#: The longest text, in characters, of a statement, of its parameters and of its rows in a trace point.
 STATEMENT_CHARS = 65536
 PARAMS_CHARS = 16384
 RESULT_CHARS = 16384
 
 
 class Statement(NamedTuple):
-    """One statement, as its span shows it. Of the database, what is None is left out."""
+    """One statement, as its span shows it. Fields of the database that are None are left out."""
 
     component: str  # the tag ``component``
     text: str
@@ -32,7 +32,7 @@ class Statement(NamedTuple):
 
 
 def open_point(here: Point, name: str, statement: Statement) -> Point:
-    """Open the point called *name* of a statement, as a client span under *here*, which is sampled."""
+    """Open a point called *name* for a statement: a client span under *here*, which must be sampled."""
     tags = {
         "span.kind": "client",
         "component": statement.component,
@@ -52,12 +52,12 @@ def open_point(here: Point, name: str, statement: Statement) -> Point:
 
 
 def close(point: Point, result: Mapping[str, Any] | None) -> None:
-    """Close the point of a statement that was executed; *result* is what to show of it."""
+    """Close the point of a statement that the database has executed; *result*: details for the span, or None."""
     point.end(None if result is None else {"db": result})
 
 
 def fail(point: Point, fault: BaseException) -> None:
-    """Close the point of a statement that failed; whatever the database raised is an error."""
+    """Close the point of a statement that failed with *fault*. Every exception of the database is an error."""
     cause = fault.__cause__
     shown = {
         "original_exception": text(fault, STATEMENT_CHARS),
@@ -67,5 +67,5 @@ def fail(point: Point, fault: BaseException) -> None:
 
 
 def shown_rows(rows: Any) -> str:
-    """The first rows of a result as text."""
+    """*rows*, the first rows of a result, as text."""
     return text([tuple(row) for row in rows], RESULT_CHARS)

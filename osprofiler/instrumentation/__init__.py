@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Adapters of libraries on the handlers, the decorators, and the names that ``[profiler] instrument`` takes."""
+"""The adapters of libraries, the decorators, and the registry of the names that ``[profiler] instrument`` takes."""

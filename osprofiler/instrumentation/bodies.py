@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Wrappers of generator functions: the point of a call is open from the first resume to exhaustion or close."""
+"""Wrappers of generator functions. The point of a call is open from the first resume until exhaustion or close."""
 
 from __future__ import annotations
 
@@ -17,24 +17,27 @@ B = TypeVar("B")
 
 
 class Opening(Protocol):
-    """Opens and closes the points of a callable; or holds one that is open already, whatever is current."""
+    """Opens and closes the points of a callable, or holds a point that is open already."""
 
-    is_open: bool
+    is_open: bool  # True: it holds a point that is open, so ``begin`` does not need a current point
 
     def begin(
         self, f: Callable[..., B], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Point | None, Pieces | None, B]:
-        """A point for what *f* makes, its pieces, and what *f* makes; None, None where nothing is recorded."""
+        """Return a point, its pieces, and the generator that *f* makes.
+
+        The point and its pieces are None if nothing is recorded.
+        """
 
     def done(self, point: Point | None, result: Any = None) -> None:
-        """Close the point, if there is one, of a call that returned."""
+        """Close *point*, if it is not None, after the call has returned *result*."""
 
     def failed(self, point: Point | None, fault: BaseException) -> None:
-        """Close the point, if there is one, of a call that raised *fault*."""
+        """Close *point*, if it is not None, after the call has raised *fault*."""
 
 
 def generator(call: Opening, f: Callable[..., Generator[Any, Any, Any]]) -> Callable[..., Any]:
-    """A generator: the point is current only while its body runs."""
+    """Wrap the generator function *f*: the point is current only while the body runs."""
     is_open = call.is_open
 
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
@@ -43,7 +46,7 @@ def generator(call: Opening, f: Callable[..., Generator[Any, Any, Any]]) -> Call
             del args, kwargs
             return (yield from body)
         point, pieces, body = call.begin(f, args, kwargs)
-        del args, kwargs  # the body may drop its own, and then they are to go
+        del args, kwargs  # the body may drop its references: ours must not keep the objects alive
         if point is None or pieces is None:
             return (yield from body)
         sent: Any = None
@@ -59,7 +62,7 @@ def generator(call: Opening, f: Callable[..., Generator[Any, Any, Any]]) -> Call
                     call.failed(point, fault)
                     raise
                 finally:
-                    sent = thrown = None  # keep nothing alive that the body does not
+                    sent = thrown = None  # the same
             try:
                 sent = yield items.pop()
             except GeneratorExit:
@@ -73,7 +76,7 @@ def generator(call: Opening, f: Callable[..., Generator[Any, Any, Any]]) -> Call
 
 
 def _is_coroutine_like(f: Any) -> bool:
-    """Whether ``types.coroutine`` made the generator function *f*, or that of the generator *f*, awaitable."""
+    """Whether ``types.coroutine`` has made *f* awaitable. *f* is a generator function or a generator."""
     code = getattr(f, "__code__", None) or getattr(f, "gi_code", None)
     return bool(getattr(code, "co_flags", 0) & inspect.CO_ITERABLE_COROUTINE)
 
@@ -88,12 +91,13 @@ def _close(call: Opening, point: Point, body: Generator[Any, Any, Any]) -> None:
 
 
 def async_generator(call: Opening, f: Callable[..., AsyncGenerator[Any, Any]]) -> Callable[..., Any]:
-    """An asynchronous generator: as :func:`generator`."""
+    """Wrap the asynchronous generator function *f*: the same as :func:`generator`."""
 
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        point, some, body = call.begin(f, args, kwargs)
+        point, point_pieces, body = call.begin(f, args, kwargs)
         del args, kwargs
-        pieces = some or contextlib.nullcontext()
+        pieces = point_pieces or contextlib.nullcontext()
+
         sent: Any = None
         thrown: BaseException | None = None
         while True:

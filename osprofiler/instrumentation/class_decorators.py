@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Classes whose methods are trace points: a decorator for one class, a metaclass for a hierarchy."""
+"""Make the methods of classes trace points: a decorator for one class, a metaclass for a hierarchy."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ T = TypeVar("T", bound=type)
 
 
 class Traceable(NamedTuple):
-    """A method that is to be trace points."""
+    """A method to decorate."""
 
-    attr: Any  # as the class, or the object, has it
-    definition: Definition | None  # None: an object has it, and its class knows nothing of it
+    attr: Any  # the attribute of the class or object: a function, a static or class method
+    definition: Definition | None  # None: only the object has the method, its class does not
 
 
 def trace_cls(
@@ -32,12 +32,13 @@ def trace_cls(
 ) -> Callable[[T], T]:
     """Make every method of the decorated class, inherited ones included, a trace point called *name*.
 
-    Each point is named by the class that defines the method and the method's name there, whatever decorators are around
-    it. Given an object that is no class, it does so for that object alone. Names that begin with two underscores are
-    never traced, those with one only with *trace_private*. Raises ValueError, before any method is touched, if one is
-    traced already and *allow_multiple_trace* is off.
+    The full name of a point is the class that defines the method, and the method's name in that class. Decorators
+    around the method do not change it. If the decorated object is not a class, only this object's methods become trace
+    points. Methods whose names begin with two underscores are never traced; those with one underscore only with
+    *trace_private*. Raises ValueError, before it changes any method, if a method is traced already and
+    *allow_multiple_trace* is off.
     """
-    wanted: dict[type, bool] = {staticmethod: trace_static_methods, classmethod: trace_class_methods}
+    traces_kind: dict[type, bool] = {staticmethod: trace_static_methods, classmethod: trace_class_methods}
     decorate = trace(name, info=info, hide_args=hide_args, hide_result=hide_result)
 
     def decorator(cls: T) -> T:
@@ -48,13 +49,13 @@ def trace_cls(
             if _is_traceable(attr_name, attr, trace_private):
                 owner = next((base for base in bases if attr_name in vars(base)), None)
                 raw = attr if owner is None else vars(owner)[attr_name]
-                if not wanted.get(type(raw), True):
+                if not traces_kind.get(type(raw), True):
                     continue
                 if owner is None:
                     methods[attr_name] = Traceable(attr, None)
                 elif is_class:
                     methods[attr_name] = Traceable(raw, Definition(owner, attr_name))
-                else:  # what is set on an object is never bound to it
+                else:  # Python does not bind a function that is an attribute of the object itself
                     methods[attr_name] = Traceable(attr, Definition(bases[0], attr_name, takes_self=False))
         decorate_methods(cls, methods, decorate, allow_multiple_trace)
         return cls
@@ -63,10 +64,10 @@ def trace_cls(
 
 
 class TracedMeta(type):
-    """Metaclass that traces the methods that each class of a hierarchy defines itself.
+    """Metaclass: in each class of a hierarchy, the methods that the class itself defines become trace points.
 
-    The class, or one above it, has ``__trace_args__``: the arguments of :func:`trace`, with ``name`` at least, and
-    ``trace_private``. Raises TypeError where it has not.
+    The class or a base class has an attribute ``__trace_args__``, a dictionary: the arguments of :func:`trace`
+    (``name`` is required), and ``trace_private``. Raises TypeError without it.
     """
 
     def __init__(cls, cls_name: str, bases: tuple[type, ...], attrs: dict[str, Any]) -> None:
@@ -94,9 +95,9 @@ def _is_traceable(name: str, attr: Any, private: bool) -> bool:
 
 
 def decorate_methods(cls: Any, methods: Mapping[str, Traceable], decorate: Decorate, allow_multiple: bool) -> None:
-    """Put *methods*, by their attributes' names, in their places in *cls*, decorated by *decorate*.
+    """Decorate *methods*, by name of attribute, and set them as attributes of *cls*.
 
-    Raises ValueError, before any is put there, if one is traced already and *allow_multiple* is off.
+    Raises ValueError, before it sets any, if a method is traced already and *allow_multiple* is off.
     """
     if not allow_multiple:
         for name, (attr, _) in methods.items():

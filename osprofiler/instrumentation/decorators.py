@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The decorator of whatever can be called: functions, methods, coroutines and generators as trace points.
+"""The decorator that makes functions, methods, coroutines and generators trace points.
 
-At rest a decorated function costs one read of a context variable. Ours are plain closures, since a proxy object costs
-five times that on each call.
+Without a trace, a call of a decorated function costs one read of a context variable. The wrappers are plain closures: a
+call through a proxy object costs five times as much.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ R = TypeVar("R")
 
 
 class Decorate(Protocol):
-    """What :func:`trace` returns."""
+    """The type of the decorator that :func:`trace` returns."""
 
     def __call__(self, f: Callable[P, R], definition: Definition | None = None) -> Callable[P, R]:
-        """*f* as trace points, named by its *definition* in a class where it has one, which *f* alone need not tell."""
+        """Decorate *f*. *definition*: its place in a class, which names its trace points; *f* may have another name."""
 
 
 def trace(
@@ -39,10 +39,12 @@ def trace(
     """Make each call of the decorated callable a trace point called *name*.
 
     Works on functions, methods, class and static methods, coroutine functions (the span is open until the coroutine
-    ends), generators and asynchronous generators (from the first resume to exhaustion or close). The point of a plain
-    function that returns one of these, or an asyncio future, lasts as long as that one does. *hide_args* keeps
-    the arguments' text out of the trace, *hide_result* the result's; of the others ``[profiler] trace_arguments`` says
-    what is kept. Raises ValueError on a callable that is traced already unless *allow_multiple_trace*.
+    ends), generators and asynchronous generators (from the first resume until exhaustion or close). If a plain function
+    returns a coroutine, a generator or an asyncio future, the point lasts until that ends.
+
+    *hide_args* keeps the arguments out of the trace, *hide_result* the result. For the rest, ``[profiler]
+    trace_arguments`` sets how much is recorded. Raises ValueError if the callable is traced already and
+    *allow_multiple_trace* is off.
     """
     base = dict(info or {})
 
@@ -60,7 +62,7 @@ def trace(
         for target in (f, wrapper):
             try:
                 target.__traced__ = times + 1
-            except AttributeError:  # a built-in or a bound method takes no attributes
+            except AttributeError:  # built-ins and bound methods have no attributes to set
                 continue
         return cast("Callable[P, R]", wrapper)
 
@@ -90,12 +92,13 @@ def _function(call: Call, f: Callable[..., Any]) -> Callable[..., Any]:
             raise
         kind = type(result)
         try:
-            has_yet_to_run = kind in BODIES or hasattr(kind, "__await__")
-        except Exception:  # a metaclass of the application's has the last word on both
-            has_yet_to_run = False
-        if has_yet_to_run:
+            runs_later = kind in BODIES or hasattr(kind, "__await__")
+        except Exception:  # raised by a metaclass of the application
+            runs_later = False
+        if runs_later:
             unshared = sys.getrefcount(result) == 2  # this frame's reference, and that of the call
             return go_on(call, point, here, result, unshared)
+
         call.done(point, result)
         return result
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""oslo.messaging: which of its methods are a call, a message that leaves, and a dispatch, for the handler of RPC.
+"""The adapter of oslo.messaging: it wraps the methods that call, send a message, and dispatch a received message.
 
-Each function here that stands for a method calls it once, outside of what is guarded.
+Each replacement of a method calls the original once, outside the guarded lines.
 """
 
 from __future__ import annotations
@@ -22,21 +22,26 @@ _COMPONENT = "oslo.messaging"
 
 
 def called(method: Method, kind: str, context: Any, /, *args: Any, **kwargs: Any) -> Any:
-    """One ``call`` or ``cast`` of a call context."""
+    """Replaces ``call`` and ``cast`` of a call context."""
     here = current.point.get()
     if here is None:
         return method(*args, **kwargs)
 
     def describe() -> rpc.Call:
         target, rpc_method = context.target, args[1] if len(args) > 1 else kwargs.get("method")
-        shown = "fanout" if kind == "cast" and target.fanout else kind
-        return rpc.Call(_COMPONENT, rpc_method, target.topic, target.server, target.namespace, target.version, shown)
+        shown_kind = "fanout" if kind == "cast" and target.fanout else kind
+        return rpc.Call(
+            _COMPONENT, rpc_method, target.topic, target.server, target.namespace, target.version, shown_kind
+        )
 
     return rpc.call(here, describe, functools.partial(method, *args, **kwargs))
 
 
 def sent(send: Method, transport: Any, /, target: Any, ctxt: Any, *args: Any, **kwargs: Any) -> Any:
-    """Put the trace's context into a message that leaves; what plain code put there is replaced."""
+    """Replaces ``_send`` of a transport: adds the trace context to the message.
+
+    It replaces the context that osprofiler 4 in the service may have added.
+    """
     if isinstance(ctxt, Mapping):
         waits = args[1] if len(args) > 1 else kwargs.get("wait_for_reply")
         ctxt = rpc.inject(ctxt, follows=not waits, keep_w3c=_traces_itself(transport))
@@ -44,7 +49,7 @@ def sent(send: Method, transport: Any, /, target: Any, ctxt: Any, *args: Any, **
 
 
 def notified(send: Method, /, target: Any, ctxt: Any, *args: Any, **kwargs: Any) -> Any:
-    """A notification, which is no part of the request."""
+    """Replaces ``_send_notification`` of a transport: a notification is not part of the request."""
     if isinstance(ctxt, Mapping):
         ctxt = rpc.without_trace(ctxt)
     return send(target, ctxt, *args, **kwargs)
@@ -55,7 +60,7 @@ def notified(send: Method, /, target: Any, ctxt: Any, *args: Any, **kwargs: Any)
 
 @isolated
 def served(process: Method, server: Any, incoming: Any) -> Any:
-    """One dispatch: a unit of work, inside a server span where the message asks to be traced."""
+    """Replaces the dispatch of a server: a unit of work, inside a server span if the message has a trace."""
     dispatch = None
     try:
         dispatch = _Dispatch(server, incoming[0])
@@ -73,9 +78,10 @@ def served(process: Method, server: Any, incoming: Any) -> Any:
 
 
 class _Dispatch:
-    """One dispatch: its server span, and what went wrong in it.
+    """One dispatch: its server span and its error.
 
-    oslo.messaging ends every failure itself and replies with it, unwrapped, to casts too: so the reply tells.
+    oslo.messaging catches every exception of a service and replies with it, also to a cast. So the error is read from
+    the reply.
     """
 
     def __init__(self, server: Any, message: Any) -> None:
@@ -90,10 +96,10 @@ class _Dispatch:
         if incoming is None:
             return
         target = server._target
-        described = rpc.Call(
+        description = rpc.Call(
             _COMPONENT, method, target.topic, target.server, received.get("namespace"), received.get("version")
         )
-        self._point = rpc.enter(incoming, described)
+        self._point = rpc.enter(incoming, description)
         if self._point is not None:
             message.reply = functools.partial(self._replied, message.reply)
 
@@ -108,7 +114,7 @@ class _Dispatch:
             raise
 
     def close(self) -> None:
-        # A fault's traceback leads back to frames that hold this object, and the reply to the message that holds it.
+        # Break two cycles: the traceback of the fault refers to this object, and so does the reply of the message.
         fault, self.fault = self.fault, None
         if self._point is not None:
             vars(self._message).pop("reply", None)
@@ -116,14 +122,14 @@ class _Dispatch:
 
 
 def _traces_itself(owner: Any) -> bool:
-    """Whether oslo.messaging's own OpenTelemetry tracing is on: then ``traceparent`` is its business."""
+    """Whether oslo.messaging's own OpenTelemetry tracing is on. Then it writes ``traceparent`` itself."""
     try:
         return bool(owner.conf.oslo_messaging_tracing.tracing_enabled)
-    except Exception:  # releases without it, and private ConfigOpts objects, do not have the option
+    except Exception:  # older releases, and private ConfigOpts objects, do not have the option
         return False
 
 
-# Everything in the process
+# All clients and servers of the process
 
 
 def instrument() -> None:
@@ -131,18 +137,18 @@ def instrument() -> None:
 
     A second call does nothing.
     """
-    wrapping.install()
+    _wrapping.install()
 
 
 def uninstrument() -> None:
     """Undo :func:`instrument`."""
-    wrapping.uninstall()
+    _wrapping.uninstall()
 
 
 def _as_method(function: Callable[..., Any], *fixed: Any, own: str = "") -> Callable[[Method], Method]:
-    """What makes a method's replacement: *function* with the bound original and what is *fixed*.
+    """Make a replacement of a method: it calls *function* with the bound original, *fixed*, and the arguments.
 
-    An object with an attribute *own* of its own is traced by itself already.
+    If the object itself has an attribute *own*, it is instrumented already: then only the original is called.
     """
 
     def wrap(original: Method) -> Method:
@@ -163,7 +169,7 @@ def _notify_method(original: Method) -> Method:
     return method
 
 
-wrapping = Wrapping(
+_wrapping = Wrapping(
     Target("oslo_messaging.rpc.client", "_BaseCallContext", "call", _as_method(called, "call", own="call")),
     Target("oslo_messaging.rpc.client", "_BaseCallContext", "cast", _as_method(called, "cast", own="cast")),
     Target("oslo_messaging.transport", "Transport", "_send", _as_method(sent)),
@@ -171,11 +177,11 @@ wrapping = Wrapping(
     Target("oslo_messaging.rpc.server", "RPCServer", "_process_incoming", _as_method(served, own="_process_incoming")),
 )
 
-# One object
+# One client or server
 
 
 def instrument_client(client: Any) -> Any:
-    """Trace what is called through *client*, an RPC client or a call context, and through all that it prepares.
+    """Trace the calls of *client*, an RPC client or a call context, and of the call contexts that it prepares.
 
     Returns *client*; a second call does nothing.
     """
@@ -183,7 +189,7 @@ def instrument_client(client: Any) -> Any:
 
     if "prepare" not in vars(client):
         client.prepare = _prepared(client.prepare)
-        if not isinstance(client, RPCClient):  # that one calls through a context that it prepares
+        if not isinstance(client, RPCClient):  # an RPCClient prepares a call context for each call
             client.call = functools.partial(called, client.call, "call", client)
             client.cast = functools.partial(called, client.cast, "cast", client)
             if not isinstance(client.transport, _Transport):
@@ -192,7 +198,7 @@ def instrument_client(client: Any) -> Any:
 
 
 def instrument_server(server: Any) -> Any:
-    """Trace the dispatches of *server*, an RPC server. Returns it; a second call does nothing."""
+    """Trace the dispatches of *server*, an RPC server. Returns *server*; a second call does nothing."""
     if "_process_incoming" not in vars(server):
         server._process_incoming = functools.partial(served, server._process_incoming, server)
     return server
@@ -206,7 +212,7 @@ def _prepared(prepare: Method) -> Method:
 
 
 class _Transport:
-    """A transport as one traced client sees it; the real one is shared."""
+    """The transport of one traced client. It wraps the real transport, which other clients share."""
 
     def __init__(self, shared: Any) -> None:
         self._shared = shared

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A nova-compute's own work as trace points: the steps of its manager, its resource claims, its virt driver's calls."""
+"""Trace points of nova-compute: the steps of its manager, its resource claims, the calls of its virt driver."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from osprofiler.handlers.call import Definition
 from osprofiler.instrumentation.class_decorators import Traceable, decorate_methods
 from osprofiler.instrumentation.decorators import trace
 
-#: Trace point of a step inside ComputeManager, and of a call of the virt driver.
+#: The name of the trace point of a step inside ComputeManager, and of a call of the virt driver.
 STEP = "compute"
 DRIVER = "virt"
 
 _ALL_DRIVERS = "nova.virt.driver"
 
-# ComputeManager's steps that its public methods, which are trace points by themselves, hand on to: where a build, a
-# resize, a migration or a deletion spends its time.
+# Private methods of ComputeManager in which a build, a resize, a migration or a deletion spends its time. Its public
+# methods are trace points already.
 STEPS = (
     "_allocate_network",
     "_allocate_network_async",
@@ -62,21 +62,22 @@ STEPS = (
 
 
 def trace_manager(manager: Any) -> None:
-    """Make trace points of what a compute *manager* does; anything else is left as it is."""
+    """Make the work of a compute *manager* trace points. A manager of another service stays unchanged."""
     driver = getattr(manager, "driver", None)
     if driver is None:
         return  # not a compute service
     _trace_methods(type(manager), STEP, lambda name, _: name in STEPS)
-    # What a driver does not have, the class of all drivers answers, often with NotImplementedError.
+    # The base class of all drivers has a method for each thing that a driver lacks; most raise NotImplementedError.
     _trace_methods(type(driver), DRIVER, lambda name, module: not name.startswith("_") and module != _ALL_DRIVERS)
     tracker = getattr(manager, "rt", None)
     if tracker is not None:
         _trace_methods(type(tracker), STEP, lambda name, _: name.endswith("_claim"))
 
 
-def _trace_methods(cls: type, name: str, wanted: Callable[[str, str], bool]) -> None:
-    """Make trace points called *name* of a class's methods, inherited ones too, that are *wanted* by their name and
-    module. Passwords are among their arguments, so these stay out.
+def _trace_methods(cls: type, name: str, is_wanted: Callable[[str, str], bool]) -> None:
+    """Make methods of *cls*, also inherited ones, trace points called *name*.
+
+    *is_wanted* decides by the name of the method and its module. The arguments are not recorded: some are passwords.
     """
     definitions: dict[str, Definition] = {}
     for owner in cls.__mro__:
@@ -88,6 +89,6 @@ def _trace_methods(cls: type, name: str, wanted: Callable[[str, str], bool]) -> 
         function = method.__func__ if isinstance(method, (staticmethod, classmethod)) else method
         if not inspect.isfunction(function) or hasattr(function, "__traced__"):
             continue
-        if wanted(attribute, function.__module__):
+        if is_wanted(attribute, function.__module__):
             methods[attribute] = Traceable(method, definition)
     decorate_methods(cls, methods, trace(name, hide_args=True), allow_multiple=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Work that nova hands over: to its executors, to the thread that asks for a network, to a thread for each cell."""
+"""Work that nova submits to other threads: to executors, to a thread that allocates a network, to one per cell."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from osprofiler.concurrency.branch_callable import BranchCallable
 from osprofiler.concurrency.fork import Fork, hand_over
 from osprofiler.context import current
 
-# Work, by its function's name, whose spawner goes on without it: it follows from the request, which ends before.
+# Functions, by name, whose caller does not wait for them: the request may end before they do. They reference
+# FollowsFrom.
 NOBODY_WAITS_FOR = frozenset(
     (
         "_async_init_instance_info",
@@ -25,12 +26,12 @@ NOBODY_WAITS_FOR = frozenset(
 
 
 def handed_over(work: Callable[..., Any]) -> Callable[..., Any]:
-    """*work* as a branch of the current trace, for the executor that will run it; *work* itself where none is on."""
+    """Return *work* as a branch of the current trace, for an executor. Returns *work* itself if no trace is on."""
     return hand_over("nova", work, detached=getattr(work, "__name__", "") in NOBODY_WAITS_FOR)
 
 
-def _asked_for(init: Method) -> Method:
-    """A network that is asked for: a fork, of which nobody knows yet when, or whether, it will be waited for."""
+def _forks(init: Method) -> Method:
+    """Fork when nova starts to allocate a network. It is not known yet whether anybody will wait for it."""
 
     def run(self: Any, async_method: Any, /, *args: Any, **kwargs: Any) -> None:
         if current.point.get() is not None:
@@ -41,8 +42,8 @@ def _asked_for(init: Method) -> Method:
     return run
 
 
-def _waited_for(wait: Method) -> Method:
-    """The first to wait for a network joins its fork: so the trace tells what the driver waited for."""
+def _joins(wait: Method) -> Method:
+    """Join the fork when somebody first waits for the network: so the trace shows what the driver waited for."""
 
     def run(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         fork = vars(self).pop(_FORK, None)
@@ -58,19 +59,19 @@ def _waited_for(wait: Method) -> Method:
 _FORK = "_osprofiler_fork"
 
 networks = Wrapping(
-    Target("nova.network.model", "NetworkInfoAsyncWrapper", "__init__", _asked_for),
-    Target("nova.network.model", "NetworkInfoAsyncWrapper", "wait", _waited_for),
+    Target("nova.network.model", "NetworkInfoAsyncWrapper", "__init__", _forks),
+    Target("nova.network.model", "NetworkInfoAsyncWrapper", "wait", _joins),
 )
 
 
 class Cells:
-    """The fork of one scatter over cells; :meth:`join` when its gathering has ended, whoever has answered by then."""
+    """The fork of one scatter-gather over cells. Call :meth:`join` when the gather has ended, also by a time-out."""
 
     def __init__(self) -> None:
         self._fork = Fork("scatter-gather")
 
     def work(self, cell_mapping: Any, gather: Callable[..., Any]) -> Callable[..., Any]:
-        """*gather* as the branch of one cell."""
+        """Return *gather* as the branch of one cell."""
         if self._fork.at is None:
             return gather
         with guard.Harmless("nova.cells"):
@@ -78,12 +79,12 @@ class Cells:
         return gather
 
     def join(self) -> None:
-        """Record which cells have answered, and name those that have not."""
+        """Record the cells that have answered, and the names of those that have not."""
         self._fork.join()
 
 
 class _CellWork(BranchCallable):
-    """Nova's gathering of one cell's result: it returns what the cell raised."""
+    """The gather of one cell's result. Nova's function returns the exception of the cell instead of raising it."""
 
     __slots__ = ()
 
@@ -104,5 +105,5 @@ class _CellWork(BranchCallable):
 def _name_of(cell_mapping: Any) -> str:
     try:
         return str(cell_mapping.name or cell_mapping.uuid)
-    except Exception:  # of an object that was loaded without it
+    except Exception:  # nova has loaded the object without the name
         return str(cell_mapping.uuid)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The requests of python-novaclient: each is a client span, named by the service that it asks and what it asks for."""
+"""The adapter of python-novaclient: each request is a client span, named by the service and the path's template."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from osprofiler.handlers import http_client
 #: The name of a request's trace point.
 REQUEST = "novaclient"
 
-#: The services that novaclient speaks to, by the types that catalogs have for them.
+#: The services that novaclient calls, by their types in the service catalog.
 _SERVICES = {
     "compute": "nova",
     "image": "glance",
@@ -31,7 +31,7 @@ _DEFAULT_SERVICE = "nova"
 
 _REQUEST_ID = ("x-openstack-request-id", "x-compute-request-id")
 
-# What stands in nova's paths where an id could stand, and is none.
+# Segments of nova's paths that stand in the place of an id, and are not one.
 _NOT_IDS = frozenset(
     ("defaults", "detail", "disable", "disable-log-reason", "enable", "force-down", "search", "servers", "statistics")
 )
@@ -39,7 +39,7 @@ _VERSION = re.compile(r"v\d+(\.\d+)?")
 _ID = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}|\d+", re.I)
 _MAX_SEGMENTS = 8
 
-# Whether there is a store to write spans to; only the command line may have none.
+# Whether requests are client spans. The command line turns it off if it has no store.
 _recording = True
 
 
@@ -51,7 +51,7 @@ class _Outgoing(NamedTuple):
 
 
 class _NovaClient:
-    """What the handler asks of novaclient."""
+    """Describes novaclient's requests and responses to the handler."""
 
     name = REQUEST
     component = "python-novaclient"
@@ -65,7 +65,7 @@ class _NovaClient:
         return http_client.Request(REQUEST, method, url, info, tags, operation)
 
     def with_headers(self, outgoing: _Outgoing, headers: Mapping[str, str]) -> _Outgoing:
-        """The caller's own dictionary, which keystoneauth sends again with each retry and redirect."""
+        """Change the caller's dictionary: keystoneauth sends it again with each retry and redirect."""
         outgoing.kwargs.setdefault("headers", {}).update(headers)
         return outgoing
 
@@ -82,13 +82,13 @@ _LIBRARY = _NovaClient()
 
 
 def record(on: bool) -> None:
-    """Make requests client spans (the state at start), or only have the services asked for a trace."""
+    """*on*: make requests client spans (the default). Otherwise they only ask the services for a trace."""
     global _recording
     _recording = on
 
 
 def traced(send: Callable[..., Any]) -> Callable[..., Any]:
-    """*send*, novaclient's way to one request: called with URL, method and keywords, it returns response and body."""
+    """Wrap *send*, which sends one request of novaclient: ``send(url, method, **kwargs)`` -> (response, body)."""
 
     def request(url: str, method: str, /, **kwargs: Any) -> Any:
         here = current.point.get()
@@ -101,17 +101,20 @@ def traced(send: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _service_of(send: Callable[..., Any]) -> str:
-    """Which service *send*, a method of keystoneauth's adapter, speaks to at this moment: novaclient changes the
-    adapter's type while it asks glance or neutron.
+    """The service that *send*, a method of keystoneauth's adapter, calls now.
+
+    novaclient changes the adapter's type while it calls glance or neutron.
     """
-    kind = getattr(getattr(send, "__self__", None), "service_type", None)
-    return _SERVICES.get(kind, kind) if isinstance(kind, str) and kind else _DEFAULT_SERVICE
+    service_type = getattr(getattr(send, "__self__", None), "service_type", None)
+    if isinstance(service_type, str) and service_type:
+        return _SERVICES.get(service_type, service_type)
+    return _DEFAULT_SERVICE
 
 
 def path_template(path: str) -> str:
-    """A path of nova's API with what names one thing in it replaced by ``{id}``: ``/servers/{id}/action``.
+    """A path of nova's API with ``{id}`` in place of each id: ``/servers/{id}/action``.
 
-    Its segments alternate: a collection, one thing in it, a collection of that.
+    The segments of a path alternate: a collection, one object of it, a collection of this object.
     """
     segments = [segment for segment in path.split("/") if segment]
     if segments and _VERSION.fullmatch(segments[0]):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be instrumented by name: execution models, and libraries whose calls become spans.
+"""Execution models and libraries that ``[profiler] instrument`` turns on by name.
 
-A name is what ``[profiler] instrument`` takes. Its module is imported when it is used first, and imports no library
-either: what it wraps is wrapped when the service imports it.
+The module of a name is imported when the name is first used. It does not import the library: it wraps the library when
+the service imports it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from osprofiler.instrumentation import layers
 _LIBRARIES = "osprofiler.instrumentation."
 _MODELS = "osprofiler.concurrency."
 
-#: Name, as ``[profiler] instrument`` has it, to the modules that have ``instrument`` and ``uninstrument`` for it.
+#: For each name, the modules that implement it: each has functions ``instrument`` and ``uninstrument``.
 _MODULES: dict[str, tuple[str, ...]] = {
     "asyncio": (_MODELS + "asyncio",),
     "eventlet": (_MODELS + "eventlet",),
@@ -27,8 +27,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "gevent": (_MODELS + "gevent",),
     "messaging": (_LIBRARIES + "messaging",),
     "multiprocessing": (_MODELS + "multiprocessing",),
-    # openstacksdk works in pools of concurrent.futures or futurist; keystoneauth has no threads of its own, and the
-    # requests that it sends are its caller's.
+    # openstacksdk uses pools of concurrent.futures or futurist. keystoneauth has no threads of its own.
     "openstacksdk": (_MODELS + "futures", _MODELS + "futurist"),
     "oslo_concurrency": (_MODELS + "subprocess", _MODELS + "oslo_concurrency"),
     "oslo_service": (_MODELS + "oslo_service",),
@@ -38,7 +37,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
 }
 
 _on: set[str] = set()
-_registered: dict[str, Any] = {}  # modules of other packages, by name, once they have been asked for
+_registered: dict[str, Any] = {}  # the modules of other packages that have been used, by name
 _lock = threading.Lock()
 
 
@@ -48,9 +47,9 @@ def known() -> list[str]:
 
 
 def instrument(*names: str) -> None:
-    """Instrument each of *names*; one that is instrumented already stays so.
+    """Instrument each of *names* that is not instrumented yet.
 
-    Raises ValueError, before anything is touched, for a name that is not :func:`known`.
+    Raises ValueError for an unknown name, before it instruments anything.
     """
     _check(names)
     with _lock:
@@ -61,18 +60,18 @@ def instrument(*names: str) -> None:
 
 
 def uninstrument(*names: str) -> None:
-    """Undo :func:`instrument` for each of *names*, all if none is given.
+    """Undo :func:`instrument` for each of *names*, or for all names if none is given.
 
-    What another name in force needs as well stays. Raises ValueError for a name that is not :func:`known`.
+    A module stays on while another name that is in force needs it. Raises ValueError for an unknown name.
     """
     _check(names)
     with _lock:
         ended = _on & set(names or _on)
         _on.difference_update(ended)
-        needed = [module for name in _on for module in _modules(name)]
+        still_needed = [module for name in _on for module in _modules(name)]
         for name in ended:
             for module in _modules(name):
-                if module not in needed:
+                if module not in still_needed:
                     module.uninstrument()
 
 
@@ -98,7 +97,7 @@ def _check(names: tuple[str, ...]) -> None:
 
 
 def _modules(name: str) -> list[Any]:
-    """The modules behind *name*: ours, else the one that another package has registered; none if nobody has."""
+    """The modules of *name*: our own, or else the module that another package registers. Empty for an unknown name."""
     if name in _MODULES:
         return [importlib.import_module(module) for module in _MODULES[name]]
     if name not in _registered:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tracing of python-requests: each HTTP request that it sends is a trace point, and carries the trace on."""
+"""The adapter of python-requests: each HTTP request is a trace point, and passes the trace on in its headers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class Requests:
-    """What the handler asks of requests."""
+    """Describes the requests and responses of python-requests to the handler."""
 
     name = component = "requests"
 
@@ -35,7 +35,7 @@ class Requests:
         return http_client.Request(url.scheme, outgoing.method, url, {"requests": info}, tags)
 
     def with_headers(self, outgoing: Any, headers: Mapping[str, str]) -> Any:
-        """A copy: the request itself is its owner's, who may send it again, in another trace or in none."""
+        """Return a copy of *outgoing*: its owner may send the original again, in another trace or in none."""
         traced = copy.copy(outgoing)
         traced.headers = outgoing.headers.copy()
         traced.headers.update(headers)
@@ -62,17 +62,17 @@ _wrapping = Wrapping(Target("requests.adapters", "HTTPAdapter", "send", _send))
 
 
 def instrument() -> None:
-    """Trace what requests sends from now on, also if it is imported later; a second call changes nothing."""
+    """Trace the requests that python-requests sends, also if it is imported later. A second call does nothing."""
     _wrapping.install()
 
 
 def uninstrument() -> None:
-    """Stop tracing what requests sends."""
+    """Stop tracing the requests that python-requests sends."""
     _wrapping.uninstall()
 
 
 def send(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
-    """``HTTPAdapter.send``: a trace point, with its context in a copy of *request*, once that is instrumented."""
+    """``HTTPAdapter.send``. Once instrumented, it is a trace point, with the context in a copy of *request*."""
     from requests.adapters import HTTPAdapter
 
     return HTTPAdapter.send(self, request, *args, **kwargs)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A plain function that returns what has yet to run: its point lasts as long as that coroutine, generator or future."""
+"""A plain function that returns a coroutine, generator or future: its point lasts until that has ended."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from osprofiler.instrumentation.bodies import async_generator, generator
 
 
 def go_on(call: Call, point: Point, here: Point, result: Any, unshared: bool) -> Any:
-    """Let the point of a call that returned *result* go on with it; what the caller gets in its place.
+    """Keep the point of a call open until its *result* has ended. Returns the object for the caller.
 
-    That is an object of the same type, or *result* itself where somebody else knows it, or has begun to run it.
+    This object has the type of *result*. It is *result* itself if other code has a reference to it (not *unshared*), or
+    runs it already: then the point ends now, unless it is a future.
     """
     try:
         kind = type(result)
@@ -39,9 +40,10 @@ def go_on(call: Call, point: Point, here: Point, result: Any, unshared: bool) ->
 
 
 class Returned:
-    """The point of a call that has returned, for what it returned: whoever runs that goes on with the point.
+    """The point of a call that has returned a coroutine, generator or future.
 
-    It ends with it, also where nobody ever begins to run it.
+    The code that runs the returned object runs inside the point. The point ends with that object, also if it never
+    runs.
     """
 
     is_open = True
@@ -51,18 +53,18 @@ class Returned:
     def __init__(self, call: Call, point: Point, body: Any, above: Point) -> None:
         at = current.point.get()
         current.point.set(above)
-        self._at = at if at is not None and at.inside(point) else point  # what the call left open is inside still
+        self._at = at if at is not None and at.inside(point) else point  # the call may have left inner points open
         self._body = body
         self._point = point
         self.done = call.done
         self.failed = call.failed
 
     def begin(self, f: Any, args: Any, kwargs: Any) -> tuple[Point, Pieces, Any]:
-        """As ``Call.begin``, for what there is already."""
+        """The same as ``Call.begin``, but the point and the body exist already."""
         return self._point, Pieces(self._at), self._body
 
     async def run(self) -> Any:
-        """Await what was returned."""
+        """Await the returned coroutine."""
         with scope.entered(self._at):
             try:
                 result = await self._body
@@ -73,9 +75,9 @@ class Returned:
             return result
 
     def future_done(self, future: Any) -> None:
-        """Close the point of a call that returned *future*, which is done."""
+        """Close the point when the returned *future* is done."""
         with guard.Harmless("stop"):
-            # Asked for by its public name, an exception counts as seen, and asyncio would not tell of it any more.
+            # The public exception() would tell asyncio that somebody has seen it: then asyncio does not log it.
             fault = getattr(future, "_exception", None)
             if future.cancelled():
                 fault = sys.modules["asyncio"].CancelledError()
@@ -89,27 +91,27 @@ class Returned:
             span = self._point.span
             if span is not None and span.end_tick is None:
                 if inspect.iscoroutine(self._body):
-                    self._body.close()  # or it would tell a second time that it was never awaited
+                    self._body.close()  # or Python would warn twice that it was never awaited
                 self._point.end()
 
 
-# What a plain function may return that has yet to run: how its point goes on.
+# For each type of returned object, the wrapper that runs it inside the point.
 BODIES: dict[type, Callable[[Returned, Any], Callable[[], Any]]] = {
-    types.CoroutineType: lambda rest, body: rest.run,
+    types.CoroutineType: lambda returned, body: returned.run,
     types.GeneratorType: generator,
     types.AsyncGeneratorType: async_generator,
 }
 
 
 def _is_fresh(body: Any) -> bool:
-    """Whether nobody has begun to run a coroutine or generator. Of an asynchronous generator that cannot be told."""
+    """Whether a coroutine or generator has not run yet. True for every asynchronous generator: it does not tell."""
     if inspect.iscoroutine(body):
         return inspect.getcoroutinestate(body) == inspect.CORO_CREATED
     return not inspect.isgenerator(body) or inspect.getgeneratorstate(body) == inspect.GEN_CREATED
 
 
 def _is_pending(result: Any) -> bool:
-    """Whether *result* is a future of the event loop that runs here, and not done."""
+    """Whether *result* is a future of the event loop of this thread, and is not done."""
     asyncio = sys.modules.get("asyncio")
     return (
         asyncio is not None

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tracing of SQLAlchemy: each statement that an engine executes is a trace point.
+"""The adapter of SQLAlchemy: each statement that an engine executes is a trace point.
 
-The point of a statement is kept with its connection and its execution context. So an error that comes before the
-statement was begun, or after it was done, closes nobody else's point, and one statement inside another (an event
-listener's, say) has a point of its own.
+The point of a statement is stored with its connection and its execution context. So an error before or after the
+statement does not close another point, and a statement inside another one (in an event listener) has its own point.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from osprofiler.context import current
 from osprofiler.context.points import Point
 from osprofiler.handlers import sql
 
-#: How many rows a trace point shows at most, where rows are asked for.
+#: The number of rows that a trace point shows at most, with ``hide_result=False``.
 RESULT_ROWS = 100
 
 _MARK = "_osprofiler_traced"
@@ -30,21 +29,21 @@ _OPEN = "_osprofiler_open"
 
 
 def disable() -> None:
-    """Stop tracing statements, also of engines that were instrumented before."""
+    """Stop tracing statements, also of engines that are instrumented already."""
     switches.decide_statements(False)
 
 
 def enable() -> None:
-    """Trace the statements of the engines that are instrumented (the state at start)."""
+    """Trace the statements of the engines that are instrumented (the default)."""
     switches.decide_statements(True)
 
 
 def add_tracing(sqlalchemy: Any, engine: Any, name: str, hide_result: bool = True) -> None:
-    """Instrument *engine* (an ``Engine`` or ``AsyncEngine``); a second call for the same one changes nothing.
+    """Instrument *engine* (an ``Engine`` or ``AsyncEngine``). A second call for the same engine does nothing.
 
-    *sqlalchemy* is the module, *name* that of the trace points. Without *hide_result* a point shows the first rows
-    that its statement returned; the application still gets all of them. Does nothing while tracing of statements is
-    disabled, but by the configuration or the policy: these may turn it on again.
+    *sqlalchemy* is the module, *name* the name of the trace points. Without *hide_result* a point shows the first rows
+    of the result; the application still gets all rows. Does nothing after :func:`disable`. If only the configuration or
+    the policy disables statements, the engine is instrumented: these may enable them later.
     """
     if not switches.engines(config.current()):
         return
@@ -62,9 +61,9 @@ def add_tracing(sqlalchemy: Any, engine: Any, name: str, hide_result: bool = Tru
 
 @contextlib.contextmanager
 def wrap_session(sqlalchemy: Any, sess: Any) -> Iterator[Any]:
-    """Enter the session *sess*, with every engine that it uses instrumented under the name ``db``.
+    """Enter the session *sess*, and instrument every engine that it uses under the name ``db``.
 
-    Its own engine is so at once, and those that ``binds`` or its ``get_bind`` choose when it begins to use them.
+    Its own engine is instrumented at once, an engine of ``binds`` or ``get_bind`` when the session first uses it.
     """
     with sess as session:
         bind = getattr(session, "bind", None)
@@ -87,7 +86,7 @@ def wrap_session(sqlalchemy: Any, sess: Any) -> Iterator[Any]:
 
 
 def _before_cursor_execute(name: str) -> Callable[..., None]:
-    """A listener that opens a statement's point."""
+    """Make the listener that opens the point of a statement."""
 
     def handler(conn: Any, cursor: Any, statement: Any, params: Any, context: Any, executemany: Any) -> None:
         here = current.point.get()
@@ -96,45 +95,45 @@ def _before_cursor_execute(name: str) -> Callable[..., None]:
         with guard.Harmless("sqlalchemy.start"):
             points = vars(conn).setdefault(_OPEN, [])
             if context is not None and points and points[-1][0] is context:
-                return  # by the same listener of an engine that this one is a view of, with other options
-            points.append((context, sql.open_point(here, name, _described(conn, statement, params))))
+                return  # opened already: the engine is a view of another one, with other options and the same listener
+            points.append((context, sql.open_point(here, name, _description(conn, statement, params))))
 
     return handler
 
 
 def _after_cursor_execute(hide_result: bool = True) -> Callable[..., None]:
-    """A listener that closes a statement's point."""
+    """Make the listener that closes the point of a statement."""
 
     def handler(conn: Any, cursor: Any, statement: Any, params: Any, context: Any, executemany: Any) -> None:
         if not getattr(conn, _OPEN, None):
             return
         rows = None
         if not hide_result and _can_peek(cursor, context):
-            # The database's own errors on fetching are the application's, as they would be one line later.
+            # Not guarded: the application would get an error of this fetch one line later.
             rows = cursor.fetchmany(RESULT_ROWS)
             context.cursor_fetch_strategy = _strategy()(cursor, context.execution_options, initial_buffer=deque(rows))
         with guard.Harmless("sqlalchemy.stop"):
             point = _take(conn, context)
             if point is None:
                 return
-            shown = None if rows is None else sql.shown_rows(rows)
-            sql.close(point, None if hide_result else {"result": shown, "rowcount": cursor.rowcount})
+            rows_text = None if rows is None else sql.shown_rows(rows)
+            sql.close(point, None if hide_result else {"result": rows_text, "rowcount": cursor.rowcount})
 
     return handler
 
 
 def handle_error(exception_context: Any) -> None:
-    """A listener that closes the point of a statement that failed, as an error, if it has one that is open."""
+    """A listener: close the point of a statement that has failed, if it is open."""
     with guard.Harmless("sqlalchemy.error"):
-        of = exception_context
-        _fail(of.connection, of.execution_context, of.original_exception)
+        context = exception_context
+        _fail(context.connection, context.execution_context, context.original_exception)
 
 
 def _handle(handle: Method) -> Method:
-    """SQLAlchemy does not report each error to listeners.
+    """Close the point also for errors that SQLAlchemy does not report to our listener.
 
-    Another listener may raise before ours. And ``skip_user_error_events`` leaves out all: SQLAlchemy's own dialect for
-    MySQL sets it to find out whether there is a table.
+    Another listener may raise before ours. With ``skip_user_error_events`` no listener is called: the dialect for MySQL
+    sets it while it checks whether a table exists.
     """
 
     def run(
@@ -159,26 +158,26 @@ _wrapping = Wrapping(Target("sqlalchemy.engine.base", "Connection", "_handle_dba
 
 
 def _fail(conn: Any, context: Any, fault: BaseException) -> None:
-    """Close the point of the statement that is executed in *context*, as an error, if it has one that is open."""
+    """Close the point of the statement with the execution context *context* as an error, if it is open."""
     point = _take(conn, context)
     if point is not None:
         sql.fail(point, fault)
 
 
 def _take(conn: Any, context: Any) -> Point | None:
-    """The open point of the statement that is executed in *context*; from now on it has none."""
-    if conn is None:  # there is no connection: making one has failed
+    """Remove and return the open point of the statement with the execution context *context*."""
+    if conn is None:  # the error is that no connection could be made
         return None
     points: list[tuple[Any, Point]] = vars(conn).get(_OPEN, [])
     for i in range(len(points) - 1, -1, -1):
         if points[i][0] is context:
             point = points[i][1]
-            del points[i:]  # what is above failed in a way that no listener was told of
+            del points[i:]  # the statements above it failed, and no listener was called
             return point
     return None
 
 
-def _described(conn: Any, statement: Any, params: Any) -> sql.Statement:
+def _description(conn: Any, statement: Any, params: Any) -> sql.Statement:
     url = conn.engine.url
     return sql.Statement("sqlalchemy", str(statement), params, url.database, url.username, url.host, url.port)
 
@@ -191,7 +190,7 @@ def _strategy() -> Any:
 
 
 def _can_peek(cursor: Any, context: Any) -> bool:
-    """Whether rows can be read ahead and still reach the application: those of a plain query, not streamed."""
+    """Whether rows read ahead still reach the application: true for a plain query whose result is not streamed."""
     with guard.Harmless("sqlalchemy.peek"):
         from sqlalchemy.engine.cursor import _DEFAULT_FETCH
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The WSGI middleware: it describes a request to the handler, and runs the application by ``wsgi_call``."""
+"""The WSGI middleware: it describes a request to the handler, and runs the application through ``wsgi_call``."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ _PATH_SAFE = "/~!$&'()*+,;=:@"
 
 
 def disable() -> None:
-    """Turn every middleware of this process off, whatever its own configuration says."""
+    """Turn every middleware of this process off. Its own configuration does not count any more."""
     switches.decide_wsgi(False)
 
 
 def enable(hmac_keys: str | None = None) -> None:
-    """Turn every middleware of this process on; with *hmac_keys* (comma-separated) these are the keys that count."""
+    """Turn every middleware of this process on. *hmac_keys* (comma-separated) replace the middleware's own keys."""
     switches.decide_wsgi(True)
     switches.decide_wsgi_keys(split(hmac_keys) if hmac_keys else None)
 
 
 class WsgiMiddleware:
-    """A WSGI application around another: requests that ask for it with a signed header are traced.
+    """A WSGI application around another one. It traces the requests that ask for it with a signed header.
 
-    It streams: nothing is buffered, and the trace point lasts until the body is closed. A body that is whole when the
-    application returns it (a list, a file) is handed on as it is, and the point ends there. Calling it with a
-    ``webob.Request`` alone answers with a ``webob.Response``.
+    It buffers nothing: the trace point lasts until the body is closed. If the application returns a complete body (a
+    list or a file), the middleware returns the same object, and the point ends there. It may also be called with only a
+    ``webob.Request``: then it returns a ``webob.Response``.
     """
 
     def __init__(
@@ -53,8 +53,9 @@ class WsgiMiddleware:
         enabled: bool | str = False,
         **kwargs: Any,
     ) -> None:
-        """*hmac_keys* (comma-separated) and *enabled* count until :func:`enable` or :func:`disable` is called. Further
-        arguments, which older configurations hold, are ignored.
+        """*hmac_keys* (comma-separated) and *enabled* count until :func:`enable` or :func:`disable` is called.
+
+        Other arguments, which older configurations have, are ignored.
         """
         self.application = application
         self.name = "wsgi"
@@ -72,8 +73,8 @@ class WsgiMiddleware:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse | None = None) -> Iterable[bytes]:
         if start_response is None:
-            # Not a WSGI call: stock's middleware answers requests of webob too. A subclass may have called us so from
-            # a __call__ of its own, which is not to be called again.
+            # Not a WSGI call: osprofiler 4 takes a webob request too. Call our own __call__, not that of a subclass,
+            # which may have called us.
             plain = functools.partial(WsgiMiddleware.__call__, self)
             response: Iterable[bytes] = environ.get_response(plain)  # type: ignore[attr-defined]
             return response
@@ -83,18 +84,18 @@ class WsgiMiddleware:
                 return self.application(environ, start_response)
             return Call(served, start_response).run(self.application, environ)
         except Exception as fault:
-            if not _is_answer(fault):
+            if not _is_response(fault):
                 raise
-            answer: WSGIApplication = fault  # type: ignore[assignment]
-            return answer(environ, start_response)
+            response_app: WSGIApplication = fault  # type: ignore[assignment]
+            return response_app(environ, start_response)
 
     def _trace_is_valid(self, trace_info: Any) -> bool:
         return osprofiler.is_trace_info(trace_info)
 
     def _accept(self, environ: WSGIEnvironment) -> http_server.Served | None:
-        """How to run this request; None: just as it is."""
+        """Decide how to run this request. None: call the application unchanged."""
         try:
-            settings = config.fresh()  # first: what it reads may turn the middleware on or off
+            settings = config.fresh()  # first, because it may turn the middleware on or off
             if not switches.wsgi(self.enabled, settings):
                 return None
             keys = switches.wsgi_keys(self.hmac_keys)
@@ -106,7 +107,7 @@ class WsgiMiddleware:
 
 
 class _Request:
-    """What the handler asks of a request."""
+    """Describes a WSGI request to the handler."""
 
     __slots__ = ("_environ",)
 
@@ -148,7 +149,7 @@ class _Request:
         return str(self._environ.get(name, "")).encode("latin-1", "replace")
 
 
-def _is_answer(fault: Exception) -> bool:
-    """Whether it is one of webob's exceptions that are answers, such as 404: stock's middleware gives these."""
+def _is_response(fault: Exception) -> bool:
+    """Whether *fault* is an exception of webob that is a response too, such as a 404. osprofiler 4 sends it as one."""
     webob = sys.modules.get("webob.exc")
     return webob is not None and isinstance(fault, webob.HTTPException)

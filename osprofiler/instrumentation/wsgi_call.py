@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One request through the WSGI middleware, from the application's call to the end of its body.
+"""One request in the WSGI middleware, from the call of the application to the end of its body.
 
-A WSGI application runs in pieces: its call, then each chunk of its body, then the body's ``close``, with the server
-and other requests on the same thread in between. Each piece re-enters the request's trace point and leaves nothing
-behind. What the application or the server raises passes as it is.
+A WSGI application runs in pieces: the call, each chunk of the body, and the body's ``close``. Between two pieces the
+same thread may run the server and other requests. Each piece enters the trace point of the request again, and restores
+the former point at its end. Exceptions of the application and the server pass through unchanged.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Call:
-    """Runs an application at the point of a request, and stands for its body where that is not whole at once."""
+    """Runs an application inside the point of a request. It replaces the body if that is not complete at once."""
 
     __slots__ = (
         "_body",
@@ -43,14 +43,14 @@ class Call:
         self._ended = False
 
     def run(self, application: WSGIApplication, environ: WSGIEnvironment) -> Iterable[bytes]:
-        """Call the application, and return its body, or one that re-enters the point for each chunk."""
+        """Call the application. Returns its body, or a body that enters the point again for each chunk."""
         try:
             with self._served.pieces:
                 body = application(environ, self._respond)
         except BaseException as fault:
             self._end(fault)
             raise
-        if _is_whole(body, environ):
+        if _is_complete(body, environ):
             self._exhausted = True
             self._end()
             return body
@@ -58,7 +58,7 @@ class Call:
         return self
 
     def _respond(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
-        """The ``start_response`` that the application gets."""
+        """The ``start_response`` for the application."""
         try:
             if exc_info is None:
                 write = self._start_response(status, headers)
@@ -66,7 +66,7 @@ class Call:
                 self._fault = exc_info[1]
                 write = self._start_response(status, headers, exc_info)
         finally:
-            exc_info = None  # or it and this frame keep each other alive
+            exc_info = None  # break the cycle of the traceback and this frame
         if status[:3].isdecimal():
             self._status = int(status[:3])
         return write
@@ -84,11 +84,11 @@ class Call:
             self._exhausted = True
             raise
         except BaseException as fault:
-            self._end(fault)  # some servers never close a body that has raised
+            self._end(fault)  # some servers do not close a body that has raised
             raise
 
     def close(self) -> None:
-        """What the server calls when it is done with the body, read to its end or not."""
+        """Close the body and the point. The server calls it, also if it has not read the whole body."""
         close = getattr(self._body, "close", None)
         try:
             if close is not None:
@@ -100,11 +100,11 @@ class Call:
         self._end()
 
     def __del__(self) -> None:
-        # A server that forgot to close. The application's own body is then collected too.
+        # The server has not called close. Python collects the application's own body now too.
         self._end(deliver=False)
 
     def _end(self, fault: BaseException | None = None, deliver: bool = True) -> None:
-        """Close the trace point, once. *deliver*: where nobody else can, which takes a moment."""
+        """Close the trace point, once. *deliver*: see ``Served.close``."""
         if self._ended:
             return
         self._ended = True
@@ -113,10 +113,10 @@ class Call:
         self._served.close(self._status, fault, unread, deliver)
 
 
-def _is_whole(body: Any, environ: WSGIEnvironment) -> bool:
-    """Whether no line of the application runs for *body* any more.
+def _is_complete(body: Any, environ: WSGIEnvironment) -> bool:
+    """Whether *body* needs no more code of the application.
 
-    Such a body is handed on as it is: servers take its length from a list, and send a file from inside the kernel.
+    The middleware does not replace such a body: servers read the length of a list, and the kernel sends a file.
     """
     if isinstance(body, (list, tuple)):
         return not hasattr(body, "close")

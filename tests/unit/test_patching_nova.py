@@ -45,7 +45,7 @@ def test_rpc_is_traced_only_where_profiling_is_enabled(conf: cfg.ConfigOpts, ena
     conf.set_override("enabled", enabled, group="profiler")
     nova.instrument(conf)
     assert nova.on is enabled
-    assert instrumented.wrapping.on is enabled
+    assert instrumented._wrapping.on is enabled
 
 
 def test_a_configuration_without_our_options_means_off(conf: cfg.ConfigOpts) -> None:
