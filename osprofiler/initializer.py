@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turn tracing on for a service from its configuration, and follow that configuration as it changes."""
+"""Turn tracing on for a service as its configuration says, and follow changes of the configuration."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def init_from_conf(
     host: str,
     **kwargs: Any,
 ) -> None:
-    """Turn tracing on for this process as ``[profiler]`` in *conf* says.
+    """Turn tracing on for this process as ``[profiler]`` in *conf* says. Never raises.
 
-    Traces go to the store of ``connection_string`` under the name *project*-*service* and *host*; *context* and
-    *kwargs* are handed to the store's driver. Options marked mutable are followed when *conf* is mutated. A
-    configuration that cannot be used is logged and leaves the service untraced; nothing is raised.
+    Traces go to the store of ``connection_string`` under the name *project*-*service* and *host*. The driver of the
+    store gets *context* and *kwargs*. Mutable options change when *conf* is mutated. If the configuration cannot be
+    used, the error is logged, and the service is not traced.
     """
     global _configuration
     with guard.Harmless("init_from_conf"):
@@ -62,7 +62,7 @@ def init_from_conf(
             _put_in_force,
             _watch,
         ):
-            with guard.Harmless(f"init_from_conf.{step.__name__}"):  # what one cannot do, the others still can
+            with guard.Harmless(f"init_from_conf.{step.__name__}"):  # if a step fails, the others still run
                 step(conf)
 
 
@@ -99,12 +99,12 @@ def _service_name() -> str:
 
 
 def _act(before: config.Settings, after: config.Settings) -> None:
-    """Do what acts outside the settings object, after it has changed from *before* to *after*."""
+    """Apply a change of the settings, from *before* to *after*, to what does not read the settings itself."""
     assert _configuration is not None
     switches.follow(before, after, _configuration.keys_changed)
     registry.follow(before, after)
     if (after.sampler, after.operations) != (before.sampler, before.operations):
-        _sample()  # a new sampler starts anew, with a full bucket
+        _sample()  # only on a change: a new sampler starts with a full bucket
 
 
 def _sample(conf: cfg.ConfigOpts | None = None) -> None:
@@ -123,7 +123,7 @@ def _use_scope_manager(conf: cfg.ConfigOpts) -> None:
     try:
         scope.use(getattr(importlib.import_module(module), name)())
     except (ImportError, AttributeError, TypeError, ValueError) as fault:
-        LOG.error("[profiler] scope_manager = %s: %s; osprofiler's own is used", path, fault)
+        LOG.error("[profiler] scope_manager = %s: %s; osprofiler uses its own scope manager", path, fault)
 
 
 def _instrument(conf: cfg.ConfigOpts) -> None:
@@ -137,7 +137,7 @@ def _instrument(conf: cfg.ConfigOpts) -> None:
 
 
 def _on_mutate(conf: cfg.ConfigOpts, fresh: dict[tuple[str | None, str], tuple[Any, Any]]) -> None:
-    """Follow a change of the configuration; *fresh* maps (group, option) to its old and new text in the file."""
+    """Follow a change of the configuration. *fresh* maps (group, option) to the old and the new value in the file."""
     changed = {name for group, name in fresh if group == "profiler"}
     if changed and _configuration is not None:
         with guard.Harmless("mutate"):

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RPC over oslo.messaging: the trace's context in the envelope, a span at the client, a span around the dispatch.
+"""RPC over oslo.messaging: the trace context in each message, a client span, and a server span around the dispatch.
 
-Three ways in: :class:`TracingSerializer` around a service's own serializer carries the context;
-:func:`instrument_client` and :func:`instrument_server` trace one object; :func:`instrument` traces every client and
-server of the process, those that exist already too. They may be combined: a message gets one client span and one
-server span.
+There are three ways to use it. :class:`TracingSerializer` wraps a service's own serializer and only passes the context
+on. :func:`instrument_client` and :func:`instrument_server` trace one object. :func:`instrument` traces every client and
+server of the process, also those that exist already. They can be combined: a message has one client span and one server
+span.
 """
 
 from osprofiler.handlers.rpc import extract, inject

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The notifier: a callable that takes one record, and so decides where trace points go.
+"""The notifier: a callable that takes each record and sends it to its destination.
 
-:func:`create` makes a notifier for a store: its records go through the process's queue and reporter. Any other
-callable given to :func:`set` is called at once, in the caller's flow. Its faults do not reach the service.
+:func:`create` makes a notifier for a store: its records go through the process's queue and reporter. :func:`set` also
+takes any other callable. It is called at once, in the caller's flow. Its faults do not reach the service.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _noop_notifier(info: dict[str, Any], context: Any = None) -> None:
 
 
 class StoreNotifier:
-    """A notifier for one store and one service. It queues each record that it gets."""
+    """A notifier for one store and one service. It puts each record into the queue."""
 
     def __init__(self, reporter: Reporter, service_name: str) -> None:
         self.reporter = reporter
@@ -44,7 +44,7 @@ _cache: dict[tuple[str, ...], Callable[..., Any]] = {}
 
 
 def notify(info: dict[str, Any]) -> None:
-    """Give one record, made by service code, to the current notifier."""
+    """Give a record that service code has made to the current notifier."""
     with guard.Harmless("notifier"):
         _notifier(info)
 
@@ -55,7 +55,7 @@ def get() -> Callable[..., Any]:
 
 
 def set(notifier: Callable[..., Any]) -> None:
-    """From now on use *notifier*, a callable that takes one record (a dictionary), for every trace point."""
+    """Use *notifier*, a callable that takes one record (a dictionary), for every trace point from now on."""
     global _notifier
     _notifier = notifier
     if isinstance(notifier, StoreNotifier):
@@ -71,7 +71,7 @@ def _reporter_for(notifier: Callable[..., Any]) -> Reporter:
 
 
 def create(connection_string: str, *args: Any, **kwargs: Any) -> Callable[..., Any]:
-    """Return a notifier for the store that *connection_string* names; the same one for the same store and service.
+    """Return a notifier for the store of *connection_string*: always the same one for the same store and service.
 
     *args* and *kwargs* go to the driver: ``project``, ``service``, ``host``, ``conf``, ``context`` and the driver's
     own. If the connection string cannot be used, the error is logged, and the notifier discards its records.
@@ -79,20 +79,20 @@ def create(connection_string: str, *args: Any, **kwargs: Any) -> Callable[..., A
     if args and isinstance(args[0], ModuleType):
         # The arguments of osprofiler 1, which trove still uses: oslo_messaging, a context and a transport come first.
         args = args[3:]
-    named = {**dict(zip(("project", "service", "host"), args, strict=False)), **kwargs}
+    arguments = {**dict(zip(("project", "service", "host"), args, strict=False)), **kwargs}
     # As text, since older services may pass values of any type here.
-    key = (str(connection_string), *(str(named.get(name)) for name in ("project", "service", "host")))
+    key = (str(connection_string), *(str(arguments.get(name)) for name in ("project", "service", "host")))
     if key not in _cache:
-        _cache[key] = _create(connection_string, named)
+        _cache[key] = _create(connection_string, arguments)
     return _cache[key]
 
 
-def _create(connection_string: str, named: dict[str, Any]) -> Callable[..., Any]:
+def _create(connection_string: str, arguments: dict[str, Any]) -> Callable[..., Any]:
     from osprofiler.drivers import connect
 
     try:
-        reporter = connect.reporter_for(connection_string, **named)
-        service_name = connect.service_name(named.get("project"), named.get("service"), named.get("conf"))
+        reporter = connect.reporter_for(connection_string, **arguments)
+        service_name = connect.service_name(arguments.get("project"), arguments.get("service"), arguments.get("conf"))
         notifier = StoreNotifier(reporter, service_name)
     except Exception as fault:
         guard.count("fault.connect")
@@ -103,5 +103,5 @@ def _create(connection_string: str, named: dict[str, Any]) -> Callable[..., Any]
 
 
 def clear_notifier_cache() -> None:
-    """Forget the notifiers that :func:`create` has made; the next call makes new ones."""
+    """Forget the notifiers that :func:`create` has made. Its next call makes a new one."""
     _cache.clear()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the patches of nova call: its RPC, its hand-over of work to executors, its cells, its builds and virt driver.
+"""The functions that the patches of nova call: for RPC, work of executors, cells, builds and the virt driver.
 
-The patched lines of nova ask :data:`on` first, which costs no call; so with ``[profiler] enabled = false`` none of
-ours runs in a service.
+The patched lines of nova read :data:`on` first, which costs no call. So with ``[profiler] enabled = false`` a service
+runs no code of osprofiler.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from osprofiler.instrumentation.nova_work import Cells, handed_over
 
 __all__ = ["Cells", "get", "handed_over", "init_from_conf", "inject", "instrument", "on", "receive"]
 
-#: Whether this process may be traced: what ``[profiler] enabled`` was when nova made its RPC clients and servers.
+#: Whether this process may be traced: the value of ``[profiler] enabled`` when nova made its RPC clients and servers.
 on = True
 
 get = profiler.get
@@ -35,11 +35,11 @@ def instrument(conf: Any) -> None:
 
 
 def init_from_conf(conf: Any, manager: Any = None, **kwargs: Any) -> None:
-    """Turn tracing on for a nova service, as ``initializer.init_from_conf`` does; only with profiling enabled.
+    """Turn tracing on for a nova service, as ``initializer.init_from_conf`` does. Call it only if profiling is enabled.
 
-    Outgoing REST requests are trace points unless the configuration says otherwise. Looping calls, in which nova
-    retries and polls, stay in the request that starts them. Of a compute *manager* the steps of its work and its
-    driver's calls become trace points.
+    Outgoing REST requests are trace points, unless the configuration turns that off. Looping calls, in which nova
+    retries and polls, stay in the request that starts them. The steps of a compute *manager* and the calls of its
+    driver become trace points.
     """
     with guard.Harmless("nova.init_from_conf"):
         conf.set_default("trace_requests", True, group="profiler")
@@ -54,14 +54,14 @@ def init_from_conf(conf: Any, manager: Any = None, **kwargs: Any) -> None:
 
 
 def inject(context: Any) -> Any:
-    """A copy of an RPC context that carries the current trace on."""
+    """Return a copy of an RPC context with the current trace added."""
     return _serializer.serialize_context(context)
 
 
 def receive(context: Any) -> Any:
-    """A received RPC context without what :func:`inject` added, whose trace is now current, if there was one.
+    """Make the trace of a received RPC context the current one. Returns the context without the trace.
 
-    Where the server is traced, it has seen to both before.
+    If the server is traced, it has done both already.
     """
     with guard.Harmless("nova.receive"):
         return _serializer.deserialize_context(context)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the patches of python-novaclient call: a client span for each REST request, and the ``nova --profile`` command.
+"""The functions that the patches of python-novaclient call: client spans of REST requests, and ``nova --profile``.
 
-The command writes its own spans to the store of ``$OSPROFILER_CONNECTION_STRING``; where that is not set it only asks
-the services for the trace, as an unpatched one does. ``$OSPROFILER_JAEGER_UI`` is the address of Jaeger's UI.
+The command writes its own spans to the store of ``$OSPROFILER_CONNECTION_STRING``. If that is not set, it only asks the
+services for a trace, like an unpatched command. ``$OSPROFILER_JAEGER_UI`` is the address of Jaeger's UI.
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ class _Command:
             if self.point is not None:
                 self.point.end({"command": name} if name else None, fault)
         with guard.Harmless("novaclient.show"):
-            # With a failed command, what was asked for is on standard output only in part, if at all.
+            # After a failed command, a script may read a partial result from standard output: do not add to it.
             print(_how_to_show(self.base_id), file=sys.stdout if fault is None else sys.stderr)
 
 
 class _Failed(Exception):
-    """The command did not come to its end."""
+    """The command ended before its work was done."""
 
 
 def begin(hmac_key: str) -> None:
-    """Begin the trace of a command: with a span for the whole of it, where there is a store to write spans to."""
+    """Begin the trace of a command. If there is a store to write to, open a span for the whole command."""
     global _command
     with guard.Harmless("novaclient.begin"):
-        began = profiler.init(hmac_key)
+        trace = profiler.init(hmac_key)
         store = os.environ.get(CONNECTION_STRING)
         record(bool(store))
         point = None
@@ -68,7 +68,7 @@ def begin(hmac_key: str) -> None:
                 point = global_tracer.get_tracer().open_point(here, COMMAND)
         if _command is None:
             atexit.register(_at_exit)
-        _command = _Command(point, began.get_base_id())
+        _command = _Command(point, trace.get_base_id())
 
 
 def _write_to(store: str) -> None:
@@ -79,7 +79,7 @@ def _write_to(store: str) -> None:
 
 
 def end(command: Callable[..., Any]) -> None:
-    """End the trace of a command, which *command* has done, and print how to look at it."""
+    """End the trace of a command after its function *command* has returned. Print how to show the trace."""
     global _command
     ended, _command = _command, None
     if ended is not None:
@@ -106,9 +106,9 @@ def _how_to_show(base_id: str) -> str:
 
 
 def _jaeger_ui() -> str:
-    """Jaeger's UI, as the environment or the connection string names it; "" where neither does."""
-    named = os.environ.get(JAEGER_UI, "")
+    """The address of Jaeger's UI in the environment, or else in the connection string; "" if it is in neither."""
+    address = os.environ.get(JAEGER_UI, "")
     store = os.environ.get(CONNECTION_STRING, "")
-    if not named and store.startswith("jaeger"):
-        named = next(iter(parse_qs(urlsplit(store).query).get("query", ())), "")
-    return named.rstrip("/")
+    if not address and store.startswith("jaeger"):
+        address = next(iter(parse_qs(urlsplit(store).query).get("query", ())), "")
+    return address.rstrip("/")

@@ -24,27 +24,27 @@ __all__ = [
 _profiler_opt_group = cfg.OptGroup(
     "profiler",
     title="Tracing of requests across services",
-    help="Where a request spends its time, in this service and in those that it calls.",
+    help="Shows where a request spends its time, in this service and in the services that it calls.",
 )
 _jaegerprofiler_opt_group = cfg.OptGroup("profiler_jaeger", title="How this service appears in Jaeger")
 _otlp_profiler_opt_group = cfg.OptGroup("profiler_otlp", title="How this service appears over OTLP")
 
 
 def options(group: str, table: type = Settings) -> list[cfg.Opt]:
-    """The options of *group* that *table* has."""
-    return [_option(each) for each in rows(table).values() if each.group == group and each.kind.option is not None]
+    """The options of *group* in *table*, a table of settings."""
+    return [_option(row) for row in rows(table).values() if row.group == group and row.kind.option is not None]
 
 
-def _option(each: Row[Any]) -> cfg.Opt:
-    of_kind: type[cfg.Opt] = getattr(cfg, str(each.kind.option))
-    return of_kind(
-        each.name,
-        default=each.default,
-        secret=each.secret,
-        mutable=each.mutable,
-        deprecated_name=each.deprecated_name,
-        help=each.help,
-        **each.kind.arguments,
+def _option(row: Row[Any]) -> cfg.Opt:
+    option_class: type[cfg.Opt] = getattr(cfg, str(row.kind.option))
+    return option_class(
+        row.name,
+        default=row.default,
+        secret=row.secret,
+        mutable=row.mutable,
+        deprecated_name=row.deprecated_name,
+        help=row.help,
+        **row.kind.arguments,
     )
 
 
@@ -60,9 +60,9 @@ _GROUPS = (
 
 
 def register(conf: cfg.ConfigOpts) -> None:
-    """Make the options known to *conf*; a second call changes nothing."""
+    """Register the options with *conf*. A second call does nothing."""
     for group, options in _GROUPS:
-        # A group of its own: configurations that register one OptGroup share its values.
+        # A new group for each: two configurations that register the same OptGroup share its values.
         conf.register_opts(options, group=cfg.OptGroup(group.name, title=group.title, help=group.help))
 
 
@@ -81,7 +81,7 @@ def set_defaults(
     socket_timeout: float | None = None,
     sentinel_service_name: str | None = None,
 ) -> None:
-    """Register the options with *conf* and give those that are not None a new default."""
+    """Register the options with *conf*. Each argument that is not None is the new default of its option."""
     register(conf)
     defaults: dict[str, Any] = {
         "enabled": enabled,
@@ -105,12 +105,12 @@ def is_trace_enabled(conf: cfg.ConfigOpts | None = None) -> bool:
 
 
 def is_db_trace_enabled(conf: cfg.ConfigOpts | None = None) -> bool:
-    """Whether *conf* (the global one if None) has SQL statements traced."""
+    """Whether *conf* (the global one if None) lets SQL statements be traced."""
     return switches.service_statements(cfg.CONF if conf is None else conf)
 
 
 def enable_web_trace(conf: cfg.ConfigOpts | None = None) -> None:
-    """Turn the WSGI middleware on with *conf*'s keys, if *conf* lets this service be traced."""
+    """Turn the WSGI middleware on with the keys of *conf*, if *conf* lets this service be traced."""
     if is_trace_enabled(conf):
         web.enable((cfg.CONF if conf is None else conf).profiler.hmac_keys)
 

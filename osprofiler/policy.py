@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The policy file, for programs: see :mod:`osprofiler.config.policy_text` for its format."""
+"""Read a policy file in a program. Its format: :mod:`osprofiler.config.policy_text`."""
 
 from osprofiler.config.policy import Policy
 from osprofiler.config.policy_text import PolicyError, load, parse

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tracing of python-requests: each HTTP request that it sends is a trace point, and carries the trace on."""
+"""Tracing of python-requests: each HTTP request is a trace point, and passes the trace on in its headers."""
 
 from osprofiler.instrumentation.requests import instrument as enable
 from osprofiler.instrumentation.requests import send

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The OpenTracing side of osprofiler: the process's tracer, and what can be instrumented by name.
+"""OpenTracing in osprofiler: the tracer of the process, its counters, and instrumentation by name.
 
-Importing this package loads neither jaeger-client nor what that loads (tornado, thrift).
+The import of this package does not load jaeger-client, tornado or thrift.
 """
 
 from __future__ import annotations
@@ -23,14 +23,20 @@ __all__ = [
 
 
 def counters() -> dict[str, int]:
-    """What became of this process's spans, and which faults of tracing were swallowed, by name.
+    """The counters of this process, by name: the state of its spans, and the faults of tracing.
 
-    ``started`` counts the sampled spans of this process, and ``records`` those that service code made by hand and gave
-    to the notifier. Each of them is one in ``open`` (it was not stopped yet, or never will be), ``waiting`` (for
-    delivery), ``delivered`` (acknowledged) or ``sent`` (not), ``merged`` (a start, made by hand, into its stop), or
-    ``dropped.<reason>``; of these, those that ended while the process did and did not get out are ``dropped.exit``.
-    Stores of records also take a record when a span starts; ``dropped_starts.<reason>`` counts those that were lost.
-    ``queued`` is how many were accepted for delivery. Further counters: ``malformed`` (received fields),
-    ``cut.<kind>``, ``fault.<where>``, ``not_followed.<instrumentation>`` (work left out of a trace that had ended).
+    ``started`` counts the sampled spans. ``records`` counts the records that service code made and gave to the
+    notifier. Each span and record is counted in one of these:
+
+    * ``open``: not stopped yet, or never;
+    * ``waiting``: waits for delivery;
+    * ``delivered``: acknowledged by the receiver;
+    * ``sent``: sent without acknowledgement;
+    * ``merged``: a start record of service code, merged into its stop record;
+    * ``dropped.<reason>``: lost; ``dropped.exit`` if it ended while the process ended, and was not delivered.
+
+    Stores of records also get a record when a span starts: ``dropped_starts.<reason>`` counts the lost ones. ``queued``
+    counts the spans that were accepted for delivery. More counters: ``malformed`` (received fields), ``cut.<kind>``,
+    ``fault.<where>``, ``not_followed.<instrumentation>`` (work that is not in a trace because the trace had ended).
     """
     return guard.totals()

@@ -285,8 +285,8 @@ def test_a_mutation_of_other_options_changes_nothing(configured: Write, tmp_path
         ({"flush_interval": "nan"}, "nan is no time; 1.0 is used"),
         ({"flush_timeout": "inf"}, "inf is no time; 5.0 is used"),
         ({"sampler": "probabilistic:7"}, "nothing is sampled"),
-        ({"scope_manager": "no.such.module:Class"}, "osprofiler's own is used"),
-        ({"scope_manager": "collections:OrderedDict"}, "osprofiler's own is used"),
+        ({"scope_manager": "no.such.module:Class"}, "osprofiler uses its own scope manager"),
+        ({"scope_manager": "collections:OrderedDict"}, "osprofiler uses its own scope manager"),
         ({"instrument": "everything"}, "is not known"),
     ],
 )
