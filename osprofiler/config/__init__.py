@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What configuration and policy say: the settings in force, and where they come from.
+"""The settings in force, and their sources: the configuration and the policy file.
 
-``config.current()`` is the settings object in force; ``config.fresh()`` is the same for a unit of work that begins now.
+``config.current()`` returns the settings in force. ``config.fresh()`` does so for a unit of work that begins now: it
+first checks whether the policy file has changed.
 """
 
 from osprofiler.config.settings import current, fresh, publish, reset, watch

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The settings of a service: its options, the policy file that goes before them, and their changes."""
+"""The settings of a service: its options, the policy file, which overrides them, and the changes of both."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from osprofiler.config.table import Settings
 
 
 class Configuration:
-    """Keeps the settings in force equal to what a configuration and its policy file say."""
+    """Keeps the settings in force equal to a configuration and its policy file."""
 
     def __init__(
         self,
@@ -27,8 +27,8 @@ class Configuration:
     ) -> None:
         """Publish the options of *conf*.
 
-        The policy is that for the service *service_name* returns. *act* gets the settings before and after each change
-        and does what acts outside the settings object.
+        *service_name* returns the name of the service in the policy. *act* is called after each change with the former
+        and the new settings.
         """
         self._service_name = service_name
         self._act = act
@@ -38,13 +38,13 @@ class Configuration:
         self.before = in_force.current()
         self._options: dict[str, Any] = {**unread, **options.read(conf, table=table)}
         self.policy_file: PolicyFile | None = None
-        #: Without keys at the start those in the paste file count, as with osprofiler 4. Once the keys were taken away,
-        #: nobody may ask.
+        #: If the configuration has no keys at the start, those in the paste file count, as in osprofiler 4. If its keys
+        #: are removed later, no key counts.
         self.keys_changed = False
         in_force.publish(**self._options)
 
     def follow_policy(self, conf: cfg.ConfigOpts) -> None:
-        """Read the policy file that *conf* names now, if it names one, and follow it."""
+        """Read the policy file that *conf* names now, if any, and follow its changes."""
         path = options.value(conf, "policy_file")
         self.policy_file = PolicyFile(path, self.put_in_force, self._table) if path else None
         in_force.watch(self.policy_file.look if self.policy_file else None)
@@ -52,13 +52,13 @@ class Configuration:
             self.policy_file.read()
 
     def put_in_force(self) -> None:
-        """Publish what the options and the policy say."""
+        """Publish the options, overridden by the policy."""
         before = in_force.current()
         policy = self.policy_file.policy.of(self._service_name()) if self.policy_file else {}
         self._act(before, in_force.publish(**{**self._options, **policy}))
 
     def mutated(self, conf: cfg.ConfigOpts, changed: Collection[str]) -> None:
-        """Read the options of *conf* again, of which those in *changed* have changed."""
+        """Read the options of *conf* again. *changed*: the names of the options that have changed."""
         self._options.update(options.read(conf, changed, self._table))
         self.keys_changed = self.keys_changed or "hmac_keys" in changed
         if "policy_file" in changed:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kinds of settings: how oslo.config declares one, and how the value of an option or of a policy becomes a setting.
+"""The kinds of settings: the option class of each, and how the value of an option or a policy becomes a setting.
 
-This module does not load oslo.config: a kind names its class there.
+This module does not load oslo.config: a kind only has the name of its option class.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from osprofiler.config import sampler_spec
 
 T = TypeVar("T")
 
-#: Takes one line about a part of a value that is not used.
+#: A function that takes one line about a part of a value that is not used.
 Complain = Callable[[str], None]
 
 #: Formats in which requests can carry a trace; other packages may add some by entry points.
 FORMATS = ("osprofiler", "jaeger", "w3c", "b3")
 
-#: What trace points may keep of a function's arguments.
+#: How much of a function's arguments trace points record.
 ARGUMENTS = ("full", "types", "none")
 
 
@@ -31,19 +31,19 @@ ARGUMENTS = ("full", "types", "none")
 class Kind(Generic[T]):
     """A kind of settings.
 
-    *from_option* gets the value that oslo.config has read, *from_policy* a value of YAML: a bool, a text (also for
+    *from_option* gets a value that oslo.config has read. *from_policy* gets a value of YAML: a bool, a text (also for
     numbers), a list of these, or None for a mapping. Both raise ValueError for a value that cannot be used.
     """
 
-    word: str  # as the documentation calls it
-    option: str | None  # the class in oslo_config.cfg; None: a policy has it, an option has not
+    word: str  # its name in the documentation
+    option: str | None  # the class in oslo_config.cfg; None: only a policy has it
     from_option: Callable[[Any, Complain], T]
     from_policy: Callable[[Any], T] | None = None
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # for the class in oslo_config.cfg
     values: Kind[Any] | None = None  # in a policy, a mapping of patterns to values of this kind
 
 
-def _as_it_is(value: Any, complain: Complain) -> Any:
+def _unchanged(value: Any, complain: Complain) -> Any:
     return value
 
 
@@ -52,8 +52,8 @@ def _tuple(value: Sequence[str], complain: Complain) -> tuple[str, ...]:
 
 
 def _finite(value: float, complain: Complain) -> float:
-    if not math.isfinite(value):  # no limit of oslo.config keeps it out
-        raise ValueError(f"{value} is no time")
+    if not math.isfinite(value):  # oslo.config has no check for this
+        raise ValueError(f"{value} is not a finite number of seconds")
     return value
 
 
@@ -64,12 +64,12 @@ def _keys(value: str | None, complain: Complain) -> tuple[str, ...]:
 def _formats(names: Sequence[str], complain: Complain) -> tuple[str, ...]:
     unknown = _unknown(names)
     if unknown:
-        complain(f"there is no {unknown[0]}; known are {', '.join(FORMATS)}")
+        complain(f"unknown format {unknown[0]!r}; known formats: {', '.join(FORMATS)}")
     return tuple(name for name in names if name not in unknown)
 
 
 def _unknown(names: Sequence[str]) -> list[str]:
-    """Those of *names* that are formats neither of this package nor of another one."""
+    """The names that are not a format of this package or of another one."""
     unknown = [name for name in names if name not in FORMATS]
     if unknown:
         registered = entry_points.names(entry_points.PROPAGATORS)
@@ -91,13 +91,13 @@ def _patterns(patterns: Sequence[str], complain: Complain) -> tuple[str, ...]:
 def _switch_of_policy(value: Any) -> bool:
     if isinstance(value, bool):
         return value
-    raise ValueError("true or false is wanted")
+    raise ValueError("must be true or false")
 
 
 def _sampler_of_policy(value: Any) -> str:
     text = value.strip() if isinstance(value, str) else ""
     if not text:
-        raise ValueError("a sampler is wanted, such as const:0, probabilistic:0.01 or ratelimiting:2")
+        raise ValueError("must be a sampler, such as const:0, probabilistic:0.01 or ratelimiting:2")
     sampler_spec.parse(text)
     return text
 
@@ -105,7 +105,7 @@ def _sampler_of_policy(value: Any) -> str:
 def _formats_of_policy(value: Any) -> tuple[str, ...]:
     names = value if isinstance(value, list) else [value]
     if not names or _unknown(names):
-        raise ValueError(f"a list of these is wanted: {', '.join(FORMATS)}")
+        raise ValueError(f"must be a list of formats: {', '.join(FORMATS)}")
     return tuple(names)
 
 
@@ -114,17 +114,17 @@ def choice(*words: str) -> Kind[str]:
 
     def from_policy(value: Any) -> str:
         if value not in words:
-            raise ValueError(f"one of these is wanted: {', '.join(words)}")
+            raise ValueError(f"must be one of {', '.join(words)}")
         return str(value)
 
-    return Kind(f"one of {', '.join(words)}", "StrOpt", _as_it_is, from_policy, {"choices": words})
+    return Kind(f"one of {', '.join(words)}", "StrOpt", _unchanged, from_policy, {"choices": words})
 
 
 def integer(minimum: int | None = None) -> Kind[int]:
     """A whole number, *minimum* or more."""
     if minimum is None:
-        return Kind("whole number", "IntOpt", _as_it_is)
-    return Kind(f"whole number, at least {minimum}", "IntOpt", _as_it_is, arguments={"min": minimum})
+        return Kind("whole number", "IntOpt", _unchanged)
+    return Kind(f"whole number, at least {minimum}", "IntOpt", _unchanged, arguments={"min": minimum})
 
 
 def seconds(minimum: float) -> Kind[float]:
@@ -132,13 +132,13 @@ def seconds(minimum: float) -> Kind[float]:
     return Kind(f"seconds, at least {minimum}", "FloatOpt", _finite, arguments={"min": minimum})
 
 
-SWITCH: Kind[bool] = Kind("true or false", "BoolOpt", _as_it_is, _switch_of_policy)
-TEXT: Kind[str] = Kind("text", "StrOpt", _as_it_is)
-NUMBER: Kind[float] = Kind("number", "FloatOpt", _as_it_is)
+SWITCH: Kind[bool] = Kind("true or false", "BoolOpt", _unchanged, _switch_of_policy)
+TEXT: Kind[str] = Kind("text", "StrOpt", _unchanged)
+NUMBER: Kind[float] = Kind("number", "FloatOpt", _unchanged)
 NAMES: Kind[tuple[str, ...]] = Kind("list", "ListOpt", _tuple)
-TAGS: Kind[dict[str, str]] = Kind("list of NAME:VALUE", "DictOpt", _as_it_is)
+TAGS: Kind[dict[str, str]] = Kind("list of NAME:VALUE", "DictOpt", _unchanged)
 KEYS: Kind[tuple[str, ...]] = Kind("list", "StrOpt", _keys)
 PATTERNS: Kind[tuple[str, ...]] = Kind("regular expression, several times", "MultiStrOpt", _patterns)
 PROPAGATION: Kind[tuple[str, ...]] = Kind("list", "ListOpt", _formats, _formats_of_policy)
-SAMPLER: Kind[str] = Kind("sampler", "StrOpt", _as_it_is, _sampler_of_policy)
-OPERATIONS: Kind[tuple[tuple[str, str], ...]] = Kind("samplers by operation", None, _as_it_is, values=SAMPLER)
+SAMPLER: Kind[str] = Kind("sampler", "StrOpt", _unchanged, _sampler_of_policy)
+OPERATIONS: Kind[tuple[tuple[str, str], ...]] = Kind("samplers by operation", None, _unchanged, values=SAMPLER)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads the options of a configuration of oslo.config into settings."""
+"""Read the options of an oslo.config configuration into settings."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ LOG = logging.getLogger(__name__)
 
 
 def read(conf: cfg.ConfigOpts, changed: Collection[str] = (), table: type = Settings) -> dict[str, Any]:
-    """The settings that *conf* has, by their names.
+    """The settings in *conf*, by name.
 
-    *changed* are the options that have changed since the start: see :attr:`Row.once_changed`.
+    *changed*: the names of the options that have changed since the start (see :attr:`Row.once_changed`).
     """
     values = {
         name: value(conf, name, table)
@@ -34,10 +34,10 @@ def read(conf: cfg.ConfigOpts, changed: Collection[str] = (), table: type = Sett
 
 
 def value(conf: cfg.ConfigOpts, name: str, table: type = Settings) -> Any:
-    """The value of one option, which is the attribute *name* of *table*.
+    """The value of one option, the attribute *name* of *table*.
 
-    The default, with a line in the log, for a value that cannot be used; and where only osprofiler 4's options are
-    registered.
+    If the value cannot be used, one line is logged, and the default is returned. The default is also returned if the
+    option is not registered: a service may have registered only the options of osprofiler 4.
     """
     row = rows(table)[name]
 
@@ -47,12 +47,12 @@ def value(conf: cfg.ConfigOpts, name: str, table: type = Settings) -> Any:
     try:
         return row.read(getattr(conf[row.group], row.name, row.default), complain)
     except ValueError as error:
-        complain(f"{str(error).partition(chr(10))[0]}; {row.default!r} is used")
+        complain(f"{str(error).partition(chr(10))[0]}; the default {row.default!r} is used")
         return row.value
 
 
 def name_unknown(conf: cfg.ConfigOpts) -> None:
-    """Warn of names in our groups of the configuration's files that are not options: oslo.config ignores them."""
+    """Warn of unknown names in our groups in the configuration files: oslo.config ignores them."""
     deprecated = {row.deprecated_name for row in rows(Settings).values() if row.deprecated_name}
     groups = {row.group for row in rows(Settings).values()}
     for file in _files(conf):
@@ -62,12 +62,12 @@ def name_unknown(conf: cfg.ConfigOpts) -> None:
             known = {*(conf.get(group, ())), *deprecated}
             for name in sections.get(group, {}).keys() - known:
                 near = difflib.get_close_matches(name, known, 1)
-                meant = f"; did you mean {near[0]}?" if near else ""
-                LOG.warning("[%s] %s in %s is not an option of this service%s", group, name, file, meant)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                LOG.warning("[%s] %s in %s is not an option of this service%s", group, name, file, hint)
 
 
 def _files(conf: cfg.ConfigOpts) -> list[str]:
-    """The files that *conf* was read from."""
+    """The files from which *conf* was read."""
     files = list(getattr(conf, "config_file", None) or ())
     for folder in getattr(conf, "config_dir", None) or ():
         files += sorted(glob.glob(os.path.join(glob.escape(folder), "*.conf")))

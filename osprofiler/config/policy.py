@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rules of a policy: which entry counts for a service, and which entries never count."""
+"""The rules of a policy: which entries apply to a service, and which entries have no effect."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 
 class Policy:
-    """The entries of a policy file, from top to bottom: a pattern of services, and settings for these."""
+    """The entries of a policy file, from top to bottom: each is a pattern of services and their settings."""
 
     def __init__(self, entries: list[tuple[str, dict[str, Any]]] | None = None) -> None:
         self._entries = entries or []
 
     def of(self, service: str) -> dict[str, Any]:
-        """The settings that it has for *service*, by the names of the settings in force."""
+        """The settings for *service*, by name."""
         chosen: dict[str, Any] = {}
         operations: tuple[tuple[str, str], ...] = ()
         for pattern, settings in self._entries:
@@ -25,7 +25,7 @@ class Policy:
         return {**chosen, "operations": operations} if operations else chosen
 
     def unused(self) -> list[str]:
-        """A line for each setting and operation that can never count: an entry above says it for the same services."""
+        """One line for each setting and operation without effect: an entry above sets it for the same services."""
         lines: list[str] = []
         for number, (pattern, settings) in enumerate(self._entries):
             above = [other for other in self._entries[:number] if _covers(other[0], pattern)]
@@ -36,7 +36,7 @@ class Policy:
                     continue
                 by = next((other for other, settings_above in above if name in settings_above), None)
                 if by is not None:
-                    lines.append(f"{pattern!r}: {name} never counts: {by!r} above says it for the same services")
+                    lines.append(f"{pattern!r}: {name} has no effect: {by!r} above sets it for the same services")
         return lines
 
 
@@ -46,13 +46,13 @@ def _unused_operations(
     for operation, spec in operations:
         by = next((other for other, _ in above if _covers(other, operation)), None)
         if by is not None:
-            yield f"{pattern!r}: operation {operation!r} never counts: {by!r} above fits the same operations"
+            yield f"{pattern!r}: operation {operation!r} has no effect: {by!r} above matches the same operations"
         above = [*above, (operation, spec)]
 
 
 def _covers(pattern: str, other: str) -> bool:
-    """Whether *pattern* surely fits whatever *other*, a pattern too, fits."""
+    """Whether *pattern* surely matches every name that the pattern *other* matches."""
     if pattern == other:
         return True
-    # With no other wildcard than the star, a pattern that fits another's text fits all that text stands for.
+    # If a pattern has only stars and matches the text of another pattern, it matches all names of that pattern too.
     return not set(pattern) & set("?[") and fnmatch.fnmatchcase(other, pattern)

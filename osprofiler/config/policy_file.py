@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Follows the policy file: a unit of work that begins looks, now and then, whether the file has changed.
+"""Follow the changes of the policy file: the start of a unit of work checks, now and then, whether it has changed.
 
-There is no thread at rest. A look costs one ``stat``; a file that has changed is read in a thread of its own, since it
-may be on a disk that hangs. The unit of work that finds it changed waits for that, some milliseconds, and is then
-decided by it.
+No thread waits for changes. A check costs one ``stat``. A changed file is read in its own thread, because the disk may
+hang. The unit of work that notices the change waits for this thread, some milliseconds, and uses the new policy.
 """
 
 from __future__ import annotations
@@ -21,20 +20,19 @@ from osprofiler.context.background import Background
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds between two looks.
+#: The time between two checks, in seconds.
 INTERVAL_S = 5.0
-#: Seconds that a unit of work waits for a changed file at most.
+#: The longest time that a unit of work waits for a changed file, in seconds.
 PATIENCE_S = 0.25
 
 _State = tuple[int, int, int]
 
 
 class PolicyFile:
-    """The policy in *path*, kept up to date, with the settings of *table*.
+    """The policy in the file *path*, always up to date, with the settings of *table*.
 
-    *changed* is called after each change, in the thread that read it.
-
-    A file that is broken, or gone, is one line in the log, and the last good policy stays.
+    *changed* is called after each change, in the thread that has read the file. If the file has mistakes or does not
+    exist, one line is logged, and the former policy stays in force.
     """
 
     def __init__(self, path: str, changed: Callable[[], None], table: type = Settings) -> None:
@@ -47,29 +45,29 @@ class PolicyFile:
         self._reader = Background(self._follow, "osprofiler-policy", "policy")
 
     def read(self) -> None:
-        """Read the file now, whatever was seen of it before."""
+        """Read the file now, also if it has not changed."""
         self._due = time.monotonic() + INTERVAL_S
         state = self._state()
         try:
             self.policy = load(self.path, self._table)
         except PolicyError as fault:
             LOG.error(
-                "the policy %s is broken, the one before stays; `osprofiler policy check %s`: %s",
+                "the policy %s has mistakes; the former policy stays in force (run `osprofiler policy check %s`): %s",
                 self.path,
                 self.path,
                 fault,
             )
         except (OSError, UnicodeDecodeError) as fault:
-            LOG.error("the policy %s cannot be read, the one before stays: %s", self.path, fault)
+            LOG.error("cannot read the policy %s; the former policy stays in force: %s", self.path, fault)
         else:
-            LOG.info("following the policy %s", self.path)
+            LOG.info("using the policy %s", self.path)
         self._seen = state
 
     def look(self) -> None:
-        """Have the file read if it has changed; at most one ``stat`` in ``INTERVAL_S``.
+        """Read the file if it has changed. Checks at most once in ``INTERVAL_S``, with one ``stat``.
 
-        The reading is waited for, though never longer than ``PATIENCE_S``: so what begins now goes by a policy that is
-        at most an interval old, however long nothing has begun before.
+        Waits for the reading, at most ``PATIENCE_S``. So the unit of work that begins now uses a policy that is at most
+        ``INTERVAL_S`` old, also after a long rest.
         """
         now = time.monotonic()
         if now < self._due or native.is_extra_native_thread():
@@ -84,7 +82,7 @@ class PolicyFile:
 
     def _state(self) -> _State | None:
         try:
-            found = os.stat(self.path)
+            status = os.stat(self.path)
         except OSError:
             return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
+        return status.st_mtime_ns, status.st_size, status.st_ino

@@ -21,30 +21,30 @@ _SAME: Any = object()
 class Row(Generic[T]):
     """An option, a setting of the policy, or both.
 
-    As the value of a class attribute of a table it is an option that is read once, at the start. Inside
-    :func:`setting` it is a field of the table's objects too.
+    A row that is a class attribute of a table is an option that is read once, at the start. A row inside
+    :func:`setting` is also a field of the table's objects.
     """
 
     kind: Kind[T]
-    default: Any = None  # of the option, as oslo.config has it
+    default: Any = None  # of the option, for oslo.config
     help: str = ""
-    name: str = ""  # of the option; empty: the attribute's
+    name: str = ""  # of the option; empty: the name of the attribute
     group: str = "profiler"
     mutable: bool = False
-    policy: bool = False  # whether a policy can have it
+    policy: bool = False  # whether a policy can set it
     secret: bool = False
     deprecated_name: str | None = None
-    # The service itself reads the option when it starts: the value counts only after it has changed.
+    # The service itself reads the option when it starts. Here the value counts only after it has changed.
     once_changed: bool = False
-    link: str = ""  # what the documentation says after the help, as reStructuredText
+    link: str = ""  # text after the help in the documentation, as reStructuredText
 
     @property
     def value(self) -> T:
-        """The default as the settings have it."""
+        """The default, converted to the value of a setting."""
         return self.read(self.default, lambda _: None)
 
     def read(self, value: Any, complain: Complain) -> T:
-        """An option's *value* as the settings have it. Raises ValueError if it cannot be used."""
+        """Convert an option's *value* to the value of a setting. Raises ValueError if it cannot be used."""
         return self.kind.from_option(value, complain)
 
 
@@ -57,7 +57,7 @@ def setting(row: Row[T], *, unread: U) -> T | U: ...
 
 
 def setting(row: Row[Any], *, unread: Any = _SAME) -> Any:
-    """A field of a table with the row *row*; *unread* is its value where a process has read no configuration."""
+    """A field of a table with the row *row*. *unread*: its value in a process that has read no configuration."""
     return dataclasses.field(
         default=row.value if unread is _SAME else unread, repr=not row.secret, metadata={_ROW: row}
     )
@@ -65,7 +65,7 @@ def setting(row: Row[Any], *, unread: Any = _SAME) -> Any:
 
 @functools.cache
 def rows(table: type) -> Mapping[str, Row[Any]]:
-    """All rows of *table*, a dataclass, by their attributes, in the order of its text."""
+    """All rows of *table*, a dataclass, by attribute, in the order of its source text."""
     fields = settings(table)
     named = {}
     for cls in reversed(table.__mro__):
@@ -78,7 +78,7 @@ def rows(table: type) -> Mapping[str, Row[Any]]:
 
 @functools.cache
 def settings(table: type) -> Mapping[str, Row[Any]]:
-    """The rows of *table* that are fields of its objects, by their attributes."""
+    """The rows of *table* that are fields of its objects, by attribute."""
     return {field.name: _named(field.metadata[_ROW], field.name) for field in dataclasses.fields(table)}
 
 

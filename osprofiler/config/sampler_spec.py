@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The text that names a sampler, as ``[profiler] sampler`` and the policy have it.
+"""The text form of a sampler, in ``[profiler] sampler`` and in a policy.
 
-``""`` none; ``const:0`` or ``const:1``; ``probabilistic:0.01`` (a share of requests); ``ratelimiting:2`` (requests a
-second); ``remote:http://host:5778/sampling`` (Jaeger decides, and is asked again once a minute, or every so many
-seconds with ``?interval=``).
+``""`` (no sampler), ``const:0`` or ``const:1``, ``probabilistic:0.01`` (a share of requests), ``ratelimiting:2``
+(requests per second), ``remote:http://host:5778/sampling`` (Jaeger decides; it is asked once a minute, or every
+``?interval=`` seconds).
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import NamedTuple
 
 from osprofiler.connection.secrets import masked
 
-#: Jaeger's clients ask once a minute.
+#: The interval of Jaeger's clients, in seconds.
 POLL_INTERVAL_S = 60.0
 
 
 class SamplerSpec(NamedTuple):
     """A sampler: its kind and parameter.
 
-    The rate of ``const`` is 0 or 1, of ``probabilistic`` 0..1, of ``ratelimiting`` traces a second.
+    The rate of ``const`` is 0 or 1, of ``probabilistic`` 0 to 1, of ``ratelimiting`` traces per second.
     """
 
     kind: str
@@ -31,15 +31,15 @@ class SamplerSpec(NamedTuple):
 
 
 def parse(text: str) -> SamplerSpec:
-    """The sampler that *text* names. Raises ValueError, in one line, where it names none."""
+    """Parse *text*. Raises ValueError, with one line, if it is not a sampler."""
     kind, _, parameter = text.strip().partition(":")
     try:
         spec = _parse(kind, parameter)
-    except ValueError:
-        spec = None  # said below, with what would be right
+    except ValueError:  # from float() or urlsplit()
+        spec = None
     if spec is None:
         raise ValueError(
-            f"{_shown(text)!r} is no sampler: use const:0, const:1, probabilistic:RATE, ratelimiting:PER_SECOND "
+            f"{_masked(text)!r} is not a sampler: use const:0, const:1, probabilistic:RATE, ratelimiting:PER_SECOND "
             "or remote:http://HOST:PORT/sampling"
         )
     return spec
@@ -65,10 +65,10 @@ def _remote(url: str) -> SamplerSpec | None:
     interval_s = float(query.pop("interval", POLL_INTERVAL_S))
     if parts.scheme not in ("http", "https") or not parts.hostname or not 0 <= interval_s < math.inf:
         return None
-    without = urllib.parse.urlunsplit(parts._replace(query=urllib.parse.urlencode(query)))
-    return SamplerSpec("remote", url=without, interval_s=interval_s)
+    server_url = urllib.parse.urlunsplit(parts._replace(query=urllib.parse.urlencode(query)))
+    return SamplerSpec("remote", url=server_url, interval_s=interval_s)
 
 
-def _shown(text: str) -> str:
+def _masked(text: str) -> str:
     kind, colon, parameter = text.partition(":")
     return f"{kind}{colon}{masked(parameter)}" if kind.strip() == "remote" else text

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The settings in force: one immutable object, replaced as a whole when the configuration or the policy changes."""
+"""The settings in force: one immutable object, which each change of configuration or policy replaces as a whole."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def current() -> Settings:
 
 
 def fresh() -> Settings:
-    """The settings for a unit of work that begins now."""
+    """The settings for a unit of work that begins now: changes of the policy file count."""
     if _look is not None:
         _look()
     return _current
 
 
 def publish(**changes: Any) -> Settings:
-    """Replace the settings in force by a copy with *changes*, and return it."""
+    """Replace the settings in force by a copy with *changes*. Returns the copy."""
     global _current
     _current = dataclasses.replace(_current, **changes)
     return _current
@@ -41,6 +41,6 @@ def reset() -> None:
 
 
 def watch(look: Callable[[], None] | None) -> None:
-    """Call *look* before each unit of work; it publishes newer settings if there are any. None: call nothing."""
+    """Call *look* before each unit of work. It publishes new settings if there are any. None: call nothing."""
     global _look
     _look = look

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""On or off: who has decided it, and one function for each question.
+"""The switches: what is on, and who has decided it. There is one function for each question.
 
-A service's code decides by ``web.enable``, ``sqlalchemy.disable`` and the like, as with osprofiler 4. Configuration and
-policy decide by the settings in force; :func:`follow` is called when these change. The last decision counts. An
-object's own argument, such as a middleware's ``enabled``, counts as long as nobody has decided.
+The code of a service decides through ``web.enable``, ``sqlalchemy.disable`` and similar functions, as in osprofiler 4.
+The configuration and the policy decide through the settings in force: :func:`follow` is called when these change. The
+last decision counts. Before the first decision, the object's own argument counts, such as a middleware's ``enabled``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @dataclasses.dataclass
 class _Decisions:
     wsgi: bool | None = None  # None: each middleware's own argument counts
-    # None: those of each middleware. Secret, so in no text.
+    # None: each middleware's own keys count. They are secret, so the repr does not show them.
     wsgi_keys: Sequence[str] | None = dataclasses.field(default=None, repr=False)
     statements: bool = True
 
@@ -42,12 +42,12 @@ def service(conf: Any) -> bool:
 
 
 def service_statements(conf: Any) -> bool:
-    """Whether the configuration has SQL statements traced. Raises NoSuchOptError without our options."""
+    """Whether the configuration lets SQL statements be traced. Raises NoSuchOptError without our options."""
     return service(conf) and bool(conf.profiler.trace_sqlalchemy)
 
 
 def work(settings: Settings) -> bool:
-    """Whether a unit of work, such as a request, may be traced at all."""
+    """Whether a unit of work, such as a request, may be traced."""
     return settings.enabled
 
 
@@ -57,19 +57,19 @@ def wsgi(own: bool, settings: Settings) -> bool:
 
 
 def wsgi_keys(own: Sequence[str]) -> Sequence[str]:
-    """The keys that count in a middleware; *own* are those of its configuration."""
+    """The keys that count in a middleware; *own* are the keys of its own configuration."""
     return own if _last.wsgi_keys is None else _last.wsgi_keys
 
 
 def statements() -> bool:
-    """Whether SQL statements of instrumented engines become trace points."""
+    """Whether SQL statements of instrumented engines are trace points."""
     return _last.statements
 
 
 def engines(settings: Settings) -> bool:
     """Whether a new engine is instrumented.
 
-    It is so too while configuration or policy have turned statements off, since they may turn them on again.
+    Also true if the configuration or the policy has turned statements off: they may turn them on later.
     """
     return _last.statements or settings.trace_sqlalchemy is False
 
@@ -83,19 +83,19 @@ def decide_wsgi(on: bool) -> None:
 
 
 def decide_wsgi_keys(keys: Sequence[str] | None) -> None:
-    """Have only *keys* count in every middleware of this process; None: those of its own configuration."""
+    """Use *keys* in every middleware of this process. None: each middleware uses its own keys."""
     _last.wsgi_keys = keys
 
 
 def decide_statements(on: bool) -> None:
-    """Trace the statements of instrumented engines, or stop doing so."""
+    """Trace the statements of instrumented engines, or stop it."""
     _last.statements = on
 
 
 def follow(before: Settings, after: Settings, keys_changed: bool) -> None:
-    """Decide by configuration and policy, whose settings have changed from *before* to *after*.
+    """Decide as the configuration and the policy say: their settings have changed from *before* to *after*.
 
-    Until *keys_changed*, an empty list of keys leaves each middleware its own.
+    Before *keys_changed*, an empty list of keys means that each middleware uses its own keys.
     """
     decide_wsgi(after.enabled)
     if after.enabled:

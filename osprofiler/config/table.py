@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one table of settings: options, settings in force, the policy's names and the documentation are made from it.
+"""The one table of settings. The options, the settings in force, the policy and the documentation are made from it.
 
-A new setting is a row here, and the code that uses it. A row inside :func:`setting` is a field of the settings object;
-any other row is an option that is read once, when the service starts.
+A new setting is a row here, and the code that uses it. A row inside :func:`setting` is a field of the settings object.
+Any other row is an option that is read once, when the service starts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from osprofiler.config.row import Row, setting
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What policy and configuration say, or what counts where a process has read no configuration."""
+    """The settings in force. A process that has read no configuration has the value ``unread`` of each row."""
 
     enabled: bool = setting(
         Row(
@@ -40,7 +40,7 @@ class Settings:
             once_changed=True,
             help="Whether each SQL statement becomes a trace point.",
         ),
-        unread=None,  # as the service decided when it started
+        unread=None,  # the service decides when it starts
     )
     trace_requests: bool = setting(
         Row(
@@ -134,7 +134,7 @@ class Settings:
         default=False,
         help="Keep a separate list of failed traces, in stores that support it.",
     )
-    # None, where no configuration was read: no, but OpenTracing's extract does, since the application itself calls it.
+    # None (no configuration was read) means false, except in OpenTracing's extract: the application itself calls that.
     trust_incoming: bool | None = setting(
         Row(
             kinds.SWITCH,
@@ -177,7 +177,7 @@ class Settings:
             "(a second), or remote:http://HOST:5778/sampling (Jaeger decides). Empty: none.",
         )
     )
-    # (pattern, sampler): the first that fits an operation counts, else the above
+    # (pattern, sampler): the first that matches an operation counts; if none matches, ``sampler`` counts
     operations: tuple[tuple[str, str], ...] = setting(
         Row(kinds.OPERATIONS, default=(), policy=True, help="Samplers for single operations, by patterns.")
     )
@@ -259,10 +259,10 @@ class Settings:
 
     @property
     def first_key(self) -> str | None:
-        """The key that signs a trace which has none of its own: services behind it, which trust nobody, continue it."""
+        """The key that signs a trace without a key of its own, so that services which trust only keys continue it."""
         return self.hmac_keys[0] if self.hmac_keys else None
 
     @property
     def samples(self) -> bool:
-        """Whether a request that nobody asked to trace may be traced."""
+        """Whether a sampler may select requests that did not ask for a trace."""
         return bool(self.sampler or self.operations)

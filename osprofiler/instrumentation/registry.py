@@ -93,7 +93,7 @@ def in_force() -> list[str]:
 def _check(names: tuple[str, ...]) -> None:
     for name in names:
         if name not in _MODULES and not _modules(name):
-            raise ValueError(f"{name!r} is not known; known are {', '.join(known())}")
+            raise ValueError(f"unknown name {name!r}; known names: {', '.join(known())}")
 
 
 def _modules(name: str) -> list[Any]:

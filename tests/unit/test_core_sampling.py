@@ -67,7 +67,7 @@ def test_samplers_by_text(text: str, kind: type) -> None:
     ],
 )
 def test_other_text_is_refused_in_one_line(text: str) -> None:
-    with pytest.raises(ValueError, match="is no sampler: use ") as refused:
+    with pytest.raises(ValueError, match="is not a sampler: use ") as refused:
         sampler_for(text, "service")
     assert "\n" not in str(refused.value)
 

@@ -77,9 +77,9 @@ def test_names() -> None:
 
 def test_an_unknown_name_touches_nothing() -> None:
     before = threading.Thread.start
-    with pytest.raises(ValueError, match="'everything' is not known; known are asyncio, "):
+    with pytest.raises(ValueError, match="unknown name 'everything'; known names: asyncio, "):
         opentracing_compat.instrument("threading", "everything")
-    with pytest.raises(ValueError, match="not known"):
+    with pytest.raises(ValueError, match="unknown name"):
         opentracing_compat.uninstrument("everything")
     assert threading.Thread.start is before
     assert registry.in_force() == []
