@@ -18,7 +18,7 @@ import pytest
 from osprofiler import config, propagation
 from osprofiler.context.trace_context import TraceContext
 from osprofiler.testing.process import clean_process, no_swallowed_faults
-from osprofiler.tracer.span import SpanContext
+from osprofiler.tracer.span_context import SpanContext
 
 #: (trace id, span id, parent id, flags), at the ends of their ranges.
 EDGES = [

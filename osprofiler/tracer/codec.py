@@ -19,7 +19,7 @@ from osprofiler.context.origin import Origin
 from osprofiler.context.trace_context import TraceContext
 from osprofiler.propagation import binary, carriers, formats, jaeger, precedence
 from osprofiler.propagation.formats import Malformed
-from osprofiler.tracer.span import SpanContext
+from osprofiler.tracer.span_context import SpanContext
 
 
 class TextCodec:

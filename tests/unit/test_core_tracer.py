@@ -26,7 +26,7 @@ from osprofiler.context.points import Point
 from osprofiler.delivery.base import CallableReporter, NullReporter, Reporter
 from osprofiler.records import ids, naming, span_records
 from osprofiler.tracer import global_tracer
-from osprofiler.tracer.span import SpanContext
+from osprofiler.tracer.span_context import SpanContext
 from osprofiler.tracer.tracer import Tracer
 from tests.unit.core_kit import SpanKeeper, a_clean_process
 from tests.unit.reporting_kit import unaccounted

@@ -21,7 +21,7 @@ from osprofiler.context.points import Point
 from osprofiler.context.trace_context import TraceContext
 from osprofiler.propagation import envelope, osprofiler, signed
 from osprofiler.tracer import global_tracer
-from osprofiler.tracer.span import SpanContext
+from osprofiler.tracer.span_context import SpanContext
 from tests.unit.span_kit import Recorder, spans  # noqa: F401
 
 BASE, PARENT = "5b0d2c6a-0b2f-4d7c-9e61-8f1f4c9f0a11", "5b0d2c6a-0b2f-4d7c-a7a2-2d4d4a3a9c22"
