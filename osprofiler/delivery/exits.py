@@ -18,7 +18,7 @@ import wrapt
 from osprofiler import config
 from osprofiler._runtime import ending, guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
-from osprofiler.delivery import reporter
+from osprofiler.delivery import registry
 from osprofiler.delivery.queue import Entry, Recorded, Started
 
 _installed = False
@@ -38,7 +38,7 @@ def install() -> None:
 def at_exit() -> None:
     """Flush every reporter of this process, which may end now, within one deadline for all, and say what is left."""
     left: list[Entry] = []
-    for each in reporter.living():
+    for each in registry.living():
         with guard.Harmless("exit"):
             each.flush(ending.seconds_left(config.current().flush_timeout_s))
             left += each.waiting()
@@ -52,7 +52,7 @@ def at_end() -> None:
     """The same in a process that does end: what still comes is delivered at once, in the flow that brings it."""
     at_exit()
     ending.begin()
-    for each in reporter.living():
+    for each in registry.living():
         with guard.Harmless("exit"):
             each.end()
     never_stopped = guard.totals()["open"]

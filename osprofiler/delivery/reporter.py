@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reporter with a queue: takes spans from the service at the price of an append, and delivers them in a worker.
+"""The reporter with a queue: it takes spans from the service at the price of an append, and a worker delivers them.
 
-The service never waits for it, whatever the collector does: what does not fit is dropped and counted. What is sent
-when, and what is counted, is :mod:`delivery`'s; here are the flows of control that drive it: the service's, the
-worker's, those of flushes, of forked children and of the process's end.
+The service never waits for it. A span that does not fit into the queue is dropped and counted. :mod:`delivery` decides
+what is sent when, and counts. This module drives it, in the flows of control of the service, of the worker, of a flush,
+of a forked child, and of the end of the process.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +17,10 @@ from osprofiler import config
 from osprofiler._runtime import ending, forks, guard, native
 from osprofiler.context import current, scope
 from osprofiler.context.values import frozen_info
+from osprofiler.delivery import registry
 from osprofiler.delivery import worker as workers
 from osprofiler.delivery.base import Reporter
-from osprofiler.delivery.delivery import Delivery, count_starts
+from osprofiler.delivery.delivery import Delivery
 from osprofiler.delivery.exporter import Exporter, Outcome
 from osprofiler.delivery.flush_points import FlushPoint
 from osprofiler.delivery.queue import Entry, QueuedSpan, Recorded, Started
@@ -28,30 +28,27 @@ from osprofiler.delivery.queue import Entry, QueuedSpan, Recorded, Started
 if TYPE_CHECKING:
     from osprofiler.delivery.worker import Worker
 
-#: So many entries waiting end the wait for the flush interval.
+#: With this number of entries waiting, the worker does not wait for the flush interval.
 WAKE_AT = 2000
 
-# How many entries may wait before a further one pokes the worker.
+# How many entries may wait before another one pokes the worker.
 _EACH_POKES = 0  # the worker sleeps until an entry comes, or there is no worker
 _MANY_POKE = WAKE_AT  # the worker gathers entries for one interval
-_NONE_POKES = sys.maxsize  # the worker has been poked and has not seen to it yet
+_NONE_POKES = sys.maxsize  # the worker has been poked and does not run yet
 
 #: How long one batch may take, in seconds.
 EXPORT_S = 20.0
 
-_START_AGAIN_S = 1.0
-_BUSY_S = 0.01
+_START_AGAIN_S = 1.0  # after no worker could be started
+_BUSY_S = 0.01  # the shortest sleep while entries wait for their retry
 _RECORD_CHARS = 4 << 20
-
-_all: weakref.WeakSet[QueueReporter] = weakref.WeakSet()
 
 
 class QueueReporter(Reporter):
-    """Queues what starts and ends, and has *exporter* deliver it from a worker of this process.
+    """Queues the starts and ends of spans. A worker of this process delivers them with *exporter*.
 
-    *service* and *tags* are the process's name and tags where they are known here; otherwise the tracer gives them.
-    Bounds and interval come from the settings and follow them, except where given: *max_entries*, *max_bytes*,
-    *interval_s* (seconds).
+    *service* and *tags* are the name and tags of the process. If *service* is None, the tracer gives the name.
+    *max_entries*, *max_bytes* and *interval_s* (seconds) are fixed if they are given. Otherwise they follow the settings.
     """
 
     def __init__(
@@ -75,10 +72,10 @@ class QueueReporter(Reporter):
         self._start_over()
         if service is not None:
             exporter.set_process(service, self._tags)
-        _all.add(self)
+        registry.add(self)
 
     def _start_over(self) -> None:
-        """The state of a process that has reported nothing."""
+        """Begin with an empty queue and no worker."""
         self._delivery = Delivery(self.exporter.target, self.exporter.acknowledged)
         self._queue = self._delivery.queue
         self._worker: Worker | None = None
@@ -93,7 +90,7 @@ class QueueReporter(Reporter):
         self._queue.max_bytes = settings.queue_bytes if self._fixed_bytes is None else self._fixed_bytes
         self._interval_s = settings.flush_interval_s if self._fixed_interval_s is None else self._fixed_interval_s
 
-    # In the service's flows
+    # In the flows of the service
 
     def set_process(self, service_name: str, tags: Mapping[str, Any], max_length: int) -> None:
         self.exporter.set_process(self._service or service_name, {**tags, **self._tags})
@@ -112,8 +109,8 @@ class QueueReporter(Reporter):
         self.report_span(Recorded(*frozen_info(record, self.max_span_chars or _RECORD_CHARS)))
 
     def report_span(self, span: Entry) -> None:
-        """Queue a span that has finished; or, from within, a record."""
-        # No look for a fork: the span's id was made after one, or the span is the parent's.
+        """Queue a span that has finished. :meth:`report_record` also queues its records here."""
+        # No check for a fork: either the id of the span was made after it, or the span is the parent's.
         if self._queue.put(span) > self._poke_above:
             self._poke()
 
@@ -147,13 +144,13 @@ class QueueReporter(Reporter):
             self._starting.release()
 
     def _do_without(self) -> None:
-        """Have no worker for now."""
+        """Run without a worker for now."""
         self._worker = None
         self._poke_above = _EACH_POKES
         self._start_not_before = time.monotonic() + _START_AGAIN_S
 
     def _deliver_last(self) -> None:
-        """Deliver in the calling flow what waits, now that the process ends: no later flow may come to do so."""
+        """Deliver the waiting entries in the calling flow. The process ends, so no later flow may do it."""
         if sys.is_finalizing() or native.is_extra_native_thread():
             return
         with guard.Harmless("reporter.end"):
@@ -168,10 +165,14 @@ class QueueReporter(Reporter):
         """The entries that are queued or being delivered."""
         return self._delivery.waiting()
 
+    def publish(self) -> None:
+        """Bring the process's counters up to date. Only in flows that may touch the locks of the service."""
+        self._delivery.publish()
+
     def flush(self, timeout: float | None = None) -> bool:
-        """See the interface; without *timeout* the deadline at exit is the longest it takes."""
+        """See the interface. The default *timeout* is the one at exit."""
         if current.point.get() is scope.SUPPRESSED:
-            return False  # the worker itself, or what it called
+            return False  # called by the worker itself, or by code that it calls
         forks.take_over()
         delivery = self._delivery
         if not delivery.pending:
@@ -197,15 +198,15 @@ class QueueReporter(Reporter):
         return point.reached and point.without_loss
 
     def close(self) -> bool:
-        """Flush, with the deadline at exit, and end the worker; a later report starts a new one."""
+        """Flush, with the timeout at exit, and end the worker. A later report starts a new one."""
         all_delivered = self.flush()
         self._end_worker()
         return all_delivered
 
     def end(self) -> None:
-        """End the worker, since the process ends: what comes from now on is delivered in the flow that brings it."""
+        """End the worker, since the process ends. A later entry is delivered in the flow that reports it."""
         self._end_worker()
-        if self._delivery.pending:  # from another thread, since the last flush
+        if self._delivery.pending:  # another thread has reported since the last flush
             self._deliver_last()
 
     def _end_worker(self) -> None:
@@ -215,7 +216,7 @@ class QueueReporter(Reporter):
             worker.wake()
 
     def deliver_here(self, timeout_s: float) -> bool:
-        """Deliver in the calling flow what was queued before, *timeout_s* seconds at most; whether it is out."""
+        """Deliver the entries so far in the calling flow, *timeout_s* seconds at most. Return whether they are out."""
         if self._delivery.pending:
             point = self._delivery.set_flush_point()
             self._work_here(point, time.monotonic() + timeout_s)
@@ -223,7 +224,7 @@ class QueueReporter(Reporter):
         return True
 
     def _work_here(self, point: FlushPoint, deadline: float) -> None:
-        """Deliver in the calling flow until *point* is reached: there is no worker here."""
+        """Deliver in the calling flow, which has no worker, until *point* is reached."""
         worker = workers.fitting()
         with scope.entered(scope.SUPPRESSED):
             while not point.reached and time.monotonic() < deadline:
@@ -247,7 +248,7 @@ class QueueReporter(Reporter):
                     guard.swallow("reporter", fault)
 
     def _serves(self, worker: Worker) -> bool:
-        """Whether *worker* is this reporter's still: not ended, and not a copy in a forked child."""
+        """Whether *worker* is still the worker of this reporter: not ended, and not a copy in a forked child."""
         return self._worker is worker
 
     def _sleep(self, worker: Worker) -> None:
@@ -257,7 +258,7 @@ class QueueReporter(Reporter):
             return
         if not self._queue:
             self._poke_above = _EACH_POKES
-            if not self._queue:  # else an entry came in between and did not poke
+            if not self._queue:  # otherwise an entry came in between and did not poke
                 worker.wait(worker.idle_s)
                 if not self._serves(worker):
                     return
@@ -267,13 +268,13 @@ class QueueReporter(Reporter):
             worker.wait(self._interval_s)
 
     def _work(self, worker: Worker, deadline: float | None = None) -> None:
-        """Deliver all that waits, or as far as it goes by *deadline*."""
+        """Deliver the waiting entries, until *deadline* at most."""
         delivery = self._delivery
         if not delivery.in_use.acquire(False):
             return
         try:
             delivery.begin_pass()
-            # A fork(2) in the midst of it gives the child a delivery of its own.
+            # After a fork(2) in this loop the child has a delivery of its own.
             while self._delivery is delivery and (part := delivery.next_part(deadline)) is not None:
                 now = time.monotonic()
                 self._attempt(worker, delivery, part, min(deadline or now + EXPORT_S, now + EXPORT_S))
@@ -294,7 +295,7 @@ class QueueReporter(Reporter):
     # Around a fork
 
     def after_fork(self) -> None:
-        """In a forked child: start with an empty queue; what the parent had is the parent's to deliver."""
+        """In a forked child: start with an empty queue. The parent delivers its own entries."""
         worker = self._worker
         self._start_over()
         self.exporter.after_fork()
@@ -305,31 +306,3 @@ class QueueReporter(Reporter):
 def _export(exporter: Exporter, entries: list[Entry], deadline: float) -> Outcome:
     with scope.entered(scope.SUPPRESSED):
         return exporter.export(entries, deadline)
-
-
-def living() -> list[QueueReporter]:
-    """Every reporter of this process."""
-    return list(_all)
-
-
-@guard.source
-def _waiting() -> Mapping[str, int]:
-    """What has not left this process: once that has ended, it is lost."""
-    waiting: list[Entry] = []
-    for reporter in living():
-        if not native.is_extra_native_thread():
-            reporter._delivery.publish()
-        waiting += reporter.waiting()
-    starts = count_starts(waiting)
-    if not ending.has_begun():
-        return {"waiting": len(waiting) - starts}
-    return {"dropped.exit": len(waiting) - starts, "dropped_starts.exit": starts}
-
-
-@forks.in_child
-def _start_over() -> None:
-    for reporter in living():
-        try:
-            reporter.after_fork()
-        except Exception as fault:
-            guard.swallow("fork", fault)

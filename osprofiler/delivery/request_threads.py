@@ -9,7 +9,7 @@ has made a connection can use it.
 from __future__ import annotations
 
 from osprofiler._runtime import guard, native
-from osprofiler.delivery import reporter
+from osprofiler.delivery import registry
 from osprofiler.delivery.uwsgi import ShortDeliveries
 
 
@@ -22,7 +22,7 @@ def after_request() -> None:
 
 
 def _deliver(timeout_s: float) -> bool:
-    return all(each.deliver_here(timeout_s) for each in reporter.living())
+    return all(each.deliver_here(timeout_s) for each in registry.living())
 
 
 _deliveries = ShortDeliveries(_deliver)

@@ -39,7 +39,7 @@ def reporter(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], Slow]:
 
     def make(needs_s: float) -> Slow:
         made = Slow(clock, needs_s)
-        monkeypatch.setattr(exits.reporter, "living", lambda: [made])
+        monkeypatch.setattr(exits.registry, "living", lambda: [made])
         return made
 
     return make
