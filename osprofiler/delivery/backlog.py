@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What has been taken from the queue and is not out yet: which part of it is sent next, when, and what a failure means.
+"""The entries between the queue and the other side: which part is sent next, when, and what a failure means.
 
-It neither sends nor waits: who drives it sends :meth:`Backlog.part` once ``retry_at`` has come, and tells what became
-of it.
+This module neither sends nor waits. Its caller waits until ``retry_at``, sends :meth:`Backlog.part`, and reports the
+outcome.
 """
 
 from __future__ import annotations
@@ -15,48 +15,48 @@ from collections.abc import Callable
 from osprofiler.delivery.exporter import Rejected, Transient
 from osprofiler.delivery.queue import Entry
 
-#: Waits between attempts, in seconds: doubled from the first to the last, less while somebody waits in flush().
+#: Waits between attempts, in seconds. Each is twice the one before, from the first to the last; shorter during a flush.
 FIRST_RETRY_S, LAST_RETRY_S, URGENT_RETRY_S = 0.1, 5.0, 0.25
 
 #: The longest wait that the other side may ask for (``Retry-After``), in seconds.
 LONGEST_RETRY_S = 60.0
 
-#: Answered attempts after which one entry of a batch is thought to be at fault, and searched for.
+#: After this number of answers with an error, one entry of the batch is suspected, and the search for it begins.
 ATTEMPTS = 2
 
-#: Rejections in a row after which the rest of a batch is given up too: what takes none of its parts takes no spans at
-#: all (an address that wants TLS answers 400), and each entry costs some requests.
+#: After this number of rejections in a row the rest of the batch is given up too. An address that accepts no part of it
+#: accepts no spans at all (one that wants TLS answers 400), and each entry costs some requests.
 REJECTIONS = 100
 
-#: So many entries are held before no more are taken from the queue, whose bounds then hold.
+#: While this number of entries is held, no more are taken from the queue, so that the bounds of the queue apply.
 MOST_HELD = 1000
 
 
 def _varied() -> float:
-    """A factor for waits: processes that lost the same collector do not come back at the same moment."""
+    """A factor for waits, so that processes do not return to a collector at the same moment."""
     return random.uniform(0.75, 1.25)
 
 
 class Backlog:
-    """Batches of entries, of which one part at a time is being sent.
+    """Batches of entries. One part of one batch is sent at a time.
 
-    A batch that the other side answers with an error is tried again; if it fails again, the entry at fault is searched
-    for. Such an entry is given up only if it fails again right after something else was taken: in an outage, where
-    everything fails, nothing is given up. Until then it is held, behind the others.
+    A batch that the other side answers with an error is tried again. If it fails again, a search for the entry at fault
+    begins. That entry is held, behind the other batches. It is given up only if it fails again right after another part
+    was taken. So an outage, in which everything fails, loses nothing.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, vary: Callable[[], float] = _varied) -> None:
         self._clock = clock
         self._vary = vary
-        self._batches: deque[_Batch] = deque()  # those that are held come last
+        self._batches: deque[_Batch] = deque()  # the held ones come last
         self._search: _Search | None = None  # in the first batch
         self._failures = 0  # in a row
         self._rejections = 0  # in a row, of parts of one batch
         self._took_last = False  # the part before was taken
         self._took_lately = False  # a part was taken since the last search began
-        #: When the next part is to be sent, by the clock.
+        #: When to send the next part, by the clock.
         self.retry_at = 0.0
-        #: Until when somebody waits in flush(), by the clock.
+        #: The end of the current flush, by the clock.
         self.urgent_until = 0.0
 
     def __bool__(self) -> bool:
@@ -64,46 +64,46 @@ class Backlog:
 
     @property
     def wants_more(self) -> bool:
-        """Whether the next batch may be added: nothing is left but what is held, and that is not too much."""
+        """Whether the next batch may be added: only held entries are left, and not too many of them."""
         return not self._batches or (self._batches[0].is_held and len(self._batches) < MOST_HELD)
 
     def add(self, entries: list[Entry]) -> None:
-        """Add a batch. *entries* is the backlog's from now on."""
+        """Add a batch. The backlog changes the list *entries* later."""
         self._batches.appendleft(_Batch(entries))
         self._rejections = 0
 
     def hurry(self, until: float) -> None:
-        """Send the next part at once, and those after it with short waits until then."""
+        """Send the next part at once. *until* then, by the clock, use short waits."""
         self.urgent_until = until
         self.retry_at = 0.0
 
     def part(self) -> list[Entry]:
-        """What to send next."""
+        """The entries to send next."""
         return self._search.part() if self._search else self._batches[0].entries
 
     def entries(self) -> list[Entry]:
-        """All that is in it. Another thread may ask."""
+        """All entries. Any thread may call this."""
         search, (*batches,) = self._search, self._batches.copy()
         if search is None:
             return [entry for batch in batches for entry in batch.entries]
         return [*search.entries(), *(entry for batch in batches[1:] for entry in batch.entries)]
 
-    # What became of the part
+    # The outcome of the part
 
     def taken(self) -> None:
-        """It is out."""
+        """The other side has taken the part."""
         self._take(len(self.part()))
         self._took_last = True
         self.retry_at = 0.0
 
     def give_up(self) -> list[Entry]:
-        """It is not to be tried again; the entries in it."""
+        """Do not try the part again. Return its entries."""
         part = list(self.part())
         self._leave_out(len(part))
         return part
 
     def rejected(self, fault: Rejected) -> list[Entry]:
-        """It was refused for good; the entries that are given up."""
+        """The other side will never take the part as it is. Return the entries that are given up."""
         part = self.part()
         self._took_last = False
         self._rejections += 1
@@ -123,7 +123,7 @@ class Backlog:
         return []
 
     def put_off(self, fault: Transient) -> list[Entry]:
-        """It is not out, apart from its first ``fault.done`` entries; the entries that are given up."""
+        """The part failed after its first ``fault.done`` entries. Return the entries that are given up."""
         number = len(self.part()) - fault.done
         took_last, self._took_last = self._took_last and not fault.done, False
         if fault.done:
@@ -141,10 +141,10 @@ class Backlog:
         return given_up
 
     def _answered(self, number: int, took_last: bool) -> list[Entry]:
-        """The part, of *number* entries, was answered with an error; the entries that are given up."""
+        """The part, of *number* entries, was answered with an error. Return the entries that are given up."""
         batch = self._batches[0]
         if self._search:
-            was_suspected = len(self._search.suspects) == 1  # since all others were taken
+            was_suspected = len(self._search.suspects) == 1  # all others were taken
             if not self._search.failed(number):
                 return []
             batch = _Batch([self._search.suspects.pop()], ATTEMPTS)
@@ -209,7 +209,7 @@ class _Batch:
 
     def __init__(self, entries: list[Entry], attempts: int = 0) -> None:
         self.entries = entries
-        self.attempts = attempts  # that were answered with an error
+        self.attempts = attempts  # how many were answered with an error
 
     @property
     def is_held(self) -> bool:
@@ -219,9 +219,9 @@ class _Batch:
 class _Search:
     """A binary search for the entry at fault in a batch that fails.
 
-    Half of the suspects are sent. If they fail, the fault is among them, and the rest is cleared without having been
-    sent: one request a halving. Only while it is not proven that the other side takes anything at all, that rest, the
-    sibling, is sent next.
+    Half of the suspects are sent. If they fail, the entry is among them. Then the other half, the *sibling*, is cleared
+    without being sent: one request a halving. But as long as it is not *proven* that the other side takes anything at
+    all, the sibling is sent next.
     """
 
     def __init__(self, entries: list[Entry], proven: bool) -> None:
@@ -237,11 +237,11 @@ class _Search:
         return self.suspects + self.sibling + self.cleared
 
     def leave_out(self, number: int) -> None:
-        """The part's first *number* entries are out, or given up."""
+        """The first *number* entries of the part are out, or given up."""
         del (self.sibling or self.suspects)[:number]
 
     def failed(self, number: int) -> bool:
-        """The part failed, of which *number* entries are left; whether that is the entry at fault."""
+        """The part, of *number* entries, failed. Return whether it is the one entry at fault."""
         if self.sibling:
             self.cleared[:0] = self.sibling
             self.sibling = []

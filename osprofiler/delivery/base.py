@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a tracer hands its spans to: the reporter's interface and the two that keep no queue."""
+"""The interface of the reporters to which a tracer gives its spans, and the two reporters without a queue."""
 
 from __future__ import annotations
 
@@ -16,37 +16,40 @@ from osprofiler.records import span_records
 
 
 class Reporter(JaegerReporter):
-    """jaeger-client's reporter, told of starts too. Nothing here blocks or raises in the caller."""
+    """jaeger-client's reporter, which also takes the starts of spans. Nothing here blocks or raises in the caller."""
 
-    #: The transport's limit on the text of one span, in characters; None: no limit of its own.
+    #: The limit of the transport on the text of one span, in characters; None: no limit.
     max_span_chars: int | None = None
 
-    #: Is to be told of starts, not only of ends.
+    #: Whether the tracer reports starts, not only ends.
     wants_starts: bool = True
 
     def set_process(self, service_name: str, tags: Mapping[str, Any], max_length: int) -> None:
-        """Take the name and tags under which this process's spans are delivered."""
+        """Set the name and tags of this process. *max_length* is jaeger-client's, and not used."""
 
     def report_start(self, span: QueuedSpan) -> None:
-        """A sampled span has started (record stores get its start record now). Only where it is wanted."""
+        """Take a sampled span that has started. Record stores get its start record now. Only if ``wants_starts``."""
 
     def report_span(self, span: QueuedSpan) -> None:
-        """A sampled span has finished."""
+        """Take a sampled span that has finished."""
 
     def report_record(self, record: dict[str, Any]) -> None:
-        """A record that service code made itself and gave to ``notifier.notify``."""
+        """Take a record that service code made itself and gave to ``notifier.notify``."""
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Wait until what was queued before is out of this process, *timeout* seconds at most; whether it is."""
+        """Wait until all that was reported before has left this process, *timeout* seconds at most.
+
+        Return whether it has. Without *timeout* the reporter chooses one.
+        """
         return True
 
-    def close(self) -> bool:  # jaeger-client's answers a future
-        """Flush with the reporter's own deadline and stop."""
+    def close(self) -> bool:  # jaeger-client's returns a future
+        """Flush and stop. Return whether all has left this process."""
         return True
 
 
 class NullReporter(Reporter):
-    """Keeps nothing: no store has been configured."""
+    """Drops and counts every span: no store is configured."""
 
     wants_starts = False
 
@@ -55,7 +58,7 @@ class NullReporter(Reporter):
 
 
 class CallableReporter(Reporter):
-    """Gives each record to a callable at once, in the caller's flow, as stock's ``notifier.set`` promises."""
+    """Gives each record to a callable at once, in the flow of the caller, as ``notifier.set`` of osprofiler 4 does."""
 
     def __init__(self, notify: Callable[[dict[str, Any]], object]) -> None:
         self._notify = notify
@@ -72,7 +75,7 @@ class CallableReporter(Reporter):
         self._give(record)
 
     def _give(self, record: dict[str, Any]) -> bool:
-        # Without a trace of its own: a notifier that calls traced code would be called again by that, without end.
+        # Suppressed: traced code that the notifier calls would call the notifier again, without end.
         with guard.Harmless("notifier"), scope.entered(scope.SUPPRESSED):
             self._notify(record)
             return True

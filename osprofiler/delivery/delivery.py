@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is sent next of the entries that a reporter has taken, and what each outcome means; without a thread.
+"""The entries of a reporter on their way out: which are sent next, what an outcome means, and its counters. No thread.
 
-Counters, in spans (and records that service code made): ``queued``; ``delivered`` (acknowledged) or ``sent`` (not
+The counters count spans, and records that service code made: ``queued``; ``delivered`` (acknowledged) or ``sent`` (not
 acknowledged); ``merged``; and ``dropped.<reason>``: ``queue_full``, ``too_large``, ``rejected``, ``unencodable``,
 ``unreachable``, ``fault``, ``exit``.
-What was queued is delivered, sent, merged, dropped for another reason than ``queue_full``, or still ``waiting``. The
-start records that stores of records also get are entries of the queue, and not counted there: one that is lost is
-counted in ``dropped_starts.<reason>``.
+A queued span is delivered, sent, merged, dropped for a reason other than ``queue_full``, or still ``waiting``. In a
+store of records the queue has entries for starts too. They are not in these counters. A lost one is counted in
+``dropped_starts.<reason>``.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ BATCH_BYTES = 1 << 20
 
 
 class Delivery:
-    """The entries of one process on their way to *target*, and what became of those before.
+    """The entries of one process on their way to *target*, and the counts of those before.
 
-    Its owner adds to ``queue``. To send, it holds ``in_use``, calls :meth:`begin_pass`, and then sends each
-    :meth:`next_part` and reports :meth:`sent` or :meth:`failed`. A forked child begins with a new Delivery.
+    Its owner adds to ``queue``. To send, it holds ``in_use`` and calls :meth:`begin_pass`. Then it sends each
+    :meth:`next_part` and calls :meth:`sent` or :meth:`failed`. A forked child begins with a new Delivery.
     """
 
     def __init__(self, target: str, acknowledged: bool, clock: Callable[[], float] = time.monotonic) -> None:
@@ -62,21 +62,23 @@ class Delivery:
         return [*self.queue.waiting(), *self.backlog.entries()]
 
     def set_flush_point(self) -> FlushPoint:
-        """A point that is reached when all entries so far are handled."""
+        """Return a point that is reached when all entries so far are out or lost."""
         return self._flush_points.set(self.queue.accepted, self._lost)
 
-    # What is sent
+    # The next part
 
     def begin_pass(self) -> None:
-        """Begin to deliver all that waits now.
+        """Begin to deliver the entries that wait now.
 
-        What comes meanwhile waits for its own interval, unless a flush waits for it: it is not worth a request.
+        Later entries wait for an interval of their own, so that a few of them do not cost a request. A flush does not
+        let them wait.
         """
         self._unseen = len(self.queue)
 
     def next_part(self, deadline: float | None = None) -> list[Entry] | None:
-        """The entries to send now, masked. None: all of this pass is out, or the next attempt is later, or *deadline*
-        (by the clock) has come.
+        """The entries to send now, masked.
+
+        None: all of this pass is out, or the next attempt is later, or *deadline* (by the clock) has passed.
         """
         if self._flush_points:
             self._reach_flush_points()
@@ -99,7 +101,7 @@ class Delivery:
         if not self._flush_points:
             self.backlog.urgent_until = 0.0
 
-    # What became of the part
+    # The outcome of the part
 
     def sent(self, outcome: Outcome) -> None:
         """The exporter has returned *outcome* for the part."""
@@ -118,7 +120,7 @@ class Delivery:
             guard.warn_once(f"{reason}:{self._target}", "spans for %s were dropped: %s", self._target, reason)
 
     def failed(self, fault: Exception) -> None:
-        """The exporter has raised *fault* for the part: Transient, Rejected, or a fault of its own."""
+        """The exporter has raised *fault* for the part: Transient, Rejected, or another exception by mistake."""
         if isinstance(fault, Rejected):
             self._give_up(fault.reason, self.backlog.rejected(fault), fault)
         elif isinstance(fault, Transient):
@@ -146,13 +148,13 @@ class Delivery:
     # Counting
 
     def _count_out(self, number: int, starts: int) -> None:
-        """Count *number* entries as out of this process, *starts* of them starts of spans."""
+        """Count *number* entries as out of this process. *starts* of them are starts of spans."""
         self._handled += number
         if number > starts:
             guard.count(self._counter, number - starts)
 
     def _lose(self, reason: str, number: int, starts: int = 0) -> None:
-        """Count *number* entries as lost, *starts* of them starts of spans."""
+        """Count *number* entries as lost. *starts* of them are starts of spans."""
         self._handled += number
         self._lost += number
         if starts:
@@ -161,7 +163,7 @@ class Delivery:
             guard.count(f"dropped.{reason}", number - starts)
 
     def publish(self) -> None:
-        """Bring the process's counters up to date with the queue's own."""
+        """Add the counts of the queue to the counters of the process."""
         queue = self.queue
         with ending.holding(self._publishing):
             now = Counter(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the transports of whole spans have in common: of a batch's entries, each by itself, to the form of one wire."""
+"""Encodes the entries of a batch one by one into one wire format, for the transports of whole spans."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ S = TypeVar("S")
 
 
 class TooLarge(Exception):
-    """A span does not fit its transport, though its longest texts were cut."""
+    """A span does not fit its transport, even with its longest texts cut."""
 
 
 @dataclasses.dataclass
@@ -28,11 +28,11 @@ class Encoded(Generic[S]):
 
     spans: list[S]
     dropped: Counter[str]  # entries, by reason
-    merged: int  # start records that wait for their stop
+    merged: int  # start records that wait for their stop record
 
 
 class Encoder(Generic[P, S]):
-    """Encodes for one exporter: the process by *process*, from its service name and tags, and each span by *span*."""
+    """Encodes for one exporter. *process* encodes the service name and tags of the process, *span* encodes a span."""
 
     def __init__(self, process: Callable[[str, Mapping[str, Any]], P], span: Callable[[SpanData], S]) -> None:
         self._encode_process = process
@@ -43,18 +43,18 @@ class Encoder(Generic[P, S]):
         self._pairs = Pairs()
 
     def set_process(self, service: str, tags: Mapping[str, Any]) -> None:
-        """Take the name and tags under which spans are sent from now on."""
+        """Set the service name and tags of the spans that are encoded next."""
         self._service = service
         self._tags = dict(tags)
         self._process = None
 
     def after_fork(self) -> None:
-        """The child has a pid of its own, and its parent's records are not its."""
+        """In a forked child: forget the parent's pid, and the parent's records."""
         self._process = None
         self._pairs = Pairs()
 
     def encode(self, batch: Sequence[Item]) -> Encoded[S]:
-        """Encode *batch*. A span that cannot be encoded costs nobody but itself."""
+        """Encode *batch*. A span that cannot be encoded is dropped, and no other."""
         encode = self._encode_span
         encoded: Encoded[S] = Encoded([], Counter(), 0)
         add = encoded.spans.append
@@ -69,12 +69,12 @@ class Encoder(Generic[P, S]):
                 add(encode(span))
             except TooLarge:
                 encoded.dropped["too_large"] += 1
-            except Exception:  # of whatever kind: the codecs differ in theirs, and a record may hold anything
+            except Exception:  # each codec has exceptions of its own, and a record may hold anything
                 encoded.dropped["unencodable"] += 1
         return encoded
 
     def process(self) -> P:
-        """The encoded process; made anew in each process, for its pid."""
+        """The encoded process. It has the pid, so a forked child encodes it anew."""
         if self._process is None:
             self._process = self._encode_process(self._service, process_tags(self._tags))
         return self._process

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Deliver what is queued when the process ends, in the ways in which services end, each with a deadline.
+"""Deliver the queued entries when the process ends, within a deadline, for each way in which services end.
 
-``atexit`` is one of them. Children of multiprocessing and workers of oslo.service and cotyledon leave by ``os._exit``,
-which runs no ``atexit``: the former run their finalizers first, and the latter return from a wait or a stop that can be
-followed. There are no signal handlers: those are the service's.
+``atexit`` is one way. Children of multiprocessing, and workers of oslo.service and cotyledon, leave by ``os._exit``,
+which does not run ``atexit``. The children run their finalizers first. The workers return from a wait or a stop, which
+this module wraps. It sets no signal handlers, which belong to the service.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _installed = False
 
 
 def install() -> None:
-    """Install the hooks, once; those of libraries when the library is imported."""
+    """Install the hooks, once. The hooks of a library are installed when the library is imported."""
     global _installed
     if _installed:
         return
@@ -36,12 +36,12 @@ def install() -> None:
 
 
 def at_exit() -> None:
-    """Flush every reporter of this process, which may end now, within one deadline for all, and say what is left."""
+    """The process may end now: flush all reporters within one deadline, and log how much is left."""
     left: list[Entry] = []
-    for each in registry.living():
+    for reporter in registry.living():
         with guard.Harmless("exit"):
-            each.flush(ending.seconds_left(config.current().flush_timeout_s))
-            left += each.waiting()
+            reporter.flush(ending.seconds_left(config.current().flush_timeout_s))
+            left += reporter.waiting()
     if left:
         guard.warn_once("exit", "the process ends before %s were delivered", _in_words(left))
     else:
@@ -49,19 +49,19 @@ def at_exit() -> None:
 
 
 def at_end() -> None:
-    """The same in a process that does end: what still comes is delivered at once, in the flow that brings it."""
+    """The process ends: flush as :func:`at_exit`. A later entry is delivered at once, in the flow that reports it."""
     at_exit()
     ending.begin()
-    for each in registry.living():
+    for reporter in registry.living():
         with guard.Harmless("exit"):
-            each.end()
+            reporter.end()
     never_stopped = guard.totals()["open"]
     if never_stopped > 0:
-        guard.warn_once("open", "the process ends with %d spans that were started and not stopped", never_stopped)
+        guard.warn_once("open", "the process ends with %d spans that were started but not stopped", never_stopped)
 
 
 def _in_words(entries: Sequence[Entry]) -> str:
-    """How many spans *entries* are of, be it their start, their end or both, and how many records made by hand."""
+    """How many spans have their start, end or both in *entries*, and how many records of service code are there."""
     records = sum(isinstance(entry, Recorded) for entry in entries)
     spans = {id(entry.span if isinstance(entry, Started) else entry) for entry in entries}
     words = [f"{len(spans) - records} spans"] if len(spans) > records else []
@@ -90,7 +90,7 @@ def _flush_after(method: Method) -> Method:
 
 
 def _flush_after_its_stop(graceful_shutdown: Method) -> Method:
-    """The handler of SIGTERM, if there is one, stops the service (nova-compute is such a one) and leaves."""
+    """Wrap the service's handler of SIGTERM, which stops the service and leaves (nova-compute has one)."""
 
     def run(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         self.service.stop = _flush_after(self.service.stop)
@@ -100,7 +100,7 @@ def _flush_after_its_stop(graceful_shutdown: Method) -> Method:
 
 
 def _flush_within(exit_on_exception: Method) -> Method:
-    """It stands around all that a worker does, and leaves where that ends in a stop or a fault."""
+    """Wrap the context manager around all work of a worker. It leaves when the work stops or fails."""
 
     @contextlib.contextmanager
     def run(*args: Any, **kwargs: Any) -> Iterator[None]:
@@ -114,8 +114,8 @@ def _flush_within(exit_on_exception: Method) -> Method:
 
 
 _wrapping = Wrapping(
-    # oslo.service's own last call in a green worker. The first is where the class was before oslo.service 4.0 had
-    # backends. Its native workers are cotyledon's.
+    # The last call of oslo.service in a green worker. Before oslo.service 4.0, which has backends, the class was in the
+    # first place. Native workers are those of cotyledon.
     Target("oslo_service.service", "Launcher", "wait", _flush_after),
     Target("oslo_service.backend._eventlet.service", "Launcher", "wait", _flush_after),
     Target("oslo_service.backend._threading.service", "ProcessLauncher", "_graceful_shutdown", _flush_after_its_stop),

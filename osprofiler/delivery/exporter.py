@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the reporter asks of a transport or store, and how those tell it what became of a batch."""
+"""The interface between the reporter and a transport or store, and the outcomes of a batch."""
 
 from __future__ import annotations
 
@@ -22,16 +22,18 @@ _NOTHING: Mapping[str, int] = {}
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What became of a batch, in entries. An exporter touches neither counters nor logs: it may run in a thread that
-    must not (see ``worker``)."""
+    """The outcome of a batch, in numbers of entries.
+
+    An exporter returns it and does not count or log: it may run in a thread that must not (see ``worker``).
+    """
 
     delivered: int
     dropped: Mapping[str, int] = dataclasses.field(default_factory=lambda: _NOTHING)  # by reason
-    merged: int = 0  # start records that wait for their stop to make one span
+    merged: int = 0  # start records that wait for their stop record
 
 
 class Failed(Exception):
-    """A batch did not get out. The text names what failed, without secrets."""
+    """A batch was not delivered. The text says why, without secrets."""
 
 
 class Transient(Failed):
@@ -61,37 +63,37 @@ class Rejected(Failed):
 
 
 class Exporter(Protocol):
-    """Sends batches to one place. Made in the service's start-up, used by the reporter only.
+    """Sends batches to one target. It is made when the service starts, and only the reporter uses it.
 
-    Nothing is opened, resolved or imported at construction that may take long; that is for the first ``export``.
+    The constructor does not open, resolve or import anything that may take long. The first ``export`` does.
     """
 
-    #: Where to, as logs may show it.
+    #: The other side, as logs may show it.
     target: str
 
-    #: Wants an entry when a span starts, besides the one when it ends.
+    #: Whether it takes the starts of spans, not only their ends.
     wants_starts: bool
 
-    #: A batch that ``export`` returned from has been taken by the other side, not merely sent.
+    #: Whether the other side has taken a batch when ``export`` returns. False: the batch is only sent.
     acknowledged: bool
 
-    #: Waits inside C code, where eventlet's green sockets do not help.
+    #: Whether it waits inside C code, where eventlet's green sockets do not help.
     blocking: bool
 
-    #: The limit on the text of one span, in characters; None: no limit of its own.
+    #: The limit on the text of one span, in characters; None: no limit.
     max_span_chars: int | None
 
     def set_process(self, service: str, tags: Mapping[str, Any]) -> None:
-        """Take the name and tags of the process whose spans come next; :func:`process_tags` has the rest."""
+        """Set the name and tags of the process whose spans come next. :func:`process_tags` adds further tags."""
 
     def export(self, batch: Sequence[Item], deadline: float) -> Outcome:
-        """Send *batch*; wait for nothing beyond *deadline* (``time.monotonic()``). Raises Transient or Rejected."""
+        """Send *batch*. Do not wait beyond *deadline* (of ``time.monotonic()``). Raises Transient or Rejected."""
 
     def after_fork(self) -> None:
-        """In a forked child: forget connections, sending nothing on them: they are the parent's."""
+        """In a forked child: forget the connections, which are the parent's, and send nothing on them."""
 
 
 def process_tags(given: Mapping[str, Any]) -> dict[str, Any]:
-    """All tags of a process: those *given*, and what is so of this one beside them; with None a tag is left out."""
+    """The tags of this process: hostname, pid and version, and those *given*, which win. A tag of None is left out."""
     own = {"hostname": socket.gethostname(), "pid": os.getpid(), names.VERSION: osprofiler.__version__}
     return {name: value for name, value in {**own, **given}.items() if value is not None}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a flush waits for: that every entry which was accepted before it has left the process or is lost."""
+"""A flush waits until every entry that was accepted before it has left the process or is lost."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from osprofiler._runtime import native
 
 
 class FlushPoint:
-    """A place in the order of entries, behind the *accepted* ones; reached when all of these have been handled."""
+    """A place in the order of entries, behind the *accepted* ones. It is reached when all of these are out or lost."""
 
     def __init__(self, accepted: int, lost: int) -> None:
         self.accepted = accepted
         self.reached = False
-        self.without_loss = False  # nothing was lost since it was set; known once it is reached
+        self.without_loss = False  # no entry was lost since it was set; known when it is reached
         self._lost = lost
         self._lock = native.lock()
         self._lock.acquire()
 
     def reach(self, lost: int) -> None:
-        """Mark it as reached when *lost* entries have been lost so far, and wake the one that waits."""
+        """Mark the point as reached, and wake the flow that waits. *lost* entries have been lost so far."""
         self.without_loss = lost == self._lost
         self.reached = True
         self._lock.release()
@@ -31,7 +31,7 @@ class FlushPoint:
 
 
 class FlushPoints:
-    """The points not reached yet, in the order of their entries. Any thread sets one; the reporter reaches them."""
+    """The points ahead, in the order of their entries. Any thread may set one; only the reporter reaches them."""
 
     def __init__(self) -> None:
         self._ahead: deque[FlushPoint] = deque()
@@ -40,13 +40,13 @@ class FlushPoints:
         return bool(self._ahead)
 
     def set(self, accepted: int, lost: int) -> FlushPoint:
-        """Set a point behind the *accepted* entries so far, of which *lost* have been lost."""
+        """Set a point behind the *accepted* entries so far; *lost* of them have been lost."""
         point = FlushPoint(accepted, lost)
         self._ahead.append(point)
         return point
 
     def reach(self, handled: int, lost: int) -> None:
-        """Reach the points behind the *handled* entries, of which *lost* have been lost."""
+        """Reach the points behind the *handled* entries; *lost* of them have been lost."""
         ahead = self._ahead
         while ahead and ahead[0].accepted <= handled:
             ahead.popleft().reach(lost)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Spans to a Jaeger collector: thrift binary over HTTP, acknowledged by its answer."""
+"""Spans to a Jaeger collector: thrift binary over HTTP. The collector's answer acknowledges them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HEADERS = {"Content-Type": "application/vnd.apache.thrift.binary"}
 
 
 class HttpExporter:
-    """Thrift binary to *base* (``http://host:14268``, with ``user:password@`` where the collector wants one)."""
+    """Thrift binary to *base* (``http://host:14268``, with ``user:password@`` if the collector asks for them)."""
 
     wants_starts = False
     acknowledged = True

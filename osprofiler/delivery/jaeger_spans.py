@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a span of ours to Jaeger's thrift structures, encoded for a packet; what does not fit is cut and says so."""
+"""Makes Jaeger's thrift structures of a span, encoded for a packet. A span that does not fit is cut, and tagged so."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MARK = "...(cut)"
 
 
 def tag(key: str, value: Any) -> thrift.Tag:
-    """One tag in its own type; what has none of Jaeger's becomes JSON."""
+    """A tag of the type of *value*. A value of another type than Jaeger's becomes JSON."""
     made: thrift.Tag = _kind(type(value), _json_tag)(key, value)
     return made
 
@@ -50,7 +50,7 @@ def convert(span: SpanData) -> thrift.Span:
     parent = span.parent_span_id
     references: list[thrift.SpanRef] | None = None
     if parent and span.follows:
-        # Jaeger knows a parent field of its own only for ChildOf.
+        # Jaeger's own parent field means ChildOf.
         references = [thrift.SpanRef(thrift.FOLLOWS_FROM, trace_id, parent)]
         parent = 0
     made.parentSpanId = thrift.signed(parent)
@@ -70,25 +70,27 @@ def convert(span: SpanData) -> thrift.Span:
 
 @functools.lru_cache(_CACHED)
 def _trace_id(trace_id: int) -> tuple[int, int]:
-    """The low and the high half as thrift has them; a batch holds many spans of few traces."""
+    """The low and the high half as thrift's integers. Cached: a batch holds many spans of few traces."""
     return thrift.signed(trace_id), thrift.signed(trace_id >> 64)
 
 
 def process(service: str, tags: Mapping[str, Any]) -> bytes:
-    """The encoded structure that says whose spans a batch holds."""
+    """The encoded process of a batch: its service name and tags."""
     return thrift.encode(thrift.Process(service, [tag(key, value) for key, value in tags.items()]))
 
 
 def encode(span: SpanData, limit_bytes: int) -> bytes:
-    """Encode a finished span within *limit_bytes*. Raises TooLarge where cutting its longest texts is not enough, and
-    whatever the codec does for what it cannot carry."""
+    """Encode a finished span within *limit_bytes*; its longest texts are cut if necessary.
+
+    Raises TooLarge if that is not enough, and exceptions of the codec for a value that it cannot encode.
+    """
     made = convert(span)
     data = thrift.encode(made)
     return data if len(data) <= limit_bytes else cut_to(made, limit_bytes)
 
 
 def cut_to(span: thrift.Span, limit_bytes: int) -> bytes:
-    """Encode *span* within *limit_bytes*: its longest texts are cut and the span marked. Raises TooLarge."""
+    """Encode *span* within *limit_bytes*: cut its longest texts, and tag it as cut. Raises TooLarge."""
     span.tags.append(thrift.BoolTag(names.CUT, True))
     data = thrift.encode(span)
     longest = limit_bytes
@@ -99,7 +101,7 @@ def cut_to(span: thrift.Span, limit_bytes: int) -> bytes:
             _shorten(log.fields, longest)
         data = thrift.encode(span)
     if len(data) > limit_bytes:
-        # Not few long texts but very many short ones.
+        # It does not have a few long texts but very many short ones.
         span.logs = None
         span.tags = [thrift.BoolTag(names.CUT, True), *span.tags[:_SHORTEST]]
         data = thrift.encode(span)
@@ -112,5 +114,5 @@ def _shorten(tags: list[thrift.Tag], longest: int) -> None:
     for item in tags:
         if isinstance(item, thrift.StringTag) and len(item.vStr) > longest:
             item.vStr = item.vStr[: max(longest - len(_MARK), 0)] + _MARK
-            # What has been cut is no JSON any more.
+            # JSON that was cut cannot be read as JSON.
             item.key = item.key.removesuffix("~")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Spans to a Jaeger agent or collector: thrift compact over UDP, which nobody acknowledges."""
+"""Spans to a Jaeger agent or collector: thrift compact over UDP, without an acknowledgement."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ PORT = 6831
 #: Jaeger's limit for a packet.
 PACKET_BYTES = 65_000
 
-#: A receiver's socket holds little (200 KB by Linux's default), and what does not fit is gone without a word: so many
-#: bytes are sent at once, then it is given time to read. 64 KB in 5 ms are 13 MB/s.
+#: A receiver's socket holds little (on Linux 200 KB by default), and drops the rest in silence. So the receiver gets a
+#: pause after a burst, to read it. 64 KB in 5 ms are 13 MB/s.
 BURST_BYTES = 65_000
 PAUSE_S = 0.005
 
-#: An address is looked up again after so many seconds: agents move.
+#: An address is looked up again after this time, in seconds, since agents move.
 RESOLVE_S = 60.0
 
 
 class UdpExporter:
-    """Thrift compact to *host*, *port*. Nothing tells whether it arrives; refusals by the host itself are counted."""
+    """Thrift compact to *host* and *port*. A lost packet is not noticed; a packet that the host refuses is counted."""
 
     wants_starts = False
     acknowledged = False
@@ -44,8 +44,8 @@ class UdpExporter:
         self._address = (host, port)
         self._encoder = Encoder(jaeger_spans.process, self._encode)
         self._socket: Any = None
-        self._found: list[Any] = []  # what the name stands for, as getaddrinfo says it
-        self._target: Any = None  # the one of them that the socket is connected to
+        self._addresses: list[Any] = []  # of the host name, as getaddrinfo returns them
+        self._target: Any = None  # the address that the socket is connected to
         self._resolve_at = 0.0
 
     def set_process(self, service: str, tags: Mapping[str, Any]) -> None:
@@ -79,63 +79,63 @@ class UdpExporter:
         return jaeger_spans.encode(span, room(self._encoder.process(), PACKET_BYTES))
 
     def _open(self) -> None:
-        """See that there is a socket, connected so that the host's refusals are told."""
+        """Open the socket, and connect it, so that it reports refusals by the host."""
         now = time.monotonic()
         if self._socket is not None and now < self._resolve_at:
             return
         host, port = self._address
         try:
-            found = native.resolve(host, port, socket.SOCK_DGRAM)
-            if self._target not in found:
-                self._connect(found)
-            self._found = found
+            addresses = native.resolve(host, port, socket.SOCK_DGRAM)
+            if self._target not in addresses:
+                self._connect(addresses)
+            self._addresses = addresses
         except OSError as fault:
             if self._socket is None:
                 raise Transient(typed_fault_line(fault)) from fault
         self._resolve_at = now + RESOLVE_S
 
     def _connect(self, targets: Sequence[Any]) -> None:
-        """Connect to the first of *targets* that this host knows a way to. Raises OSError where there is none."""
+        """Connect to the first of *targets* that this host has a route to. Raises OSError if there is none."""
         for last, target in enumerate(targets, 1 - len(targets)):
             family, kind, protocol, _, address = target
             try:
-                fresh = socket.socket(family, kind, protocol)
-                fresh.connect(address)
+                new_socket = socket.socket(family, kind, protocol)
+                new_socket.connect(address)
             except OSError:
                 if not last:
                     raise
             else:
                 if self._socket is not None:
                     self._socket.close()
-                self._socket, self._target = fresh, target
+                self._socket, self._target = new_socket, target
                 return
 
     def _send(self, packet: bytes) -> bool:
-        """Send *packet* to where nobody has refused one yet; whether there is such an address."""
-        for _ in self._found:
+        """Send *packet* to the first address that does not refuse it. Return whether there is one."""
+        for _ in self._addresses:
             if self._refused():  # an earlier packet
-                self._turn()
+                self._connect_to_next()
             try:
                 self._socket.send(packet)
             except OSError:
                 return False
-            if not self._refused():  # this host itself says so at once
+            if not self._refused():  # this host itself refuses at once
                 return True
-            self._turn()
+            self._connect_to_next()
         return False
 
     def _refused(self) -> bool:
         return bool(self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
 
-    def _turn(self) -> None:
-        """To the next address of the name: "localhost" may be ::1 first, and the agent be at 127.0.0.1."""
-        turn = self._found.index(self._target) + 1
+    def _connect_to_next(self) -> None:
+        """Connect to the next address of the name: "localhost" may be ::1 first, and the agent at 127.0.0.1."""
+        after = self._addresses.index(self._target) + 1
         with contextlib.suppress(OSError):
-            self._connect([*self._found[turn:], *self._found[:turn]])
+            self._connect([*self._addresses[after:], *self._addresses[:after]])
 
 
 def room(process: bytes, limit_bytes: int) -> int:
-    """How many bytes of spans a packet of *limit_bytes* holds beside the encoded *process*."""
+    """How many bytes of spans a packet of *limit_bytes* can hold, together with the encoded *process*."""
     return limit_bytes - len(process) - thrift_compact.MESSAGE_OVERHEAD
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Spans to an OpenTelemetry Collector, or whatever else takes OTLP: protobuf over HTTP, acknowledged by its answer."""
+"""Spans to an OpenTelemetry Collector, or another receiver of OTLP: protobuf over HTTP, acknowledged by the answer."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ from osprofiler.records.span_data import SpanData
 PORT = 4318
 PATH = "/v1/traces"
 
-_GZIP_LEVEL = 1  # four fifths of what the highest saves, in a fraction of its time
+_GZIP_LEVEL = 1  # saves four fifths of the bytes of the highest level, in a fraction of its time
 
-#: OpenTelemetry's variables begin so; the second kind, for traces alone, wins. The endpoint is the connection string's.
+#: OpenTelemetry's variables begin with these. The second one, for traces alone, wins. The endpoint is not read from a
+#: variable: the connection string has it.
 _VARIABLES = ("OTEL_EXPORTER_OTLP_", "OTEL_EXPORTER_OTLP_TRACES_")
-#: Those that name files, by the options of the connection string that win over them.
+#: The variables that name files, by the options of the connection string, which win.
 _FILES = {"ca_certs": "CERTIFICATE", "certfile": "CLIENT_CERTIFICATE", "keyfile": "CLIENT_KEY"}
 
 
 class OtlpExporter:
-    """OTLP/HTTP to *base* (``http://host:4318``, with ``user:password@`` where the collector wants one)."""
+    """OTLP/HTTP to *base* (``http://host:4318``, with ``user:password@`` if the collector asks for them)."""
 
     wants_starts = False
     acknowledged = True
@@ -89,7 +90,7 @@ def _protobuf() -> Any:
 
 
 def check_library() -> None:
-    """Raise CommandError, one line, if what OTLP needs is not installed."""
+    """Raise CommandError, one line, if a library that OTLP needs is not installed."""
     try:
         _protobuf()
     except Rejected as fault:
@@ -97,21 +98,20 @@ def check_library() -> None:
 
 
 def _refused(content: bytes) -> int:
-    """How many spans an answer says were not taken, though the request was."""
+    """How many spans of an accepted request the collector did not take, by its answer *content*."""
     from google.protobuf.message import DecodeError
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
     answer = ExportTraceServiceResponse()
     try:
         answer.ParseFromString(content)
-    except DecodeError:  # some answer a success with JSON, or with a page
+    except DecodeError:  # some collectors answer with JSON, or with a page
         return 0
     return int(answer.partial_success.rejected_spans)
 
 
 def with_configured_files(options: Mapping[str, str], over_tls: bool) -> dict[str, str]:
-    """The *options* of a connection string, with what OpenTelemetry's variables say of certificates where the string
-    says nothing of that."""
+    """The *options* of a connection string, and the files of OpenTelemetry's variables for options that it lacks."""
     configured = {option: _configured(name) for option, name in _FILES.items() if over_tls}
     if "verify" in options:
         configured.pop("ca_certs", None)
@@ -136,7 +136,7 @@ def _configured_headers() -> dict[str, str]:
 
 
 def _configured_timeout_s() -> float:
-    """The longest that one request may take; without end where nothing is said: it has a deadline in any case."""
+    """The longest time of one request; infinite if no variable is set, since each request has a deadline."""
     text = _configured("TIMEOUT")
     if not text:
         return math.inf

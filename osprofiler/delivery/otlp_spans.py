@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a span of ours to OpenTelemetry's, with the tags that the thrift transports send, so that both read alike.
+"""Makes OpenTelemetry's messages of spans, with the same tags that the thrift transports send.
 
-Loads opentelemetry-proto and protobuf: only ``reporting.otlp`` imports this module, when it first sends. Source:
+Loads opentelemetry-proto and protobuf. Only ``delivery.otlp`` imports this module, when it first sends. Source:
 opentelemetry-proto 1, ``trace.proto``; OpenTelemetry's mapping of OpenTracing, for ``opentracing.ref_type``.
 """
 
@@ -29,12 +29,12 @@ _KINDS = {
 }
 _REF_TYPE = "opentracing.ref_type"
 
-#: OpenTelemetry's names of what Jaeger's processes say.
+#: OpenTelemetry's names for tags of Jaeger's processes.
 _RESOURCE_NAMES = {"hostname": "host.name", "pid": "process.pid"}
 
 
 def convert(span: SpanData) -> Span:
-    """The message for a finished span. Raises what protobuf does for what it cannot hold."""
+    """The message for a finished span. Raises exceptions of protobuf for a value that a message cannot hold."""
     number, operation, start_us, duration_us, _ = span.head()
     trace_id = number.to_bytes(16, "big")
     made = Span(
@@ -48,7 +48,7 @@ def convert(span: SpanData) -> Span:
     if span.parent_span_id:
         made.parent_span_id = span.parent_span_id.to_bytes(8, "big")
         if span.follows:
-            # A parent is all that OpenTelemetry knows; this is how it writes down OpenTracing's other kind.
+            # OpenTelemetry has only parents. It writes OpenTracing's FollowsFrom as a link with this attribute.
             _link(made, trace_id, made.parent_span_id, names.FOLLOWS_FROM)
     for kind, link_trace, link_span in span.links or ():
         _link(made, link_trace.to_bytes(16, "big"), link_span.to_bytes(8, "big"), kind)
@@ -81,8 +81,8 @@ def _link(span: Span, trace_id: bytes, span_id: bytes, kind: str) -> None:
 
 
 def _add(attributes: Any, key: str, value: Any) -> None:
-    """Add an attribute in its own type; what has none of OpenTelemetry's becomes JSON."""
-    made = attributes.add()  # filled in place: half the cost of a message made apart and copied in
+    """Add an attribute of the type of *value*. A value of another type than OpenTelemetry's becomes JSON."""
+    made = attributes.add()  # filled in place: half the cost of a separate message that is copied in
     made.key = key
     kind = type(value)
     if kind is str:
@@ -98,7 +98,7 @@ def _add(attributes: Any, key: str, value: Any) -> None:
 
 
 def resource(service: str, tags: Mapping[str, Any]) -> Resource:
-    """What says whose spans these are."""
+    """The resource of a batch: its service name and tags."""
     made = Resource()
     for key, value in {"service.name": service, **tags}.items():
         _add(made.attributes, _RESOURCE_NAMES.get(key, key), value)
@@ -106,7 +106,7 @@ def resource(service: str, tags: Mapping[str, Any]) -> Resource:
 
 
 def request(resource: Resource, spans: Iterable[Span]) -> bytes:
-    """One encoded request with *spans* of the process that *resource* describes."""
+    """One encoded request with the *spans* of the process *resource*."""
     scope = InstrumentationScope(name="osprofiler", version=osprofiler.__version__)
     grouped = ResourceSpans(resource=resource, scope_spans=[ScopeSpans(scope=scope, spans=spans)])
     encoded: bytes = ExportTraceServiceRequest(resource_spans=[grouped]).SerializeToString()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pauses within a batch, so that the threads of the service do not wait long.
 
-A thread that wants CPython's interpreter lock gets it after 5 ms at the earliest (``sys.getswitchinterval``) from one
-that only computes, and a greenthread not at all; a request wants it again after each of its reads and writes. So a
-loop over a batch pauses after every few entries: others wait a millisecond or so at the longest.
+A thread that only computes gives up CPython's interpreter lock after 5 ms (``sys.getswitchinterval``), a greenthread
+never. A request needs the lock again after each read and write. So a loop over a batch pauses after every few entries,
+and others wait about a millisecond.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from osprofiler._runtime import native
 
 T = TypeVar("T")
 
-#: So many entries at a time: of encoding, about a millisecond. A pause costs up to 50 us of CPU time.
+#: The number of entries between two pauses: about a millisecond of encoding. A pause costs up to 50 us of CPU time.
 ENTRIES = 200
 
-#: Long enough for a thread that waits to wake up and take the lock, in seconds.
+#: In seconds: the time in which a waiting thread wakes up and takes the lock.
 PAUSE_S = 50e-6
 
 
 def with_pauses(batch: Sequence[T]) -> Iterator[T]:
-    """The entries of *batch* one after the other, with a pause after every few."""
+    """The entries of *batch* one by one, with a pause after every few."""
     for start in range(0, len(batch), ENTRIES):
         if start:
             native.pause(PAUSE_S)

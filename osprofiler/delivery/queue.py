@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The buffer between the service and the reporter: an append for the caller, bounded by entries and by bytes.
 
-There is no lock and no event in the caller's path, so a span may also end in a signal handler, in a ``__del__`` or in
-a native thread of an eventlet process. The counts are plain integers changed by ``+=``: CPython hands the GIL on only
-at calls and backward jumps, and there is none between reading and writing such an attribute, so they are exact there.
-Where that does not hold (free-threaded builds) they are estimates; the byte count starts anew each time the reporter
-finds the queue empty, so that an error in it cannot build up.
+The caller takes no lock and sets no event. So a span may also end in a signal handler, in a ``__del__`` or in a native
+thread of an eventlet process. The counts are plain integers, changed by ``+=``. CPython switches threads only at calls
+and backward jumps, and ``+=`` of an attribute has none, so the counts are exact. In free-threaded builds they are
+estimates. Each time the queue is empty the count of bytes is set to zero, so that its errors do not add up.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from osprofiler.records.span_data import SpanData
 
 
 class QueuedSpan(SpanData, Protocol):
-    """A span of this process. What may hold secrets can be set: it is masked when it leaves the queue."""
+    """A span of this process. The fields that may hold secrets can be set, since they are masked after the queue."""
 
     name: str | None
     start_info: dict[str, Any] | None
@@ -30,33 +29,33 @@ class QueuedSpan(SpanData, Protocol):
 
     @property
     def chars(self) -> int:
-        """The characters that its text takes in memory."""
+        """The number of characters of its text in memory."""
 
 
 class Started(NamedTuple):
-    """A span whose start is to be recorded; *chars* as it had them then."""
+    """The start of a span, for its start record; *chars* is the size of the span at that time."""
 
     span: QueuedSpan
     chars: int
 
 
 class Recorded(NamedTuple):
-    """A record that service code made, and the characters in it."""
+    """A record that service code made, and the number of characters in it."""
 
     record: dict[str, Any]
     chars: int
 
 
-#: A span that ended, or one of the above. The end may come without its start and the start without its end: either may
-#: have found the queue full.
+#: A span that ended, or one of the above. Of the start and the end of a span either may be missing, if the queue was
+#: full then.
 Entry: TypeAlias = "QueuedSpan | Started | Recorded"
 
-#: What an entry takes in memory besides its items: the span, its share of its origin, its dictionaries.
+#: The memory of an entry without its items: the span, its share of its origin, its dictionaries.
 ENTRY_BYTES = 700
 
 
 class SpanQueue:
-    """First in, first out; what does not fit is refused and counted, never waited for."""
+    """First in, first out. An entry that does not fit is refused and counted; nobody waits."""
 
     __slots__ = ("_waiting", "accepted", "bytes", "max_bytes", "max_entries", "refused", "refused_starts", "starts")
 
@@ -64,9 +63,9 @@ class SpanQueue:
         self._waiting: deque[Entry] = deque()
         self.max_entries = max_entries
         self.max_bytes = max_bytes
-        self.bytes = 0  # estimated, of what waits here
+        self.bytes = 0  # of the waiting entries; an estimate
         self.accepted = 0
-        self.starts = 0  # of those accepted; who puts them in counts them
+        self.starts = 0  # of the accepted entries; the reporter counts them
         self.refused = 0  # without the starts
         self.refused_starts = 0
 
@@ -74,7 +73,7 @@ class SpanQueue:
         return len(self._waiting)
 
     def put(self, entry: Entry) -> int:
-        """Add *entry* unless the queue is full; how many wait now, 0 where it was refused."""
+        """Add *entry* unless the queue is full. Return how many wait now, or 0 if *entry* was refused."""
         waiting = self._waiting
         number = len(waiting)
         if number >= self.max_entries or self.bytes >= self.max_bytes:
@@ -89,11 +88,11 @@ class SpanQueue:
         return number + 1
 
     def waiting(self) -> list[Entry]:
-        """What waits here now."""
-        return list(self._waiting.copy())  # which nobody interrupts
+        """The entries that wait now."""
+        return list(self._waiting.copy())  # no other thread can interrupt copy()
 
     def take(self, max_entries: int, max_bytes: int) -> list[Entry]:
-        """Take the next entries; one at least where there is one, however large. Only the reporter calls this."""
+        """Take the next entries. If any wait, take at least one, of any size. Only the reporter calls this."""
         waiting = self._waiting
         take = waiting.popleft
         entries = [take() for _ in range(min(len(waiting), max_entries))]
@@ -114,7 +113,7 @@ def _bytes(entries: Sequence[Entry]) -> int:
 
 
 def _fitting(entries: Sequence[Entry], max_bytes: int) -> int:
-    """How many of *entries* from the front, one at least, take no more than *max_bytes*."""
+    """How many of the first *entries* take no more than *max_bytes* together, but at least one."""
     size = 0
     for number, entry in enumerate(entries):
         size += ENTRY_BYTES + entry.chars

@@ -48,7 +48,7 @@ class QueueReporter(Reporter):
     """Queues the starts and ends of spans. A worker of this process delivers them with *exporter*.
 
     *service* and *tags* are the name and tags of the process. If *service* is None, the tracer gives the name.
-    *max_entries*, *max_bytes* and *interval_s* (seconds) are fixed if they are given. Otherwise they follow the settings.
+    *max_entries*, *max_bytes* and *interval_s* (seconds) are fixed if given. Otherwise they follow the settings.
     """
 
     def __init__(

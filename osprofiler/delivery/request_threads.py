@@ -2,8 +2,8 @@
 """Delivery by the threads that serve requests, in a process that eventlet has patched (mod_wsgi, uWSGI's threads).
 
 There the reporter would be a greenthread of the main thread, which waits in C and may never run. So a thread that has
-served a request delivers, on its own hub, as it does all its other work. With gevent it does not: only the thread that
-has made a connection can use it.
+served a request delivers too, on its own hub. With gevent it does not: there only the thread that opened a connection
+can use it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from osprofiler.delivery.uwsgi import ShortDeliveries
 
 
 def after_request() -> None:
-    """Deliver what waits, for a short time. Only for native threads (``native.is_extra_native_thread()``)."""
+    """Deliver for a short time. Call it only in native threads (``native.is_extra_native_thread()``)."""
     with guard.Harmless("request_thread"):
         library = native.greenthread_library()
         if library is not None and library.threads_deliver:
@@ -22,7 +22,7 @@ def after_request() -> None:
 
 
 def _deliver(timeout_s: float) -> bool:
-    return all(each.deliver_here(timeout_s) for each in registry.living())
+    return all(reporter.deliver_here(timeout_s) for reporter in registry.living())
 
 
 _deliveries = ShortDeliveries(_deliver)

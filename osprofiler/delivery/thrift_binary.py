@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Jaeger's thrift structures in the binary protocol, written straight from our spans: the body of a request to a
-collector.
+"""Writes spans in Jaeger's thrift structures and thrift's binary protocol: the body of a request to a collector.
 
-Numbers have a fixed width in this protocol, so a span is one packing of all its numbers, a few strings, and what
-stands before each tag's value, which is made once for each name. That takes half the time of making thrift's
-structures and encoding them with thrift's C codec.
+Numbers have a fixed width in this protocol. So a span is one packing of all its numbers, some strings, and for each tag
+a head, made once for each name, and a value. This takes half the time of thrift's structures and its C codec.
 
 Source: jaeger-idl, ``thrift/jaeger.thrift``; Thrift's specification of the binary protocol: a field is its type (one
-byte), its number (two) and its value; big-endian; a struct ends with a zero byte.
+byte), its number (two bytes) and its value, big-endian; a struct ends with a zero byte.
 """
 
 from __future__ import annotations
@@ -28,7 +26,7 @@ _BOOL, _DOUBLE, _I32, _I64, _STRING, _STRUCT, _LIST = b"\x02", b"\x04", b"\x08",
 _END = b"\0"
 
 _length = Struct(">i").pack
-_long = Struct(">qx").pack  # with the end of the tag around it
+_long = Struct(">qx").pack  # with the zero byte that ends its tag
 _double = Struct(">dx").pack
 _MASK_64 = (1 << 64) - 1
 _CACHED_TRACES = 256  # a batch holds many spans of few traces
@@ -49,8 +47,8 @@ def _text(value: str) -> bytes:
     return _length(len(data)) + data
 
 
-class _Made(dict[str, bytes]):
-    """What *make* makes of a string, kept for the strings that come again and again."""
+class _Cache(dict[str, bytes]):
+    """The results of *make* for strings that many spans have."""
 
     def __init__(self, make: Callable[[str], bytes]) -> None:
         super().__init__()
@@ -59,45 +57,45 @@ class _Made(dict[str, bytes]):
     def __missing__(self, key: str) -> bytes:
         made = self._make(key)
         if len(self) >= _CACHED_NAMES:
-            self.clear()  # the usual ones are soon back; many others must not keep them out
+            self.clear()  # the usual strings soon come again; rare ones must not fill the cache
         self[key] = made
         return made
 
 
 class _Heads:
-    """All of a tag before its value, for each kind of value: field 1 is the name, field 2 the kind.
+    """The head of a tag, before its value, for each kind of value: field 1 is the name, field 2 the kind.
 
-    Names are those of tags, or with *prefix* the keys of info.
+    With *prefix* the names are keys of info.
     """
 
     def __init__(self, prefix: str | None = None) -> None:
         self.prefix = prefix
-        self.strings = self._made(0, _field(_STRING, 3))
-        self.doubles = self._made(1, _field(_DOUBLE, 4))
-        self.bools = self._made(2, _field(_BOOL, 5))
-        self.longs = self._made(3, _field(_I64, 6))
+        self.strings = self._cache(0, _field(_STRING, 3))
+        self.doubles = self._cache(1, _field(_DOUBLE, 4))
+        self.bools = self._cache(2, _field(_BOOL, 5))
+        self.longs = self._cache(3, _field(_I64, 6))
 
-    def _made(self, kind: int, value: bytes) -> _Made:
+    def _cache(self, kind: int, value: bytes) -> _Cache:
         middle = _field(_I32, 2) + _length(kind) + value
         prefix = self.prefix
-        return _Made(
+        return _Cache(
             lambda name: _field(_STRING, 1) + _text(name if prefix is None else tag_name(prefix, name)) + middle
         )
 
     def others(self, pairs: list[tuple[str, Any]]) -> Iterable[tuple[str, Any]]:
-        """Tags for what has none of Jaeger's kinds."""
+        """The tags of values that are not of one of Jaeger's kinds."""
         if self.prefix is None:
             return [(name, json.dumps(value, default=str)) for name, value in pairs]
         return flatten(dict(pairs), self.prefix)
 
 
 _OWN, _START_INFO, _STOP_INFO = _Heads(), _Heads("start"), _Heads("stop")
-_operations = _Made(lambda name: _field(_STRING, 5) + _text(name))
-_point_names = _Made(lambda name: _OWN.strings[NAME] + _text(name) + _END)
+_operations = _Cache(lambda name: _field(_STRING, 5) + _text(name))
+_point_names = _Cache(lambda name: _OWN.strings[NAME] + _text(name) + _END)
 
 
 def _add_tags(parts: list[bytes], pairs: Iterable[tuple[str, Any]], heads: _Heads = _OWN) -> int:
-    """Add each tag in its own type; how many there are."""
+    """Add the tags of *pairs*, each of the type of its value. Return how many tags that were."""
     strings, longs = heads.strings, heads.longs
     others: list[tuple[str, Any]] | None = None
     number = 0
@@ -134,7 +132,7 @@ def _trace(trace_id: int) -> bytes:
     return _field(_I64, 1) + low + _field(_I64, 2) + high
 
 
-#: The rest of a span's numbers, and the head of the list of tags with its length.
+#: The other numbers of a span, and the head and length of the list of tags.
 _numbers = Struct(">3sQ3sQ3si3sq3sq4si").pack
 _SPAN_ID, _PARENT_ID, _FLAGS = _field(_I64, 3), _field(_I64, 4), _field(_I32, 7)
 _START, _DURATION, _TAGS = _field(_I64, 8), _field(_I64, 9), _list(10)
@@ -144,10 +142,10 @@ _at = Struct(">3sq4si").pack
 
 
 def span(item: SpanData) -> bytes:
-    """A finished span. Raises UnicodeError or struct.error for what the protocol cannot carry."""
+    """A finished span. Raises UnicodeError or struct.error for a value that the protocol cannot hold."""
     trace_id, operation, start_us, duration_us, has_verbatim_ids = item.head()
     parent, name, info = item.parent_span_id, item.name, item.start_info
-    # What span_tags.tags_of gives, without making the pairs.
+    # The same tags as span_tags.tags_of, without making the pairs.
     tags = [] if name is None else [_point_names[name]]
     number = len(tags)
     if item.own_tags:
@@ -164,7 +162,7 @@ def span(item: SpanData) -> bytes:
         _SPAN_ID,
         item.span_id,
         _PARENT_ID,
-        # Jaeger knows a parent field of its own only for ChildOf.
+        # Jaeger's own parent field means ChildOf.
         0 if item.follows else parent,
         _FLAGS,
         item.flags & 0xFF,
@@ -191,12 +189,12 @@ def span(item: SpanData) -> bytes:
 
 
 def process(service: str, tags: Mapping[str, Any]) -> bytes:
-    """The structure that says whose spans a batch holds."""
+    """The process of a batch: its service name and tags."""
     parts = [_field(_STRING, 1), _text(service), _list(2), _length(len(tags))]
     _add_tags(parts, tags.items())
     return b"".join((*parts, _END))
 
 
 def message(process: bytes, spans: Sequence[bytes]) -> bytes:
-    """A ``Batch``: the encoded process and spans."""
+    """A ``Batch`` of an encoded process and encoded spans."""
     return b"".join((_field(_STRUCT, 1), process, _list(2), _length(len(spans)), *spans, _END))

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jaeger's thrift structures, and their encoding in the compact protocol: a packet to an agent.
 
-The thrift package's C codec does the encoding, 20 times faster than its Python one; it wants lists where
-``thrift_spec`` has tuples (a struct's type), three items for a list's type, and "UTF8" as a string's argument. Where
-thrift was installed without it the same structures and specs go through its Python protocol. A message is put together
-from structs encoded one by one, so that the size of each is known and a bad one does not spoil the others.
+The C codec of the thrift package encodes them, 20 times faster than its Python codec. It wants lists where
+``thrift_spec`` has tuples (the type of a struct), three items for the type of a list, and "UTF8" as the argument of a
+string. If thrift was installed without the C codec, the Python codec gets the same structures and specs. The structs of
+a message are encoded one by one, so that the size of each is known and a bad one does not affect the others.
 
 Source: jaeger-idl, ``thrift/jaeger.thrift`` and ``agent.thrift``; Thrift's protocol specifications.
 """
@@ -25,7 +25,7 @@ except ImportError:
 
 CHILD_OF, FOLLOWS_FROM = 0, 1
 
-#: What a message takes besides its process and spans, at most.
+#: The most bytes that a message takes in addition to its process and spans.
 MESSAGE_OVERHEAD = 32
 
 
@@ -34,7 +34,7 @@ class _Struct:
     spec: tuple[Any, ...]
 
     def write(self, protocol: Any) -> None:
-        """What thrift's Python protocols call on a nested struct."""
+        """Thrift's Python protocols call this for a nested struct."""
         protocol.writeStruct(self, self.spec)
 
 
@@ -47,7 +47,7 @@ def _list_of(item: type[_Struct]) -> tuple[Any, ...]:
 
 
 class Tag(_Struct):
-    """A tag; its subclasses set the one value field of their type. The rest, being None, is not written."""
+    """A tag. Each subclass sets one value field. The others are None and are not written."""
 
     __slots__ = ("key",)
     key: str
@@ -185,7 +185,7 @@ class Span(_Struct):
 
 
 class Process(_Struct):
-    """Whose spans these are."""
+    """The process of a batch: its service name and tags."""
 
     __slots__ = ("serviceName", "tags")
     spec = (None, _field(1, TType.STRING, "serviceName"), _field(2, TType.LIST, "tags", _list_of(Tag)))
@@ -202,7 +202,7 @@ def signed(value: int) -> int:
 
 
 def encode(item: _Struct) -> bytes:
-    """One struct. Raises UnicodeError, OverflowError or TypeError for what the protocol cannot carry."""
+    """Encode one struct. Raises UnicodeError, OverflowError or TypeError for a value that the protocol cannot hold."""
     if fastbinary is not None:
         data: bytes = fastbinary.encode_compact(item, [type(item), item.spec])
         return data
@@ -216,7 +216,7 @@ _HEAD = bytes((0x82, 0x81, 0x00)) + b"\x09emitBatch"  # protocol, version 1 and 
 
 
 def message(process: bytes, spans: Sequence[bytes]) -> bytes:
-    """The one-way call ``emitBatch`` with encoded structs: one UDP packet to an agent."""
+    """The one-way call ``emitBatch`` of an encoded process and encoded spans: one UDP packet to an agent."""
     count = len(spans)
     head = bytes((count << 4 | 0x0C,)) if count < 15 else b"\xfc" + _varint(count)
     # argument 1: the batch; its field 1: the process; field 2: the list of spans; the ends of both structs

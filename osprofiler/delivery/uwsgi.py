@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Delivery under uWSGI in a process that eventlet or gevent has patched.
 
-There greenthreads run only while a request does: between requests the process waits in C, outside of the hub. So the
-reporter, a greenthread, gets a moment after each request, or a request's spans would wait for the next one. Not where
-uWSGI itself runs the hub (``--gevent``).
+There greenthreads run only during a request. Between requests the process waits in C, outside of the hub, and spans
+would wait for the next request. So the reporter, a greenthread, gets a moment after each request. This is not needed
+if uWSGI itself runs the hub (``--gevent``).
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from typing import Any
 
 from osprofiler._runtime import guard, native
 
-#: The longest that a worker stays for the delivery after a request, in seconds.
+#: The longest delivery after a request, in seconds.
 MOMENT_S = 0.1
-#: How long it does not try again where that was not enough, as with a collector that does not answer.
+#: The pause after a delivery that did not deliver all, in seconds. The collector may not answer.
 PAUSE_S = 10.0
 
 _installed = False
 
 
 def install(flush: Callable[[float], bool]) -> None:
-    """Have spans delivered by *flush* after each request, in a process that needs it; once.
+    """Call *flush* after each request, if this process needs it. A second call does nothing.
 
-    *flush* gets the seconds that it may take, and returns whether all is delivered.
+    *flush* takes the seconds that it may last, and returns whether all is delivered.
     """
     global _installed
     if _installed or not native.patched():
         return
     try:
-        server: Any = importlib.import_module("uwsgi")  # it is there in uWSGI's own processes only
+        server: Any = importlib.import_module("uwsgi")  # exists only in the processes of uWSGI
     except ImportError:
         return
     if getattr(server, "loop", None):
@@ -42,8 +42,9 @@ def install(flush: Callable[[float], bool]) -> None:
 
 
 class ShortDeliveries:
-    """Deliveries in the service's own flow by *deliver*, which gets the seconds that it may take and returns whether
-    all is delivered. After one that did not deliver all, there is none for ``PAUSE_S``.
+    """Short deliveries in the flow of the service, with a pause after one that did not deliver all.
+
+    *deliver* takes the seconds that it may last, and returns whether all is delivered.
     """
 
     def __init__(self, deliver: Callable[[float], bool]) -> None:

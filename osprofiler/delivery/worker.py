@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the reporter runs on: a daemon thread, or a greenthread where eventlet or gevent has patched threading.
+"""The worker of a reporter: a daemon thread, or a greenthread if eventlet or gevent has patched threading.
 
-Which it is, is decided when the reporter starts, not at import: a process may be patched in between. A native thread
-in a patched process (a pool of the library's own, a C library's callback) must not touch what is patched, so it can
-neither start nor wake the greenthread.
+The choice is made when the reporter starts, not at import, since a process may be patched in between. A native thread
+in a patched process (of the library's own pool, or of a C library) must not use a patched module. So it can neither
+start nor wake the greenthread.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _NAME = "osprofiler-reporter"
 
 
 class Worker(Protocol):
-    """A flow of control of our own."""
+    """The flow of control of a reporter."""
 
-    #: How long it may sleep with nothing to do, in seconds; it can be woken before.
+    #: How long it may sleep with nothing to do, in seconds. It can be woken earlier.
     idle_s: float
 
     def begin(self, run: Callable[[Worker], None]) -> bool:
-        """Have *run* run in this worker; False where the process ends. Raises RuntimeError where threads are short."""
+        """Run *run* in this worker. False: the process ends. Raises RuntimeError if no thread can be started."""
 
     def wait(self, seconds: float) -> None:
         """Sleep, in the worker itself, until woken or until *seconds* have passed."""
@@ -41,17 +41,17 @@ class Worker(Protocol):
         """Let others run, between two batches."""
 
     def call(self, function: Callable[..., T], *args: Any, blocking: bool) -> T:
-        """Call *function*, elsewhere if it is *blocking* and that would stop others."""
+        """Call *function*; if it is *blocking* and would stop other greenthreads, in a native thread."""
 
     def await_flush_point(self, point: FlushPoint, timeout_s: float) -> None:
-        """Wait, in somebody else's flow, until *point* is reached or the time is up."""
+        """Wait, in a flow of the service, until *point* is reached, *timeout_s* seconds at most."""
 
     def abandon(self) -> None:
-        """In a forked child: see that a copy of the worker does not run on."""
+        """In a forked child: keep the copy of this worker from running."""
 
 
 def fitting() -> Worker:
-    """A worker of the kind that this process needs, not begun."""
+    """A worker of the kind that this process needs, not yet begun."""
     library = native.greenthread_library()
     return NativeWorker() if library is None else GreenWorker(library)
 
@@ -74,7 +74,7 @@ class NativeWorker:
         self._sleep.acquire(timeout=max(seconds, 0))
 
     def wake(self) -> None:
-        with contextlib.suppress(RuntimeError):  # it is awake, or has been told already
+        with contextlib.suppress(RuntimeError):  # it is awake, or somebody has woken it
             self._sleep.release()
 
     def rest(self) -> None:
@@ -93,7 +93,7 @@ class NativeWorker:
 class GreenWorker:
     """A greenthread of the main thread's hub."""
 
-    # Native threads append without being able to wake it, so it looks now and then.
+    # Native threads append but cannot wake it, so it checks the queue once a second.
     idle_s = 1.0
 
     def __init__(self, library: native.GreenthreadLibrary) -> None:

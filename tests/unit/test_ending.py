@@ -201,7 +201,7 @@ tell()
 """
     told, log = _run(program, sqlite, patched=patched)
     assert [each["open"] for each in told] == [each["started"] for each in told] == [110, 110]
-    assert "the process ends with 110 spans that were started and not stopped" in log
+    assert "the process ends with 110 spans that were started but not stopped" in log
 
 
 def test_what_an_exit_leaves_is_counted_and_said_in_spans() -> None:

@@ -160,7 +160,7 @@ def test_what_cannot_be_written_is_refused_not_written_wrongly(  # type: ignore[
 
 
 def test_the_names_kept_do_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = thrift_binary._Made(lambda name: name.encode())
+    made = thrift_binary._Cache(lambda name: name.encode())
     monkeypatch.setattr(thrift_binary, "_CACHED_NAMES", 3)
     assert [made[str(number)] for number in range(9)] == [str(number).encode() for number in range(9)]
     assert 0 < len(made) <= 3

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Masking by the settings in force: of arguments in the caller, of entries when they leave the queue."""
+"""Masking by the current settings: of arguments in the caller, of entries when they leave the queue."""
 
 from __future__ import annotations
 
@@ -12,104 +12,104 @@ from osprofiler.delivery.masking.names import MASK
 from osprofiler.delivery.masking.values import Masker
 from osprofiler.delivery.queue import Entry, QueuedSpan, Recorded, Started
 
-_made: tuple[tuple[Any, ...], Masker] | None = None
+_cached: tuple[tuple[Any, ...], Masker] | None = None
 
 
 def masker() -> Masker | None:
-    """The masker by the settings in force; None where these mask nothing."""
-    global _made
+    """The masker by the current settings; None if they mask nothing."""
+    global _cached
     settings = config.current()
     if not settings.mask_secrets:
         return None
-    wanted = (settings.mask_names, settings.mask_patterns)
-    made = _made
-    if made is None or made[0] != wanted:
-        _made = made = (wanted, Masker(*wanted))
-    return made[1]
+    names_and_patterns = (settings.mask_names, settings.mask_patterns)
+    cached = _cached
+    if cached is None or cached[0] != names_and_patterns:
+        _cached = cached = (names_and_patterns, Masker(*names_and_patterns))
+    return cached[1]
 
 
 def arguments(names: tuple[str, ...], values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The positional arguments of a call whose parameters have *names*, without those that are called like secrets."""
-    by = masker()
-    if by is None or not (positions := by.names.positions(names)):
+    """The positional arguments *values*. Those whose parameter in *names* has the name of a secret are masked."""
+    current = masker()
+    if current is None or not (positions := current.names.positions(names)):
         return values
     return tuple(MASK if number in positions and item is not None else item for number, item in enumerate(values))
 
 
 def is_secret(name: str) -> bool:
-    """Whether what is called *name* is to be masked."""
-    by = masker()
-    return by is not None and by.names.is_secret(name)
+    """Whether a value with this *name* is masked."""
+    current = masker()
+    return current is not None and current.names.is_secret(name)
 
 
 def entries(entries: Iterable[Entry]) -> None:
-    """Mask, in place, what leaves the process with *entries*: starts, spans that ended, records."""
-    by = masker()
-    if by is None:
+    """Mask in place the spans and records of *entries*."""
+    current = masker()
+    if current is None:
         return
     for entry in entries:
         if isinstance(entry, Recorded):
-            _record(by, entry.record)
+            _mask_record(current, entry.record)
         elif isinstance(entry, Started):
-            _start(by, entry.span)
+            _mask_start(current, entry.span)
         else:
-            _start(by, entry)
-            _stop(by, entry)
+            _mask_start(current, entry)
+            _mask_stop(current, entry)
 
 
 def record(record: dict[str, Any]) -> dict[str, Any]:
     """*record*, masked in place."""
-    by = masker()
-    if by is not None:
-        _record(by, record)
+    current = masker()
+    if current is not None:
+        _mask_record(current, record)
     return record
 
 
-def _record(by: Masker, record: dict[str, Any]) -> None:
+def _mask_record(masker: Masker, record: dict[str, Any]) -> None:
     name, info = record.get("name"), record.get("info")
     if type(name) is str:
-        record["name"] = _name(by, name)
+        record["name"] = _name(masker, name)
     if type(info) is dict:
-        record["info"] = _info(by, info)
+        record["info"] = _info(masker, info)
 
 
-def _start(by: Masker, span: QueuedSpan) -> None:
-    """What a span has from its start on; it may be open still, and is changed only where there is a secret."""
+def _mask_start(masker: Masker, span: QueuedSpan) -> None:
+    """Mask the fields that a span has from its start on. It may be open, so change only a field with a secret."""
     operation = span.operation_name
-    masked = _name(by, operation)
+    masked = _name(masker, operation)
     if masked is not operation:
         span.set_operation_name(masked)
     name = span.name
-    if name is not None and (masked := _name(by, name)) is not name:
+    if name is not None and (masked := _name(masker, name)) is not name:
         span.name = masked
     if span.start_info:
-        span.start_info = _info(by, span.start_info)
+        span.start_info = _info(masker, span.start_info)
 
 
-def _stop(by: Masker, span: QueuedSpan) -> None:
+def _mask_stop(masker: Masker, span: QueuedSpan) -> None:
     if span.stop_info:
-        span.stop_info = _info(by, span.stop_info)
+        span.stop_info = _info(masker, span.stop_info)
     if span.own_tags:
-        span.own_tags = _info(by, span.own_tags)
+        span.own_tags = _info(masker, span.own_tags)
     if span.own_logs:
-        span.own_logs = [(at_us, _info(by, fields)) for at_us, fields in span.own_logs]
+        span.own_logs = [(at_us, _info(masker, fields)) for at_us, fields in span.own_logs]
 
 
-def _name(by: Masker, name: str) -> str:
+def _name(masker: Masker, name: str) -> str:
     try:
-        return by.text(name)
+        return masker.text(name)
     except Exception as fault:
         guard.swallow("mask", fault)
         return MASK
 
 
-def _info(by: Masker, info: dict[str, Any]) -> dict[str, Any]:
-    """*info* without secrets; one that cannot be looked at is left out as a whole."""
+def _info(masker: Masker, info: dict[str, Any]) -> dict[str, Any]:
+    """*info* without secrets. If masking fails, all of it is left out."""
     try:
         db = info.get("db")
         if type(db) is dict and "statement" in db:
-            info = {**info, "db": by.statement(db)}
-        return by.mapping(info)
+            info = {**info, "db": masker.statement(db)}
+        return masker.mapping(info)
     except Exception as fault:
         guard.swallow("mask", fault)
         return {"unmaskable": type(fault).__name__}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where in a text the value of a secret ends. Where nobody can tell, it is all that follows."""
+"""Where in a text the value of a secret ends. If that is unclear, the whole rest of the text is the value."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ON_A_LINE = re.compile(r"authorization|cookie", re.I)
 
 
 def end_of_value(text: str, name: str, joint: str, begin: int) -> int:
-    """Where the value ends that begins at *begin* in *text*, after *name* and *joint*."""
+    """The end of the value that begins at *begin* in *text*, after *name* and *joint*."""
     joint = joint.strip()
     if joint.endswith(">") and joint not in ("=>", "<>"):
         return after(_IN_XML, text, begin)
@@ -39,13 +39,13 @@ def end_of_value(text: str, name: str, joint: str, begin: int) -> int:
 
 
 def after(pattern: re.Pattern[str], text: str, begin: int) -> int:
-    """Where *pattern* ends that begins at *begin* in *text*; *begin* itself where it does not match."""
+    """The end of the match of *pattern* at *begin* in *text*; *begin* itself if it does not match."""
     match = pattern.match(text, begin)
     return match.end() if match else begin
 
 
 def _end_of_quoted(text: str, begin: int, escape: str, quote: str) -> int:
-    """After the quote that closes what was opened before *begin*; one in the midst of a word closes nothing."""
+    """The position after the quote that closes the one before *begin*. A quote inside a word does not close it."""
     mark = escape + quote
     at = text.find(mark, begin)
     while at >= 0:
@@ -57,13 +57,13 @@ def _end_of_quoted(text: str, begin: int, escape: str, quote: str) -> int:
         is_escaped = escapes > 0 if escape else escapes % 2 == 1
         if not is_escaped and not (follows.isalnum() or follows == "_" or (follows == quote and end - begin > 1)):
             return end
-        # Of a doubled quote the second closes nothing either.
+        # The second of two quotes does not close it either.
         at = text.find(mark, end + 1 if follows == quote and not is_escaped else end)
     return len(text)
 
 
 def _end_of_brackets(text: str, begin: int) -> int:
-    """After the bracket that closes the one at *begin*, not looking at those in quotes."""
+    """The position after the bracket that closes the one at *begin*. Brackets in quotes do not count."""
     open_ = [_CLOSERS[text[begin]]]
     at = begin + 1
     while True:

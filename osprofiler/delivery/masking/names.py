@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which names are those of secrets."""
+"""The names of secrets."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import functools
 import re
 from collections.abc import Sequence
 
-#: What stands in the place of a secret.
+#: The replacement of a secret.
 MASK = "***"
 
-#: A name that holds one of these is a secret's, whatever the case; an underscore may also be another joint, or none.
-#: oslo.utils' names are among them. They stand under a part of theirs that plain texts seldom have.
+#: A name that contains one of these, in any case, is the name of a secret. For an underscore it may have another joint,
+#: or none. The names of oslo.utils are among them. The keys are parts of the names that plain texts seldom contain.
 NAMES: dict[str, tuple[str, ...]] = {
     "pass": ("password", "passwd", "passphrase", "passcode", "admin_pass", "user_pass", "db_pass", "new_pass"),
     "pswd": ("pswd",),
@@ -34,34 +34,36 @@ NAMES: dict[str, tuple[str, ...]] = {
     "kek": ("crypto_kek",),
     "suffix": ("hash_suffix",),
 }
-#: The same of these where they are a whole word.
+#: A name that contains one of these as a whole word is the name of a secret too.
 WORDS = ("pass", "pwd", "sig", "jwt", "otp", "totp", "creds")
 
 _MOST_KNOWN = 4096
 
 
 class SecretNames:
-    """The names known here, and further *names*; each also within a longer name, whatever the case."""
+    """The names above, and further *names*; each may be a part of a longer name, in any case."""
 
     def __init__(self, names: Sequence[str] = ()) -> None:
-        given = [name for each in names if (name := each.strip().lower())]
+        given = [lowered for name in names if (lowered := name.strip().lower())]
         by_part = dict(NAMES)
         for name in (*WORDS, *given):
             part = re.split("[-_ ]", name)[0]
             by_part[part] = (*by_part.get(part, ()), name)
-        # Where in a text a name may begin: it is looked for only where its part is there at all.
-        self._beginnings = {part: sorted({re.split("[-_ ]", name)[0] for name in of}) for part, of in by_part.items()}
-        known = [name for of in (*NAMES.values(), given) for name in of]
+        # The first words of the names. A text is searched for them only if it contains the part.
+        self._beginnings = {
+            part: sorted({re.split("[-_ ]", name)[0] for name in group}) for part, group in by_part.items()
+        }
+        known = [name for group in (*NAMES.values(), given) for name in group]
         longest_first = sorted((re.split("[-_ ]", name) for name in known), key=lambda parts: -len("".join(parts)))
         any_of = "|".join("[-_. ]?".join(map(re.escape, parts)) for parts in longest_first)
         self._pattern = re.compile(f"(?:{any_of}|(?<![a-z])(?:{'|'.join(WORDS)})(?![a-z]))", re.I)
-        #: Names that were looked at before.
+        #: Whether a name is a secret's, for names that were checked before.
         self.known: dict[str, bool] = {}
         self.match = self._pattern.match
         self.positions = functools.lru_cache(_MOST_KNOWN)(self._positions)
 
     def is_secret(self, name: str) -> bool:
-        """Whether a value called *name* is a secret."""
+        """Whether a value with this *name* is a secret."""
         known = self.known.get(name)
         if known is None:
             if len(self.known) >= _MOST_KNOWN:
@@ -70,11 +72,11 @@ class SecretNames:
         return known
 
     def _positions(self, names: tuple[str, ...]) -> tuple[int, ...]:
-        """Which of *names* are secrets'."""
+        """The positions of the names of secrets in *names*."""
         return tuple(number for number, name in enumerate(names) if self.is_secret(name))
 
     def places(self, low: str) -> list[int]:
-        """Where in *low*, a text in lower case, a name of a secret may begin."""
+        """The positions in *low*, a text in lower case, where a name of a secret may begin."""
         places: list[int] = []
         for part, beginnings in self._beginnings.items():
             if part in low:
@@ -87,11 +89,11 @@ class SecretNames:
         return places
 
     def is_in(self, text: str) -> bool:
-        """Whether a secret's name is in *text*."""
+        """Whether *text* contains the name of a secret."""
         return any(self.match(text, place) for place in self.places(lower(text)))
 
 
 def lower(text: str) -> str:
-    """*text* in lower case, with each character in its place."""
+    """*text* in lower case, with each character at its old position."""
     low = text.lower()
     return low if len(low) == len(text) else "".join(char.lower() if len(char.lower()) == 1 else char for char in text)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Secrets among the values of an SQL statement, by the names of their columns."""
+"""Mask secrets among the values of an SQL statement, by the names of their columns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LITERAL = re.compile(r"'(?:[^']|'')*(?:'|$)")
 
 
 def without_secrets(info: dict[str, Any], names: SecretNames) -> dict[str, Any]:
-    """*info*, a ``statement`` and its ``params``, without the values of columns that are called like secrets."""
+    """*info*, a ``statement`` and its ``params``, without the values of columns with the name of a secret."""
     text, params = info.get("statement"), info.get("params")
     if type(text) is not str or not names.is_in(text):
         return info
@@ -37,22 +37,22 @@ def without_secrets(info: dict[str, Any], names: SecretNames) -> dict[str, Any]:
 
 
 def _mask_columns(params: Any, columns: int, secret: set[int], names: set[str] | frozenset[str] = frozenset()) -> Any:
-    """*params* of one run of a statement, or of several, with the values at the positions *secret* masked.
+    """*params* of one or more runs of a statement. Values at the positions *secret* of a row are masked.
 
-    With *columns* they come in rows of that many; where they do not, nobody can tell, and all are masked.
+    *columns* is the length of a row, or 0. If *params* are not whole rows, all of them are masked.
     """
     if type(params) is dict:
-        return {key: MASK if key in names and is_telling(item) else item for key, item in params.items()}
+        return {key: MASK if key in names and may_be_secret(item) else item for key, item in params.items()}
     if type(params) is not list:
         return params
     if any(type(item) in (list, dict) for item in params):
         return [_mask_columns(item, columns, secret, names) for item in params]
     if columns and len(params) % columns and not str(params[-1:]).startswith("['...(cut)"):
-        return [MASK if is_telling(item) else item for item in params]
+        return [MASK if may_be_secret(item) else item for item in params]
     row = columns or len(params) or 1
-    return [MASK if number % row in secret and is_telling(item) else item for number, item in enumerate(params)]
+    return [MASK if number % row in secret and may_be_secret(item) else item for number, item in enumerate(params)]
 
 
-def is_telling(value: Any) -> bool:
-    """Whether a value under a secret's name tells anything."""
+def may_be_secret(value: Any) -> bool:
+    """Whether *value*, under the name of a secret, can be one: empty values, None and booleans cannot."""
     return value is not None and value is not True and value is not False and value not in ("", [], {})

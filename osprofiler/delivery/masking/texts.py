@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Secrets in texts: what stands behind a secret's name, and what shows by itself that it is one.
+"""Secrets in texts: values after the name of a secret, tokens with a known form, and passwords in URLs.
 
-The name stands before ``=``, ``:`` and the like, in quotes, in JSON, XML, headers, query strings and command lines. So
-are tokens that show by themselves, and passwords in URLs. Of a text nothing is cut that its secrets are not cut from as
-well: where the end of a value cannot be told, all that follows is taken for it.
+The name stands before ``=``, ``:`` and the like, in quotes, in JSON, XML, headers, query strings and command lines. If
+the end of a value is unclear, the whole rest of the text is masked. This also works on a text that was cut.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ from collections.abc import Sequence
 from osprofiler.delivery.masking.ends import QUOTE, after, end_of_value
 from osprofiler.delivery.masking.names import MASK, SecretNames, lower
 
-#: What is a secret by itself, by how it begins, in lower case: tokens of keystone (Fernet), JSON web tokens, private
-#: keys, what authenticates by HTTP, and in URLs the password, or a user that is none; with what a cut has left of them.
-_BY_THEMSELVES = {
+#: Secrets with a known form, by their beginning in lower case: tokens of keystone (Fernet), JSON web tokens, private
+#: keys, credentials of HTTP, and in URLs the password, or a token in place of the user. They may be cut.
+_BY_FORM = {
     "gaaaaa": re.compile(r"()(?<![\w-])gAAAAA[\w=-]{16,}"),
     "eyj": re.compile(r"()(?<![\w-])eyJ[\w-]{8,}\.[\w.-]*"),
     "-----begin ": re.compile(
@@ -37,12 +36,12 @@ _CUT_ACCOUNT = re.compile(r"(://[^\s/?#:@'\"]{0,256}:)[^\s/?#@'\"]*$")
 _JOINT = re.compile(
     r"(?:"
     r"\\*[\"'`]?\]?\s{0,8}(?:=>|:=|={1,3}|:(?!//)|!=|<>|[<>]=|%(?:25)*3[adAD]|\blike\b|\bis\b|\bwas\b)\s{0,8}"
-    r"|\\*[\"']\s{0,8},\s{0,8}(?=[bru]?\\*[\"'])"  # the first of a pair, unless the second is a name with a value
+    r"|\\*[\"']\s{0,8},\s{0,8}(?=[bru]?\\*[\"'])"  # first of a pair, unless the second is a name with a value
     r"(?![bru]?(?P<quote>\\*[\"'])[^\"'\\]{0,200}(?P=quote)\s{0,8}(?:=>|[:=]))"
     r"|\\*[\"']?(?:\s[^<>\n]{0,200})?/?>(?=[^<>])"  # an element of XML
-    r"|\\*[\"']\s{1,8}value\s{0,8}=\s{0,8}"  # attributes of it
+    r"|\\*[\"']\s{1,8}value\s{0,8}=\s{0,8}"  # attributes of an element
     r"|\s{1,8}(?=[bru]?\\*[\"'])"
-    r"|\s{1,8}(?=[\w+/.=-]{16})(?=[A-Za-z_+/.=-]{0,64}\d)"  # prose, if it looks like one
+    r"|\s{1,8}(?=[\w+/.=-]{16})(?=[A-Za-z_+/.=-]{0,64}\d)"  # prose, if the next word looks like a secret
     r"|/(?=[\w-]{16})"  # a path of keystone's old API
     r")",
     re.I,
@@ -50,7 +49,7 @@ _JOINT = re.compile(
 _REST_OF_NAME = re.compile(r"[\w-]*")
 _OPTION = re.compile(r"(?<![\w-])--?[\w-]*$")
 _BEFORE_ARGUMENT = re.compile(r"\s+(?=[^\s-])")
-#: Values that tell nothing, and the places of values that are elsewhere.
+#: Values that cannot be secrets, and placeholders.
 _NO_SECRET = re.compile(
     r"\\*[\"']?(?:none|null|true|false|\*\*\*|\?|%s|%\(\w+\)s)\\*[\"']?(?=[\s,;:)\]}&<]|$)|\\*[\"']{2}(?=[\s,;:)\]}&]|$)",
     re.I,
@@ -66,17 +65,17 @@ class TextMasker:
     def __init__(self, names: SecretNames, patterns: Sequence[str] = ()) -> None:
         self.names = names
         self._patterns = [re.compile(pattern) for pattern in patterns]
-        self._plain: set[str] = set()  # texts that came before and hold no secret
+        self._plain: set[str] = set()  # earlier texts without a secret
 
     def text(self, value: str) -> str:
         """*value* without secrets."""
         if value in self._plain:
             return value
-        made = self._masked(value)
+        masked = self._masked(value)
         for pattern in self._patterns:
-            made = pattern.sub(MASK, made)
-        if made != value:
-            return made
+            masked = pattern.sub(MASK, masked)
+        if masked != value:
+            return masked
         if len(value) <= _SHORT:
             if len(self._plain) >= _MOST_KNOWN:
                 self._plain.clear()
@@ -85,9 +84,9 @@ class TextMasker:
 
     def _masked(self, value: str) -> str:
         low = lower(value)
-        for part, pattern in _BY_THEMSELVES.items():
-            if part in low:
-                value = _without(value, part, low, pattern)
+        for beginning, pattern in _BY_FORM.items():
+            if beginning in low:
+                value = _without(value, beginning, low, pattern)
                 low = lower(value)
         if low.endswith(_CUT):
             at = low.rfind("://")
@@ -105,22 +104,22 @@ class TextMasker:
         return self._without_named(value, places)
 
     def _without_named(self, value: str, places: list[int]) -> str:
-        """*value* without the values whose names begin at some of *places*."""
+        """*value* without the secrets whose names begin at some of *places*."""
         parts: list[str] = []
-        done = looked_at = 0
+        copied = searched = 0  # positions in value
         for place in places:
-            if place < looked_at or (name := self.names.match(value, place)) is None:
+            if place < searched or (name := self.names.match(value, place)) is None:
                 continue
-            looked_at = name_end = after(_REST_OF_NAME, value, name.end())
+            searched = name_end = after(_REST_OF_NAME, value, name.end())
             joint = _JOINT.match(value, name_end)
             if joint is None and _is_option(value, place):
                 joint = _BEFORE_ARGUMENT.match(value, name_end)
             if joint is None:
                 continue
             begin = joint.end()
-            none = _NO_SECRET.match(value, begin)
-            if none is not None:
-                looked_at = none.end()
+            no_secret = _NO_SECRET.match(value, begin)
+            if no_secret is not None:
+                searched = no_secret.end()
                 continue
             end = end_of_value(value, name[0], joint[0], begin)
             if end <= begin:
@@ -129,13 +128,13 @@ class TextMasker:
             opening, closing = (quote[0], quote[1] + quote[2]) if quote else ("", "")
             if not value.endswith(closing, begin + len(opening), end):
                 closing = ""  # it was cut
-            parts += (value[done:begin], opening, MASK, closing)
-            done = looked_at = end
-        parts.append(value[done:])
+            parts += (value[copied:begin], opening, MASK, closing)
+            copied = searched = end
+        parts.append(value[copied:])
         return "".join(parts)
 
     def _without_parameters(self, value: str) -> str:
-        """*value*, the text of a fault of SQLAlchemy's: it shows a statement's parameters without their names."""
+        """*value*, an error text of SQLAlchemy, without the parameters of the statement: they have no names there."""
         at = value.find(_PARAMETERS)
         while at >= 0:
             begin, end = at + len(_PARAMETERS), value.find("\n", at)
@@ -145,21 +144,21 @@ class TextMasker:
         return value
 
 
-def _without(text: str, part: str, low: str, pattern: re.Pattern[str]) -> str:
-    """*text* without what *pattern* matches where *part* stands in *low*; the pattern's groups stay."""
+def _without(text: str, beginning: str, low: str, pattern: re.Pattern[str]) -> str:
+    """*text* with the matches of *pattern* masked, but for its groups. They start where *low* has *beginning*."""
     parts: list[str] = []
-    done = 0
-    at = low.find(part)
+    copied = 0
+    at = low.find(beginning)
     while at >= 0:
         match = pattern.match(text, at)
         if match is not None:
-            parts += (text[done:at], match[match.lastindex or 0], MASK)
-            done = match.end()
-        at = low.find(part, max(at + 1, done))
-    return "".join((*parts, text[done:]))
+            parts += (text[copied:at], match[match.lastindex or 0], MASK)
+            copied = match.end()
+        at = low.find(beginning, max(at + 1, copied))
+    return "".join((*parts, text[copied:]))
 
 
 def _is_option(text: str, place: int) -> bool:
-    """Whether the name at *place* is, or ends, an option of a command line."""
+    """Whether the name at *place* is an option of a command line, or the end of one."""
     before = _OPTION.search(text[max(place - 60, 0) : place])
     return before is not None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Secrets in values as they are once they are frozen: texts, numbers, and containers of these."""
+"""Secrets in frozen values: texts, numbers, and containers of these."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Any
 
 from osprofiler.delivery.masking import statements
 from osprofiler.delivery.masking.names import MASK, SecretNames
-from osprofiler.delivery.masking.statements import is_telling
+from osprofiler.delivery.masking.statements import may_be_secret
 from osprofiler.delivery.masking.texts import TextMasker
 
 _IS_NAME = re.compile(r"-{0,2}[A-Za-z][\w.:-]{0,100}").fullmatch
 
-#: A key of at most so many characters is a name. A longer one may be a text with a secret in it.
+#: A key of at most this length is a name. A longer key may be a text with a secret in it.
 _NAME_ALONE = 15
 
 
 class Masker(TextMasker):
-    """Masks by the names and patterns known here, and by further *names* and *patterns* (regular expressions).
+    """Masks by the names and patterns of this package, and by further *names* and *patterns* (regular expressions).
 
-    A value without a secret comes back as the same object.
+    A value without a secret is returned as the same object.
     """
 
     def __init__(self, names: Sequence[str] = (), patterns: Sequence[str] = ()) -> None:
         super().__init__(SecretNames(names), patterns)
 
     def statement(self, info: dict[str, Any]) -> dict[str, Any]:
-        """A statement's ``statement`` and ``params`` without the values of columns that are called like secrets."""
+        """*info*, a ``statement`` and its ``params``, without the values of columns with the name of a secret."""
         return statements.without_secrets(info, self.names)
 
     def value(self, value: Any) -> Any:
@@ -43,33 +43,33 @@ class Masker(TextMasker):
         return value
 
     def mapping(self, value: dict[str, Any]) -> dict[str, Any]:
-        """*value* without secrets, by its keys and in its values."""
-        made = value
+        """*value* without the values of keys that name secrets, and without secrets in its keys and other values."""
+        result = value
         known = self.names.known.get
         for key, item in value.items():
             secret = known(key)
             if secret is None:
                 secret = self.names.is_secret(key)
-            masked = (MASK if is_telling(item) else item) if secret else self.value(item)
+            masked = (MASK if may_be_secret(item) else item) if secret else self.value(item)
             if masked is not item:
-                if made is value:
-                    made = value.copy()
-                made[key] = masked
-        if "value" in made:
-            # Its name may stand in another item.
+                if result is value:
+                    result = value.copy()
+                result[key] = masked
+        if "value" in result:
+            # Another item may be its name.
             name = value.get("name", value.get("key"))
-            if type(name) is str and is_telling(value["value"]) and self.names.is_secret(name):
-                made = {**made, "value": MASK}
+            if type(name) is str and may_be_secret(value["value"]) and self.names.is_secret(name):
+                result = {**result, "value": MASK}
         for key in value:
             if len(key) > _NAME_ALONE and self.text(key) is not key:
-                return {self.text(key): item for key, item in made.items()}
-        return made
+                return {self.text(key): item for key, item in result.items()}
+        return result
 
     def _items(self, value: list[Any]) -> list[Any]:
-        made = [self.value(item) for item in value]
+        items = [self.value(item) for item in value]
         for number, name in enumerate(value[:-1]):
             # The first of a pair, and an option before its argument.
             is_name = type(name) is str and (len(value) == 2 or name[:1] == "-") and _IS_NAME(name)
-            if is_name and self.names.is_secret(name) and is_telling(value[number + 1]):
-                made[number + 1] = MASK
-        return made if any(one is not other for one, other in zip(made, value, strict=True)) else value
+            if is_name and self.names.is_secret(name) and may_be_secret(value[number + 1]):
+                items[number + 1] = MASK
+        return items if any(masked is not item for masked, item in zip(items, value, strict=True)) else value
