@@ -8,6 +8,7 @@ Any other row is an option that is read once, when the service starts.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import ClassVar
 
 from osprofiler.config import kinds
@@ -262,7 +263,12 @@ class Settings:
         """The key that signs a trace without a key of its own, so that services which trust only keys continue it."""
         return self.hmac_keys[0] if self.hmac_keys else None
 
-    @property
+    @functools.cached_property
     def samples(self) -> bool:
         """Whether a sampler may select requests that did not ask for a trace."""
         return bool(self.sampler or self.operations)
+
+    @functools.cached_property
+    def traces_unasked(self) -> bool:
+        """Whether a request may be traced that has no signed header."""
+        return bool(self.samples or self.trust_incoming)

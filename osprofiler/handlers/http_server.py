@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from osprofiler import propagation
 from osprofiler._runtime import guard, native
-from osprofiler.config import Settings
+from osprofiler.config import Settings, switches
 from osprofiler.context import current
 from osprofiler.context.origin import Origin
 from osprofiler.context.pieces import Pieces
@@ -105,9 +105,9 @@ def accept(
 ) -> Served | None:
     """Decide how a request runs: at a trace point called *name*, in no trace, or unchanged (None).
 
-    Call it only while the adapter's switch is on. *keys*: the HMAC keys that may ask for a trace. *asks*: the request
-    has a header of osprofiler. *describe* describes *raw*, the server's own object of the request; its exceptions
-    reach the caller.
+    Call it only while the adapter's switch is on. *keys*: the HMAC keys of the adapter's own configuration. *asks*:
+    the request has a header of osprofiler. *describe* describes *raw*, the server's own object of the request; its
+    exceptions reach the caller.
     """
     here = current.point.get()
     inside = here is not None and here.span is not None and not here.span.finished
@@ -117,7 +117,7 @@ def accept(
         # Clients can invent methods, and Jaeger lists every operation name.
         operation = f"{name} {request.method if request.method in _METHODS else 'other'}"
         sample = global_tracer.sample_for(operation) if samples else None
-        incoming = propagation.read(request.fields, keys, sample=sample)
+        incoming = propagation.read(request.fields, switches.wsgi_keys(keys), sample=sample)
         if incoming is not None:
             return Served(_open(name, operation, request, here, incoming))
     if here is None or inside:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from osprofiler import config
 from osprofiler._runtime import guard
 from osprofiler.config import switches
+from osprofiler.context import current
 from osprofiler.handlers import http_server
 from osprofiler.instrumentation.wsgi_call import Call
 from osprofiler.propagation import carriers, osprofiler, signed
@@ -78,7 +79,16 @@ class WsgiMiddleware:
             plain = functools.partial(WsgiMiddleware.__call__, self)
             response: Iterable[bytes] = environ.get_response(plain)  # type: ignore[attr-defined]
             return response
-        served = self._accept(environ)
+        served = None
+        try:
+            settings = config.fresh()  # first, because it may turn the middleware on or off
+            if switches.wsgi(self.enabled, settings):
+                asks = _INFO_KEY in environ or _CONTEXT_KEY in environ
+                # Most requests end here: the handler has nothing to decide. So this path makes no further call.
+                if asks or settings.traces_unasked or current.point.get() is not None:
+                    served = http_server.accept(settings, self.name, self.hmac_keys, asks, _Request, environ)
+        except Exception as fault:
+            guard.swallow("web.request", fault)
         try:
             if served is None:
                 return self.application(environ, start_response)
@@ -91,19 +101,6 @@ class WsgiMiddleware:
 
     def _trace_is_valid(self, trace_info: Any) -> bool:
         return osprofiler.is_trace_info(trace_info)
-
-    def _accept(self, environ: WSGIEnvironment) -> http_server.Served | None:
-        """Decide how to run this request. None: call the application unchanged."""
-        try:
-            settings = config.fresh()  # first, because it may turn the middleware on or off
-            if not switches.wsgi(self.enabled, settings):
-                return None
-            keys = switches.wsgi_keys(self.hmac_keys)
-            asks = _INFO_KEY in environ or _CONTEXT_KEY in environ
-            return http_server.accept(settings, self.name, keys, asks, _Request, environ)
-        except Exception as fault:
-            guard.swallow("web.request", fault)
-            return None
 
 
 class _Request:

@@ -200,4 +200,9 @@ def clone(machine: BareDebian) -> Path:
         if source.exists():  # one that was removed may still be listed
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, copy)
+    # The release notes are made from the history, so a clone has one.
+    for arguments in (["init"], ["add", "--all"], ["commit", "--no-verify", "--message", "the state that is tested"]):
+        environments.run(
+            ["git", "-C", str(folder), "-c", "user.name=test", "-c", "user.email=test@localhost", *arguments]
+        )
     return folder
