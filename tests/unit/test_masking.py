@@ -25,7 +25,8 @@ from osprofiler import sqlalchemy as traced
 from osprofiler._runtime import guard
 from osprofiler.context import current
 from osprofiler.delivery import masking
-from osprofiler.delivery.masking import MASK, Masker
+from osprofiler.delivery.masking import MASK
+from osprofiler.delivery.masking.values import Masker
 from osprofiler.delivery.reporter import QueueReporter
 from osprofiler.handlers import http_client
 from osprofiler.instrumentation.requests import LIBRARY

@@ -9,6 +9,5 @@ The reporter masks, after the queue. A callable that gets records at once gets t
 
 from osprofiler.delivery.masking.applying import arguments, entries, is_secret, masker, record
 from osprofiler.delivery.masking.names import MASK
-from osprofiler.delivery.masking.values import Masker
 
-__all__ = ["MASK", "Masker", "arguments", "entries", "is_secret", "masker", "record"]
+__all__ = ["MASK", "arguments", "entries", "is_secret", "masker", "record"]

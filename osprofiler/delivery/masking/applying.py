@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from osprofiler import config
 from osprofiler._runtime import guard
 from osprofiler.delivery.masking.names import MASK
-from osprofiler.delivery.masking.values import Masker
 from osprofiler.delivery.queue import Entry, QueuedSpan, Recorded, Started
+
+if TYPE_CHECKING:
+    from osprofiler.delivery.masking.values import Masker
 
 _cached: tuple[tuple[Any, ...], Masker] | None = None
 
@@ -24,6 +26,8 @@ def masker() -> Masker | None:
     names_and_patterns = (settings.mask_names, settings.mask_patterns)
     cached = _cached
     if cached is None or cached[0] != names_and_patterns:
+        from osprofiler.delivery.masking.values import Masker
+
         _cached = cached = (names_and_patterns, Masker(*names_and_patterns))
     return cached[1]
 
