@@ -49,10 +49,14 @@ def configured(tmp_path: Path) -> Write:
             began.append(True)
             conf(["--config-file", str(path)])
             initializer.init_from_conf(conf=conf, context={}, project="nova", service="api", host="host")
-        assert not guard.counters
+        assert not _faults()
         return conf
 
     return write
+
+
+def _faults() -> dict[str, int]:
+    return {name: count for name, count in guard.counters.items() if name.startswith("fault.")}
 
 
 @pytest.mark.parametrize("switch", layers.LIBRARIES)
@@ -140,7 +144,7 @@ def test_a_layer_that_cannot_be_turned_on_leaves_the_others_on(monkeypatch: pyte
     off = config.Settings()
     registry.follow(off, config.Settings(trust_incoming=True, trace_requests=True))
     assert registry.in_force() == ["requests"]
-    assert guard.counters == {"fault.layer.broken": 1}
+    assert _faults() == {"fault.layer.broken": 1}
 
 
 @pytest.mark.parametrize("library", layers.SWITCHES)
