@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading JSON of any depth: the report of a trace that is 10,000 calls deep nests as deep, and the json package
-recurses."""
+"""Reads JSON of any depth. The json package recurses, and the report of a trace nests as deep as its calls."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ _scan = json.JSONDecoder().raw_decode
 
 
 def loads(text: str) -> Any:
-    """The value that *text* says. Raises ValueError where it is no JSON."""
+    """The value of *text*. Raises ValueError if it is not JSON."""
     try:
         return json.loads(text)
     except RecursionError:
@@ -21,7 +20,7 @@ def loads(text: str) -> Any:
 
 
 class _Reader:
-    """The same grammar with a stack of its own; slower, so only for what the json package cannot read."""
+    """Reads JSON with a stack of its own. It is slower than the json package, and only used if that cannot read."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -51,20 +50,20 @@ class _Reader:
         return top[0]
 
     def _begin(self) -> tuple[Any, bool]:
-        """A scalar or an empty container; or an opened container, and True."""
+        """Read a scalar, an empty container, or the beginning of a container. Return it, and whether it is open."""
         char = self._peek()
         if char in "[{" and char:
             self._at += 1
             self._skip()
-            empty = self._peek() == ("]" if char == "[" else "}")
-            if empty:
+            is_empty = self._peek() == ("]" if char == "[" else "}")
+            if is_empty:
                 self._at += 1
                 self._skip()
-            return ([] if char == "[" else {}), not empty
+            return ([] if char == "[" else {}), not is_empty
         return self._scalar(), False
 
     def _closes(self, open_: list[list[Any] | dict[str, Any]]) -> bool:
-        """Take the comma or the end that follows a value; whether it was the end of the innermost container."""
+        """Read the comma or the end after a value. Return whether it is the end of the innermost container."""
         if len(open_) == 1:
             return False
         end = "}" if isinstance(open_[-1], dict) else "]"

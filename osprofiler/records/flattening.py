@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ``info`` of records as span tags, and back.
 
-Nested keys are joined with dots, and leaves keep their types. What a tag cannot hold (None, lists, empty dictionaries)
-is JSON under a key that ends in ``~``. Dots, tildes and backslashes in keys are escaped with a backslash.
+Nested keys are joined with dots, and leaves keep their types. A value that a tag cannot hold (None, a list, an empty
+dictionary) is JSON under a key that ends in ``~``. Dots, tildes and backslashes in keys are escaped with a backslash.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LEAVES = frozenset((str, bool, int, float))
 
 
 def flatten(info: Mapping[str, Any], prefix: str) -> list[tuple[str, str | int | float | bool]]:
-    """*info* as span tags, each key under *prefix*; see the module's text."""
+    """*info* as span tags, each key under *prefix*."""
     tags: list[tuple[str, str | int | float | bool]] = []
     for key, value in info.items():
         path = tag_name(prefix, key)
@@ -41,7 +41,7 @@ def tag_name(prefix: str, key: str) -> str:
 
 
 def unflatten(tags: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """The inverse of :func:`flatten`; tags without the prefix, and those that it cannot have made, are passed over."""
+    """The inverse of :func:`flatten`. Tags without the prefix, and tags that it cannot have made, are ignored."""
     result: dict[str, Any] = {}
     begin = f"{prefix}."
     for key, value in tags.items():
@@ -62,7 +62,7 @@ def unflatten(tags: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 @functools.lru_cache(_CACHED_NAMES)
 def _place(path: str) -> tuple[tuple[str, ...], str, bool]:
-    """The keys that lead to a leaf, its own key, and whether its value is JSON."""
+    """The keys above a leaf, its own key, and whether its value is JSON."""
     *parts, leaf = _parts(path)
     is_json = _is_json(leaf)
     return tuple(map(_unescape, parts)), _unescape(leaf[:-1] if is_json else leaf), is_json
@@ -73,13 +73,13 @@ def _escape(key: str) -> str:
 
 
 def _is_json(leaf: str) -> bool:
-    """Whether *leaf*, still escaped, ends in a tilde that is a mark and not part of the key."""
+    """Whether *leaf*, still escaped, ends in a tilde that is not part of the key."""
     body = leaf[:-1]
     return leaf.endswith("~") and (len(body) - len(body.rstrip("\\"))) % 2 == 0
 
 
 def _parts(path: str) -> list[str]:
-    """Cut at the dots that are not escaped; the parts stay escaped."""
+    """Split *path* at the dots that are not escaped. The parts stay escaped."""
     parts = [""]
     escaped = False
     for char in path:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Identifiers: Jaeger's integers, osprofiler's UUIDs, and the reversible mapping between them.
 
-A trace's base_id is a UUID whose 128 bits are the Jaeger trace id. A trace point's UUID is the high 64 bits of the
-trace id followed by its 64-bit span id. An id that is no UUID is kept verbatim by its owner and maps to a stable hash.
+The base_id of a trace is a UUID whose 128 bits are the Jaeger trace id. The UUID of a trace point is the high 64 bits
+of the trace id, followed by its 64-bit span id. An id that is not a UUID maps to a stable hash; records keep its text.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ _fork_marker = forks.marker
 
 @forks.in_child
 def _seed_anew() -> None:
-    # Else two workers would hand out the same ids.
+    # Otherwise two workers would make the same ids.
     _random.seed()
 
 
 def new_span_id() -> int:
-    """A random span id, 1 .. 2**64-1 (zero says "none" on every wire)."""
+    """A random span id, 1 .. 2**64-1; zero means "none" in every format."""
     if not _fork_marker[0]:
         forks.take_over()
     return _bits(64) or 1
 
 
 def new_trace_id() -> int:
-    """A random 128-bit trace id; its low half is odd, so never zero: some collectors keep only that half."""
+    """A random 128-bit trace id. Its low half is odd, so never zero: some collectors keep only that half."""
     if not _fork_marker[0]:
         forks.take_over()
     return _bits(128) | 1
@@ -47,13 +47,13 @@ def uuid_text(value: int) -> str:
 
 
 def point_prefix(trace_id: int) -> str:
-    """The part of a point's UUID that all points of a trace share: the high 64 bits of *trace_id*."""
+    """The part that the UUIDs of all points of a trace share: the high 64 bits of *trace_id*."""
     digits = f"{trace_id >> 64:016x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:]}-"
 
 
 def point_uuid(prefix: str, span_id: int) -> str:
-    """The UUID of a trace point from its trace's :func:`point_prefix` and its span id."""
+    """The UUID of a trace point, from the :func:`point_prefix` of its trace and its span id."""
     return f"{prefix}{span_id >> 48:04x}-{span_id & 0xFFFFFFFFFFFF:012x}"
 
 
@@ -70,11 +70,11 @@ def _stable_hash(text: str, size: int) -> int:
 
 
 def trace_id_of(base_id: str) -> int:
-    """The Jaeger trace id of a base_id: its 128 bits if it is a UUID, else a stable hash. Never zero."""
+    """The Jaeger trace id of a base_id: its 128 bits if it is a UUID, otherwise a stable hash. Never zero."""
     return _uuid_int(base_id) or _stable_hash(base_id, 16)
 
 
 def span_id_of(point_id: str) -> int:
-    """The Jaeger span id of a trace point's id: the low 64 bits of a UUID, else a stable hash. Never zero."""
+    """The Jaeger span id of a trace point's id: the low 64 bits of a UUID, otherwise a stable hash. Never zero."""
     value = _uuid_int(point_id)
     return (value & _MASK_64 if value is not None else 0) or _stable_hash(point_id, 8)

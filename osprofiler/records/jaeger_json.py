@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a trace as Jaeger's query API tells it, and as the Jaeger UI saves it, back to records.
+"""Makes records of a trace in Jaeger's JSON, which the query API returns and the Jaeger UI saves.
 
-A report of these records equals one of the records that another store would hold of the same spans. Spans of other
-tracers become records too: their tags stand where our own tags stand.
+A report of these records equals a report of the records in any other store of the same spans. Spans of other tracers
+become records too.
 
-What Jaeger does not keep: the order of references. The parent is the first CHILD_OF of the same trace, else the first
-FOLLOWS_FROM, as in Jaeger's own UI.
+Jaeger does not keep the order of references. The parent is the first CHILD_OF of the same trace, otherwise the first
+FOLLOWS_FROM, as in Jaeger's UI.
 """
 
 from __future__ import annotations
@@ -20,56 +20,56 @@ from osprofiler.records import ids, names, semconv, unreadable
 from osprofiler.records.flattening import unflatten
 from osprofiler.records.record import another_id, timestamp
 
-#: Tags of a process that a record has in places of their own.
-_PLACED = frozenset(("project", "service", "hostname", "pid"))
+#: Tags of a process for which a record has keys of their own.
+_RECORD_KEYS = frozenset(("project", "service", "hostname", "pid"))
 _OURS = frozenset((names.NAME, names.BASE_ID, names.POINT_ID, names.PARENT_ID, names.UNFINISHED, names.START_LOST))
-#: What Jaeger or an OpenTelemetry Collector adds by itself.
+#: Tags that Jaeger or an OpenTelemetry Collector adds by itself.
 _THEIRS = ("@jaeger@", "otel.", "internal.span.format", "w3c.tracestate")
 
 _KINDS = {"CHILD_OF": names.CHILD_OF, "FOLLOWS_FROM": names.FOLLOWS_FROM}
-# Matched, and not tried: int() takes "0x1", "1_0" and " 1 " too.
+# A pattern is needed: int() also accepts "0x1", "1_0" and " 1 ".
 _DIGITS = re.compile(r"[0-9a-f]+", re.I | re.A)
 _NUMBERS: dict[str, type] = {"int64": int, "float64": float}
 
 
-# What a span that makes no sense raises while it is read.
-_SENSELESS = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
+# The exceptions of reading a malformed span.
+_MALFORMED = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
-#: A trace's or a span's id as a key: Jaeger's integer, or the text of one that is not Jaeger's.
+#: The id of a trace or a span, as a key: Jaeger's integer, or the text of an id that is not Jaeger's.
 Id = int | str
 
 
 def records(trace: Mapping[str, Any], where: str = "Jaeger's JSON") -> list[dict[str, Any]]:
-    """The records of *trace*, an item of the answer's ``data``: two for each span, or the one there was of it.
+    """The records of *trace*, an item of the answer's ``data``: two for each span, or one if the other was lost.
 
-    A span that makes no sense is left out, and one that has the id of another is given one of its own; either is told
-    as of *where*. Raises ValueError if *trace* is no such item.
+    A malformed span is left out. A span with the id of another one gets an id of its own. Both are reported (see
+    ``unreadable``), with *where* as their place. Raises ValueError if *trace* is not such an item.
     """
-    spans, processes = trace.get("spans"), trace.get("processes") or {}  # each span may have a process of its own
-    if not isinstance(spans, list) or not isinstance(processes, Mapping):
-        raise ValueError("not a trace of Jaeger's: it has no list of 'spans', or 'processes' that are no object")
-    read = list(_read(spans, processes, where))
-    base_id = next((str(span.tags[names.BASE_ID]) for span in read if names.BASE_ID in span.tags), None)
+    items, processes = trace.get("spans"), trace.get("processes") or {}  # a span may also have its own "process"
+    if not isinstance(items, list) or not isinstance(processes, Mapping):
+        raise ValueError("not a trace of Jaeger: 'spans' is not a list, or 'processes' is not an object")
+    spans = list(_read(items, processes, where))
+    base_id = next((str(span.tags[names.BASE_ID]) for span in spans if names.BASE_ID in span.tags), None)
     points: dict[tuple[Id, Id], str] = {}
-    for span in read:
+    for span in spans:
         points.setdefault((span.trace, span.number), span.point_id)
-    return [record for span in _apart(read, where) for record in span.records(base_id, points)]
+    return [record for span in _distinct(spans, where) for record in span.records(base_id, points)]
 
 
-def _read(spans: list[Any], processes: Mapping[str, Any], where: str) -> Iterator[_Span]:
-    for position, span in enumerate(spans, 1):
+def _read(items: list[Any], processes: Mapping[str, Any], where: str) -> Iterator[_Span]:
+    for position, item in enumerate(items, 1):
         try:
-            yield _Span(span, span.get("process") or processes.get(span.get("processID")) or {})
-        except _SENSELESS as fault:
-            name = span.get("spanID") if isinstance(span, Mapping) else None
-            lacks = f"it has no {fault.args[0]}" if isinstance(fault, KeyError) else f"it makes no sense: {fault}"
-            unreadable.skip(where, f"span {position if name is None else name}", lacks)
+            yield _Span(item, item.get("process") or processes.get(item.get("processID")) or {})
+        except _MALFORMED as fault:
+            name = item.get("spanID") if isinstance(item, Mapping) else None
+            why = f"it has no {fault.args[0]}" if isinstance(fault, KeyError) else f"it is malformed: {fault}"
+            unreadable.skip(where, f"span {position if name is None else name}", why)
 
 
-def _apart(spans: Iterable[_Span], where: str) -> Iterator[_Span]:
-    """*spans*, each with an id of its own; one that is there twice only once."""
+def _distinct(spans: Iterable[_Span], where: str) -> Iterator[_Span]:
+    """*spans* without repetitions. Different spans with the same id get different ids."""
     first: dict[str, _Span] = {}
-    contents: dict[str, set[str]] = {}  # of the spans that have one id, where there are several
+    contents: dict[str, set[str]] = {}  # of spans with the same id
     for span in spans:
         point_id = span.point_id
         other = first.setdefault(point_id, span)
@@ -85,7 +85,7 @@ def _apart(spans: Iterable[_Span], where: str) -> Iterator[_Span]:
 
 
 class _Span:
-    """One span, its fields read. Raises one of ``_SENSELESS`` where they cannot be."""
+    """The fields of one span. Raises one of ``_MALFORMED`` if they cannot be read."""
 
     def __init__(self, span: Mapping[str, Any], process: Mapping[str, Any]) -> None:
         self.trace, self.number = _number(span["traceID"], 128), _number(span["spanID"], 64)
@@ -100,17 +100,17 @@ class _Span:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it stands for both records of a span; halves of one span have one id."""
+        """Whether this has both records of a span. Two halves of one span have the same id."""
         return names.UNFINISHED not in self.tags and names.START_LOST not in self.tags
 
     def content(self) -> str:
-        """All that makes it another span than one with the same id."""
+        """Its content as text. Spans with the same id and content are the same span."""
         tags = {key: value for key, value in self.tags.items() if not key.startswith(_THEIRS)}
-        what = self.operation, self.start_us, self.duration_us, tags, self.logs, sorted(self.references, key=str)
-        return json.dumps([what, self.service, self.process], default=str, sort_keys=True)
+        own = self.operation, self.start_us, self.duration_us, tags, self.logs, sorted(self.references, key=str)
+        return json.dumps([own, self.service, self.process], default=str, sort_keys=True)
 
     def records(self, base_id: str | None, points: Mapping[tuple[Id, Id], str]) -> Iterator[dict[str, Any]]:
-        """Its start and stop record, as far as it had them; *points*: the ids of its trace's spans by Jaeger's."""
+        """The start and stop record, if it had them. *points* are the ids of the trace's points by Jaeger's ids."""
         base_id = base_id or _base_id(self.trace)
         parent, links = self._parent()
         parent_id = base_id
@@ -122,13 +122,13 @@ class _Span:
         for info in start, stop:
             if host is not None:
                 info.setdefault("host", host)
-        is_plain = start.get(names.RESERVED) == {}  # it was made of records that said no more than 4.4.0's
+        is_plain = start.get(names.RESERVED) == {}  # the span was made of records without this key
         if is_plain:
             del start[names.RESERVED]
         elif names.RESERVED not in start:
-            start[names.RESERVED] = self._said(parent)
+            start[names.RESERVED] = self._start_extra(parent)
         if not is_plain and names.RESERVED not in stop:
-            said = {
+            stop_extra = {
                 "tags": own,
                 "logs": self.logs,
                 "links": [
@@ -136,8 +136,8 @@ class _Span:
                     for kind, trace, span in links
                 ],
             }
-            if any(said.values()):
-                stop[names.RESERVED] = {key: value for key, value in said.items() if value}
+            if any(stop_extra.values()):
+                stop[names.RESERVED] = {key: value for key, value in stop_extra.items() if value}
         name = str(self.tags.get(names.NAME) or self.operation)
         common = {
             "base_id": base_id,
@@ -152,26 +152,26 @@ class _Span:
             end_us = self.start_us + self.duration_us
             yield {**common, "name": f"{name}-stop", "timestamp": timestamp(end_us), "info": stop}
 
-    def _said(self, parent: tuple[str, Id, Id] | None) -> dict[str, Any]:
-        """What a start record says beyond 4.4.0's."""
-        said: dict[str, Any] = {"operation": self.operation}
+    def _start_extra(self, parent: tuple[str, Id, Id] | None) -> dict[str, Any]:
+        """The content of the reserved key in the start record."""
+        extra: dict[str, Any] = {"operation": self.operation}
         pid = self.process.get("pid", self.process.get("process.pid"))
         if isinstance(pid, int):
-            said["pid"] = pid
-        more = {key: value for key, value in self.process.items() if key not in _PLACED}
+            extra["pid"] = pid
+        more = {key: value for key, value in self.process.items() if key not in _RECORD_KEYS}
         if more:
-            said["process"] = more
+            extra["process"] = more
         if parent is not None:
-            said["parent"] = parent[0]
-        return said
+            extra["parent"] = parent[0]
+        return extra
 
     def _parent(self) -> tuple[tuple[str, Id, Id] | None, list[tuple[str, Id, Id]]]:
-        """The reference to the parent, and the others."""
+        """The reference to the parent, and the other references."""
         for kind in names.CHILD_OF, names.FOLLOWS_FROM:
             for reference in self.references:
                 if reference[:2] == (kind, self.trace):
                     others = [other for other in self.references if other is not reference]
-                    # A parent field and a reference to the same span: the reference knows the kind.
+                    # A parent field, and a reference to the same span: the reference has the kind.
                     if (names.FOLLOWS_FROM, *reference[1:]) in others:
                         others.remove((names.FOLLOWS_FROM, *reference[1:]))
                         return (names.FOLLOWS_FROM, *reference[1:]), others
@@ -179,31 +179,31 @@ class _Span:
         return None, self.references
 
     def _own_tags(self, info: Mapping[str, Any]) -> dict[str, Any]:
-        """The tags that were the span's own, without those made of its identity and info when it was sent."""
-        made = (*_THEIRS, "start.", "stop.") if names.NAME in self.tags else _THEIRS
-        tags = {key: value for key, value in self.tags.items() if key not in _OURS and not key.startswith(made)}
+        """The tags that were set on the span, without those that encoders made of its ids and info."""
+        not_own = (*_THEIRS, "start.", "stop.") if names.NAME in self.tags else _THEIRS
+        tags = {key: value for key, value in self.tags.items() if key not in _OURS and not key.startswith(not_own)}
         if names.NAME in self.tags:
             for key, value in semconv.tags(info) if not semconv.SHAPES.isdisjoint(info) else ():
-                # Our instrumentation says "component" and sets its tags itself, but for the statement.
+                # Our instrumentation sets "component" and these tags itself, except for the statement.
                 if tags.get(key) == value and ("component" not in tags or key == "db.statement"):
                     del tags[key]
         return tags
 
 
 def _references(span: Mapping[str, Any]) -> Iterator[tuple[str, Id, Id]]:
-    """(kind, trace, span) of each; what has no list of references, as older files, may name its parent."""
+    """(kind, trace, span) of each reference. A span of an older file has only the id of its parent."""
     references = span.get("references") or ()
-    for ref in references:
-        if ref.get("refType") in _KINDS:
-            trace = ref.get("traceID") or span["traceID"]
-            yield _KINDS[ref["refType"]], _number(trace, 128), _number(ref["spanID"], 64)
+    for reference in references:
+        if reference.get("refType") in _KINDS:
+            trace = reference.get("traceID") or span["traceID"]
+            yield _KINDS[reference["refType"]], _number(trace, 128), _number(reference["spanID"], 64)
     parent = span.get("parentSpanID")
     if not references and parent and str(parent).strip("0"):
         yield names.CHILD_OF, _number(span["traceID"], 128), _number(parent, 64)
 
 
 def _number(text: Any, bits: int) -> Id:
-    """The integer of Jaeger's id; the text itself where it is not one of *bits* in hexadecimal. Raises TypeError."""
+    """The integer of an id of Jaeger, *bits* long and in hexadecimal; of another id the text. Raises TypeError."""
     if not isinstance(text, str):
         raise TypeError(f"an id is {type(text).__name__}")
     number = int(text, 16) if _DIGITS.fullmatch(text) else 0
@@ -215,21 +215,21 @@ def _base_id(trace: Id) -> str:
 
 
 def _point_id(trace: Id, span: Id) -> str:
-    """The trace point's id: what is not Jaeger's stays as it is, and maps to a number as such ids do."""
+    """The id of the trace point. An id that is not Jaeger's stays text."""
     if isinstance(span, str):
         return span
     return ids.point_uuid(ids.point_prefix(ids.trace_id_of(trace) if isinstance(trace, str) else trace), span)
 
 
 def _values(tags: Any) -> dict[str, Any]:
-    """Tags or fields as a dictionary, which some write; numbers as their types say, which JSON does not."""
-    if isinstance(tags, Mapping):
+    """Tags or fields as a dictionary. A number has the type that its tag names; JSON may have another one."""
+    if isinstance(tags, Mapping):  # some tracers write them so
         return {str(key): value for key, value in tags.items()}
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for tag in tags or ():
         value, convert = tag.get("value"), _NUMBERS.get(tag.get("type"))
         if convert is not None and type(value) is not convert:
-            with contextlib.suppress(TypeError, ValueError):  # not the type that it says: it stays as it is
+            with contextlib.suppress(TypeError, ValueError):  # it is not of its type, and stays as it is
                 value = convert(value)
-        found[str(tag["key"])] = value
-    return found
+        values[str(tag["key"])] = value
+    return values

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Operation names: what a trace point is called in Jaeger's drop-down, from its name and start info."""
+"""Operation names: a trace point's name in Jaeger's drop-down, made of its name and start info."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-#: The keys of info that say more than the name; nearly all trace points have none of them.
+#: The keys of info that change the name. Nearly all trace points have none of them.
 _SHAPES = frozenset(("request", "requests", "db", "function"))
 
 
 def operation(name: str, info: Mapping[str, Any] | None) -> str:
-    """A name of low cardinality: ``wsgi GET``, ``db SELECT``, ``http POST``, a function's own name, or *name*.
+    """A name with few values: ``wsgi GET``, ``db SELECT``, ``http POST``, the name of a function, or *name*.
 
-    Reads the shapes of ``info`` that osprofiler's own trace points use (``request``, ``db``, ``requests``,
-    ``function``); anything else keeps the trace point's name.
+    The trace points of osprofiler have one of the keys ``request``, ``requests``, ``db`` and ``function`` in *info*.
+    Without these keys the operation is *name*.
     """
     if not info or _SHAPES.isdisjoint(info):
         return name
@@ -33,7 +33,7 @@ def operation(name: str, info: Mapping[str, Any] | None) -> str:
 
 
 def statement_verb(statement: object) -> str:
-    """The first word of an SQL statement in capitals, or "" where it is not a plain word."""
+    """The first word of an SQL statement in capitals, or "" if it is not a plain word."""
     if not isinstance(statement, str):
         return ""
     word = statement.lstrip(" \t\r\n(")[:32].split(None, 1)[:1]

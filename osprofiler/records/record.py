@@ -2,9 +2,8 @@
 """The record: one start or stop message of a trace point, as every store holds it.
 
 A record is osprofiler's dictionary: ``name`` (``<point>-start`` or ``<point>-stop``), ``base_id``, ``trace_id``,
-``parent_id``, ``timestamp`` (UTC, microseconds), ``info``, and ``project`` and ``service`` where the process has them.
-What two such records cannot say stands in ``info`` under one reserved key (``names.RESERVED``), which older readers
-pass over.
+``parent_id``, ``timestamp`` (UTC, microseconds), ``info``, and ``project`` and ``service`` if the process has them.
+Newer fields are in ``info`` under one reserved key (``names.RESERVED``), which older readers ignore.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import datetime
 import json
 from typing import Any
 
-#: How deep the info of a record may nest: what writes it again recurses. Writers of ours stop far above that.
+#: How deep the info of a record may nest, since the json package recurses. Our own writers nest far less.
 MOST_DEEP = 100
 
 _CONTAINERS = frozenset((dict, list))
@@ -23,9 +22,9 @@ _MICROSECOND = datetime.timedelta(microseconds=1)
 
 
 def timestamp(us: int) -> str:
-    """Microseconds since the epoch as records have it: ``2026-11-20T21:46:23.000123``, UTC.
+    """The timestamp of a record for *us* microseconds since the epoch: ``2026-11-20T21:46:23.000123``, UTC.
 
-    What no calendar shows (a start that was given in milliseconds, say) is its first or last moment.
+    A time beyond the calendar, such as milliseconds taken for seconds, becomes the first or last moment of it.
     """
     try:
         at = _EPOCH + datetime.timedelta(microseconds=us)
@@ -35,7 +34,7 @@ def timestamp(us: int) -> str:
 
 
 def microseconds(stamp: str) -> int:
-    """The inverse of :func:`timestamp`, also with fewer decimals. Raises ValueError for anything else."""
+    """The inverse of :func:`timestamp`; fewer decimals are accepted. Raises ValueError for any other text."""
     try:
         at = datetime.datetime.fromisoformat(stamp)
     except ValueError:  # Python 3.10 reads three decimals or six
@@ -44,20 +43,20 @@ def microseconds(stamp: str) -> int:
 
 
 class Unreadable(ValueError):
-    """It is no record; the message says why, in a few words."""
+    """A value is not a record. The message says why, in a few words."""
 
 
 def loads(text: object) -> dict[str, Any]:
-    """The record that *text*, JSON as text or bytes, holds. Raises Unreadable."""
+    """The record in *text*, JSON as text or bytes. Raises Unreadable."""
     return checked(loads_json(text))
 
 
 def loads_mark(text: object) -> dict[str, Any]:
-    """As :func:`loads`; of what names a trace and its time only."""
+    """As :func:`loads`, for a dictionary that needs only the keys ``MARK``."""
     return checked_mark(loads_json(text))
 
 
-#: The least by which a trace is listed.
+#: The keys that are needed to list a trace.
 MARK = ("base_id", "timestamp")
 
 
@@ -75,15 +74,15 @@ def checked(value: object) -> dict[str, Any]:
 
 
 def checked_mark(value: object) -> dict[str, Any]:
-    """*value* if it has ``MARK`` as a record has it. Raises Unreadable."""
+    """*value* if it has the keys ``MARK`` of a record. Raises Unreadable."""
     if not isinstance(value, dict):
-        raise Unreadable(f"it is {_kind(value)} and no record")
+        raise Unreadable(f"it is {_kind(value)}, not a record")
     for key in MARK:
         _check_text(value, key)
     try:
         microseconds(value["timestamp"])
     except (ValueError, OverflowError):
-        raise Unreadable(f"its timestamp is no time: {value['timestamp'][:40]!r}") from None
+        raise Unreadable(f"its timestamp is not a time: {value['timestamp'][:40]!r}") from None
     return value
 
 
@@ -97,7 +96,7 @@ def _kind(value: object) -> str:
 
 
 def loads_json(text: object) -> Any:
-    """What *text*, JSON as text or bytes, says; anything else as it is. Raises Unreadable."""
+    """The value of *text*, JSON as text or bytes; an object of another type as it is. Raises Unreadable."""
     if not isinstance(text, (str, bytes)):
         return text
     try:
@@ -107,7 +106,7 @@ def loads_json(text: object) -> Any:
     except RecursionError:
         raise Unreadable(f"it is nested more than {MOST_DEEP} levels deep") from None
     except ValueError as fault:
-        raise Unreadable(f"it is no JSON: {fault}") from None
+        raise Unreadable(f"it is not JSON: {fault}") from None
 
 
 def _is_deep(info: dict[str, Any]) -> bool:
@@ -115,8 +114,8 @@ def _is_deep(info: dict[str, Any]) -> bool:
     for _ in range(MOST_DEEP):
         level = [
             item
-            for each in level
-            for item in (each.values() if type(each) is dict else each)
+            for container in level
+            for item in (container.values() if type(container) is dict else container)
             if type(item) in _CONTAINERS
         ]
         if not level:
@@ -125,11 +124,11 @@ def _is_deep(info: dict[str, Any]) -> bool:
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """A record's name as (point name, ``start`` or ``stop``); only the last ``-start`` or ``-stop`` is cut."""
+    """The name of a record as (point name, ``start`` or ``stop``). Only the last ``-start`` or ``-stop`` is removed."""
     point, dash, phase = name.rpartition("-")
     return (point, phase) if dash and phase in ("start", "stop") else (name, "start")
 
 
 def another_id(trace_id: str, count: int) -> str:
-    """The id of a span of which *count* - 1 others have *trace_id* too. Two spans never read as one."""
+    """An id for the span number *count* of those with the id *trace_id*, so that two spans never become one."""
     return f"{trace_id}#{count}"

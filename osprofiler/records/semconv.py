@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tags by OpenTracing's semantic conventions, from the shapes of info that osprofiler's trace points have always had.
+"""Tags of OpenTracing's semantic conventions, made of the keys of info that osprofiler's trace points have always had.
 
-For trace points that set no such tags themselves: those of service code, and of plain osprofiler's habits.
+They are for trace points that do not set such tags themselves, such as those in the code of services.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-#: The whole text is among the tags of the info already; these are for reading and searching.
+#: The limit of a text. Another tag, made of the info, has the whole text.
 _CHARS = 1024
 
 Value = str | int | float | bool
 
-#: The keys of info that say something here; nearly all trace points have none of them.
+#: The keys of info that make tags here. Nearly all trace points have none of them.
 SHAPES = frozenset(("request", "requests", "db"))
 
 
 def tags(info: Mapping[str, Any]) -> Iterator[tuple[str, Value]]:
-    """What the start *info* of a trace point says, as standard tags."""
+    """The standard tags for the start *info* of a trace point."""
     request = info.get("request")
     if isinstance(request, dict):
         yield "span.kind", "server"
@@ -47,7 +47,7 @@ def _text(key: str, value: object) -> Iterator[tuple[str, Value]]:
 
 
 def _url(request: Mapping[str, Any]) -> str:
-    """A URL from its parts; the path alone where the host is not known."""
+    """A URL made of its parts; without a hostname only the path and query."""
     path, query, host = (request.get(key) or "" for key in ("path", "query", "hostname"))
     start = ""
     if host:

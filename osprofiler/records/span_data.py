@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What encoders, stores and masking read of a span, whatever made it: a tracer, or records of a store."""
+"""The protocol of a span for encoders, stores and masking. A tracer makes such spans, and so does ``stored_span``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DEBUG = 0x02
 
 
 class SpanData(Protocol):
-    """A span that has started. Numbers, texts and containers of these only, so it can be read in any thread."""
+    """A span that has started. It has only numbers, texts and containers of these, so any thread can read it."""
 
     @property
     def trace_id(self) -> int:
@@ -40,7 +40,7 @@ class SpanData(Protocol):
 
     @property
     def has_verbatim_ids(self) -> bool:
-        """Whether the base_id or the parent's id came as text, which the integers may not give back."""
+        """Whether the base_id or the parent's id was received as text, which the integers may not give back."""
 
     @property
     def flags(self) -> int:
@@ -73,7 +73,7 @@ class SpanData(Protocol):
     def head(self) -> tuple[int, str, int, int, bool]:
         """``trace_id``, ``operation_name``, ``start_us``, ``duration_us`` (0 for None) and ``has_verbatim_ids``.
 
-        A live span works each of them out in a call of its own; an encoder that reads them all here needs one.
+        A live span computes each of them in a call; this is one call for all of them.
         """
 
     @property
@@ -86,7 +86,7 @@ class SpanData(Protocol):
 
     @property
     def own_tags(self) -> Mapping[str, Any]:
-        """Tags that were set on the span; encoders make further ones of its ids and info."""
+        """Tags that were set on the span. Encoders make further tags of its ids and info."""
 
     @property
     def own_logs(self) -> Sequence[tuple[int, Mapping[str, Any]]]:

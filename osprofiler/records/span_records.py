@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bridge from a span to the two records that stores hold of it."""
+"""Makes the start and the stop record of a span, for stores."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HOST = socket.gethostname()
 
 
 def start(span: SpanData, *, plain: bool = False) -> dict[str, Any]:
-    """The start record of *span*; with *plain* without the reserved key of ``info``."""
+    """The start record of *span*. If *plain*, ``info`` does not get the reserved key."""
     info: dict[str, Any] = {**(span.start_info or {}), "host": HOST}
     if not plain:
         extra: dict[str, Any] = {"operation": span.operation_name, "pid": os.getpid()}
@@ -27,7 +27,7 @@ def start(span: SpanData, *, plain: bool = False) -> dict[str, Any]:
 
 
 def stop(span: SpanData, *, plain: bool = False) -> dict[str, Any]:
-    """The stop record of a finished *span*; with *plain* without the reserved key of ``info``."""
+    """The stop record of a finished *span*. If *plain*, ``info`` does not get the reserved key."""
     info: dict[str, Any] = {**(span.stop_info or {}), "host": HOST}
     if not plain:
         extra: dict[str, Any] = {}

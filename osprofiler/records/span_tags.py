@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All tags of a span, alike on every transport: a report built from Jaeger equals one built from any other store."""
+"""All tags of a span, the same for every transport, so that a report from Jaeger equals one from another store."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from osprofiler.records.span_data import SpanData
 
 
 def identity(span: SpanData) -> Iterator[tuple[str, str]]:
-    """Ids as they came, where the integers that spans are sent with do not give them back."""
+    """Ids as they were received, if they do not follow from the integer ids of the span."""
     if not span.has_verbatim_ids:
         return
     if span.base_id != ids.uuid_text(span.trace_id):
@@ -24,14 +24,14 @@ def identity(span: SpanData) -> Iterator[tuple[str, str]]:
 
 
 def conventional(span: SpanData) -> Iterator[tuple[str, Any]]:
-    """Tags by the semantic conventions that a point's info speaks of, unless it has set them itself."""
+    """The semantic conventions' tags for the info of *span*, except those that were set on it."""
     if span.start_info and not semconv.SHAPES.isdisjoint(span.start_info):
         own = span.own_tags
         yield from ((key, value) for key, value in semconv.tags(span.start_info) if key not in own)
 
 
 def tags_of(span: SpanData) -> Iterator[tuple[str, Any]]:
-    """All of them: plain values, or what Jaeger and OpenTelemetry have no type for."""
+    """All tags of *span*. A value may be of a type that Jaeger and OpenTelemetry do not have."""
     yield from span.own_tags.items()
     if span.name is not None:
         yield NAME, span.name

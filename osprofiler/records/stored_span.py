@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A span made of its two records, for transports that know only whole spans.
+"""A span made of its two records, for transports that send only whole spans.
 
-The records are those that service code made by hand, or those of another store. What the reserved key of ``info`` holds
-becomes the span's own again, so that the span arrives as if it had been sent when it ended.
+Service code has made the records, or another store holds them. The fields under the reserved key of ``info`` become
+fields of the span, so the result equals a span that was sent when it ended.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ class StoredSpan:
         self.start_info, start_extra = _divided(start)
         self.stop_info, stop_extra = _divided(stop)
         if not start_extra and not stop_extra:
-            # A reader of the span makes plain records of it again.
+            # So a reader makes records without this key again.
             self.start_info[names.RESERVED] = {}
         self.base_id = str(first["base_id"])
         self.trace_id = ids.trace_id_of(self.base_id)
         self.point_id = first["trace_id"]
         self.span_id = ids.span_id_of(self.point_id)
         self.parent_point_id = str(first["parent_id"])
-        # Some tracers give a root span the low half of its trace id, so a parent's id may be the base_id.
+        # Some tracers give a root span the low half of its trace id, so the id of a parent may be the base_id.
         has_parent = "parent" in start_extra if self.parent_point_id == self.base_id else self.parent_point_id != ""
         self.parent_span_id = ids.span_id_of(self.parent_point_id) if has_parent else 0
         self.follows = start_extra.get("parent") == names.FOLLOWS_FROM
-        #: Project, service, host and pid, as far as they are known.
+        #: Project, service, host and pid; None if not known.
         self.process = first.get("project"), first.get("service"), self.start_info.get("host"), start_extra.get("pid")
         self.name: str | None = split_name(first["name"])[0]
         self.operation_name = str(start_extra.get("operation") or naming.operation(self.name, self.start_info))
@@ -54,7 +54,7 @@ class StoredSpan:
         self.links = [_link(*link) for link in stop_extra.get("links") or ()]
         keys = self.start_info.keys() | self.stop_info.keys()
         if start_extra and self.name == self.operation_name and not keys - {"host"}:
-            # Not a trace point: it has tags only, and some of them may look like our info.
+            # This is not a trace point. It has only tags, and some of them may look like our info.
             self.name, self.start_info, self.stop_info = None, {}, {}
         self.own_tags: dict[str, Any] = dict(stop_extra.get("tags") or {})
         if self.stop_info.get("etype"):
@@ -71,7 +71,7 @@ class StoredSpan:
 
 
 def _divided(record: Mapping[str, Any] | None) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """The info of *record* without its reserved key, and what that key holds if it is ours."""
+    """The info of *record* without its reserved key, and the fields under that key, if it is ours."""
     info = record.get("info") if record else None
     plain = dict(info) if isinstance(info, Mapping) else {}
     extra = plain.get(names.RESERVED)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What reading could not take as it is stored, counted and told: nothing is lost without a word.
+"""Counts and reports items of a store or file that cannot be read as they are, so that nothing is lost in silence.
 
-Drivers and readers of files call :func:`skip` for what they leave out and :func:`note` for what they show otherwise
-than it is stored. Who reads opens a ledger around it with :func:`collected`; ledgers nest. The command line tells what
-they took with :func:`told`; without that the process's log has it, a line a minute.
+Drivers and readers of files call :func:`skip` for an item that they leave out, and :func:`note` for an item that they
+change. A caller may open a ledger with :func:`collected`; ledgers nest. The command line prints the lines of a ledger
+with :func:`told`. Otherwise they go to the log, at most one a minute.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from osprofiler.records.record import Unreadable
 
 T = TypeVar("T")
 
-#: How many lines name what it was; the rest is counted.
+#: How many lines are kept. Further ones are counted.
 MOST_NAMED = 5
 _LINE_CHARS = 300
 
 
 class Ledger:
-    """What was told while it was open, each thing once."""
+    """The different lines that were reported while it was open."""
 
     def __init__(self) -> None:
-        self.skipped = 0  # things left out
+        self.skipped = 0  # items left out
         self._named: list[str] = []
         self._seen: set[int] = set()
 
     def add(self, key: int, line: str, skipped: bool) -> None:
-        """Take *line*, unless its *key* is there already: a store may be listed first and read then."""
+        """Add *line*, unless its *key* was added before: a store may be listed first and then read."""
         if key in self._seen:
             return
         self._seen.add(key)
@@ -41,7 +41,7 @@ class Ledger:
             self._named.append(line)
 
     def lines(self) -> Iterator[str]:
-        """The first of them, and how many more there are."""
+        """The first lines, and how many more there are."""
         yield from self._named
         more = len(self._seen) - len(self._named)
         if more:
@@ -54,7 +54,7 @@ _is_told: ContextVar[bool] = ContextVar("osprofiler_is_told", default=False)
 
 @contextmanager
 def collected() -> Iterator[Ledger]:
-    """Open a ledger for the length of the block."""
+    """Open a ledger for the block."""
     ledger = Ledger()
     token = _ledgers.set((*_ledgers.get(), ledger))
     try:
@@ -65,7 +65,7 @@ def collected() -> Iterator[Ledger]:
 
 @contextmanager
 def told(tell: Callable[[str], None]) -> Iterator[None]:
-    """Have *tell* called with each line of what was collected in the block, when it ends."""
+    """Open a ledger for the block. At its end call *tell* with each line."""
     token = _is_told.set(True)
     try:
         with collected() as ledger:
@@ -77,17 +77,17 @@ def told(tell: Callable[[str], None]) -> Iterator[None]:
 
 
 def skip(where: str, which: str, why: object) -> None:
-    """*which* thing in *where* (a store, without its password, or a file) is left out, and *why*."""
-    _tell(f"{where}: {which} is left out: {why}", True)
+    """Report that item *which* of *where* (a store, without its password, or a file) is left out, and *why*."""
+    _report(f"{where}: {which} is left out: {why}", True)
 
 
-def note(where: str, what: str) -> None:
-    """*what* in *where* is shown otherwise than it is stored."""
-    _tell(f"{where}: {what}", False)
+def note(where: str, text: str) -> None:
+    """Report that an item of *where* is not shown as it is stored; *text* says how."""
+    _report(f"{where}: {text}", False)
 
 
-def _tell(text: str, skipped: bool) -> None:
-    # What is stored is anybody's: nothing that a terminal would act on, and no more than a line holds.
+def _report(text: str, skipped: bool) -> None:
+    # Anybody may have written the item: print no control characters, and not more than a line.
     line = "".join(char if char.isprintable() else " " for char in text[:_LINE_CHARS])
     for ledger in _ledgers.get():
         ledger.add(hash(text), line, skipped)
@@ -99,7 +99,7 @@ def _tell(text: str, skipped: bool) -> None:
 def readable(
     where: str, items: Iterable[T], read: Callable[[T], dict[str, Any]], name: Callable[[T], str]
 ) -> Iterator[dict[str, Any]]:
-    """What *read* makes of *items*. One of which it raises Unreadable is left out, by its *name*."""
+    """The results of *read* for *items*. An item for which it raises Unreadable is skipped, under its *name*."""
     for item in items:
         try:
             record = read(item)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """OpenTracing's ``inject`` and ``extract`` for the formats TEXT_MAP, HTTP_HEADERS and BINARY.
 
-``extract`` decides as requests and messages do (``precedence``). A malformed field counts as absent; only a carrier of
-a wrong type is an error, as OpenTracing wants it.
+``extract`` follows the same rules as requests and messages (``precedence``). A malformed field counts as absent. Only a
+carrier of a wrong type is an error, as OpenTracing specifies.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from osprofiler.tracer.span_context import SpanContext
 
 
 class TextCodec:
-    """Fields in a dictionary; *url_encoding*: baggage is percent-encoded, as headers need it."""
+    """Fields in a dictionary. With *url_encoding* baggage is percent-encoded, as headers need it."""
 
     def __init__(self, url_encoding: bool) -> None:
         self._url_encoding = url_encoding
 
     def inject(self, span_context: JaegerContext, carrier: MutableMapping[str, str]) -> None:
-        """Add the fields of *span_context*. Raises InvalidCarrierException where *carrier* is no dictionary."""
+        """Add the fields of *span_context*. Raises InvalidCarrierException if *carrier* is not a dictionary."""
         if not isinstance(carrier, MutableMapping):
-            raise opentracing.InvalidCarrierException("a dictionary is wanted")
+            raise opentracing.InvalidCarrierException("the carrier must be a dictionary")
         context = _context_of(span_context)
-        if getattr(span_context, "origin", None) is not None:  # of a trace of ours, not one made up by hand
+        if getattr(span_context, "origin", None) is not None:  # of a trace of ours, not made by other code
             carrier.update(propagation.write_signed(context))
         carrier.update(propagation.write_unsigned(context, url_encoding=self._url_encoding))
 
     def extract(self, carrier: Mapping[str, str]) -> SpanContext | None:
-        """The context in *carrier*, or None. Raises InvalidCarrierException where *carrier* has no ``items``.
+        """The context in *carrier*, or None. Raises InvalidCarrierException if *carrier* has no ``items``.
 
-        Headers need not be a ``Mapping``: those of ``http.server`` and of werkzeug before 3.1 are none.
+        Headers need not be a ``Mapping``: those of ``http.server`` and of werkzeug before 3.1 are not.
         """
         if not hasattr(carrier, "items"):
-            raise opentracing.InvalidCarrierException("a dictionary is wanted")
+            raise opentracing.InvalidCarrierException("the carrier must be a dictionary")
         fields = carriers.fields(carrier)
         settings = config.current()
         decision = precedence.decide(
@@ -58,7 +58,7 @@ class TextCodec:
         if context is None:
             tags = precedence.foreign_tags(fields)
             return SpanContext(0, 0, None, 0, foreign=tags) if tags else None
-        if jaeger.DEBUG_ID in tags:  # the tracer's throttler has a say
+        if jaeger.DEBUG_ID in tags:  # the tracer's throttler decides
             return SpanContext(0, 0, None, 0, dict(context.baggage), tags[jaeger.DEBUG_ID])
         origin = Origin.continuing(context, tags)
         return SpanContext(context.trace_id, context.span_id, None, context.flags, dict(context.baggage), origin=origin)
@@ -68,9 +68,9 @@ class BinaryCodec:
     """Jaeger's binary format in a ``bytearray``."""
 
     def inject(self, span_context: JaegerContext, carrier: bytearray) -> None:
-        """Append *span_context*. Raises InvalidCarrierException where *carrier* is no ``bytearray``."""
+        """Append *span_context*. Raises InvalidCarrierException if *carrier* is not a ``bytearray``."""
         if not isinstance(carrier, bytearray):
-            raise opentracing.InvalidCarrierException("a bytearray is wanted")
+            raise opentracing.InvalidCarrierException("the carrier must be a bytearray")
         carrier += binary.encode(
             span_context.trace_id,
             span_context.span_id,
@@ -80,9 +80,9 @@ class BinaryCodec:
         )
 
     def extract(self, carrier: bytearray) -> SpanContext | None:
-        """The context in *carrier*, or None. Raises InvalidCarrierException where *carrier* is no ``bytearray``."""
+        """The context in *carrier*, or None. Raises InvalidCarrierException if *carrier* is not a ``bytearray``."""
         if not isinstance(carrier, bytearray):
-            raise opentracing.InvalidCarrierException("a bytearray is wanted")
+            raise opentracing.InvalidCarrierException("the carrier must be a bytearray")
         if not carrier or not _trusts():
             return None
         try:
@@ -94,14 +94,16 @@ class BinaryCodec:
 
 
 def _trusts() -> bool:
-    """Whether unsigned context counts. A process that has read no configuration trusts what it extracts itself."""
+    """Whether unsigned context counts. A process without a configuration trusts the context that it extracts."""
     return config.current().trust_incoming is not False
 
 
 def _context_of(span_context: JaegerContext) -> TraceContext:
-    ids_ = (span_context.span_id, span_context.parent_id or 0, span_context.flags, span_context.baggage)
-    origin: Origin | None = getattr(span_context, "origin", None)
-    return (origin or Origin.from_ids(span_context.trace_id, 0)).context(*ids_)
+    origin = getattr(span_context, "origin", None) or Origin.from_ids(span_context.trace_id, 0)
+    context: TraceContext = origin.context(
+        span_context.span_id, span_context.parent_id or 0, span_context.flags, span_context.baggage
+    )
+    return context
 
 
 def codecs() -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tracer of this process, made when tracing is first used.
 
-Importing this module loads neither jaeger-client nor what that loads (tornado, thrift).
+Importing this module does not load jaeger-client and its libraries (tornado, thrift).
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from osprofiler.tracer.tracer import Tracer
 
 _tracer: Tracer | None = None
-# Re-entrant: a finalizer or a signal handler may be traced first, while it is held. Native, also where eventlet has
-# patched threading: a native thread that waits for a green one is never woken.
+# Re-entrant, since a finalizer or a signal handler may use tracing first, while the lock is held. Native even if
+# eventlet has patched threading, since a native thread that waits for a green lock is never woken.
 _lock = _thread.RLock()
 _service_name = "osprofiler"
 _make_reporter: Callable[[], Reporter] | None = None
 
 
 def get_tracer() -> Tracer:
-    """The process's tracer; the first call makes it, and makes it OpenTracing's global tracer if there is none."""
+    """The tracer of this process. The first call makes it, and registers it with OpenTracing unless another one is."""
     return _tracer or _make()
 
 
@@ -45,26 +45,26 @@ def _make() -> Tracer:
     with ending.holding(_lock):
         if _tracer is None:
             finalizers.make_safe()
-            made = Tracer(_service_name, _make_reporter() if _make_reporter else None)
-        if _tracer is None:  # still
+            tracer = Tracer(_service_name, _make_reporter() if _make_reporter else None)
+        if _tracer is None:  # the lock is re-entrant, so this flow may have made one meanwhile
             if not opentracing.is_global_tracer_registered():
-                opentracing.set_global_tracer(made)
-            _tracer = made
+                opentracing.set_global_tracer(tracer)
+            _tracer = tracer
     return _tracer
 
 
 def sample_for(operation: str) -> Sample:
-    """What asks the tracer's sampler whether to record a trace that begins with *operation*."""
+    """A function that asks the tracer's sampler whether to record a trace that begins with *operation*."""
     return lambda trace_id: get_tracer().sampler.is_sampled(trace_id, operation)
 
 
 def existing_tracer() -> Tracer | None:
-    """The process's tracer if it is made already."""
+    """The tracer of this process, or None if tracing was not used yet."""
     return _tracer
 
 
 def report_to(make_reporter: Callable[[], Reporter], service_name: str | None = None) -> None:
-    """Have the tracer, made or yet to be made, send spans to the reporter that *make_reporter* returns."""
+    """Make the tracer, now or later, send its spans to the reporter that *make_reporter* returns."""
     global _make_reporter, _service_name
     _make_reporter = make_reporter
     if service_name is not None:
@@ -74,5 +74,5 @@ def report_to(make_reporter: Callable[[], Reporter], service_name: str | None = 
 
 
 def flush(timeout: float | None = None) -> bool:
-    """Wait until every span that ended before is out of this process, *timeout* seconds at most; whether it is."""
+    """Wait until every span that ended before has left this process, *timeout* seconds at most. Whether it has."""
     return _tracer is None or _tracer.flush(timeout)

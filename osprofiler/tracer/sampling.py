@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which requests are traced though nobody asked for it: jaeger-client's samplers, chosen by text or from Jaeger."""
+"""Samplers decide which requests are traced unasked: jaeger-client's, chosen by a text or by Jaeger."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MAX_ANSWER_BYTES = 4 << 20
 
 
 def sampler_for(text: str, service_name: str) -> Sampler:
-    """The sampler that *text* asks for (see :mod:`osprofiler.config.sampler_spec`). Raises ValueError, in one line."""
+    """The sampler for *text* (see :mod:`osprofiler.config.sampler_spec`). Raises ValueError, one line."""
     spec = sampler_spec.parse(text)
     if spec.url is not None:
         return RemoteSampler(spec.url, spec.interval_s, service_name)
@@ -43,7 +43,7 @@ def sampler_for(text: str, service_name: str) -> Sampler:
 
 
 def sampler_of(settings: Settings, service_name: str) -> Sampler:
-    """The sampler that *settings* ask for; of what is none, a line in the log, and nothing is sampled by it."""
+    """The sampler for *settings*. A text that is not valid is logged, and samples nothing."""
     others = _sampler_or_none(settings.sampler, service_name, "[profiler] sampler")
     if not settings.operations:
         return others
@@ -61,7 +61,7 @@ def _sampler_or_none(text: str, service_name: str, where: str) -> Sampler:
 
 
 class ByOperation(Sampler):
-    """A sampler for each pattern of operations, the first that fits, and *others* for those that none fits."""
+    """Uses the sampler of the first pattern that matches the operation, or *others* if no pattern matches."""
 
     def __init__(self, samplers: Sequence[tuple[str, Sampler]], others: Sampler) -> None:
         super().__init__()
@@ -79,20 +79,20 @@ class ByOperation(Sampler):
         self._others.close()
 
     def _find(self, operation: str) -> Sampler:
-        fitting = (sampler for pattern, sampler in self._samplers if fnmatch.fnmatchcase(operation, pattern))
-        return next(fitting, self._others)
+        matching = (sampler for pattern, sampler in self._samplers if fnmatch.fnmatchcase(operation, pattern))
+        return next(matching, self._others)
 
 
 class RemoteSampler(Sampler):
-    """Follows the strategies that a Jaeger collector or agent serves for a service.
+    """Samples by the strategies that a Jaeger collector or agent serves for a service.
 
-    There is no standing thread: a decision that finds the strategies old has them fetched in the background, and is
-    itself made by the ones at hand. So a forked worker needs no care, and an idle process does nothing.
+    A decision with old strategies starts to fetch new ones in the background. Until these arrive, the old ones apply.
+    There is no permanent thread, so a forked worker is a normal case, and an idle process does nothing.
     """
 
     def __init__(self, url: str, interval_s: float, service_name: str) -> None:
         super().__init__()
-        # Here and not in a thread: a process forked while a thread imports waits for ever for the lock of that import.
+        # Here and not in a thread: after a fork during the import the child would wait for the import lock for ever.
         from osprofiler._runtime import http_session  # noqa: F401
 
         parts = urllib.parse.urlsplit(url)
@@ -122,7 +122,7 @@ class RemoteSampler(Sampler):
             with http_session.session(_MAX_ANSWER_BYTES) as session:
                 answer = session.get(self._url, timeout=(_TIMEOUT_S, _TIMEOUT_S))
             answer.raise_for_status()
-        except OSError as fault:  # requests' own faults are of this kind
+        except OSError as fault:  # the errors of requests are OSErrors too
             guard.count("fault.sampling_unreachable")
             guard.warn_once(
                 f"sampling:{self._url}",
@@ -135,7 +135,7 @@ class RemoteSampler(Sampler):
 
     def _follow(self, answer: dict[str, Any]) -> None:
         if answer == self._answer:
-            return  # a new sampler starts with a full bucket
+            return  # keep the sampler: a new one starts with a full bucket
         per_operation = answer.get("operationSampling")
         if per_operation:
             # Not jaeger-client's update(): it leaves operations seen before at the old default rate.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Jaeger tracer under the profiler: OpenTracing's API, and the trace points of the facade on the same spans."""
+"""The Jaeger tracer under the profiler: OpenTracing's API, and the profiler's trace points on the same spans."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ from osprofiler.tracer.span import Span, begin
 
 Parent: TypeAlias = "Span | jaeger_client.SpanContext | None"
 
-#: Characters of names, tags, info and logs that one span may take where its transport sets no smaller limit.
+#: The limit of one span, in characters of names, tags, info and logs, unless the transport has a smaller one.
 MAX_SPAN_CHARS = 4 << 20
 
 
 class Tracer(jaeger_client.Tracer):
-    """A jaeger-client tracer with our spans, scope, codecs and reporter.
+    """A jaeger-client tracer with our spans, scope manager, codecs and reporter.
 
-    ``start_span`` and the rest of OpenTracing's API are for any instrumentation; the profiler's trace points are opened
-    by :meth:`open_point` and closed by ``Point.end``.
+    ``start_span`` and the rest of OpenTracing's API are for any instrumentation. :meth:`open_point` opens the
+    profiler's trace points, and ``Point.end`` closes them.
     """
 
     def __init__(
@@ -55,16 +55,16 @@ class Tracer(jaeger_client.Tracer):
         throttler: Throttler | None = None,
         metrics_factory: MetricsFactory | None = None,
     ) -> None:
-        # jaeger-client's own constructor resolves this host's name over DNS, which may block a service's start.
+        # jaeger-client's constructor resolves the name of this host over DNS, which may block the start of a service.
         opentracing.Tracer.__init__(self, scope_manager=current.manager)
         self.service_name = service_name
         self.sampler = sampler or ConstSampler(False)
         self.throttler = throttler
         self.metrics_factory = metrics_factory or LegacyMetricsFactory(Metrics())
-        self.keeps_metrics = metrics_factory is not None  # the default ones go nowhere
+        self.keeps_metrics = metrics_factory is not None  # nobody reads the default metrics
         self.metrics = TracerMetrics(self.metrics_factory)
         self.codecs = dict(codecs())
-        # What code written for jaeger-client may read, as its constructor has it.
+        # Attributes that code for jaeger-client may read, with the same defaults.
         self.random = random.Random()
         self.one_span_per_rpc = False
         self.debug_id_header = DEBUG_ID
@@ -76,7 +76,7 @@ class Tracer(jaeger_client.Tracer):
         self.reporter: Reporter = NullReporter()
         self.report_to(reporter or NullReporter())
 
-    # The scope manager is the process's, and configuration may replace it: both are read anew at each use.
+    # The process has one scope manager, and configuration may replace it. So it is read at each use.
 
     @property
     def scope_manager(self) -> opentracing.ScopeManager:
@@ -88,7 +88,7 @@ class Tracer(jaeger_client.Tracer):
         return None if active is None else active.span
 
     def report_to(self, reporter: Reporter, service_name: str | None = None) -> None:
-        """Send what starts and ends from now on to *reporter*; what the old one holds it still delivers."""
+        """Send later starts and ends of spans to *reporter*. The old reporter still delivers its own."""
         if service_name is not None:
             self.service_name = service_name
         reporter.set_process(self.service_name, self.tags, self.max_span_chars)
@@ -104,7 +104,7 @@ class Tracer(jaeger_client.Tracer):
         name: str,
         info: Mapping[str, Any] | None = None,
         kind: Callable[[Span, Point | None, Origin], Point] = Point,
-        # Given by name, but not declared so: CPython looks each of those up in a dictionary at each call.
+        # Callers give these by name. They are not keyword-only: CPython takes longer to call with those.
         operation: str | None = None,
         tags: Mapping[str, Any] | None = None,
         span_id: int | None = None,
@@ -113,12 +113,12 @@ class Tracer(jaeger_client.Tracer):
     ) -> Point:
         """Open a trace point under *parent* and make it the current one.
 
-        *info* is frozen here; *tags* follow the semantic conventions and hold plain values. The caller has checked
-        that ``parent.origin`` is sampled, and calls ``end`` of the returned point. *above* is the point to
-        go back to then, where that is not *parent* but one of another flow of control.
+        *info* is frozen here. *tags* follow the semantic conventions and have plain values. The caller has checked that
+        ``parent.origin`` is sampled, and calls ``end`` of the returned point. That makes *above* the current point, or
+        *parent* by default; *above* differs if *parent* is a point of another flow of control.
         """
         origin, above_span = parent.origin, parent.span
-        # Nothing may fail here: a point that its ``start`` did not open would have its ``stop`` close another.
+        # Nothing may fail here: if ``start`` opened no point, its ``stop`` would close another one.
         known = name if type(name) is str and name in usual else label(name)
         span = begin(self, origin, above_span, known, operation, info, span_id, follows)
         if tags or (above_span is None and origin.foreign):
@@ -151,8 +151,10 @@ class Tracer(jaeger_client.Tracer):
         start_time: float | None = None,
         ignore_active_span: bool = False,
     ) -> Span:
-        """Start a span. Its parent is *child_of*, else the first ChildOf (else the first) reference, else the current
-        point unless *ignore_active_span*; without any, the sampler decides. *start_time* in seconds since the epoch.
+        """Start a span; *start_time* in seconds since the epoch, None for now.
+
+        Its parent is the first of these: *child_of*; the first reference that is ChildOf; the first reference; the
+        current point, unless *ignore_active_span*. Without a parent the sampler decides.
         """
         links = _valid(references)
         child_of = _context_or_span(child_of)
@@ -185,7 +187,7 @@ class Tracer(jaeger_client.Tracer):
         return span
 
     def _new_trace(self, operation: str, asked_by: jaeger_client.SpanContext | None) -> Origin:
-        """The origin of a trace that begins here. *asked_by* names no trace; it may have a debug id, or baggage."""
+        """The origin of a trace that begins here. *asked_by* may have a debug id or baggage, but no trace id."""
         trace_id = ids.new_trace_id()
         debug_id = asked_by.debug_id if asked_by is not None else None
         flags, tags = 0, {}
@@ -204,11 +206,11 @@ class Tracer(jaeger_client.Tracer):
         )
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Wait until what was queued before is delivered, *timeout* seconds at most; whether it was."""
+        """Wait until all that was reported before is delivered, *timeout* seconds at most. Return whether it is."""
         return self.reporter.flush(timeout)
 
     def close(self) -> concurrent.futures.Future[bool]:
-        """Flush and stop the reporter; a done future, which tornado coroutines can yield as jaeger-client's."""
+        """Flush and stop the reporter. Return a done future: jaeger-client returns one, for tornado's coroutines."""
         self.sampler.close()
         done: concurrent.futures.Future[bool] = concurrent.futures.Future()
         done.set_result(self.reporter.close())
@@ -216,13 +218,13 @@ class Tracer(jaeger_client.Tracer):
 
 
 def _origin_of(context: jaeger_client.SpanContext) -> Origin:
-    """The origin of spans under a context from a wire or of a span that is not at hand."""
+    """The origin of spans under *context*, which was received or taken from a span."""
     known: Origin | None = getattr(context, "origin", None)
     baggage = dict(context.baggage or {})
     if known is None:
         return Origin.from_ids(context.trace_id, context.span_id, flags=context.flags, baggage=baggage)
     continued = known.context(context.span_id, 0, context.flags, baggage)
-    # Tags are for the first span under the remote parent alone.
+    # Only the first span under the remote parent gets the foreign tags.
     return Origin.continuing(continued, known.foreign if context.span_id == known.parent_span_id else None)
 
 
@@ -234,7 +236,7 @@ def _valid(references: opentracing.Reference | Sequence[opentracing.Reference] |
 
 
 def _context_or_span(parent: Any) -> Parent:
-    """*parent* if it is a span or a context of a Jaeger tracer; None for the no-op ones of OpenTracing itself."""
+    """*parent*, or its context, if that is of a Jaeger tracer; None for the no-op ones of OpenTracing itself."""
     if isinstance(parent, (Span, jaeger_client.SpanContext)):
         return parent
     context = getattr(parent, "context", None)

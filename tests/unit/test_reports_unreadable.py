@@ -66,12 +66,12 @@ def test_any_json_is_a_record_or_unreadable(value: Any) -> None:
 def test_each_thing_is_told_once_and_only_the_first_by_name() -> None:
     with unreadable.collected() as outer, unreadable.collected() as inner:
         for i in [*range(8), *range(8)]:
-            unreadable.skip("store", f"record {i}\x1b[31m", "it is no JSON")
+            unreadable.skip("store", f"record {i}\x1b[31m", "it is not JSON")
         unreadable.note("store", "a note")
     for ledger in outer, inner:
         lines = list(ledger.lines())
         assert (ledger.skipped, len(lines), lines[-1]) == (8, unreadable.MOST_NAMED + 1, "and 4 more of this kind")
-        assert lines[0] == "store: record 0 [31m is left out: it is no JSON"
+        assert lines[0] == "store: record 0 [31m is left out: it is not JSON"
 
 
 def test_outside_of_all_the_log_has_it_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
@@ -79,9 +79,9 @@ def test_outside_of_all_the_log_has_it_once_a_minute(caplog: pytest.LogCaptureFi
     before = guard.counters["unreadable"]
     with caplog.at_level(logging.WARNING):
         for i in range(100):
-            unreadable.skip("store", f"record {i}", "it is no JSON")
+            unreadable.skip("store", f"record {i}", "it is not JSON")
     assert [entry.message for entry in caplog.records if "left out" in entry.message] == [
-        "store: record 0 is left out: it is no JSON"
+        "store: record 0 is left out: it is not JSON"
     ]
     assert guard.counters["unreadable"] == before + 100
 
@@ -263,7 +263,7 @@ def test_lines_that_are_no_records_are_named(tmp_path: Path) -> None:
     file.write_text("\n".join([good[0], *no_records(), *good[1:]]))
     (trace,), told = read(lambda: files.load(file))
     assert len(trace.spans) == 2
-    assert told[0].startswith(f"{file}: line 2 is left out: it is no JSON")
+    assert told[0].startswith(f"{file}: line 2 is left out: it is not JSON")
     assert told[-1] == f"and {len(no_records()) - unreadable.MOST_NAMED} more of this kind"
 
 
