@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A collector that takes spans over HTTP: one session, and what each of its answers means for a batch."""
+"""A collector that takes spans over HTTP: its session, and the outcome of a batch for each of its answers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from osprofiler._runtime import http_status
 from osprofiler.connection.access import Access
 from osprofiler.connection.fault_text import typed_fault_line
 from osprofiler.delivery.exporter import Rejected, Transient
@@ -14,22 +15,19 @@ from osprofiler.delivery.exporter import Rejected, Transient
 if TYPE_CHECKING:
     import requests
 
-#: What somebody between us and the collector answers when it is away, or asks for patience.
-_AWAY = frozenset((408, 425, 429, 502, 503, 504))
-
-#: How long a connection may take, and all of a request.
+#: The longest connection, and the longest request, in seconds.
 _CONNECT_S, _WHOLE_S = 3.0, 10.0
 
-#: Of an answer this much is taken. A success says nothing, or what was wrong with some of the spans.
+#: The longest answer. That of a success is empty, or says what was wrong with some of the spans.
 _ANSWER_BYTES = 1 << 16
 
 
 class Collector:
-    """Posts to *url* (with ``user:password@`` where the collector wants one), with *headers* each time."""
+    """Posts to *url* (with ``user:password@`` if the collector asks for them), each time with *headers*."""
 
     def __init__(self, url: str, headers: Mapping[str, str], access: Access | None = None) -> None:
-        # What sending imports, netrc too, which requests imports with its first request: here and not in the
-        # reporter's thread, since a process forked while a thread imports waits for ever for the lock of that import.
+        # Import all that a request needs; requests imports netrc with its first one. Here and not in the thread of the
+        # reporter: after a fork during the import the child would wait for the import lock for ever.
         import netrc  # noqa: F401
 
         from osprofiler._runtime import http_session  # noqa: F401
@@ -42,13 +40,13 @@ class Collector:
         self._surroundings: Mapping[str, Any] = {}
 
     def after_fork(self) -> None:
-        """Leave the parent's connection alone."""
+        """In a forked child: forget the connection, which is the parent's."""
         self._session = None
 
     def post(self, body: bytes, deadline: float) -> bytes:
-        """Send *body* by *deadline* (of the monotonic clock, in seconds); what a success answers with.
+        """Send *body* by *deadline* (of the monotonic clock, in seconds). Return the answer of a success.
 
-        Raises Transient where another attempt may help, Rejected where none will.
+        Raises Transient if another attempt may help, Rejected if none will.
         """
         import requests
 
@@ -61,27 +59,30 @@ class Collector:
             answer = session.send(request, timeout=(_CONNECT_S, whole_s), allow_redirects=False, **self._surroundings)
             content = answer.content
         except requests.Timeout as fault:
-            raise Transient(self._told(fault)) from None
+            raise Transient(self._text_of(fault)) from None
         except requests.RequestException as fault:
             if fault.response is None:
-                raise Transient(self._told(fault)) from None
-            # It breaks off, has no end, or is not what its header says; but the status has been said.
+                raise Transient(self._text_of(fault)) from None
+            # The answer breaks off, is too long, or does not fit its headers. But it has a status.
             answer, content = fault.response, b""
-        except OSError as fault:  # no such file of certificates: requests says which
-            raise Transient(self._told(fault)) from None
+        except OSError as fault:  # a file of certificates does not exist; the text names it
+            raise Transient(self._text_of(fault)) from None
         status = answer.status_code
         if 200 <= status < 300:
             return content
-        said = f"HTTP status {status}"
-        if status in _AWAY or status >= 500:
-            raise Transient(said, unreachable=status in _AWAY, retry_after_s=http_session.retry_after_s(answer))
+        text, unavailable = http_status.text(status), http_status.is_unavailable(status)
+        if unavailable or status >= 500:
+            raise Transient(text, unreachable=unavailable, retry_after_s=http_session.retry_after_s(answer))
         if status == 413:
-            raise Rejected(said, reason="too_large", divisible=True)
-        raise Rejected(said, divisible=status == 400)
+            raise Rejected(text, reason="too_large", divisible=True)
+        raise Rejected(text, divisible=status == 400)
 
     def _prepared(self) -> tuple[requests.Session, requests.PreparedRequest]:
-        """The session, and the request without a body. Made once: parsing the URL, reading proxies and certificates
-        from the environment and looking for ~/.netrc cost as much as encoding a hundred spans."""
+        """The session, and the request without a body.
+
+        They are made once. To parse the URL, to read proxies and certificates from the environment and to look for
+        ~/.netrc costs as much as to encode a hundred spans.
+        """
         import requests
 
         from osprofiler._runtime import http_session
@@ -97,6 +98,6 @@ class Collector:
             self._session, self._request = session, request
         return self._session, self._request
 
-    def _told(self, fault: Exception) -> str:
+    def _text_of(self, fault: Exception) -> str:
         secrets = [text for name, text in self._headers.items() if not name.startswith("Content-")]
         return typed_fault_line(fault, self.url, plain=[*secrets, self._access.token or ""])

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
+from osprofiler._runtime import http_status
 from osprofiler.connection import options as known
 from osprofiler.connection import strings
 from osprofiler.connection.access import Access
@@ -197,4 +198,4 @@ def _said(answer: requests.Response) -> str:
         reason = error.get("reason") if isinstance(error, dict) else error
     except (ValueError, AttributeError):
         pass  # no JSON, or a HEAD
-    return f"HTTP status {answer.status_code}{f': {reason}' if reason else ''}"
+    return http_status.text(answer.status_code, reason)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from osprofiler import exc
+from osprofiler._runtime import http_status
 from osprofiler.connection.fault_text import typed_fault_line
 
 
@@ -50,13 +51,9 @@ def kind_of(error: Exception) -> Kind:
 
 def kind_of_status(status: int) -> Kind:
     """The kind of error that an HTTP *status* other than a success means."""
-    if status in AWAY or status in (401, 403):
+    if http_status.is_unavailable(status):
         return StoreUnavailable
     return RecordsRefused if status in (400, 413) else StoreError
-
-
-#: What an HTTP server, or a proxy in front of it, answers when it is away or asks for patience.
-AWAY = frozenset((408, 425, 429, 502, 503, 504))
 
 
 def as_store_error(error: Exception, kind: Kind, connection_string: str, plain: Iterable[str] = ()) -> StoreError:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from osprofiler import exc
+from osprofiler._runtime import http_status
 from osprofiler.drivers import errors, network
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def _fault(answer: requests.Response) -> exc.LogInsightAPIError:
         reason = answer.json().get("errorMessage")
     except (ValueError, AttributeError):
         pass  # not the server's own words
-    text = f"HTTP status {answer.status_code}{f': {reason}' if reason else ''}"
+    text = http_status.text(answer.status_code, reason)
     return RequestFailed(text, answer.status_code, http_session.retry_after_s(answer))
 
 

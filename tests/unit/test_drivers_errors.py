@@ -112,7 +112,7 @@ def test_errors_of_pymongo(error: Exception, kind: errors.Kind) -> None:
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        *((status, StoreUnavailable) for status in (401, 403, 408, 425, 429, 502, 503, 504)),
+        *((status, StoreUnavailable) for status in (401, 403, 407, 408, 425, 429, 502, 503, 504)),
         *((status, RecordsRefused) for status in (400, 413)),
         *((status, StoreError) for status in (302, 404, 500)),
     ],

@@ -229,9 +229,7 @@ def test_an_error_of_its_own_may_be_the_batchs_fault(collector: Collector, batch
     assert not caught.value.unreachable
 
 
-@pytest.mark.parametrize(
-    ("status", "divisible"), [(301, False), (400, True), (401, False), (403, False), (404, False), (413, True)]
-)
+@pytest.mark.parametrize(("status", "divisible"), [(301, False), (400, True), (404, False), (413, True)])
 def test_refused(collector: Collector, batch: list[Entry], status: int, divisible: bool) -> None:
     collector.status = status
     with pytest.raises(Rejected) as caught:

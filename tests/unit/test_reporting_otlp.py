@@ -115,8 +115,8 @@ def test_what_a_collector_refuses_is_divided(status: int, reason: str, divisible
     assert (fault.value.reason, fault.value.divisible) == (reason, divisible)
 
 
-def test_a_collector_that_refuses_us_is_not_asked_again() -> None:
-    with Collector(401).serving() as collector, pytest.raises(Rejected) as fault:
+def test_a_collector_at_another_address_is_not_asked_again() -> None:
+    with Collector(404).serving() as collector, pytest.raises(Rejected) as fault:
         collector.exporter().export(entries(two_spans()), soon())
     assert not fault.value.divisible
 
