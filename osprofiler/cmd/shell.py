@@ -28,6 +28,7 @@ try:
     from osprofiler.cmd import cliutils, commands, sources
     from osprofiler.connection import secrets
     from osprofiler.connection.fault_text import typed_fault_line
+    from osprofiler.drivers.errors import StoreError
     from osprofiler.records import unreadable
 except KeyboardInterrupt:  # Ctrl-C during the imports, before main() can catch it
     sys.exit(130)
@@ -148,7 +149,7 @@ def _run(argv: list[str], cut: Callable[[str], str]) -> int:
             status = OSProfilerShell(argv).status
         sys.stdout.flush()
         return status
-    except exc.CommandError as fault:
+    except (exc.CommandError, StoreError) as fault:
         return _failed(str(fault), 2 if isinstance(fault, commands.BadInput) else 1)
     except (BrokenPipeError, KeyboardInterrupt):
         raise

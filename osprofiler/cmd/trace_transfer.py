@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -123,18 +124,26 @@ def _by_time(record: dict[str, Any]) -> tuple[str, str]:
 
 def _write(traces: Iterable[Records], target: base.Driver) -> None:
     counted = _Counted(traces)
-    try:
-        for records in counted:
+    for records in counted:
+        with _writing(target):
             for at in range(0, len(records), _BATCH):
                 target.write(records[at : at + _BATCH])
+    with _writing(target):
         target.close()  # writes what the driver has buffered
+    _note_written(counted.count, secrets.masked(target.connection_str))
+
+
+@contextmanager
+def _writing(target: base.Driver) -> Iterator[None]:
+    """Raise the errors of writing into *target* as CommandError."""
+    try:
+        yield
     except exc.CommandError:
         raise
     except Exception as fault:
         store = secrets.masked(target.connection_str)
         error = undeclared.as_store_error(fault, target.connection_str)
         raise exc.CommandError(f"cannot write into {store}: {error}") from None
-    _note_written(counted.count, secrets.masked(target.connection_str))
 
 
 def _note_written(count: int, where: str) -> None:

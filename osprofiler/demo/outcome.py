@@ -7,8 +7,8 @@ import time
 import urllib.parse
 from dataclasses import dataclass
 
-from osprofiler import exc
 from osprofiler.drivers import base
+from osprofiler.drivers.errors import StoreError
 from osprofiler.reports import model
 
 _ARRIVAL_S = 30
@@ -73,7 +73,7 @@ def in_jaeger(ui: str, base_id: str) -> model.Trace | None:
     while True:
         try:
             trace = read(store, base_id)
-        except exc.CommandError:
+        except StoreError:
             return None
         if (trace.spans and len(trace.spans) == before) or time.monotonic() > deadline:
             return trace

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a driver can do. Its class declares it; callers ask the declaration and try nothing out."""
+"""The abilities of a driver. Its class declares them. Callers read the declaration before they call a method."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Can(enum.Enum):
     """``write`` stores a batch at once. It may get the same batch again. Without it each record goes to ``notify``."""
 
     READ = "read traces"
-    """``get_report`` gives a trace."""
+    """``get_report`` returns a trace."""
 
     READ_RECORDS = "read the records of traces"
-    """``read`` gives the records of a trace."""
+    """``read`` returns the records of a trace."""
 
     LIST = "list traces"
     """``list_traces`` works, and so do ``find_ids`` and ``candidates``."""
@@ -30,7 +30,7 @@ class Can(enum.Enum):
     """``list_error_traces`` works."""
 
     SEARCH = "search for traces"
-    """``candidates`` asks the store for a part of its traces. Without it all of them are listed."""
+    """``candidates`` asks the store only for some of its traces. Without it all traces are listed."""
 
     DELETE = "delete traces"
     """``delete`` removes a trace."""
@@ -40,4 +40,4 @@ class Can(enum.Enum):
 
 
 class Unsupported(exc.CommandError, NotImplementedError):
-    """The driver was asked for something that it cannot do. Its text is one line for the user."""
+    """The driver does not have the ability. The text is one line for the user."""

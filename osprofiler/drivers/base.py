@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a driver is written with: its base class, abilities and errors; and the driver for a connection string."""
+"""The API for drivers: the base class, abilities and errors; and the driver of a connection string."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ __all__ = [
     "get_driver",
 ]
 
-#: Where traces are kept when no connection string is given.
+#: The store that is used without a connection string.
 default_connection_string = locate.default_connection_string
 
 
 def get_driver(connection_string: str, *args: Any, **kwargs: Any) -> Driver:
-    """Make the driver for *connection_string*; the other arguments go to its constructor.
+    """Make the driver for *connection_string*. The other arguments go to its constructor.
 
-    The notation without ``://`` (``messaging``) is accepted. Raises ValueError with one line, in which passwords are
-    masked, for a string that is malformed or has no driver, and CommandError where a library is missing.
+    ``://`` may be left out (``messaging``). Raises ValueError if the string is malformed or has no driver, and
+    CommandError if a library is missing. The text of both is one line, in which passwords are masked.
     """
     notation = locate.notation(connection_string)
     driver = locate.checked_class(notation)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every driver is: it takes records, gives them back, and makes reports of them.
+"""The base class of drivers. A driver stores records, reads them back, and makes reports of them.
 
-A driver of this package overrides ``write`` and ``read``. One written for osprofiler 4.4.0 overrides ``notify`` and
-``get_report``, the latter with the help of ``_append_results`` and ``_parse_results``; it works unchanged.
+A driver of this package overrides ``write`` and ``read``. A driver for osprofiler 4.4.0 overrides ``notify`` and
+``get_report``, which calls ``_append_results`` and ``_parse_results``. It works unchanged.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from osprofiler.reports.views import json_report
 
 
 class Driver(Appending):
-    """Base of all drivers; a subclass is found by its ``get_name()`` or by an entry point of ``osprofiler.drivers``.
+    """Base of all drivers. A subclass is found by its ``get_name()``, or by an entry point of ``osprofiler.drivers``.
 
-    A subclass declares in ``can`` what it can do, and overrides the methods for it. Each other method raises
+    A subclass declares its abilities in ``can``, and overrides the methods of these. All other methods raise
     Unsupported.
     """
 
     __module__ = "osprofiler.drivers.base"  # its public path, as in osprofiler 4.4.0
 
-    #: What the driver can do. An object may be able to do less than its class, as its connection string says.
+    #: The abilities. Because of its connection string, an object may have fewer than its class.
     can: frozenset[Can] = frozenset()
 
-    #: The options after ``?`` of its connection strings; None: the class checks them itself.
+    #: The options after ``?`` of its connection strings. None: the class checks them itself.
     connection_options: ClassVar[tuple[Option, ...] | None] = None
 
-    #: The store's client waits in C code, where eventlet's green sockets do not help.
+    #: Whether the store's client waits in C code, where eventlet's green sockets do not help.
     blocking: ClassVar[bool] = False
 
-    #: What ``list_traces`` gives of each trace if not asked for more.
+    #: The fields of each trace that ``list_traces`` returns by default.
     default_trace_fields: ClassVar[set[str]] = {"base_id", "timestamp"}
 
     #: The store's limit on the text of one span, in characters; None: no limit of its own.
@@ -71,92 +71,92 @@ class Driver(Appending):
 
     @classmethod
     def check(cls, connection_string: str) -> None:
-        """Raise ValueError (malformed, an unknown option) or CommandError (a library is missing) for a string that can
-        never work.
+        """Check a connection string, without connecting. A service does so when it starts, a command before it reads.
 
-        Connects nowhere. A service calls it when it starts, the command line before it reads.
+        Raises ValueError (the string is malformed, or has an unknown option) or CommandError (a library is missing).
         """
         if cls.connection_options is not None:
             strings.options(connection_string, *(option.name for option in cls.connection_options))
 
     @classmethod
     def blocks(cls, connection_string: str) -> bool:
-        """Whether the client that the string names waits in C code; as ``blocking`` says for all of them."""
+        """Whether the client for this string waits in C code; ``blocking`` unless a subclass overrides it."""
         return cls.blocking
 
     # Writing
 
     def notify(self, info: dict[str, Any], **kwargs: Any) -> None:
-        """Store one record (its shape: ``osprofiler.records.record``). Raises as ``write`` does."""
+        """Store one record (its shape: ``osprofiler.records.record``). Raises the same errors as ``write``."""
         self._unsupported(Can.WRITE)
 
     def write(self, records: Sequence[dict[str, Any]]) -> None:
-        """Store *records*, in one round trip where the store can.
+        """Store *records*, in one round trip if the store can do so.
 
-        Raises StoreUnavailable where the store takes nothing at present, RecordsRefused where it will never take some
-        of them, StoreError where that is not known. After StoreUnavailable and StoreError the caller tries the whole
-        batch again: a record that is stored twice must read as one.
+        Raises StoreUnavailable if the store takes no records now, RecordsRefused if it will never take some of them,
+        and StoreError if neither is known. After StoreUnavailable and StoreError the caller tries the whole batch
+        again: a record that is stored twice must be read as one.
         """
         for record in records:
             self.notify(record)
 
     def labelled(self, record: dict[str, Any]) -> dict[str, Any]:
-        """A copy of *record* that says whose it is: this driver's project and service, where it has none itself."""
+        """A copy of *record* with the project and the service of this driver, unless it has its own."""
         return {"project": self.project, "service": self.service, **record}
 
     # Reading
 
     def read(self, base_id: str) -> list[dict[str, Any]]:
-        """All records of the trace *base_id*, in any order; none for an unknown trace.
+        """All records of the trace *base_id*, in any order. Empty for an unknown trace.
 
-        Raises CommandError with one line where the store cannot be read.
+        Raises StoreError, whose text is one line for the user, if the store cannot be read.
         """
         self._unsupported(Can.READ_RECORDS)
 
     def get_report(self, base_id: str) -> dict[str, Any]:
-        """The trace as a tree of dictionaries, in the shape that ``osprofiler trace show --json`` prints."""
+        """The trace as a tree of dictionaries: the output of ``osprofiler trace show --json``."""
         return json_report.report(model.from_records(self.read(base_id)))
 
     def first_record(self, base_id: str) -> dict[str, Any] | None:
-        """The earliest record of the trace that can be read, where the first that the store gave cannot."""
+        """The earliest readable record of the trace. A list needs it if the first stored record cannot be read."""
         return min(self.read(base_id), key=lambda record: str(record["timestamp"]), default=None)
 
     def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
-        """The first record of every trace, cut down to *fields* (``default_trace_fields`` if None)."""
+        """The first record of every trace, only with the keys in *fields* (``default_trace_fields`` if None)."""
         self._unsupported(Can.LIST)
 
     def find_ids(self, prefix: str = "", suffix: str = "") -> list[str]:
-        """The ids of the traces that begin with *prefix* and end with *suffix*.
+        """The ids of traces that begin with *prefix* and end with *suffix*.
 
-        A driver overrides it where its store can look for them; here all traces are listed.
+        This lists all traces. A driver overrides it if its store can search for ids.
         """
         listed = (str(trace["base_id"]) for trace in self.list_traces({"base_id"}))
         return [base_id for base_id in listed if base_id.startswith(prefix) and base_id.endswith(suffix)]
 
     def list_error_traces(self) -> list[dict[str, Any]]:
-        """``base_id`` and ``timestamp`` of every trace in which something failed."""
+        """``base_id`` and ``timestamp`` of every trace with an error."""
         self._unsupported(Can.LIST_ERRORS)
 
     def candidates(
         self, *, error: bool = False, service: str | None = None, since_us: int | None = None
     ) -> list[dict[str, Any]]:
-        """``base_id`` and ``timestamp`` of at least those traces that have a span of *service* (``*``, ``?`` and ``[]``
-        are wildcards), began at *since_us* (microseconds since the epoch) or later and, with *error*, failed somewhere.
+        """``base_id`` and ``timestamp`` of all traces that match, and perhaps of others too.
 
-        A driver overrides it where its store would otherwise send more than it need.
+        A trace matches if it has a span of *service* (``*``, ``?`` and ``[]`` are wildcards), began at *since_us*
+        (microseconds since the epoch) or later, and, with *error*, has an error. A driver overrides this method if its
+        store can select traces itself.
         """
         if error and Can.LIST_ERRORS in self.can:
             return self.list_error_traces()
         return self.list_traces({"base_id", "timestamp"})
 
     def delete(self, base_id: str) -> int:
-        """Remove the trace *base_id*; how many records there were."""
+        """Remove the trace *base_id*. Returns the number of its records."""
         self._unsupported(Can.DELETE)
 
     def purge(self, before_us: int) -> int:
-        """Remove every trace whose first record is older than *before_us* (since the epoch); how many traces.
+        """Remove every trace whose first record is older than *before_us* (microseconds since the epoch).
 
-        A driver overrides it where its store can do that at once.
+        Returns the number of these traces. A driver overrides it if its store can do that in one request.
         """
         if Can.DELETE not in self.can:
             self._unsupported(Can.PURGE)
@@ -166,11 +166,11 @@ class Driver(Appending):
         return len(old)
 
     def _delete_all(self, base_ids: Sequence[str]) -> int:
-        """Remove these traces; how many records there were. A driver overrides it where one pass can take many."""
+        """Remove these traces. Returns the number of records. A driver overrides it if one request can remove many."""
         return sum(self.delete(base_id) for base_id in base_ids)
 
     def close(self) -> None:
-        """Give back connections. The driver may be used again: it then connects anew."""
+        """Close the connections. The driver may be used again: then it opens new ones."""
 
     def _unsupported(self, ability: Can) -> NoReturn:
         raise Unsupported(f"the driver {self.get_name()} cannot {ability.value}")

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Traces in Elasticsearch 7 and later, or in OpenSearch.
+"""The driver of Elasticsearch, 7 and later, and of OpenSearch.
 
-It speaks HTTP itself: Elastic's client libraries each refuse some of these servers. As in osprofiler 4.4.0 a record is
-a document of the index ``osprofiler-notifications``; either reads what the other wrote. An index that this driver makes
-has fields for ids, names and time only. In one that a 4.4.0 has made each key of each ``info`` is a field too, with the
-type of its first value; a record that does not fit is stored there with its ``info`` as text.
+It uses HTTP without Elastic's client libraries: each of these refuses some of the servers. As in osprofiler 4.4.0 a
+record is a document of the index ``osprofiler-notifications``: each version reads the other's documents. An index of
+this driver has fields only for ids, names and time. In an index of 4.4.0 each key of each ``info`` is a field too, with
+the type of its first value. If a record does not fit there, its ``info`` is stored as text.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from osprofiler.records import unreadable
 from osprofiler.records.record import MARK, checked, checked_mark, loads_json
 from osprofiler.reports.model import error_kind
 
-#: Beside a record's own: its info as text where the index does not take it; and that something failed.
+#: The fields that are not in the record: its info as text, if the index does not take it; and whether it has an error.
 _INFO_TEXT, _ERROR = "info_text", "error"
 
-# What is longer than this (in UTF-8 no term may be longer than 32,766 bytes) is stored and not found.
+# A longer text is stored but not indexed: a term has at most 32,766 bytes of UTF-8.
 _KEYWORD = {"type": "keyword", "ignore_above": 8191}
 _MAPPING = {
     "dynamic": False,
@@ -37,10 +37,10 @@ _MAPPING = {
     },
 }
 
-#: Of how many records, the first by the index's milliseconds, a list shows the earliest.
+#: A list shows the earliest of so many first records: the index has times in milliseconds only.
 _FIRST = 10
-_TRACES = 500  # asked for in one request
-_REMOVED = 100  # in one request; an id is several words in 4.4.0's indexes, and 1,024 is the most for a query
+_TRACES = 500  # in one request
+_REMOVED = 100  # traces in one request: an id is several words in an index of 4.4.0, and a query has at most 1,024
 
 
 class ElasticsearchDriver(base.Driver):
@@ -54,7 +54,7 @@ class ElasticsearchDriver(base.Driver):
         {Can.WRITE, Can.WRITE_BATCH, Can.READ, Can.READ_RECORDS, Can.LIST, Can.LIST_ERRORS, Can.DELETE, Can.PURGE}
     )
 
-    # Elasticsearch takes requests of up to 100 MB.
+    # The largest request of Elasticsearch is 100 MB.
     max_span_chars: ClassVar[int | None] = 2_000_000
 
     def __init__(
@@ -93,29 +93,29 @@ class ElasticsearchDriver(base.Driver):
             self._make_ready()
             refused = self._add([self._document(record) for record in records])
             if self.filter_error_trace:
-                # For readers older than this driver; it finds them in the records.
+                # For osprofiler 4.4.0. This driver itself finds failed traces by their records.
                 for record in records:
                     if error_kind(record.get("info")):
                         self.notify_error_trace(record)
             self._http.raise_for(refused)
 
     def _add(self, documents: Sequence[dict[str, Any]]) -> dict[int, int]:
-        """Add *documents*; the HTTP statuses of those that were not taken, by their place."""
+        """Add *documents*. Returns the HTTP statuses of the refused ones, by their place."""
         refused = self._http.bulk(self.index_name, documents)
         misfits = [place for place, status in refused.items() if status == 400]
-        if misfits:
+        if misfits:  # their info does not fit the fields of an index of 4.4.0
             again = self._http.bulk(self.index_name, [_as_text(documents[place]) for place in misfits])
             refused = {place: status for place, status in refused.items() if status != 400}
             refused |= {misfits[i]: status for i, status in again.items()}
         return refused
 
     def notify_error_trace(self, info: dict[str, Any]) -> None:
-        """List the trace of the record *info* among those in which something failed."""
+        """Add the trace of the record *info* to the index of failed traces."""
         mark = {"base_id": info["base_id"], "timestamp": info["timestamp"]}
         self._http.raise_for(self._http.bulk(self.index_name_error, [mark]))
 
     def _make_ready(self) -> None:
-        """See that the index is there; each time, since the server makes one in its own way for who does not ask."""
+        """Make the index if it does not exist. Each write does so: else the server would make one without our types."""
         self._http.make_index(self.index_name, _MAPPING, network.setting(self.conf, "es_doc_type", "notification"))
 
     def _document(self, record: dict[str, Any]) -> dict[str, Any]:
@@ -128,9 +128,12 @@ class ElasticsearchDriver(base.Driver):
 
     def read(self, base_id: str) -> list[dict[str, Any]]:
         with self._reading():
-            # Ids of the same words may be of other traces.
-            hits = self._hits(self.index_name, _of_trace(base_id))
-            return list(self._records((hit for hit in hits if hit["_source"].get("base_id") == base_id), _record))
+            return list(self._read(base_id))
+
+    def _read(self, base_id: str) -> Iterator[dict[str, Any]]:
+        hits = self._hits(self.index_name, _of_trace(base_id))
+        # The query may also find other traces whose ids have the same words.
+        return self._records((hit for hit in hits if hit["_source"].get("base_id") == base_id), _record)
 
     def _records(
         self, hits: Iterable[dict[str, Any]], read: Callable[[dict[str, Any]], dict[str, Any]]
@@ -138,19 +141,18 @@ class ElasticsearchDriver(base.Driver):
         return unreadable.readable(masked(self.connection_str), hits, read, _name)
 
     def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
-        wanted = set(fields or self.default_trace_fields)
-        shown = sorted(wanted | self.default_trace_fields)
+        fields = set(fields or self.default_trace_fields)
         with self._reading():
-            return network.listed(self._first_records(shown), wanted)
+            return network.listed(self._first_records(sorted(fields | self.default_trace_fields)), fields)
 
     def find_ids(self, prefix: str = "", suffix: str = "") -> list[str]:
-        """As in the base class; the index is asked for the ids alone, and for a thousand at most."""
-        field = self._id_field()
+        """As in the base class, but at most a thousand ids."""
         with self._reading():
+            field = self._id_field()
             self._http.refresh(self.index_name)
-            wanted = {"wildcard": {field: f"{_literal(prefix)}*{_literal(suffix)}"}}
+            query = {"wildcard": {field: f"{_literal(prefix)}*{_literal(suffix)}"}}
             ids = {"ids": {"terms": {"field": field, "size": 1_000}}}
-            answer = self._http.search(self.index_name, {"size": 0, "query": wanted, "aggregations": ids})
+            answer = self._http.search(self.index_name, {"size": 0, "query": query, "aggregations": ids})
         buckets = answer.get("aggregations", {}).get("ids", {}).get("buckets", ())
         return [bucket["key"] for bucket in buckets]
 
@@ -168,14 +170,14 @@ class ElasticsearchDriver(base.Driver):
         gone = 0
         with self._reading():
             for at in range(0, len(base_ids), _REMOVED):
-                some = set(base_ids[at : at + _REMOVED])
-                gone += self._remove(self.index_name, some)
-                self._remove(self.index_name_error, some)
+                part = set(base_ids[at : at + _REMOVED])
+                gone += self._remove(self.index_name, part)
+                self._remove(self.index_name_error, part)
         return gone
 
     def _remove(self, index: str, base_ids: Collection[str]) -> int:
-        # Not by the query: in 4.4.0's indexes it may find other traces too.
-        hits = self._hits(index, {"bool": {"should": [_of_trace(one) for one in base_ids]}}, ["base_id"])
+        # Not by the query itself: in an index of 4.4.0 it may find other traces too.
+        hits = self._hits(index, {"bool": {"should": [_of_trace(base_id) for base_id in base_ids]}}, ["base_id"])
         return self._http.remove(index, [hit["_id"] for hit in hits if str(hit["_source"].get("base_id")) in base_ids])
 
     def close(self) -> None:
@@ -193,10 +195,10 @@ class ElasticsearchDriver(base.Driver):
         yield from self._http.scroll(index, body, size, network.setting(self.conf, "es_scroll_time", "2m"))
 
     def _first_records(self, fields: list[str]) -> Iterator[dict[str, Any]]:
-        """Some of the first records of every trace, and where none of those can be read the first that can."""
+        """The first records of every trace, or the earliest readable record if none of the first can be read."""
         self._http.refresh(self.index_name)
         first = {"top_hits": {"size": _FIRST, "sort": [{"timestamp": {"order": "asc"}}], "_source": fields}}
-        # What is of no trace is looked at too, so that it is not passed over in silence.
+        # missing_bucket: documents without a trace are read too, and so reported as unreadable.
         id_of = {"terms": {"field": self._id_field(), "missing_bucket": True}}
         by_id = {"size": _TRACES, "sources": [{"base_id": id_of}]}
         while True:
@@ -208,30 +210,29 @@ class ElasticsearchDriver(base.Driver):
                 records = list(self._records(first_hits, _mark))
                 base_id = trace["key"]["base_id"]
                 if not records and base_id is not None:
-                    record = self.first_record(base_id)
-                    records = [] if record is None else [record]
+                    records = list(self._read(base_id))
                 yield from records
             if "after_key" not in page:
                 return
             by_id["after"] = page["after_key"]
 
     def _id_field(self) -> str:
-        """The field by which traces are told apart: 4.4.0's indexes have the whole id in a field below it."""
+        """The field with the whole id of a trace. In an index of 4.4.0 it is a subfield of ``base_id``."""
         return "base_id" if "keyword" in self._http.types(self.index_name, "base_id") else "base_id.keyword"
 
 
 def _of_trace(base_id: str) -> dict[str, Any]:
-    """In an index of ours: that id. In one of 4.4.0's: ids of the same words, to be looked at more closely."""
+    """A query for a trace. In an index of 4.4.0 it matches all ids with the same words: the caller compares the ids."""
     return {"match": {"base_id": {"query": base_id, "operator": "and"}}}
 
 
 def _literal(text: str) -> str:
-    """*text* in a query by wildcards."""
+    """*text* for a wildcard query that matches only this text."""
     return "".join(f"\\{char}" if char in "*?\\" else char for char in text)
 
 
 def _as_text(document: Mapping[str, Any]) -> dict[str, Any]:
-    """*document* for an index that does not take its info as it is."""
+    """*document* for an index that does not take its info: the info as text."""
     info = document.get("info")
     short = {}
     if isinstance(info, Mapping):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong when a driver writes. No error's text holds a secret or a value of the application's."""
+"""The errors of a store. Their texts have no secrets and no values of the application."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from osprofiler.connection.fault_text import typed_fault_line
 
 
 class StoreError(Exception):
-    """The store answered with an error, and it is unknown whether the records cause it.
+    """The store answered with an error. After a write, it is unknown whether the records cause it.
 
     Delivery tries the batch a few times more. Then it searches for the record at fault.
     """
 
     def __init__(self, text: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(text)
-        #: For how long the store wants to be left alone, in seconds; None if it does not say.
+        #: How long to wait before the next request, in seconds; None if the store does not say.
         self.retry_after_s = retry_after_s
 
 
 class StoreUnavailable(StoreError):
-    """The store takes no record at present: it is away, full, read-only, or does not let us in.
+    """The store is not available now: it is away, full or read-only, or it refuses our account.
 
     Delivery keeps the batch and tries again until the store takes it.
     """
@@ -43,22 +43,22 @@ Kind = type[StoreError]
 
 
 def kind_of(error: Exception) -> Kind:
-    """The kind of an error that is not the store's client's own: of the network, or of a value."""
+    """The kind of an error that the store's client does not define: of the network, or of a value."""
     if isinstance(error, OSError):
         return StoreUnavailable
     return RecordsRefused if isinstance(error, (TypeError, ValueError)) else StoreError
 
 
 def kind_of_status(status: int) -> Kind:
-    """The kind of error that an HTTP *status* other than a success means."""
+    """The kind of error of an HTTP *status* that is not a success."""
     if http_status.is_unavailable(status):
         return StoreUnavailable
     return RecordsRefused if status in (400, 413) else StoreError
 
 
 def as_store_error(error: Exception, kind: Kind, connection_string: str, plain: Iterable[str] = ()) -> StoreError:
-    """*error* as one of *kind*, without the secrets of the string and without those of *plain*."""
-    # The text of an error of a value may hold the value.
+    """Convert *error* to one of *kind*, without the secrets of the string and those of *plain*."""
+    # The text of an error of a value may have the value.
     is_safe = kind is not RecordsRefused
     text = typed_fault_line(error, connection_string, plain=plain) if is_safe else type(error).__name__
     return kind(text, retry_after_s=getattr(error, "retry_after_s", None))
@@ -66,7 +66,7 @@ def as_store_error(error: Exception, kind: Kind, connection_string: str, plain: 
 
 @contextmanager
 def writing(connection_string: str, kind: Callable[[Exception], Kind] = kind_of) -> Iterator[None]:
-    """Raise the errors of a store's client as StoreError. *kind* tells which kind an error is of."""
+    """Raise the errors of a store's client as StoreError. *kind* returns the kind of an error."""
     try:
         yield
     except (StoreError, exc.CommandError):

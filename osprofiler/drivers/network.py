@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the drivers of network stores share: a client for each process, and one line for the reader where a store cannot
-be read."""
+"""What the drivers of network stores share: a client per process, one error for reading, lists of traces, batches."""
 
 from __future__ import annotations
 
@@ -13,27 +12,28 @@ from osprofiler import exc
 from osprofiler._runtime import inherited
 from osprofiler.connection.fault_text import fault_line
 from osprofiler.connection.secrets import masked
+from osprofiler.drivers.errors import StoreUnavailable
 
 T = TypeVar("T")
 
-#: How long to wait for a connection, and for an answer, unless the connection string says otherwise; and for the whole
-#: of an HTTP request that reads: a large trace is long in coming. What writes has the reporter's deadline.
+#: Time-outs of a connection and of an answer, in seconds, unless the connection string has its own.
 CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 20.0
+#: Time-out of a whole HTTP request that reads: a large trace needs long. Writing has the reporter's deadline.
 READ_TIMEOUT_S = 120.0
 
 
 def setting(conf: Any, name: str, default: T) -> T:
-    """The option *name* of *conf*'s group ``profiler``; *default* where *conf* does not know it."""
+    """The option *name* in the group ``profiler`` of *conf*; *default* if *conf* does not have it."""
     try:
         value: T = getattr(conf.profiler, name)
-    except AttributeError:  # oslo.config's NoSuchOptError is one
+    except AttributeError:  # the base class of oslo.config's NoSuchOptError
         return default
     return value
 
 
 class PerProcess(Generic[T]):
-    """A store's client, made when it is first needed and anew after a fork: sockets are the parent's."""
+    """A store's client. It is made when it is first needed, and again after a fork: the sockets are the parent's."""
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
@@ -49,34 +49,36 @@ class PerProcess(Generic[T]):
         return made[1]
 
     def take(self) -> T | None:
-        """This process's client, if there is one, to be closed: the next ``get`` makes another."""
+        """Remove and return this process's client, if there is one. The next ``get`` makes another."""
         made, self._made = self._made, None
         return made[1] if made is not None and made[0] == os.getpid() else None
 
 
 @contextmanager
 def reading(connection_string: str, *faults: Any, plain: Iterable[str] = ()) -> Iterator[None]:
-    """Turn *faults* of a store's client, and of the network, into a CommandError of one line without the secrets of
-    the string, and without those of *plain*."""
+    """Raise the *faults* of a store's client, and those of the network, as StoreUnavailable.
+
+    Its text is one line, without the secrets of the string and those of *plain*.
+    """
     try:
         yield
-    except (OSError, *faults) as fault:  # what requests raises is one
-        # Without its cause, which may hold what was cut.
+    except (OSError, *faults) as fault:  # the errors of requests are OSErrors
+        # Without the cause: its text may have the secrets.
         raise cannot_read(connection_string, fault_line(fault, connection_string, plain=plain)) from None
 
 
-def cannot_read(connection_string: str, why: str) -> exc.CommandError:
-    """The fault for a store that cannot be read; *why* has no secrets."""
-    return exc.CommandError(f"cannot read {masked(connection_string)}: {why}")
+def cannot_read(connection_string: str, reason: str) -> StoreUnavailable:
+    """The error for a store that cannot be read. *reason* must have no secrets."""
+    return StoreUnavailable(f"cannot read {masked(connection_string)}: {reason}")
 
 
 def missing(store: str, library: str, extra: str) -> exc.CommandError:
-    """The fault for a *library* that is not installed."""
+    """The error for a *library* that is not installed."""
     return exc.CommandError(f"traces in {store} need the library {library}: pip install 'osprofiler[{extra}]'")
 
 
 def earliest(records: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """The record with the first time stamp of each trace, by base_id; traces by that time."""
+    """The record with the earliest time stamp of each trace, by base_id, in the order of time."""
     first: dict[str, Mapping[str, Any]] = {}
     for record in records:
         base_id = str(record.get("base_id"))
@@ -90,15 +92,15 @@ def _stamp(record: Mapping[str, Any]) -> str:
 
 
 def listed(records: Iterable[Mapping[str, Any]], fields: Iterable[str]) -> list[dict[str, Any]]:
-    """What ``list_traces`` returns: the :func:`earliest` records, cut down to *fields*."""
+    """The result of ``list_traces``: the :func:`earliest` records, only with the keys in *fields*."""
     wanted = set(fields)
     return [{key: value for key, value in record.items() if key in wanted} for record in earliest(records).values()]
 
 
 def in_batches(sized: Iterable[tuple[T, int]], most_items: int, most_size: int) -> Iterator[list[T]]:
-    """The items of *sized*, each given with its size, in batches of at most *most_items* and *most_size* in total.
+    """Batches of the items of *sized*, pairs of an item and its size: at most *most_items* items and *most_size*.
 
-    An item that is larger than *most_size* is a batch of its own.
+    An item larger than *most_size* is alone in its batch.
     """
     batch: list[T] = []
     size = 0

@@ -12,10 +12,10 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from osprofiler import exc
 from osprofiler.connection.fault_text import fault_line
 from osprofiler.connection.secrets import masked
 from osprofiler.drivers import network
+from osprofiler.drivers.abilities import Unsupported
 from osprofiler.records import unreadable
 from osprofiler.records.record import checked
 
@@ -99,7 +99,7 @@ class Held:
         self._driver.look_for_broker()
         try:
             self._connection = _connect(self._driver.transport)
-        except exc.CommandError:
+        except Unsupported:
             raise
         except Exception as fault:
             raise network.cannot_read(self._driver.connection_str, self._driver.told(fault)) from None
@@ -141,7 +141,7 @@ def _connect(transport: Any) -> Any:
 
     driver = transport._driver
     if not isinstance(driver, impl_rabbit.RabbitDriver):
-        raise exc.CommandError("messaging:// can be read from RabbitMQ only: no other broker gives back what it gave")
+        raise Unsupported("messaging:// can be read from RabbitMQ only: other brokers do not give messages back")
     # Not one of the pool's, which have a thread for their heartbeats. One attempt more: kombu takes "none" for
     # "without end".
     return driver._connection_pool.create(common.PURPOSE_LISTEN, retry=1)

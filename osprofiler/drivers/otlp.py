@@ -8,13 +8,13 @@ from typing import Any
 
 from oslo_config import cfg
 
-from osprofiler.drivers import jaeger
+from osprofiler.drivers.span_store import SpanStore
 
 _RECEIVED = ("path", "query", "method", "scheme")
 _CALLS = {"request": _RECEIVED, "requests": (*_RECEIVED, "hostname", "port")}
 
 
-class OTLP(jaeger.SpanStore):
+class OTLP(SpanStore):
     """``otlp://host[:4318][/path]``, ``otlps://`` with TLS.
 
     OTLP only sends. Where what it sends ends up in Jaeger, ``?query=http://host:16686`` says where to read it.

@@ -243,7 +243,7 @@ class SQLAlchemyDriver(base.Driver):
 
         file = self._database.file
         if file is not None and not file.exists():
-            raise exc.CommandError(f"there are no traces: the file {file} does not exist")
+            raise errors.StoreUnavailable(f"there are no traces: the file {file} does not exist")
         with network.reading(self.connection_str, SQLAlchemyError, sqlite3.Error):
             yield not self._database.has_table()
 

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from osprofiler import exc
 from osprofiler.drivers import base
+from osprofiler.drivers.errors import StoreError
 from osprofiler.drivers.sql_engine import DATA
 from osprofiler.drivers.sqlalchemy_driver import SQLAlchemyDriver
 from osprofiler.records.record import timestamp
@@ -241,7 +241,7 @@ class RaisingItsClients(Wrong):
         raise ConnectionRefusedError("refused")
 
     def read(self, base_id: str) -> list[dict[str, Any]]:
-        raise exc.CommandError("cannot read")
+        raise StoreError("cannot read")
 
 
 @pytest.mark.parametrize(

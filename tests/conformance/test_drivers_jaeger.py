@@ -10,8 +10,9 @@ import pytest
 import requests
 
 from osprofiler.drivers.base import Driver
-from osprofiler.drivers.jaeger import Jaeger, SpanStore
+from osprofiler.drivers.jaeger import Jaeger
 from osprofiler.drivers.otlp import OTLP
+from osprofiler.drivers.span_store import SpanStore
 from osprofiler.records import ids
 from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, OwnServer, ServerKit, wait_for
 from tests import servers

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
-from osprofiler import exc
 from osprofiler.drivers.base import Driver
+from osprofiler.drivers.errors import StoreError
 from osprofiler.drivers.loginsight import LogInsightClient, LogInsightDriver
 from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, OwnServer, Plant, Refuse, ServerKit, guarantee
 from osprofiler.testing.records import TRACE, no_records, record, two_spans
@@ -83,6 +83,6 @@ class TestLogInsight(ServerKit):
     def test_a_wrong_password_is_one_line_that_does_not_tell_it(self, denied: Driver) -> None:
         """It takes events from anybody, and shows them to those it knows."""
         denied.write(two_spans())
-        with pytest.raises(exc.CommandError) as told:
+        with pytest.raises(StoreError) as told:
             denied.read(TRACE)
         assert WRONG_PASSWORD not in str(told.value)

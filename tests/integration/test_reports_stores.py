@@ -11,7 +11,7 @@ import requests
 
 from osprofiler.cmd import shell
 from osprofiler.drivers import base
-from osprofiler.drivers.jaeger import Query
+from osprofiler.drivers.jaeger_query import Query
 from osprofiler.records.record import timestamp
 from osprofiler.reports import model
 from osprofiler.testing.records import T0_US, TRACE, point, record

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import sqlalchemy
 
-from osprofiler import exc
 from osprofiler.drivers import base, sql_engine
+from osprofiler.drivers.errors import StoreError
 from osprofiler.reports import model
 from osprofiler.testing.records import TRACE, point, record, two_spans
 from tests.conftest import missing
@@ -100,7 +100,7 @@ def test_a_server_that_goes_away_and_comes_back(own_server: Server) -> None:
     own_server.stop()
     with pytest.raises(base.StoreUnavailable):
         driver.write([record(3, "start", 5)])
-    with pytest.raises(exc.CommandError) as caught:
+    with pytest.raises(StoreError) as caught:
         driver.read(TRACE)
     assert "\n" not in str(caught.value)
     own_server.start()
@@ -201,7 +201,7 @@ def test_a_child_forked_in_the_middle_of_a_transaction_can_write(
 def test_sqlite_writes_ahead_and_reading_creates_nothing(tmp_path: Path) -> None:
     file = tmp_path / "traces.db"
     driver = base.get_driver(f"sqlite:///{file}")
-    with pytest.raises(exc.CommandError, match="does not exist"):
+    with pytest.raises(StoreError, match="does not exist"):
         driver.list_traces()
     assert not file.exists()
     driver.write(two_spans())

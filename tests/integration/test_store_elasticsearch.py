@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 import requests
 
-from osprofiler import exc
 from osprofiler.drivers.elasticsearch_driver import ElasticsearchDriver
-from osprofiler.drivers.errors import RecordsRefused, StoreUnavailable
+from osprofiler.drivers.errors import RecordsRefused, StoreError, StoreUnavailable
 from osprofiler.testing.records import T0_US, TRACE, record, two_spans
 from tests import servers
 
@@ -157,7 +156,7 @@ def test_who_may_write_need_not_be_allowed_to_look() -> None:
 
 def test_a_refused_account_is_one_line_without_the_password() -> None:
     with answering(401, {"error": {"reason": "unable to authenticate\nuser"}}) as url:
-        with pytest.raises(exc.CommandError, match="401") as caught:
+        with pytest.raises(StoreError, match="401") as caught:
             ElasticsearchDriver(url).read("x")
         assert "my-secret" not in str(caught.value)
         assert len(str(caught.value).splitlines()) == 1

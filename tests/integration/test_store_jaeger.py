@@ -18,11 +18,12 @@ from osprofiler.context import current, scope
 from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
 from osprofiler.delivery import base
-from osprofiler.drivers import connect
-from osprofiler.drivers import jaeger as jaeger_driver
+from osprofiler.drivers import connect, jaeger_query
+from osprofiler.drivers.errors import StoreError
 from osprofiler.drivers.jaeger import Jaeger
 from osprofiler.drivers.otlp import OTLP
 from osprofiler.drivers.redis_driver import Redis
+from osprofiler.drivers.span_store import SpanStore
 from osprofiler.records import ids, jaeger_json
 from osprofiler.records.record import timestamp
 from osprofiler.reports import model
@@ -63,7 +64,7 @@ def url(request: pytest.FixtureRequest, jaeger: servers.Jaeger) -> str:
     }[request.param]
 
 
-def reader(url: str) -> jaeger_driver.SpanStore:
+def reader(url: str) -> SpanStore:
     return OTLP(url) if url.startswith("otlp") else Jaeger(url)
 
 
@@ -207,7 +208,7 @@ def test_every_trace_is_listed_in_windows_of_time(
     empty_jaeger: servers.Jaeger, service: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many there are, and however many Jaeger gives at once."""
-    monkeypatch.setattr(jaeger_driver, "_LIMIT", 7)
+    monkeypatch.setattr(jaeger_query, "_LIMIT", 7)
     jaeger = empty_jaeger
     driver = Jaeger(jaeger.url, project="p", service=service)
     now_us = time.time_ns() // 1000
@@ -272,7 +273,7 @@ def test_where_nothing_answers_it_is_one_line(jaeger: servers.Jaeger) -> None:
     away = f"http://osp:my-secret@127.0.0.1:{servers.free_port()}"
     wrong = f"http://osp:my-secret@127.0.0.1:{jaeger.http_port}"  # the collector, not the query service
     for address in away, wrong:
-        with pytest.raises(exc.CommandError) as caught:
+        with pytest.raises(StoreError) as caught:
             Jaeger(f"jaeger://127.0.0.1?query={address}").read("x")
         assert "my-secret" not in str(caught.value)
         assert len(str(caught.value).splitlines()) == 1

@@ -8,6 +8,7 @@ import pytest
 
 from osprofiler import exc
 from osprofiler.drivers import base
+from osprofiler.drivers.errors import StoreError
 from osprofiler.drivers.loginsight import LogInsightClient, LogInsightDriver
 from osprofiler.testing.records import TRACE, record, two_spans
 from tests import servers
@@ -86,14 +87,14 @@ def test_events_of_others_and_cut_ones_are_passed_over(server: LogInsight) -> No
 
 
 def test_a_wrong_password_is_one_line_that_does_not_tell_it(server: LogInsight) -> None:
-    with pytest.raises(exc.CommandError, match="Invalid username or password") as caught:
+    with pytest.raises(StoreError, match="Invalid username or password") as caught:
         driver(server, password="my-secret").read("x")
     assert "my-secret" not in str(caught.value)
 
 
 def test_a_certificate_is_checked_if_asked_for(server: LogInsight, redis: servers.Redis) -> None:
     assert driver(server, f"?ca_certs={redis.certificate}").read("x") == []
-    with pytest.raises(exc.CommandError, match="certificate"):
+    with pytest.raises(StoreError, match="certificate"):
         driver(server, "?verify=yes").read("x")
 
 

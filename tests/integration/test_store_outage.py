@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from osprofiler import exc
 from osprofiler._runtime import guard
 from osprofiler.delivery.exporter import Transient
 from osprofiler.delivery.queue import Recorded
 from osprofiler.drivers import connect
 from osprofiler.drivers.base import Driver
 from osprofiler.drivers.elasticsearch_driver import ElasticsearchDriver
+from osprofiler.drivers.errors import StoreError
 from osprofiler.drivers.exporter import StoreExporter
 from osprofiler.drivers.loginsight import LogInsightDriver
 from osprofiler.drivers.messaging import Messaging
@@ -117,7 +117,7 @@ def test_a_server_that_is_not_there(driver: Callable[[int], Driver]) -> None:
         exporter.export([Recorded(each, 0) for each in two_spans()], 0.0)
     assert kept.value.unreachable
     assert "my-secret" not in str(kept.value)
-    with pytest.raises(exc.CommandError) as told:
+    with pytest.raises(StoreError) as told:
         made.read("x")
     assert "my-secret" not in str(told.value)
     assert len(str(told.value).splitlines()) == 1

@@ -488,6 +488,15 @@ def test_a_query_service_that_refuses_us(status: int, body: bytes, capsys: pytes
 
 def test_a_query_service_that_is_down(capsys: pytest.CaptureFixture[str]) -> None:
     assert shell.main(["trace", "list", "--connection-string", "jaeger://127.0.0.1?query=http://127.0.0.1:1"]) == 1
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert "?query=http://host:16686" in said
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert message.startswith("osprofiler: cannot read http://127.0.0.1:1: ")
+    assert "?query=http://host:16686" in message
+
+
+def test_a_copy_from_a_store_that_is_down_names_that_store(
+    store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, target = "opensearch://127.0.0.1:1", f"sqlite:///{tmp_path}/to.db"
+    assert shell.main(["trace", "export", TRACE, "--connection-string", source, "--to", target]) == 1
+    assert capsys.readouterr().err.startswith(f"osprofiler: cannot read {source}: ")

@@ -16,13 +16,14 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from osprofiler import exc, notifier
+from osprofiler import notifier
 from osprofiler.cmd import shell
 from osprofiler.connection import options
 from osprofiler.connection.access import Access
 from osprofiler.delivery.exporter import Transient
 from osprofiler.delivery.queue import Recorded
 from osprofiler.drivers import base, connect
+from osprofiler.drivers.errors import StoreError
 from osprofiler.testing.records import TRACE, two_spans
 
 UNKNOWN = [
@@ -212,7 +213,7 @@ def test_the_servers_certificate_is_checked(scheme: str, server: Server, certifi
 
 def test_the_query_services_certificate_is_checked(server: Server, certificates: Certificates) -> None:
     url = f"jaeger://127.0.0.1?query=https://127.0.0.1:{server.port}"
-    with pytest.raises(exc.CommandError, match="certificate verify failed"):
+    with pytest.raises(StoreError, match="certificate verify failed"):
         list_by(url)
     list_by(f"{url}&ca_certs={certificates.server[0]}")
     list_by(f"{url}&verify=no")
@@ -225,7 +226,7 @@ def test_the_clients_certificate_is_shown(scheme: str, asking: Server, certifica
     url = f"{scheme}://127.0.0.1:{asking.port}?query=https://127.0.0.1:{asking.port}&ca_certs={certificates.server[0]}"
     with pytest.raises(Transient):
         send(url)
-    with pytest.raises(exc.CommandError):
+    with pytest.raises(StoreError):
         list_by(url)
     url += f"&certfile={certificate}&keyfile={key}"
     send(url)
@@ -236,7 +237,7 @@ def test_the_clients_certificate_is_shown(scheme: str, asking: Server, certifica
 def test_stores_that_speak_http_show_the_clients_certificate(asking: Server, certificates: Certificates) -> None:
     certificate, key = certificates.client
     url = f"opensearch+https://127.0.0.1:{asking.port}?ca_certs={certificates.server[0]}"
-    with pytest.raises(exc.CommandError):
+    with pytest.raises(StoreError):
         base.get_driver(url).read(TRACE)
     with contextlib.suppress(Exception):  # it is no OpenSearch that answers
         base.get_driver(f"{url}&certfile={certificate}&keyfile={key}&token=abc").read(TRACE)

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from osprofiler import exc
 from osprofiler._runtime import inherited
 from osprofiler.connection import strings
 from osprofiler.drivers import locate, network
+from osprofiler.drivers.errors import StoreError
 from osprofiler.drivers.mongodb import MongoDB
 from osprofiler.drivers.redis_driver import Redis
 from osprofiler.testing.records import two_spans
@@ -143,7 +143,7 @@ def test_each_process_has_a_client_of_its_own_and_keeps_its_parents() -> None:
 
 
 def test_a_failed_read_is_one_line_without_the_password() -> None:
-    with pytest.raises(exc.CommandError) as caught, network.reading("redis://:my-secret@h", KeyError):
+    with pytest.raises(StoreError) as caught, network.reading("redis://:my-secret@h", KeyError):
         raise KeyError("first\nsecond")
     assert str(caught.value).startswith("cannot read redis://:***@h")
     assert "\n" not in str(caught.value)

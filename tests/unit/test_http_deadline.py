@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import requests
 
-from osprofiler import exc
 from osprofiler._runtime import deadlines, guard, http_session
 from osprofiler.delivery import collector
 from osprofiler.delivery.exporter import Transient
@@ -21,6 +20,7 @@ from osprofiler.delivery.queue import Recorded
 from osprofiler.delivery.reporter import QueueReporter
 from osprofiler.drivers import network
 from osprofiler.drivers.elasticsearch_driver import ElasticsearchDriver
+from osprofiler.drivers.errors import StoreError
 from osprofiler.drivers.exporter import StoreExporter
 from osprofiler.drivers.jaeger import Jaeger
 from osprofiler.drivers.loginsight import LogInsightDriver
@@ -143,7 +143,7 @@ def test_who_reads_is_told(server: Trickle, monkeypatch: pytest.MonkeyPatch) -> 
         Jaeger(f"jaeger://h?query={server.url}"),
         ElasticsearchDriver(f"elasticsearch://127.0.0.1:{server.port}"),
     ):
-        with pytest.raises(exc.CommandError, match=r"no whole answer in 0\.5 s"):
+        with pytest.raises(StoreError, match=r"no whole answer in 0\.5 s"):
             driver.read("x")
 
 

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import pytest
 
-from osprofiler import exc
 from osprofiler.drivers.base import Driver, StoreError, StoreUnavailable
 from osprofiler.testing.drivers.guarantees import guarantee
 from osprofiler.testing.drivers.setting import Connect, Setting, wait_for
@@ -86,7 +85,7 @@ def _assert_refused(driver: Driver, kind: type[StoreError]) -> None:
         error = raised
     assert isinstance(error, kind), error
     assert WRONG_PASSWORD not in str(error)
-    with pytest.raises(exc.CommandError) as read:
+    with pytest.raises(StoreError) as read:
         driver.read(TRACE)
     assert WRONG_PASSWORD not in str(read.value)
     assert len(str(read.value).splitlines()) == 1

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The base of drivers of stores that hold spans: it makes spans of records, and sends them like a service does.
+
+It reads through Jaeger's query service.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from osprofiler.connection import strings
+from osprofiler.connection.access import Access
+from osprofiler.connection.secrets import malformed, masked
+from osprofiler.drivers import base, errors, jaeger_query, network
+from osprofiler.drivers.abilities import Can, Unsupported
+from osprofiler.records import ids
+from osprofiler.records.pairs import Pairs, is_start
+from osprofiler.records.stored_span import StoredSpan
+from osprofiler.reports.model import error_kind
+
+if TYPE_CHECKING:
+    from osprofiler.delivery.exporter import Exporter, Failed
+
+
+class SpanStore(base.Driver):
+    """A store of spans. It sends finished spans, made of their records, and reads spans back as records.
+
+    A start record waits in this process for its stop record. If the driver is closed before, it sends the span marked
+    as unfinished. This is read back as the start record alone.
+    """
+
+    can = frozenset({Can.WRITE, Can.WRITE_BATCH, Can.READ, Can.READ_RECORDS, Can.LIST, Can.LIST_ERRORS, Can.SEARCH})
+
+    def __init__(
+        self,
+        connection_str: str,
+        project: str | None = None,
+        service: str | None = None,
+        host: str | None = None,
+        conf: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(connection_str, project=project, service=service, host=host, conf=conf, **kwargs)
+        self.check(connection_str)
+        self.conf = conf
+        self._exporter: network.PerProcess[Exporter] = network.PerProcess(self._connect)
+        self._waiting: network.PerProcess[Pairs] = network.PerProcess(lambda: Pairs(None))
+        address = self.query_address(connection_str)
+        self._query = jaeger_query.Query(address, _query_access(connection_str, address)) if address else None
+        if self._query is None:
+            self.can &= {Can.WRITE, Can.WRITE_BATCH}
+
+    @classmethod
+    def check(cls, connection_string: str) -> None:
+        from osprofiler.drivers import connect
+
+        connect.span_exporter(connection_string)
+        address = cls.query_address(connection_string)
+        if address:
+            jaeger_query.Query(address, _query_access(connection_string, address))
+
+    @classmethod
+    def query_address(cls, connection_string: str) -> str | None:
+        """The address of the query service: ``?query=``, or else the default of the store, or None."""
+        return strings.take_options(connection_string, ("query",))[1].get("query")
+
+    # Writing
+
+    def notify(self, info: dict[str, Any], **kwargs: Any) -> None:
+        self.write([info])
+
+    def write(self, records: Sequence[dict[str, Any]]) -> None:
+        """Send the spans that *records* complete."""
+        pairs = self._waiting.get()
+        ordered = sorted(map(self.labelled, records), key=is_start, reverse=True)
+        complete = [span for span in map(pairs.add, ordered) if span is not None]
+        try:
+            self._send(complete)
+        except Exception:
+            # The caller writes the same batch again. It may have stop records whose start records came before.
+            pairs.take_back(complete)
+            raise
+
+    def _send(self, spans: Iterable[StoredSpan]) -> None:
+        """Send *spans*, one batch per process: the process has the service, host and pid of its spans."""
+        from osprofiler.delivery.exporter import Failed
+        from osprofiler.drivers import connect
+
+        by_process: dict[tuple[Any, ...], list[StoredSpan]] = {}
+        for span in spans:
+            by_process.setdefault(span.process, []).append(span)
+        exporter = self._exporter.get()
+        for (project, service, host, pid), batch in by_process.items():
+            exporter.set_process(
+                connect.service_name(project, service, self.conf, self.connection_str),
+                {"project": project, "service": service, "hostname": host, "pid": pid},
+            )
+            deadline = time.monotonic() + network.ANSWER_TIMEOUT_S
+            try:
+                outcome = exporter.export(batch, deadline)
+            except Failed as fault:
+                raise _store_error(fault) from fault
+            if outcome.dropped:
+                raise errors.RecordsRefused(", ".join(outcome.dropped))
+
+    def _connect(self) -> Exporter:
+        from osprofiler.drivers import connect
+
+        exporter = connect.span_exporter(self.connection_str)
+        assert exporter is not None, "check() has raised"
+        return exporter
+
+    # Reading
+
+    def read(self, base_id: str) -> list[dict[str, Any]]:
+        return self._reader().trace(ids.trace_id_of(base_id))
+
+    def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
+        return self._listed(self._reader().traces(), fields or self.default_trace_fields)
+
+    def list_error_traces(self) -> list[dict[str, Any]]:
+        """Reads all traces: Jaeger 2 in memory does not search by the error tag."""
+        return self.candidates(error=True)
+
+    def candidates(
+        self, *, error: bool = False, service: str | None = None, since_us: int | None = None
+    ) -> list[dict[str, Any]]:
+        """As in the base class. A name in Jaeger ends with the service of a record: ``<prefix->project-service``."""
+        return self._listed(self._reader().traces(service, since_us), self.default_trace_fields, error)
+
+    @staticmethod
+    def _listed(traces: Iterable[list[dict[str, Any]]], fields: set[str], error: bool = False) -> list[dict[str, Any]]:
+        if error:
+            failed = (record for records in traces for record in records if error_kind(record["info"]))
+            return network.listed(failed, fields)
+        return network.listed((first for records in traces for first in network.earliest(records).values()), fields)
+
+    def close(self) -> None:
+        waiting = self._waiting.take()
+        if waiting is not None:
+            self._send(waiting.unfinished())
+        self._exporter.take()
+        if self._query is not None:
+            self._query.close()
+
+    def _reader(self) -> jaeger_query.Query:
+        if self._query is None:
+            raise Unsupported(
+                f"{masked(self.connection_str)} only takes traces; say where they can be read, for instance with "
+                f"?query=http://host:{jaeger_query.PORT} if it is Jaeger"
+            )
+        return self._query
+
+
+def _store_error(fault: Failed) -> errors.StoreError:
+    """Convert the *fault* of an exporter; its text has no secrets."""
+    from osprofiler.delivery.exporter import Transient
+
+    if not isinstance(fault, Transient):
+        return errors.RecordsRefused(str(fault))
+    kind = errors.StoreUnavailable if fault.unreachable else errors.StoreError
+    return kind(str(fault), retry_after_s=fault.retry_after_s)
+
+
+def _query_access(connection_string: str, address: str) -> Access:
+    """How to access the query service at *address*: like the string's host. But only the same host gets its token."""
+    from osprofiler.drivers import connect
+
+    access = connect.access(connection_string)
+    token = strings.take_options(connection_string, ("query_token",))[1].get("query_token")
+    has_user = "@" in address
+    if token is not None and has_user:
+        raise malformed(connection_string, "query has a user, and there is a query_token: choose one")
+    if token is None and not has_user and urlsplit(address).hostname == urlsplit(connection_string).hostname:
+        token = access.token
+    return dataclasses.replace(access, token=token)
