@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drivers: each stores and reads the records of one store. Import the module of the one you need.
+"""Drivers: each stores and reads the records of one store.
 
-None is imported before somebody looks for it: every driver brings a store's client with it, and a service uses one.
+A driver is imported when it is first used: it loads the client of its store, and a service uses only one store.
 """
 
 from osprofiler._runtime import lazy

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How drivers written for osprofiler 4.4.0 make a report: they append each record, then parse what they have."""
+"""How drivers for osprofiler 4.4.0 make a report: they append each record, and then parse all of them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from osprofiler.reports.views import json_report
 
 
 class Appending:
-    """The part of ``Driver`` that those drivers call and whose attributes they read."""
+    """The methods of ``Driver`` that these drivers call, and the attributes that they read."""
 
-    # For subclasses whose constructor does not call Driver's.
+    # For a subclass whose constructor does not call Driver's.
     _parsed: bool = True
 
     def _forget_results(self) -> None:
@@ -38,15 +38,16 @@ class Appending:
         timestamp: str,
         raw_payload: dict[str, Any] | None = None,
     ) -> None:
-        """Take one record of the trace that is being read; *raw_payload* is shown in the report as it is.
+        """Add one record of a trace to the report, which also shows *raw_payload* unchanged.
 
-        The first record after a finished report begins a new one.
+        The first record after a finished report begins a new report.
         """
         if self._parsed:
             self._forget_results()
         payload = raw_payload if isinstance(raw_payload, Mapping) else {}
-        given = payload.get("info")
-        info = given if isinstance(given, Mapping) else {}
+        info = payload.get("info")
+        if not isinstance(info, Mapping):
+            info = {}
         record = {
             "name": name,
             "base_id": payload.get("base_id"),
@@ -61,7 +62,7 @@ class Appending:
         self._appended.append(record)
         self._payloads.append(raw_payload)
 
-        # The attributes that subclasses may look at.
+        # Subclasses may read these attributes.
         at = datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=model.time_us(timestamp))
         point, phase = split_name(name)
         node = self.result.setdefault(
@@ -82,7 +83,7 @@ class Appending:
         self.finished_at = max(self.finished_at or at, at)
 
     def _parse_results(self) -> dict[str, Any]:
-        """The report of what was appended since the last one was finished."""
+        """The report of all records that were appended since the last report."""
         if "_appended" not in vars(self):
             self._forget_results()
         self._parsed = True

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a connection string to the reporter that delivers there."""
+"""Make the reporter for a connection string."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def reporter_for(
     conf: Any = None,
     **kwargs: Any,
 ) -> Reporter:
-    """The reporter for *connection_string*; *kwargs* go to a store's driver.
+    """Make the reporter for *connection_string*, without connecting. *kwargs* go to the driver of a store.
 
-    Nothing is connected here. Raises ValueError for a string that is malformed or names nothing known, CommandError
-    where a library is missing; with one line and no secret in it.
+    Raises ValueError if the string is malformed or has an unknown scheme, and CommandError if a library is missing. The
+    text of both is one line without secrets.
     """
-    named = {"project": project, "service": service, "host": host, **kwargs}
+    tags = {"project": project, "service": service, "host": host}
+    arguments = {**tags, **kwargs}
     if conf is not None:
-        named["conf"] = conf  # drivers have a default of their own
+        arguments["conf"] = conf  # without it the driver uses its own default
     notation = locate.notation(connection_string)
     driver = locate.checked_class(notation)
-    exporter = span_exporter(notation) or _store(driver, notation, named)
-    tags = {"project": project, "service": service, "host": host}
+    exporter = span_exporter(notation) or _store(driver, notation, arguments)
     exits.install()
     return QueueReporter(
         exporter,
@@ -51,31 +51,31 @@ def reporter_for(
 
 
 def span_exporter(connection_string: str) -> Exporter | None:
-    """The exporter for a transport that takes whole spans; None where *connection_string* names a store of records.
+    """Make the exporter for a transport of whole spans. None if *connection_string* is that of a store of records.
 
-    Raises ValueError as :func:`reporter_for` does.
+    Raises ValueError like :func:`reporter_for`.
     """
     make = _SPAN_TRANSPORTS.get(_scheme(connection_string))
     return None if make is None else make(connection_string)
 
 
 def access(connection_string: str) -> Access:
-    """How to connect to a transport that takes whole spans, and to Jaeger's query service next to it.
+    """How to access a transport of whole spans, and Jaeger's query service on the same host.
 
-    Raises ValueError as :func:`reporter_for` does, for options that the transport does not have too.
+    Raises ValueError like :func:`reporter_for`, also for unknown options.
     """
     scheme = _scheme(connection_string)
-    given = strings.options(connection_string, *options.names(scheme))
-    over_tls = scheme in _OVER_TLS or given.get("query", "").startswith("https:")
+    values = strings.options(connection_string, *options.names(scheme))
+    over_tls = scheme in _OVER_TLS or values.get("query", "").startswith("https:")
     if scheme in _OTLP:
-        given = otlp.with_configured_files(given, over_tls=scheme in _OVER_TLS)
-    return Access.of(connection_string, given, over_tls=over_tls)
+        values = otlp.with_configured_files(values, over_tls=scheme in _OVER_TLS)
+    return Access.of(connection_string, values, over_tls=over_tls)
 
 
 def service_name(
     project: str | None, service: str | None, conf: Any = None, connection_string: str = "jaeger://"
 ) -> str:
-    """The name in Jaeger, or over OTLP: ``<prefix->project-service``, of what is known."""
+    """The name of the service in Jaeger or over OTLP: ``<prefix->project-service``, without the parts that are None."""
     group = "profiler_otlp" if _scheme(connection_string) in _OTLP else "profiler_jaeger"
     prefix = getattr(_options(conf, group), "service_name_prefix", None)
     return "-".join(str(part) for part in (prefix, project, service) if part) or "osprofiler"
@@ -117,12 +117,12 @@ def _otlp(connection_string: str) -> Exporter:
 
 
 def _base(connection_string: str, scheme: str, default_port: int) -> tuple[str, str]:
-    """The URL that an HTTP transport begins with; and what of it may be shown, without the scheme."""
+    """The base URL of an HTTP transport, and the part of it that messages may show, without the scheme."""
     parts, host, port = strings.split(connection_string, default_port)
     shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     shown += parts.path.rstrip("/")
     account, at, _ = parts.netloc.rpartition("@")
-    # As requests reads it, whatever was not percent-encoded.
+    # requests wants user and password percent-encoded; in the connection string they may not be.
     user, colon, password = (_encoded(part) for part in account.partition(":"))
     return f"{scheme}://{user}{':' if colon else ''}{password}{at}{shown}", shown
 
@@ -131,11 +131,11 @@ def _encoded(text: str) -> str:
     return quote(unquote(text), safe="")
 
 
-#: OTLP's schemes, and those of the HTTP under it.
+#: The schemes of OTLP, and the HTTP scheme of each.
 _OTLP = {"otlp": "http", "otlps": "https"}
 _OVER_TLS = frozenset(("jaeger+https", "otlps"))
 
-#: Transports that take whole spans, by scheme; every other scheme is a store of records.
+#: Transports of whole spans, by scheme. Every other scheme is a store of records.
 _SPAN_TRANSPORTS: dict[str, Callable[[str], Exporter]] = {
     "jaeger": _jaeger_udp,
     "jaeger+http": _jaeger_http,
@@ -145,19 +145,19 @@ _SPAN_TRANSPORTS: dict[str, Callable[[str], Exporter]] = {
 }
 
 
-def _store(driver: type[Driver], connection_string: str, named: Mapping[str, Any]) -> Exporter:
+def _store(driver: type[Driver], connection_string: str, arguments: Mapping[str, Any]) -> Exporter:
     from osprofiler.drivers import base
 
     settled = locate.settled(connection_string)
 
-    def make() -> Driver:  # no partial: its repr would show the string
-        return base.get_driver(settled, **named)
+    def make() -> Driver:  # not a functools.partial: its repr would show the string
+        return base.get_driver(settled, **arguments)
 
     return StoreExporter(
         make,
         masked(connection_string),
         connection_string=connection_string,
-        labels={"project": named["project"], "service": named["service"]},
+        labels={"project": arguments["project"], "service": arguments["service"]},
         blocking=driver.blocks(connection_string),
         max_span_chars=driver.max_span_chars,
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records to a store's driver, in batches: the start record when a span starts, the stop record when it ends."""
+"""Write records through a store's driver, in batches: a start record when a span starts, a stop record at its end."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 class StoreExporter:
-    """Writes through the driver that *make* gives when it is first needed, which is in the reporter.
+    """Writes through the driver that *make* returns. It is called once, in the reporter, before the first batch.
 
-    The secrets of *connection_string* are cut from what the driver's faults say. *labels* are added to each record that
-    has none of its own (``project``, ``service``).
+    The secrets of *connection_string* are cut from the texts of errors. *labels* (``project``, ``service``) are added
+    to the records that do not have their own.
     """
 
     wants_starts = True
@@ -50,7 +50,7 @@ class StoreExporter:
         self._driver: Driver | None = None
 
     def set_process(self, service: str, tags: Mapping[str, Any]) -> None:
-        """Records say project and service, which are known from the start."""
+        """Do nothing: each record has its project and service."""
 
     def export(self, batch: Sequence[Item], deadline: float) -> Outcome:
         driver = self._open()
@@ -62,7 +62,7 @@ class StoreExporter:
                 else:
                     self._one_by_one(driver, rendered)
         except Transient:
-            # Whom the connections lead to may have become read-only, and the store's address another server's.
+            # Connect anew next time: the server may have become read-only, and the address may be another server now.
             with contextlib.suppress(Exception):
                 driver.close()
             raise
@@ -97,7 +97,7 @@ class StoreExporter:
             raise self._failure(fault) from fault
 
     def _one_by_one(self, driver: Driver, rendered: Sequence[dict[str, Any]]) -> None:
-        """For a driver that knows no batches: what it has taken is not given to it again."""
+        """For a driver without batches: a record that it has stored is not written again."""
         for done, record in enumerate(rendered):
             try:
                 driver.notify(record)
@@ -105,9 +105,9 @@ class StoreExporter:
                 raise self._failure(fault, done) from fault
 
     def _failure(self, fault: Exception, done: int = 0) -> Transient | Rejected:
-        """What a driver's fault means for the batch, of which *done* records have been taken."""
+        """Convert an error of the driver, after *done* records of the batch are stored."""
         error = undeclared.as_store_error(fault, self._connection_string)
-        # A list of records is not rejected in part unless they are tried apart, so one at the front is not either.
+        # Delivery can split a batch only if none of it is stored yet.
         if isinstance(error, RecordsRefused) and not done:
             return Rejected(str(error), divisible=True)
         unreachable = isinstance(error, StoreUnavailable)

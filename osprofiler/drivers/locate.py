@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a connection string to the class of its driver, importing nothing but that driver; and where traces go without
-one."""
+"""Find the driver class of a connection string, and import only that driver; and the default connection string."""
 
 from __future__ import annotations
 
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
 
 _SQL = "sqlalchemy_driver:SQLAlchemyDriver"
 
-# Module and class in this package to their schemes (without "+driver" for SQL). The dialects that SQLAlchemy has itself
-# are here so that finding them costs no look at the installed distributions; others are found by asking SQLAlchemy.
+# The schemes of each module and class in this package, for SQL without "+driver". SQLAlchemy's own dialects are here:
+# so no search of the installed distributions is needed for them. For others, SQLAlchemy is asked.
 _CLASSES = {
     _SQL: ("sqlite", "postgresql", "mysql", "mariadb", "oracle", "mssql"),
     "jaeger:Jaeger": ("jaeger", "jaeger+http", "jaeger+https"),
@@ -42,18 +41,18 @@ _SCHEME = re.compile(r"[a-z][a-z0-9_+.-]*")
 
 
 def default_connection_string() -> str:
-    """The embedded store: a SQLite file, ``$XDG_STATE_HOME/osprofiler/traces.db``, in a folder only its owner reads.
+    """The embedded store: a SQLite file, ``$XDG_STATE_HOME/osprofiler/traces.db``.
 
-    Creates the folder. Raises CommandError where that is not possible.
+    Creates its folder, which only the owner can read. Raises CommandError if that is not possible.
     """
-    named = os.environ.get("XDG_STATE_HOME", "")
-    # The XDG specification: a relative path is to be ignored.
+    state_home = os.environ.get("XDG_STATE_HOME", "")
     try:
-        home = Path(named) if os.path.isabs(named) else Path.home() / ".local" / "state"
+        # The XDG specification: ignore a relative path.
+        home = Path(state_home) if os.path.isabs(state_home) else Path.home() / ".local" / "state"
         folder = home / "osprofiler"
         home.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
-    except (OSError, RuntimeError) as fault:  # the latter where this user has no home
+    except (OSError, RuntimeError) as fault:  # RuntimeError: this user has no home
         raise exc.CommandError(
             f"the embedded store cannot be used, name another one with --connection-string: {fault}"
         ) from fault
@@ -61,12 +60,12 @@ def default_connection_string() -> str:
 
 
 def notation(connection_string: str) -> str:
-    """The string with its ``://``, which may be left out where nothing follows (``messaging``)."""
+    """The string with ``://``, which may be left out if nothing follows it (``messaging``)."""
     return f"{connection_string}://" if _SCHEME.fullmatch(connection_string.lower()) else connection_string
 
 
 def settled(connection_string: str) -> str:
-    """The string in which an SQLite file's relative path is made absolute, since a daemon changes its folder."""
+    """The string with an absolute path of a SQLite file: a daemon changes its working directory."""
     head, slashes, rest = connection_string.partition(":///")
     path, mark, options = rest.partition("?")
     if not head.startswith("sqlite") or not path or path.startswith((":", "file:")):
@@ -75,9 +74,9 @@ def settled(connection_string: str) -> str:
 
 
 def driver_class(connection_string: str) -> type[Driver]:
-    """The class for the string's scheme: built in, of an entry point, any other subclass of Driver, SQLAlchemy's.
+    """The class for the string's scheme: built in, of an entry point, an imported subclass of Driver, or SQLAlchemy's.
 
-    Raises ValueError, whose one line names the scheme and never the password.
+    Raises ValueError with one line without the password.
     """
     scheme = connection_string.partition("://")[0].lower()
     if not _SCHEME.fullmatch(scheme):
@@ -87,20 +86,20 @@ def driver_class(connection_string: str) -> type[Driver]:
     driver = _built_in(scheme) or _registered(scheme) or _subclass(scheme) or _sql_dialect(scheme)
     if driver is None:
         known = ", ".join(sorted({*_BUILT_IN, *entry_points.names(entry_points.DRIVERS)}))
-        raise ValueError(f"no driver for {masked(connection_string)!r}; known schemes are {known}")
+        raise ValueError(f"no driver for {masked(connection_string)!r}; known schemes: {known}")
     return driver
 
 
 def checked_class(connection_string: str) -> type[Driver]:
-    """The class for the string's scheme, whose own check the string has passed: the one check before a store is used,
-    by a service and by the command line. Connects nowhere.
+    """The class for the string's scheme, after its ``check`` of the string. Does not connect.
 
-    Raises ValueError for a malformed string and for options that the store does not have, and CommandError where a
-    library is missing; in one line, without the string's secrets.
+    A service and the command line call it before they use a store. Raises ValueError if the string is malformed or has
+    unknown options, and CommandError if a library is missing. The text of both is one line without secrets.
     """
     with without_secrets(connection_string):
         driver = driver_class(connection_string)
-        # It also imports the store's client: a process forked while the reporter's thread does waits for it for ever.
+        # It also imports the store's client. The reporter's thread must not: a process that is forked meanwhile would
+        # wait for ever for the import lock.
         try:
             driver.check(connection_string)
         except ValueError:
@@ -111,7 +110,7 @@ def checked_class(connection_string: str) -> type[Driver]:
 
 @contextmanager
 def without_secrets(connection_string: str) -> Iterator[None]:
-    """Within it the faults of a string that cannot be used are raised without the string's secrets."""
+    """Cut the string's secrets from the errors that the block raises for the string."""
     try:
         yield
     except (ValueError, exc.CommandError) as fault:
@@ -119,11 +118,14 @@ def without_secrets(connection_string: str) -> Iterator[None]:
         if text == str(fault):
             raise
         kind = exc.CommandError if isinstance(fault, exc.CommandError) else ValueError
-        raise kind(text) from None  # the cause may hold what was cut
+        raise kind(text) from None  # the text of the cause may have the secrets
 
 
 def _has_a_scheme_of_its_own(driver: type) -> bool:
-    """Whether *driver* is another package's subclass of one of ours, whose ``check`` knows other strings."""
+    """Whether *driver* is another package's subclass of one of our drivers, with its own scheme.
+
+    Then our ``check`` does not know its strings.
+    """
     for kind in driver.__mro__:
         own = vars(kind)
         if "check" in own or "connection_options" in own or kind.__module__.startswith("osprofiler.drivers."):
@@ -157,7 +159,7 @@ def _registered(scheme: str) -> type[Driver] | None:
 
 
 def _subclass(scheme: str) -> type[Driver] | None:
-    """How drivers of other packages have always been found: they need only be imported."""
+    """The way of osprofiler 4: every imported subclass of Driver counts."""
     return next((driver for driver in _subclasses() if driver.get_name() == scheme), None)
 
 
@@ -175,7 +177,7 @@ def _subclasses() -> Iterator[type[Driver]]:
 
 
 def _sql_dialect(scheme: str) -> type[Driver] | None:
-    """The SQL driver, if SQLAlchemy knows a dialect of this name (dialects are distributions of their own too)."""
+    """The SQL driver, if SQLAlchemy has a dialect of this name. Other distributions can add dialects."""
     try:
         from sqlalchemy.dialects import registry
         from sqlalchemy.exc import NoSuchModuleError

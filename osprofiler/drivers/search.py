@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finding traces in a store by what is in them, through any driver; and what to say of each in a line."""
+"""Search the traces of a store by their content, through any driver; and the summary of a trace in one line."""
 
 from __future__ import annotations
 
@@ -21,24 +21,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which traces: all conditions that are not None must hold. In names ``*``, ``?`` and ``[]`` are wildcards."""
+    """Conditions for traces. All that are not None must hold. In names ``*``, ``?`` and ``[]`` are wildcards.
 
-    service: str | None = None  # of a span: its service, or project-service
-    operation: str | None = None  # of that same span: its operation, or its name
-    min_duration_us: int | None = None  # of that same span; where no span is asked for, of the whole trace
-    error: bool = False  # something in the trace failed
-    since_us: int | None = None  # the trace began then or later, microseconds since the epoch
-    until_us: int | None = None  # and before this
-    limit: int | None = None  # only so many, the newest
-    http_status: range | None = None  # of that same span: what its request was answered with
+    One span of the trace must match *service*, *operation*, *min_duration_us* and *http_status*.
+    """
+
+    service: str | None = None  # the span's service, or project-service
+    operation: str | None = None  # the span's operation, or its name
+    min_duration_us: int | None = None  # of the span; without a condition for a span, of the whole trace
+    error: bool = False  # the trace has an error
+    since_us: int | None = None  # the trace began at this time or later, microseconds since the epoch
+    until_us: int | None = None  # the trace began before this time
+    limit: int | None = None  # only the newest of the matching traces, at most so many
+    http_status: range | None = None  # the status of the span's HTTP request
 
     @property
     def needs_reading(self) -> bool:
-        """Whether the traces themselves must be read for it."""
-        return any(each is not None for each in (self.service, self.operation, self.min_duration_us, self.http_status))
+        """Whether the traces themselves must be read."""
+        conditions = (self.service, self.operation, self.min_duration_us, self.http_status)
+        return any(condition is not None for condition in conditions)
 
     def matches(self, trace: Trace) -> bool:
-        """Whether *trace* is wanted by what is in it."""
+        """Whether the spans of *trace* match."""
         least_us = self.min_duration_us or 0
         if self.error and not any(span.error for span in trace.spans.values()):
             return False
@@ -55,7 +59,7 @@ class Wanted:
 
 
 class Summary(NamedTuple):
-    """A trace in a line."""
+    """A trace in one line."""
 
     base_id: str
     timestamp: str  # of its first record, as stored
@@ -68,7 +72,7 @@ class Summary(NamedTuple):
 
 
 def summary(trace: Trace) -> Summary:
-    """What to say of *trace* in a line."""
+    """The summary of *trace*."""
     counts = wording.counts(trace)
     return Summary(
         trace.base_id,
@@ -83,7 +87,7 @@ def summary(trace: Trace) -> Summary:
 
 
 def read(driver: Driver, base_id: str) -> Trace:
-    """The trace *base_id* of *driver*'s store, also of one in the manner of 4.4.0; without spans if it is not there."""
+    """Read the trace *base_id*, also through a driver for osprofiler 4.4.0. Without spans if it is not in the store."""
     with unreadable.collected() as ledger:
         if Can.READ_RECORDS in driver.can:
             trace = model.from_records(driver.read(base_id))
@@ -96,32 +100,32 @@ def read(driver: Driver, base_id: str) -> Trace:
 
 
 def must_read(driver: Driver, wanted: Wanted) -> bool:
-    """Whether *driver*'s traces themselves must be read to tell which are wanted."""
+    """Whether the traces themselves must be read to know which ones match."""
     return wanted.needs_reading or (wanted.error and driver.can.isdisjoint((Can.LIST_ERRORS, Can.SEARCH)))
 
 
 def identified(driver: Driver, wanted: Wanted) -> list[dict[str, Any]]:
-    """``base_id`` and ``timestamp`` of the traces that may be wanted, oldest first: no trace is read for it.
+    """``base_id`` and ``timestamp`` of the traces that may match, the oldest first. Reads no trace.
 
-    Those are the wanted ones, unless :func:`must_read` says that more must be known. The limit is not looked at.
+    If :func:`must_read` is false, all of them match. The limit does not count here.
     """
     candidates = driver.candidates(error=wanted.error, service=wanted.service, since_us=wanted.since_us)
-    timed = sorted(((model.began_us(each), i, each) for i, each in enumerate(candidates)), key=lambda row: row[:2])
+    timed = sorted(((model.began_us(mark), i, mark) for i, mark in enumerate(candidates)), key=lambda row: row[:2])
     since_us, until_us = wanted.since_us, wanted.until_us
     return [
-        each
-        for at_us, _, each in timed
+        mark
+        for at_us, _, mark in timed
         if (since_us is None or at_us >= since_us) and (until_us is None or at_us < until_us)
     ]
 
 
 def traces(driver: Driver, wanted: Wanted) -> Iterator[Trace]:
-    """The wanted traces, whole, the newest first; only as many are read as it takes to find ``wanted.limit``."""
+    """The matching traces, the newest first. Stops reading when ``wanted.limit`` traces match."""
     left = wanted.limit
-    for each in reversed(identified(driver, wanted)):
+    for mark in reversed(identified(driver, wanted)):
         if left is not None and left <= 0:
             return
-        trace = read(driver, str(each["base_id"]))
+        trace = read(driver, str(mark["base_id"]))
         if trace.spans and wanted.matches(trace):
             left = None if left is None else left - 1
             yield trace

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Guesses about drivers of other packages, which declare no abilities and raise what their store's client raises.
+"""Guesses for drivers that declare no abilities and raise the errors of their store's client: those of osprofiler 4.
 
 Only this module guesses. Drivers of this package declare their abilities and raise ``errors.StoreError``.
 """
@@ -9,8 +9,8 @@ from __future__ import annotations
 from osprofiler.drivers import errors
 from osprofiler.drivers.abilities import Can
 
-#: The methods that show an ability, and the older methods that show that a class does not have it: one that was
-#: written for osprofiler 4.4.0 may be a subclass of a driver that has both.
+#: For each ability: the methods that show it, and the older methods that show its absence. A class for osprofiler 4.4.0
+#: may be a subclass of a driver that has both.
 _METHODS: dict[Can, tuple[tuple[str, ...], tuple[str, ...]]] = {
     Can.WRITE: (("notify", "write"), ()),
     Can.WRITE_BATCH: (("write",), ("notify",)),
@@ -23,26 +23,26 @@ _METHODS: dict[Can, tuple[tuple[str, ...], tuple[str, ...]]] = {
     Can.PURGE: (("purge",), ()),
 }
 
-#: Errors of a value, by the name of their class. DB-API's names are the same in all its libraries.
+#: The names of DB-API's classes for the error of a value. All libraries of databases use them.
 _OF_THE_VALUE = frozenset(("DataError", "IntegrityError"))
 
-#: Parts of the names of errors that mean: the store was not there, or takes nothing at present.
+#: Parts of the class names of errors that mean: the store was away, or takes no records now.
 _UNAVAILABLE = (
     *("Connection", "Connect", "Timeout", "Disconnect", "Unavailable", "AutoReconnect", "Interface", "Network"),
-    *("Cluster", "TryAgain"),  # Redis: a cluster without a master for some slots, or with slots on their way
+    *("Cluster", "TryAgain"),  # Redis: a cluster without a master for some slots, or one that moves slots
     *("ReadOnly", "OutOfMemoryError", "DiskFull", "Permission", "Privilege", "Denied"),
 )
 
 
 def abilities(driver: type) -> frozenset[Can]:
-    """The abilities of a class that declares none, by the methods that it and its bases have.
+    """The abilities of a class that declares none: derived from its methods and those of its bases.
 
-    The nearest class that has a method of an ability, or declares its abilities, decides.
+    For each ability, the first class in the MRO that has a method of it, or declares abilities, decides.
     """
-    able = {ability for ability in Can if _has(driver, ability)}
-    if {Can.DELETE, Can.LIST} <= able:
-        able.add(Can.PURGE)  # the base class's way
-    return frozenset(able)
+    abilities = {ability for ability in Can if _has(driver, ability)}
+    if {Can.DELETE, Can.LIST} <= abilities:
+        abilities.add(Can.PURGE)  # the method of the base class
+    return frozenset(abilities)
 
 
 def _has(driver: type, ability: Can) -> bool:
@@ -59,7 +59,7 @@ def _has(driver: type, ability: Can) -> bool:
 
 
 def error_kind(error: Exception) -> errors.Kind:
-    """The kind of an error that a store's client raised, by the names of its classes."""
+    """The kind of an error of a store's client, by the names of its classes."""
     names = [kind.__name__ for kind in type(error).__mro__]
     if isinstance(error, (TypeError, ValueError)) or _OF_THE_VALUE.intersection(names):
         return errors.RecordsRefused
@@ -73,7 +73,7 @@ def error_kind(error: Exception) -> errors.Kind:
 
 
 def as_store_error(error: Exception, connection_string: str) -> errors.StoreError:
-    """*error*, which any driver raised in writing, as a StoreError without the secrets of the string."""
+    """Convert the *error* of any driver's write to a StoreError, without the secrets of the string."""
     if isinstance(error, errors.StoreError):
         return error
     return errors.as_store_error(error, error_kind(error), connection_string)

@@ -85,7 +85,7 @@ def test_a_driver_is_found_by_entry_point(tmp_path: Path, monkeypatch: pytest.Mo
     (installed / "entry_points.txt").write_text(f"[{entry_points.DRIVERS}]\nfromafar = afar:Afar\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     assert type(base.get_driver("fromafar://x")).__name__ == "Afar"
-    with pytest.raises(ValueError, match=r"known schemes are .*\bfromafar, "):
+    with pytest.raises(ValueError, match=r"known schemes: .*\bfromafar, "):
         base.get_driver("nearby://x")
 
 
