@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""As much of Elasticsearch's HTTP interface as storing and reading records needs; OpenSearch's is the same."""
+"""The part of Elasticsearch's HTTP API that stores and reads records. OpenSearch has the same API."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ _SCHEMES = {
 }
 _PORT = 9200
 
-#: Of one request; the server's own limit is 100 MB.
+#: The size of one request; the server's own limit is 100 MB.
 _REQUEST_BYTES = 8_000_000
 
-#: Without this a missing index is an error; here it is one that holds nothing.
-_MAYBE = "ignore_unavailable=true&allow_no_indices=true"
+#: With these parameters a missing index is the same as an empty one.
+_MISSING_IS_EMPTY = "ignore_unavailable=true&allow_no_indices=true"
 
 
 class Http:
-    """The server that *connection_string* names. Raises ValueError, one line without password, if it cannot be one.
+    """The server of *connection_string*. Raises ValueError, one line without the password, if the string is wrong.
 
-    The methods raise StoreError, and what requests raises.
+    The methods raise StoreError, and the errors of requests.
     """
 
     def __init__(self, connection_string: str) -> None:
@@ -69,29 +69,31 @@ class Http:
     # Writing
 
     def make_index(self, index: str, mapping: Mapping[str, Any], doc_type: str) -> None:
-        """Make *index* unless it is there; with a document type where the server still knows those, for readers that
-        ask for it."""
+        """Make *index* if it does not exist.
+
+        With the document type *doc_type*, which some readers ask for, if the server still knows document types.
+        """
         path = quote(index)
-        # Who may only write need not be allowed to look: what is written will tell.
+        # 403: an account may have the right to write, but not to look. Then the write shows whether the index exists.
         if self._ask("HEAD", path, expected=(200, 403, 404)).status_code != 404:
             return
         typed = self._ask(
             "PUT", f"{path}?include_type_name=true", {"mappings": {doc_type: mapping}}, expected=(200, 400)
         )
-        if typed.status_code == 400 and not _is_there(typed):
+        if typed.status_code == 400 and not _exists(typed):
             untyped = self._ask("PUT", path, {"mappings": mapping}, expected=(200, 400))
-            if untyped.status_code == 400 and not _is_there(untyped):  # there: another process was as quick
-                raise errors.StoreError(_said(untyped))
+            if untyped.status_code == 400 and not _exists(untyped):  # it exists: another process has just made it
+                raise errors.StoreError(_status_and_reason(untyped))
 
     def bulk(self, index: str, documents: Sequence[Mapping[str, Any]]) -> dict[int, int]:
-        """Add *documents*; the HTTP statuses of those that were not taken, by their place in the list."""
+        """Add *documents*. Returns the HTTP statuses of the refused ones, by their place in the list."""
         return self._bulk(
             [f'{{"index":{{}}}}\n{json.dumps(document, default=str, skipkeys=True)}\n' for document in documents], index
         )
 
     def remove(self, index: str, ids: Collection[str]) -> int:
-        """Remove the documents with these *ids*; how many there were."""
-        refused = self._bulk([f"{json.dumps({'delete': {'_id': one}})}\n" for one in ids], index, refresh=True)
+        """Remove the documents with these *ids*. Returns the number of those that existed."""
+        refused = self._bulk([f"{json.dumps({'delete': {'_id': each}})}\n" for each in ids], index, refresh=True)
         self.raise_for({place: status for place, status in refused.items() if status != 404})
         return len(ids) - len(refused)
 
@@ -104,9 +106,9 @@ class Http:
                 size += len(lines[end])
                 end += 1
             path = f"{quote(index)}/_bulk{'?refresh=true' if refresh else ''}"
-            answer = self._ask("POST", path, "".join(lines[begin:end])).json()
-            if answer.get("errors"):
-                for place, item in enumerate(answer["items"], begin):
+            response = self._ask("POST", path, "".join(lines[begin:end])).json()
+            if response.get("errors"):
+                for place, item in enumerate(response["items"], begin):
                     status = int(next(iter(item.values()))["status"])
                     if status >= 300:
                         refused[place] = status
@@ -115,11 +117,11 @@ class Http:
 
     @staticmethod
     def raise_for(refused: Mapping[int, int]) -> None:
-        """Raise for documents that were not taken; *refused* has the HTTP status of each by its place in the batch."""
+        """Raise an error if there are refused documents. *refused*: their HTTP statuses, by place in the batch."""
         statuses = set(refused.values())
         if not statuses:
             return
-        text = f"{len(refused)} documents not taken, HTTP status {', '.join(map(str, sorted(statuses)))}"
+        text = f"{len(refused)} documents refused, HTTP status {', '.join(map(str, sorted(statuses)))}"
         kinds = {errors.kind_of_status(status) for status in statuses}
         for kind in errors.StoreUnavailable, errors.StoreError:
             if kind in kinds:
@@ -129,28 +131,28 @@ class Http:
     # Reading
 
     def refresh(self, index: str) -> None:
-        """Have what was written be found. One who may only read need not be allowed to."""
-        self._ask("POST", f"{quote(index)}/_refresh?{_MAYBE}", expected=(200, 401, 403, 404))
+        """Make earlier writes visible to searches. An account that may only read may be refused this."""
+        self._ask("POST", f"{quote(index)}/_refresh?{_MISSING_IS_EMPTY}", expected=(200, 401, 403, 404))
 
     def types(self, index: str, field: str) -> set[str]:
         """The types that *field* has in *index*."""
-        answer = self._ask("GET", f"{quote(index)}/_field_caps?fields={quote(field)}&{_MAYBE}", expected=(200, 404))
-        return set(_json(answer).get("fields", {}).get(field, {}))
+        path = f"{quote(index)}/_field_caps?fields={quote(field)}&{_MISSING_IS_EMPTY}"
+        response = self._ask("GET", path, expected=(200, 404))
+        return set(_json(response).get("fields", {}).get(field, {}))
 
     def search(self, index: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer to one search."""
-        return _json(self._ask("POST", f"{quote(index)}/_search?{_MAYBE}", body))
+        """The response to one search."""
+        return _json(self._ask("POST", f"{quote(index)}/_search?{_MISSING_IS_EMPTY}", body))
 
-    def scroll(self, index: str, body: Mapping[str, Any], size: int, kept: str) -> Iterator[dict[str, Any]]:
-        """Every hit of a search, *size* at a time; the server keeps its state for the time *kept* between."""
-        path = f"{quote(index)}/_search?scroll={quote(kept)}&{_MAYBE}"
-        answer = _json(self._ask("POST", path, {**body, "size": size}))
-        while answer["hits"]["hits"]:
-            yield from answer["hits"]["hits"]
-            again = {"scroll": kept, "scroll_id": answer["_scroll_id"]}
-            answer = _json(self._ask("POST", "_search/scroll", again))
-        if "_scroll_id" in answer:
-            self._ask("DELETE", "_search/scroll", {"scroll_id": answer["_scroll_id"]}, expected=(200, 404))
+    def scroll(self, index: str, body: Mapping[str, Any], size: int, lifetime: str) -> Iterator[dict[str, Any]]:
+        """All hits of a search, *size* per request. The server keeps its state for *lifetime* after each request."""
+        path = f"{quote(index)}/_search?scroll={quote(lifetime)}&{_MISSING_IS_EMPTY}"
+        page = _json(self._ask("POST", path, {**body, "size": size}))
+        while page["hits"]["hits"]:
+            yield from page["hits"]["hits"]
+            page = _json(self._ask("POST", "_search/scroll", {"scroll": lifetime, "scroll_id": page["_scroll_id"]}))
+        if "_scroll_id" in page:
+            self._ask("DELETE", "_search/scroll", {"scroll_id": page["_scroll_id"]}, expected=(200, 404))
 
     def _ask(
         self, method: str, path: str, body: Any = None, expected: tuple[int, ...] = (200, 201)
@@ -159,43 +161,44 @@ class Http:
 
         content_type = "application/x-ndjson" if isinstance(body, str) else "application/json"
         data = body if isinstance(body, str) or body is None else json.dumps(body)
-        answer = self._session.get().request(
+        response = self._session.get().request(
             method,
             f"{self._base}/{path}",
             data=data.encode() if data is not None else None,
             headers={"Content-Type": content_type} if data is not None else None,
-            verify=self._access.verify,  # the session's own yields to $REQUESTS_CA_BUNDLE
+            verify=self._access.verify,  # $REQUESTS_CA_BUNDLE would override the session's own value
             timeout=(network.CONNECT_TIMEOUT_S, network.READ_TIMEOUT_S),
             allow_redirects=False,
         )
-        if answer.status_code not in expected:
-            kind = errors.kind_of_status(answer.status_code)
+        if response.status_code not in expected:
+            kind = errors.kind_of_status(response.status_code)
             if kind is errors.RecordsRefused and not isinstance(body, str):
                 kind = errors.StoreError  # no records were sent
-            # Of a document that is refused the reason may hold a value.
-            text = f"HTTP status {answer.status_code}" if kind is errors.RecordsRefused else _said(answer)
-            raise kind(text, retry_after_s=http_session.retry_after_s(answer))
-        return answer
+            # The server's reason for a refused document may have a value of the application.
+            is_safe = kind is not errors.RecordsRefused
+            text = _status_and_reason(response) if is_safe else f"HTTP status {response.status_code}"
+            raise kind(text, retry_after_s=http_session.retry_after_s(response))
+        return response
 
 
-def _json(answer: requests.Response) -> dict[str, Any]:
-    """What the server says, however deep one of the documents in it is. Raises StoreError where it is no JSON."""
+def _json(response: requests.Response) -> dict[str, Any]:
+    """The JSON in a response; a document in it may be nested deeply. Raises StoreError if it is not JSON."""
     try:
-        return dict(deep_json.loads(answer.content.decode("utf-8", "replace")))
+        return dict(deep_json.loads(response.content.decode("utf-8", "replace")))
     except (ValueError, TypeError):
-        raise errors.StoreError(f"HTTP status {answer.status_code}, and no JSON") from None
+        raise errors.StoreError(f"HTTP status {response.status_code}, and no JSON") from None
 
 
-def _is_there(answer: requests.Response) -> bool:
-    return "already_exists" in answer.text
+def _exists(response: requests.Response) -> bool:
+    return "already_exists" in response.text
 
 
-def _said(answer: requests.Response) -> str:
-    """The status and, where the server gives one, the reason."""
+def _status_and_reason(response: requests.Response) -> str:
+    """The status, and the reason if the server gives one."""
     reason = None
     try:
-        error = answer.json().get("error")
+        error = response.json().get("error")
         reason = error.get("reason") if isinstance(error, dict) else error
     except (ValueError, AttributeError):
-        pass  # no JSON, or a HEAD
-    return http_status.text(answer.status_code, reason)
+        pass  # not JSON, or the response to a HEAD
+    return http_status.text(response.status_code, reason)

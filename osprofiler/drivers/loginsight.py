@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Traces in VMware Log Insight (Aria Operations for Logs), version 3.3 and later.
+"""The driver of VMware Log Insight (Aria Operations for Logs), version 3.3 and later.
 
-As in osprofiler 4.4.0 a record is an event whose field ``trace`` is the record as JSON; either reads what the other
-wrote. Log Insight cannot delete events; it forgets them by its own retention.
+As in osprofiler 4.4.0 a record is an event whose field ``trace`` is the record as JSON: each version reads the other's
+events. Log Insight cannot delete events; its own retention removes them.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from osprofiler.reports.model import error_kind
 
 __all__ = ["LogInsightClient", "LogInsightDriver"]
 
-#: The text of every event of ours; a list finds them by its first word.
+#: The text of each of our events. A list searches for its first word.
 _TEXT = "OSProfiler trace"
 
-#: One request takes up to 500 events and 4 MB.
+#: The limits of one request are 500 events and 4 MB.
 _MOST_EVENTS = 500
 _MOST_BYTES = 3_000_000
 
 
 class LogInsightDriver(base.Driver):
-    """``loginsight://user:password@host``; ``:`` and ``@`` in user and password are written as ``%3A`` and ``%40``.
+    """``loginsight://user:password@host``. ``:`` and ``@`` in user and password are written as ``%3A`` and ``%40``.
 
-    A batch is one request for each 500 records. Options after ``?``: those of TLS. The server's certificate is checked
-    with ``verify=yes`` or ``ca_certs``; it is not by default, since Log Insight makes its own.
+    A batch is one request per 500 records. Options after ``?``: those of TLS. The server's certificate is checked only
+    with ``verify=yes`` or ``ca_certs``: by default Log Insight has a self-signed one.
     """
 
     can = frozenset({Can.WRITE, Can.WRITE_BATCH, Can.READ, Can.READ_RECORDS, Can.LIST, Can.LIST_ERRORS})
 
-    # An event's field holds 16 kB.
+    # The limit of an event's field is 16 kB.
     max_span_chars: ClassVar[int | None] = 8_000
 
     def __init__(
@@ -81,7 +81,7 @@ class LogInsightDriver(base.Driver):
     # Reading
 
     def read(self, base_id: str) -> list[dict[str, Any]]:
-        # CONTAINS asks for words, in whatever case.
+        # Log Insight's CONTAINS compares words and ignores case.
         return [record for record in self._records({"base_id": base_id}) if record["base_id"] == base_id]
 
     def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
@@ -89,12 +89,14 @@ class LogInsightDriver(base.Driver):
 
     def list_error_traces(self) -> list[dict[str, Any]]:
         records = self._records({"text": _TEXT.split()[0]})
-        return network.listed((each for each in records if error_kind(each.get("info"))), self.default_trace_fields)
+        failed = (record for record in records if error_kind(record.get("info")))
+        return network.listed(failed, self.default_trace_fields)
 
-    def _records(self, wanted: dict[str, str]) -> Iterator[dict[str, Any]]:
+    def _records(self, texts: dict[str, str]) -> Iterator[dict[str, Any]]:
+        """The records in the events whose fields contain *texts*."""
         with network.reading(self.connection_str, exc.LogInsightAPIError, exc.LogInsightLoginTimeout):
-            # What has no such field only speaks of us.
-            events = (event for event in self._client.all_events(wanted) if _field(event, "trace") is not None)
+            # An event without this field is not ours: it only has our word in its text.
+            events = (event for event in self._client.all_events(texts) if _field(event, "trace") is not None)
             yield from unreadable.readable(masked(self.connection_str), events, _record, _name)
 
     def close(self) -> None:
@@ -102,8 +104,8 @@ class LogInsightDriver(base.Driver):
 
 
 def _parts(connection_string: str) -> tuple[str, str, str, Access]:
-    """Host, user, password, and how to speak TLS. Raises ValueError, one line without password."""
-    taken = strings.options(connection_string, *options.names("loginsight"))
+    """Host, user, password, and the options of TLS. Raises ValueError, one line without the password."""
+    values = strings.options(connection_string, *options.names("loginsight"))
     parts, host, _ = strings.split(connection_string, 0)
     account, at, _ = parts.netloc.rpartition("@")
     user, colon, password = account.partition(":")
@@ -113,11 +115,11 @@ def _parts(connection_string: str) -> tuple[str, str, str, Access]:
             "for Log Insight it has the form loginsight://user:password@host, with %3A for a colon and %40 for an at "
             "sign in user and password, and without a port: Log Insight's are 9000 and 9543",
         )
-    return host, unquote(user), unquote(password), Access.of(connection_string, taken, verify=False)
+    return host, unquote(user), unquote(password), Access.of(connection_string, values, verify=False)
 
 
 def _event(record: dict[str, Any]) -> tuple[dict[str, Any], int]:
-    """The event for *record*, and its size in bytes, roughly."""
+    """The event for *record*, and its approximate size in bytes."""
     text = json.dumps(record, default=str, skipkeys=True, ensure_ascii=False)
     names = ("base_id", "trace_id", "project", "service", "name")
     fields = [{"name": name, "content": record.get(name)} for name in names]
@@ -135,7 +137,7 @@ def _name(event: dict[str, Any]) -> str:
 
 
 def _field(event: Mapping[str, Any], name: str) -> Any:
-    """The content of the event's field *name*; None where it has none."""
+    """The content of the event's field *name*; None if there is no such field."""
     fields = event.get("fields")
-    objects = (each for each in fields if isinstance(each, dict)) if isinstance(fields, list) else ()
-    return next((each.get("content") for each in objects if each.get("name") == name), None)
+    objects = (field for field in fields if isinstance(field, dict)) if isinstance(fields, list) else ()
+    return next((field.get("content") for field in objects if field.get("name") == name), None)

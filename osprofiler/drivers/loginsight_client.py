@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Log Insight's HTTP interface, version 1: sessions, storing events, and queries for them.
+"""Log Insight's HTTP API, version 1: open sessions, store events, and query them.
 
 Source: VMware's REST API reference for Log Insight.
 """
@@ -19,12 +19,12 @@ from osprofiler.drivers import errors, network
 if TYPE_CHECKING:
     import requests
 
-#: How many events one query returns at most.
+#: The most events that one query returns.
 _LIMIT = 20000
 
 
 class LogInsightClient:
-    """As much of Log Insight's HTTP interface as the driver needs; each process has its own session."""
+    """The part of Log Insight's HTTP API that the driver needs. Each process has its own session."""
 
     LI_OSPROFILER_AGENT_ID = "F52D775B-6017-4787-8C8A-F21AE0AEC057"
 
@@ -51,32 +51,32 @@ class LogInsightClient:
         self._http: network.PerProcess[requests.Session] = network.PerProcess(_session)
         self._session_id: str | None = None
         self._login_lock = threading.Lock()
-        #: Whether to check the server's certificate, or the file of who signs it.
+        #: Whether to check the server's certificate; or the file of the CA certificates for the check.
         self.verify: bool | str = False
-        #: The certificate to show: a file, or that and its key's.
+        #: The client's certificate: its file, or its file and the file of its key.
         self.certificate: str | tuple[str, str] | None = None
 
     def login(self) -> None:
-        """Get a session unless there is one that still holds. Raises LogInsightAPIError, or what requests raises."""
+        """Open a session, unless one is still valid. Raises LogInsightAPIError, or an error of requests."""
         with self._login_lock:
             if self._session_id and self._is_current_session_active():
                 return
             account = {"username": self._username, "password": self._password}
-            answer = self._ask("POST", "https", self.SESSIONS_PATH, account)
-            self._session_id = str(answer["sessionId"])
+            session = self._ask("POST", "https", self.SESSIONS_PATH, account)
+            self._session_id = str(session["sessionId"])
 
     def send_event(self, event: dict[str, Any]) -> None:
         """Store one event."""
         self.send_events([event])
 
     def send_events(self, events: Sequence[dict[str, Any]]) -> None:
-        """Store *events*, 500 and 4 MB at most. No login is needed for that."""
+        """Store *events*, at most 500 and 4 MB. This needs no login."""
         self._ask("POST", "http", self.EVENTS_INGEST_PATH, {"events": list(events)})
 
     def query_events(self, params: Mapping[str, str], before_ms: int | None = None) -> Any:
-        """The newest events whose fields contain the texts in *params*, and before that time, as the server gives them.
+        """The server's response: the newest events whose fields contain the texts in *params*, older than *before_ms*.
 
-        Logs in where that is needed.
+        Logs in if that is necessary.
         """
         constraints = [f"{field}/CONTAINS+{quote(value, safe='')}" for field, value in params.items()]
         constraints.append("timestamp/GT+0")
@@ -92,8 +92,7 @@ class LogInsightClient:
             return self._ask("GET", "https", path)
 
     def all_events(self, params: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-        """Every event that matches, however many: a query returns so many of the newest, and the next one goes on from
-        the oldest of those."""
+        """All matching events. Each query returns the newest events; the next one those before its oldest event."""
         before_ms: int | None = None
         seen: set[str] = set()
         while True:
@@ -110,7 +109,7 @@ class LogInsightClient:
             before_ms = min(int(event["timestamp"]) for event in events) + 1
 
     def close(self) -> None:
-        """Give back connections."""
+        """Close the connections."""
         http = self._http.take()
         if http is not None:
             http.close()
@@ -128,7 +127,7 @@ class LogInsightClient:
         headers = {"Content-Type": "application/json"}
         if scheme == "https" and self._session_id:
             headers["X-LI-Session-Id"] = self._session_id
-        answer = self._http.get().request(
+        response = self._http.get().request(
             method,
             f"{scheme}://{host}:{port}/{path}",
             data=json.dumps(body, ensure_ascii=False).encode("utf-8", "backslashreplace") if body is not None else None,
@@ -138,17 +137,17 @@ class LogInsightClient:
             timeout=(network.CONNECT_TIMEOUT_S, self._query_timeout / 1000 + network.ANSWER_TIMEOUT_S),
             allow_redirects=False,
         )
-        if answer.status_code == 440:
+        if response.status_code == 440:
             raise exc.LogInsightLoginTimeout
-        if not 200 <= answer.status_code < 300:
-            raise _fault(answer)
-        return answer.json()
+        if not 200 <= response.status_code < 300:
+            raise _fault(response)
+        return response.json()
 
 
 class RequestFailed(exc.LogInsightAPIError):
-    """The server answered with an HTTP *status* other than a success.
+    """The server responded with an HTTP *status* that is not a success.
 
-    *retry_after_s*: for how long it wants to be left alone, in seconds; None if it does not say.
+    *retry_after_s*: how long to wait before the next request, in seconds; None if the server does not say.
     """
 
     def __init__(self, text: str, status: int, retry_after_s: float | None) -> None:
@@ -158,20 +157,20 @@ class RequestFailed(exc.LogInsightAPIError):
 
 
 def kind_of_fault(error: Exception) -> errors.Kind:
-    """What *error*, which the client raised, means for a batch."""
+    """The kind of an *error* of the client, for a batch."""
     return errors.kind_of_status(error.status) if isinstance(error, RequestFailed) else errors.kind_of(error)
 
 
-def _fault(answer: requests.Response) -> exc.LogInsightAPIError:
+def _fault(response: requests.Response) -> exc.LogInsightAPIError:
     from osprofiler._runtime import http_session
 
     reason = None
     try:
-        reason = answer.json().get("errorMessage")
+        reason = response.json().get("errorMessage")
     except (ValueError, AttributeError):
-        pass  # not the server's own words
-    text = http_status.text(answer.status_code, reason)
-    return RequestFailed(text, answer.status_code, http_session.retry_after_s(answer))
+        pass  # not a response of Log Insight itself
+    text = http_status.text(response.status_code, reason)
+    return RequestFailed(text, response.status_code, http_session.retry_after_s(response))
 
 
 def _session() -> requests.Session:
@@ -179,6 +178,6 @@ def _session() -> requests.Session:
 
     from osprofiler._runtime import http_session
 
-    # Said once in the documentation, and not by a warning with each request.
+    # The documentation says that the certificate is not checked; urllib3 would warn at each request.
     urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     return http_session.session()

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Traces as notifications of oslo.messaging, which wait in the queue of the topic ``profiler``.
+"""The driver of oslo.messaging: traces are notifications, which wait in the queue of the topic ``profiler``.
 
-Reading takes nothing away: all that waits in the queue is got, held without being acknowledged, and given back when
-the reader is done or its connection ends, however it ends. The limits of this: it works on RabbitMQ only; at most
-64,000 notifications are looked at, the oldest; a second reader at the same time sees only what the first has not got;
-and the queue grows until somebody empties it (``delete``, a policy of the broker such as RabbitMQ's ``message-ttl`` or
-``max-length``, or an osprofiler 4.4.0, whose reading empties it). A queue that is not durable is gone when the broker
-restarts.
+Reading does not remove notifications. The reader gets them without acknowledging them, and the broker puts them back
+when the reader has finished or its connection has ended. The limits are:
+
+* It works only with RabbitMQ.
+* It reads at most 64,000 notifications, the oldest ones.
+* A second reader at the same time does not see the notifications of the first one.
+* The queue grows until it is emptied: by ``delete``, by a policy of the broker such as RabbitMQ's ``message-ttl`` or
+  ``max-length``, or by a reader of osprofiler 4.4.0.
+* A queue that is not durable is lost when the broker restarts.
 """
 
 from __future__ import annotations
@@ -25,19 +28,19 @@ from osprofiler.drivers import base, errors, locate, network, notifications
 from osprofiler.drivers.abilities import Can
 from osprofiler.reports.model import error_kind
 
-#: RabbitMQ's, where the transport's URL has none.
+#: RabbitMQ's port, if the transport's URL has none.
 _PORT = 5672
 
-#: How often a reader looks whether more of its trace has come in.
+#: The time after which a reader checks for more records of its trace, in seconds.
 _POLL_S = 0.05
 
 
 class Messaging(base.Driver):
-    """``messaging://``; *transport_url* (``rabbit://user:password@host:5672/``), or what *conf* says.
+    """``messaging://``. The broker is in *transport_url* (``rabbit://user:password@host:5672/``), or else in *conf*.
 
-    A batch is one notification, which osprofiler 4.4.0 and other listeners on the topic do not understand;
-    ``messaging://?plain=yes`` sends one for each record, as they expect. ``notify`` does so in any case.
-    *idle_timeout*: how many seconds a reader of a trace goes on, after all that there is, to look for more of it.
+    A batch is one notification. osprofiler 4.4.0 and other listeners on the topic do not understand it. With
+    ``messaging://?plain=yes`` each record is one notification, as they expect; with ``notify`` it always is.
+    *idle_timeout*: the reader of a trace waits so many seconds for more of its records.
     """
 
     can = frozenset(
@@ -93,11 +96,11 @@ class Messaging(base.Driver):
         from oslo_config import cfg
 
         conf = cfg.CONF if self._conf is None else self._conf
-        named = {"url": self._transport_url} if self._transport_url else {}
+        url = {"url": self._transport_url} if self._transport_url else {}
         try:
-            return self.oslo_messaging.get_notification_transport(conf, **named)
+            return self.oslo_messaging.get_notification_transport(conf, **url)
         except self.oslo_messaging.MessagingException as fault:
-            raise ValueError(f"no transport for messaging://: {self.told(fault)}") from None
+            raise ValueError(f"no transport for messaging://: {self.fault_line(fault)}") from None
 
     # Writing
 
@@ -115,8 +118,10 @@ class Messaging(base.Driver):
                     self._send({notifications.RECORDS: batch, "service": self.service})
 
     def _send(self, payload: dict[str, Any], context: Any = None) -> None:
-        """Send one notification, once, and raise if the broker has not taken it: oslo.messaging's Notifier would log
-        that and go on, and nobody would know what was lost."""
+        """Send one notification, once. Raises an error if the broker does not take it.
+
+        oslo.messaging's Notifier would only log that, and the record would be lost in silence.
+        """
         message = {
             "message_id": str(uuid.uuid4()),
             "publisher_id": self.host,
@@ -127,12 +132,12 @@ class Messaging(base.Driver):
         }
         target = self.oslo_messaging.Target(topic=f"{notifications.TOPIC}.info")
         try:
-            # One attempt more: kombu takes "none" for "without end".
+            # retry=1: kombu retries for ever with 0.
             self.transport._send_notification(target, context or self.context or {}, message, version=1.0, retry=1)
         except Exception as fault:
             if _is_of_the_broker(fault, self.oslo_messaging):
-                # Without its cause, which may hold the password of the transport's URL.
-                raise errors.StoreUnavailable(self.told(fault)) from None
+                # Without the cause: its text may have the password of the transport's URL.
+                raise errors.StoreUnavailable(self.fault_line(fault)) from None
             raise
 
     # Reading
@@ -163,29 +168,28 @@ class Messaging(base.Driver):
         return self._delete_all([base_id])
 
     def _delete_all(self, base_ids: Sequence[str]) -> int:
-        """As in the base class. What stood in one notification with the traces' records is sent again before those are
-        taken out of the queue."""
+        """As in the base class. The other records of the same notifications are sent again first."""
         unwanted = set(base_ids)
         gone = 0
         with notifications.Held(self) as held:
-            # All first: what is sent again would come again.
+            # list: get all first, or the notifications that are sent again would come again.
             for notification in list(held.notifications()):
                 parts = notification.parts()
-                kept = [part for part in parts if not _is_of(part, unwanted)]
-                if len(kept) == len(parts):
+                others = [part for part in parts if not _is_of(part, unwanted)]
+                if len(others) == len(parts):
                     continue
-                if kept:
-                    self._send({**notification.payload, notifications.RECORDS: kept})
-                notification.take()
-                gone += len(parts) - len(kept)
+                if others:
+                    self._send({**notification.payload, notifications.RECORDS: others})
+                notification.remove()
+                gone += len(parts) - len(others)
         return gone
 
     def look_for_broker(self) -> None:
-        """Raise CommandError if none of the transport's hosts can be reached."""
+        """Raise StoreUnavailable if no host of the transport can be reached."""
         try:
             url = self.oslo_messaging.TransportURL.parse(self.transport.conf, self._transport_url)
         except (ValueError, self.oslo_messaging.MessagingException) as fault:
-            raise network.cannot_read(self.connection_str, self.told(fault)) from None
+            raise network.cannot_read(self.connection_str, self.fault_line(fault)) from None
         absent = ""
         for host in url.hosts:
             try:
@@ -194,21 +198,18 @@ class Messaging(base.Driver):
             except OSError as fault:
                 absent = f"{host.hostname}:{host.port or _PORT}: {fault.strerror or fault}"
         if absent:
-            raise network.cannot_read(self.connection_str, self._without_secrets(f"no broker at {absent}"))
+            raise network.cannot_read(self.connection_str, cut(f"no broker at {absent}", *self._urls()))
 
-    def told(self, fault: BaseException) -> str:
-        """What *fault* says, in one line, without the secrets of the transport's URLs."""
+    def fault_line(self, fault: BaseException) -> str:
+        """The text of *fault* in one line, without the secrets of the transport's URLs."""
         return fault_line(fault, *self._urls())
 
-    def _without_secrets(self, text: str) -> str:
-        return cut(text, *self._urls())
-
     def _urls(self) -> list[str]:
-        """Every text in which oslo.messaging may have seen a password."""
-        named = [self.connection_str, self._transport_url]
+        """All URLs from which oslo.messaging may know a password."""
+        urls = [self.connection_str, self._transport_url]
         for group in (self._conf, getattr(self._conf, "oslo_messaging_notifications", None)):
-            named.append(getattr(group, "transport_url", None))
-        return [url for url in named if isinstance(url, str)]
+            urls.append(getattr(group, "transport_url", None))
+        return [url for url in urls if isinstance(url, str)]
 
     def close(self) -> None:
         transport = self._transport.take()
@@ -217,7 +218,7 @@ class Messaging(base.Driver):
 
 
 class NotifyEndpoint:
-    """An endpoint for a notification listener that keeps the records of one trace (osprofiler 4.4.0's)."""
+    """An endpoint of osprofiler 4.4.0 for a notification listener. It collects the records of one trace."""
 
     def __init__(self, oslo_messaging: Any, base_id: str) -> None:
         self.received_messages: list[Any] = []
@@ -225,38 +226,38 @@ class NotifyEndpoint:
         self.filter_rule = oslo_messaging.NotificationFilter(payload={"base_id": base_id})
 
     def info(self, ctxt: Any, publisher_id: Any, event_type: Any, payload: Any, metadata: Any) -> None:
-        """Take one notification."""
+        """Receive one notification."""
         self.received_messages.append(payload)
         self.last_read_time = time.time()
 
     def get_messages(self) -> list[Any]:
-        """What has been received."""
+        """The payloads of all received notifications."""
         return self.received_messages
 
     def get_last_read_time(self) -> float:
-        """When the last one was received, in seconds since the epoch."""
+        """The time of the last notification, in seconds since the epoch."""
         return self.last_read_time
 
 
 class SignalExit(BaseException):
-    """Raised by :func:`signal_handler` to leave a wait."""
+    """Raised by :func:`signal_handler` to end a wait."""
 
 
 def signal_handler(signum: Any, frame: Any, state: dict[str, bool]) -> None:
-    """Say in *state* that nothing is running any more, and raise SignalExit. Nothing of ours installs it."""
+    """Set ``running`` in *state* to False, and raise SignalExit. osprofiler itself does not install this handler."""
     state["running"] = False
     raise SignalExit
 
 
 def _is_of(part: Any, base_ids: Collection[str]) -> bool:
-    """Whether *part*, a record or what should be one, is of one of these traces."""
+    """Whether *part*, which should be a record, is of one of these traces."""
     return isinstance(part, dict) and str(part.get("base_id")) in base_ids
 
 
 def _is_of_the_broker(fault: Exception, oslo_messaging: Any) -> bool:
-    """Whether *fault* says that there was no broker to take a notification, or none that took us in."""
+    """Whether *fault* means that no broker was there, or that it has refused our account."""
     kinds = (oslo_messaging.MessageDeliveryFailure, OSError)
-    # kombu and amqp have exceptions of their own for that; which one comes depends on the transport.
+    # kombu and amqp have their own exceptions for that. The transport decides which one is raised.
     names = {kind.__name__ for kind in type(fault).__mro__}
     return isinstance(fault, kinds) or not names.isdisjoint(("OperationalError", "AMQPError"))
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Traces in MongoDB, or in what speaks its protocol.
+"""The driver of MongoDB, and of servers with the same protocol.
 
-As in osprofiler 4.4.0 a record is a document of the collection ``profiler``; either reads what the other wrote.
+As in osprofiler 4.4.0 a record is a document of the collection ``profiler``: each version reads the other's documents.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from osprofiler.reports.model import error_kind
 
 _OPTIONS = known.names("mongodb")
 
-#: What a server answers that has the index, with other options: IndexOptionsConflict, IndexKeySpecsConflict.
-_OTHERWISE = frozenset((85, 86))
+#: Error codes if the index exists with other options: IndexOptionsConflict, IndexKeySpecsConflict.
+_INDEX_DIFFERS = frozenset((85, 86))
 
-#: Codes of answers that are not about the documents: Unauthorized, AuthenticationFailed, MaxTimeMSExpired,
-#: ShutdownInProgress, WriteConflict, PrimarySteppedDown, ExceededTimeLimit, NotWritablePrimary, two of an operation
-#: that a change of primary interrupted, two of a server that is not the primary, OutOfDiskSpace.
+#: Error codes that are not about the documents: Unauthorized, AuthenticationFailed, MaxTimeMSExpired,
+#: ShutdownInProgress, WriteConflict, PrimarySteppedDown, ExceededTimeLimit, NotWritablePrimary, two for an operation
+#: that a change of primary has interrupted, two for a server that is not the primary, OutOfDiskSpace.
 _UNAVAILABLE = frozenset((13, 18, 50, 91, 112, 189, 262, 10107, 11600, 11602, 13435, 13436, 14031))
 
-_AT_ONCE = 500  # traces that one request removes
+_REMOVED = 500  # traces in one request
 
 
 class MongoDB(base.Driver):
     """``mongodb://[user:password@]host[:27017][/authdb]``, ``mongodb+srv://``. A batch is one ``insert_many``.
 
-    Options after ``?``: ``ttl`` (records are forgotten after this time: ``7d``; the server looks once a minute), and
+    Options after ``?``: ``ttl`` (the server removes records after this time: ``7d``; it checks once a minute), and
     those of pymongo, such as ``tls=true``.
     """
 
@@ -46,7 +46,7 @@ class MongoDB(base.Driver):
         {Can.WRITE, Can.WRITE_BATCH, Can.READ, Can.READ_RECORDS, Can.LIST, Can.LIST_ERRORS, Can.DELETE, Can.PURGE}
     )
 
-    # A document of 16 MiB holds it, each character of four bytes and quoted.
+    # The limit of a document is 16 MiB: it holds so many characters, each of four bytes and quoted.
     max_span_chars: ClassVar[int | None] = 2_000_000
 
     def __init__(
@@ -64,7 +64,7 @@ class MongoDB(base.Driver):
         self._url, options = strings.take_options(connection_str, _OPTIONS)
         self._ttl_s = strings.seconds(options, "ttl")
         self._client: network.PerProcess[Any] = network.PerProcess(self._connect)
-        self._given: Any = None  # a subclass's database
+        self._db: Any = None  # set by a subclass
 
     @classmethod
     def get_name(cls) -> str:
@@ -78,29 +78,29 @@ class MongoDB(base.Driver):
         try:
             if url.partition("://")[0].lower() != "mongodb+srv":
                 library.uri_parser.parse_uri(url, warn=False)
-            elif "?" in url:  # to read more of it means to ask the DNS
+            elif "?" in url:  # only the options: to parse the rest, pymongo would ask the DNS
                 library.uri_parser.split_options(url.partition("?")[2], warn=False)
         except (ValueError, library.errors.PyMongoError) as fault:
             raise malformed(connection_string, fault_line(fault, connection_string)) from None
 
     @property
     def db(self) -> Any:
-        """This process's ``pymongo.database.Database``; a subclass may set another."""
-        return self._client.get()[self._db_name] if self._given is None else self._given
+        """This process's ``pymongo.database.Database``. A subclass may set another one."""
+        return self._client.get()[self._db_name] if self._db is None else self._db
 
     @db.setter
     def db(self, database: Any) -> None:
-        self._given = database
+        self._db = database
 
     def _connect(self) -> Any:
-        waits_ms = {
+        timeouts_ms = {
             "serverSelectionTimeoutMS": int(network.CONNECT_TIMEOUT_S * 1000),
             "connectTimeoutMS": int(network.CONNECT_TIMEOUT_S * 1000),
             "socketTimeoutMS": int(network.ANSWER_TIMEOUT_S * 1000),
         }
-        # pymongo would have these go before what the URL says.
-        given = self._url.partition("?")[2].lower()
-        missing = {name: value for name, value in waits_ms.items() if f"{name.lower()}=" not in given}
+        # In pymongo, arguments override the options in the URL.
+        options = self._url.partition("?")[2].lower()
+        missing = {name: value for name, value in timeouts_ms.items() if f"{name.lower()}=" not in options}
         return _library().MongoClient(self._url, connect=False, **missing)
 
     # Writing
@@ -115,31 +115,31 @@ class MongoDB(base.Driver):
             self._make_ready()
             self._insert([self._document(record) for record in records])
             if self.filter_error_trace:
-                # For readers older than this driver; it finds them in the records.
+                # For osprofiler 4.4.0. This driver itself finds failed traces by their records.
                 for record in records:
                     if error_kind(record.get("info")):
                         self.notify_error_trace(record)
 
     def _insert(self, documents: list[dict[str, Any]]) -> None:
         try:
-            # Unordered: one that the server refuses keeps no other from being stored.
+            # Unordered: if the server refuses one document, it still stores the others.
             self.db.profiler.insert_many(documents, ordered=False)
         except _library().errors.BulkWriteError as fault:
             refused = fault.details.get("writeErrors") or []
-            if not refused or not _UNAVAILABLE.isdisjoint(each.get("code") for each in refused):
+            if not refused or not _UNAVAILABLE.isdisjoint(error.get("code") for error in refused):
                 raise
-            places = sorted({int(each["index"]) for each in refused})
+            places = sorted({int(error["index"]) for error in refused})
             raise errors.RecordsRefused(f"{len(places)} of {len(documents)} documents", places=places) from fault
 
     def notify_error_trace(self, data: dict[str, Any]) -> None:
-        """List the trace of the record *data* among those in which something failed."""
+        """Add the trace of the record *data* to the collection of failed traces."""
         mark = {"base_id": data["base_id"], "timestamp": data["timestamp"]}
         self.db.profiler_error.replace_one({"base_id": data["base_id"]}, mark, upsert=True)
 
     def _make_ready(self) -> None:
-        """See to the indexes; each time, since who drops the collection drops them too."""
+        """Make the indexes. Each write does so: if somebody drops the collection, its indexes are dropped too."""
         refusal = _library().errors.OperationFailure
-        # It only helps to read: it may be there by another name, or not be ours to make.
+        # This index only makes reading fast. It may exist with another name, or we may not have the right to make it.
         with contextlib.suppress(refusal):
             self.db.profiler.create_index([("base_id", 1), ("timestamp", 1)])
         if self._ttl_s is None:
@@ -147,10 +147,10 @@ class MongoDB(base.Driver):
         try:
             self.db.profiler.create_index([(STORED_AT, 1)], expireAfterSeconds=self._ttl_s)
         except refusal as fault:
-            if fault.code not in _OTHERWISE:
+            if fault.code not in _INDEX_DIFFERS:
                 raise
-            there = {"keyPattern": {STORED_AT: 1}, "expireAfterSeconds": self._ttl_s}
-            self.db.command({"collMod": "profiler", "index": there})
+            index = {"keyPattern": {STORED_AT: 1}, "expireAfterSeconds": self._ttl_s}
+            self.db.command({"collMod": "profiler", "index": index})
 
     def _document(self, record: dict[str, Any]) -> dict[str, Any]:
         document = mongodb_documents.document(self.labelled(record))
@@ -170,46 +170,47 @@ class MongoDB(base.Driver):
         return unreadable.readable(masked(self.connection_str), documents, read, mongodb_documents.name)
 
     def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
-        wanted = set(fields or self.default_trace_fields)
-        shown = dict.fromkeys((*wanted, *self.default_trace_fields, ESCAPED), 1)
+        fields = set(fields or self.default_trace_fields)
+        projection = dict.fromkeys((*fields, *self.default_trace_fields, ESCAPED), 1)
         with self._reading():
-            documents = list(self._first_documents(shown))
+            documents = list(self._first_documents(projection))
             first = list(self._records(documents, mongodb_documents.mark))
             known = {record["base_id"] for record in first}
-            # Of a trace whose first document is no record, the first one that is.
-            for base_id in {each["base_id"] for each in documents if isinstance(each.get("base_id"), str)} - known:
-                record = self.first_record(base_id)
+            base_ids = [document.get("base_id") for document in documents]
+            for base_id in {base_id for base_id in base_ids if isinstance(base_id, str)} - known:
+                record = self.first_record(base_id)  # its first document cannot be read
                 first += [] if record is None else [record]
-            return network.listed(first, wanted)
+            return network.listed(first, fields)
 
-    def _first_documents(self, shown: Mapping[str, int]) -> Iterable[dict[str, Any]]:
-        """The first document of every trace, at least, in one request, and one of those that are of no trace."""
-        first = [
+    def _first_documents(self, projection: Mapping[str, int]) -> Iterable[dict[str, Any]]:
+        """In one request, at least the first document of every trace, and one of the documents without a trace."""
+        pipeline = [
             {"$sort": {"base_id": 1, "timestamp": 1}},
             {"$group": {"_id": "$base_id", "first": {"$first": "$$ROOT"}}},
             {"$replaceRoot": {"newRoot": "$first"}},
-            {"$project": shown},
+            {"$project": projection},
         ]
         try:
-            documents: Iterable[dict[str, Any]] = self.db.profiler.aggregate(first, allowDiskUse=True)
+            documents: Iterable[dict[str, Any]] = self.db.profiler.aggregate(pipeline, allowDiskUse=True)
         except _library().errors.OperationFailure:  # FerretDB has no $first
-            documents = self.db.profiler.find({}, shown)
+            documents = self.db.profiler.find({}, projection)
         return documents
 
     def find_ids(self, prefix: str = "", suffix: str = "") -> list[str]:
-        """As in the base class; by the index for a prefix."""
+        """As in the base class. For a prefix the server uses its index."""
         parts = [f"^{re.escape(prefix)}", f"{re.escape(suffix)}$"]
-        wanted = {"$and": [{"base_id": {"$regex": part}} for part in parts if len(part) > 1]}
+        conditions = [{"base_id": {"$regex": part}} for part in parts if len(part) > 1]
         with self._reading():
-            base_ids = self.db.profiler.distinct("base_id", wanted if wanted["$and"] else {})
-        return [one for one in base_ids if isinstance(one, str) and one.startswith(prefix) and one.endswith(suffix)]
+            base_ids = self.db.profiler.distinct("base_id", {"$and": conditions} if conditions else {})
+        texts = (base_id for base_id in base_ids if isinstance(base_id, str))
+        return [base_id for base_id in texts if base_id.startswith(prefix) and base_id.endswith(suffix)]
 
     def list_error_traces(self) -> list[dict[str, Any]]:
-        wanted = {"$or": [{ERROR: True}, {"info.etype": {"$exists": True}}]}
+        failed = {"$or": [{ERROR: True}, {"info.etype": {"$exists": True}}]}
         with self._reading():
-            shown = dict.fromkeys(self.default_trace_fields, 1)
-            marks = list(self._records(self.db.profiler.find(wanted, shown), mongodb_documents.mark))
-            marks += self._records(self.db.profiler_error.find({}, shown), mongodb_documents.mark)
+            projection = dict.fromkeys(self.default_trace_fields, 1)
+            marks = list(self._records(self.db.profiler.find(failed, projection), mongodb_documents.mark))
+            marks += self._records(self.db.profiler_error.find({}, projection), mongodb_documents.mark)
         return network.listed(marks, self.default_trace_fields)
 
     def delete(self, base_id: str) -> int:
@@ -218,10 +219,10 @@ class MongoDB(base.Driver):
     def _delete_all(self, base_ids: Sequence[str]) -> int:
         gone = 0
         with self._reading():
-            for at in range(0, len(base_ids), _AT_ONCE):
-                those = {"base_id": {"$in": list(base_ids[at : at + _AT_ONCE])}}
-                self.db.profiler_error.delete_many(those)
-                gone += int(self.db.profiler.delete_many(those).deleted_count)
+            for at in range(0, len(base_ids), _REMOVED):
+                part = {"base_id": {"$in": list(base_ids[at : at + _REMOVED])}}
+                self.db.profiler_error.delete_many(part)
+                gone += int(self.db.profiler.delete_many(part).deleted_count)
         return gone
 
     def close(self) -> None:
@@ -243,13 +244,13 @@ def _library() -> Any:
 
 
 def _kind(error: Exception) -> errors.Kind:
-    """What *error*, of pymongo's, means for a batch."""
+    """The kind of an *error* of pymongo, for a batch."""
     library = _library()
     if isinstance(error, library.errors.ConnectionFailure):
         return errors.StoreUnavailable
     if isinstance(error, library.errors.OperationFailure):
         details = error.details or {}
-        codes = {error.code, *(each.get("code") for each in details.get("writeErrors") or ())}
+        codes = {error.code, *(refusal.get("code") for refusal in details.get("writeErrors") or ())}
         return errors.StoreError if _UNAVAILABLE.isdisjoint(codes) else errors.StoreUnavailable
-    # pymongo's own errors of values: a document that is too large, or of types that BSON does not have.
+    # InvalidDocument: the document is too large, or has a type that BSON does not have.
     return errors.RecordsRefused if isinstance(error, library.errors.InvalidDocument) else errors.kind_of(error)

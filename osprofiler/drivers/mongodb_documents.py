@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A record as a document of MongoDB, and back.
+"""Convert a record to a document of MongoDB, and back.
 
-Keys that not every server takes (with dots, dollar signs) are written with percent signs, and such a document says so
-under ``escaped``. What stands under the reserved key of ``info`` is JSON text. A record that something failed has
-``error``.
+Some servers refuse keys with dots or dollar signs. So these keys are escaped with percent signs, and the document has
+``escaped``. The value of the reserved key of ``info`` is JSON text. The record of an error has ``error``.
 """
 
 from __future__ import annotations
@@ -18,16 +17,17 @@ from osprofiler.records.names import RESERVED
 from osprofiler.records.record import Unreadable, checked, checked_mark, loads_json
 from osprofiler.reports.model import error_kind
 
-#: Fields that are added to the record's own: its keys are escaped; something failed; when it was stored, if it expires.
+#: Fields that are not in the record: whether its keys are escaped, whether it has an error, and the time when it was
+#: stored, if it expires.
 ESCAPED, ERROR, STORED_AT = "escaped", "error", "stored_at"
 _OURS = frozenset(("_id", ESCAPED, ERROR, STORED_AT))
 
-#: What keys have to do without on some servers or in queries.
+#: Characters that keys must not have on some servers or in queries.
 _UNSAFE = frozenset("%.$\0")
 
 
 def document(record: dict[str, Any]) -> dict[str, Any]:
-    """*record* as a document that any server takes."""
+    """Convert *record* to a document that every server takes."""
     info = record.get("info")
     if isinstance(info, Mapping) and RESERVED in info:
         record = {**record, "info": {**info, RESERVED: json.dumps(info[RESERVED], default=str)}}
@@ -40,7 +40,7 @@ def document(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """*value* as BSON holds it: no integer beyond 64 bits, no text that is not UTF-8, nothing of the application's."""
+    """*value* with the types of BSON only: integers of at most 64 bits, UTF-8 text, no objects of the application."""
     if isinstance(value, str):
         return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
     if value is None or isinstance(value, (bool, float)):
@@ -55,7 +55,7 @@ def _plain(value: Any) -> Any:
 
 
 def _is_safe(value: Any) -> bool:
-    """Whether no key within *value* needs to be escaped."""
+    """Whether no key in *value* needs to be escaped."""
     if isinstance(value, dict):
         return all(key and _UNSAFE.isdisjoint(key) and _is_safe(item) for key, item in value.items())
     return not isinstance(value, list) or all(map(_is_safe, value))
@@ -63,7 +63,7 @@ def _is_safe(value: Any) -> bool:
 
 def _escaped(value: Any) -> Any:
     if isinstance(value, dict):
-        # An empty key is refused by some servers too.
+        # "%": some servers refuse an empty key.
         return {
             quote(key, safe=" /:@!*'(),;[]{}").replace(".", "%2E") or "%": _escaped(item) for key, item in value.items()
         }
@@ -77,23 +77,23 @@ def _unescaped(value: Any) -> Any:
 
 
 def record(document: dict[str, Any]) -> dict[str, Any]:
-    """The record in *document*. Raises Unreadable if it is none."""
+    """The record in *document*. Raises Unreadable if it is not a record."""
     fields: dict[str, Any] = {key: value for key, value in document.items() if key not in _OURS}
     if document.get(ESCAPED):
         fields = _unescaped(fields)
     info = fields.get("info")
     if isinstance(info, dict) and isinstance(info.get(RESERVED), str):
-        with contextlib.suppress(Unreadable):  # cut, or not ours: it stays as it is
+        with contextlib.suppress(Unreadable):  # the text was cut, or is not ours: leave it unchanged
             info[RESERVED] = loads_json(info[RESERVED])
     return checked(fields)
 
 
 def mark(document: dict[str, Any]) -> dict[str, Any]:
-    """What a list shows of *document*. Raises Unreadable if it is no record."""
+    """The fields of *document* for a list. Raises Unreadable if it is not a record."""
     fields = {key: value for key, value in document.items() if key not in _OURS}
     return checked_mark(_unescaped(fields) if document.get(ESCAPED) else fields)
 
 
 def name(document: dict[str, Any]) -> str:
-    """What a message calls *document*."""
+    """The name of *document* in messages."""
     return f"document {document.get('_id')} of trace {document.get('base_id')}"

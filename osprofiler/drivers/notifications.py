@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What waits in RabbitMQ's queue of notifications, looked at without being taken: got, not acknowledged, given back.
+"""Read the notifications in RabbitMQ's queue without removing them.
 
-A reader gets one notification after the other until the broker says that there is none. What it has not acknowledged
-when its channel ends, however that ends, the broker puts back where it was.
+A reader gets one notification after the other until the queue is empty. It does not acknowledge them. When its channel
+ends, for any reason, the broker puts all unacknowledged notifications back in their places.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ LOG = logging.getLogger(__name__)
 
 TOPIC = "profiler"
 
-#: The queue of a topic's notifications of one priority, as oslo.messaging names it.
+#: oslo.messaging's name for the queue of the topic and the priority INFO.
 _QUEUE = f"{TOPIC}.info"
 
-#: How many notifications one reader holds at most.
+#: The most notifications that one reader holds.
 MOST_HELD = 64_000
 
-#: What one notification holds at most.
+#: The most records, and characters of records, in one notification.
 MOST_RECORDS = 200
 MOST_CHARS = 1_000_000
 
-#: The key of the payload under which a batch has its records; the payload of a single record is that record.
+#: The key of a batch's records in the payload. Without this key, the payload is a single record.
 RECORDS = "records"
 
 
 class Notification:
-    """One that is held; given back to the queue unless it is taken."""
+    """A notification that a reader holds. It goes back to the queue unless it is removed."""
 
     def __init__(self, message: Any, connection_string: str) -> None:
         self._message = message
@@ -50,21 +50,21 @@ class Notification:
         self.payload = self._payload()
 
     def _payload(self) -> Any:
-        """What it says; None where that cannot be read."""
+        """The payload; None if it cannot be read."""
         from oslo_messaging._drivers.common import deserialize_msg
 
         try:
             payload = deserialize_msg(self._message.payload).get("payload")
-            why = "it has no payload"
-        except Exception as fault:  # kombu's own, and what the decoders that it was given raise
-            payload, why = None, fault_line(fault, self._connection_string)
+            reason = "it has no payload"
+        except Exception as fault:  # of kombu, or of a decoder
+            payload, reason = None, fault_line(fault, self._connection_string)
         if payload is None:
-            unreadable.skip(self._where, self.name, why)
+            unreadable.skip(self._where, self.name, reason)
         return payload
 
     @property
     def name(self) -> str:
-        """By what it is told from others: its place among those that the reader has got."""
+        """Its name in messages: its place among the notifications of this reader."""
         return f"notification {self._message.delivery_tag}"
 
     def records(self) -> Iterator[dict[str, Any]]:
@@ -72,21 +72,21 @@ class Notification:
         return unreadable.readable(self._where, self.parts(), checked, lambda _: f"a record in {self.name}")
 
     def parts(self) -> list[Any]:
-        """What stands where its records should."""
-        many = self.payload.get(RECORDS) if isinstance(self.payload, dict) else None
-        if isinstance(many, list):
-            return many
+        """The objects that should be its records."""
+        batch = self.payload.get(RECORDS) if isinstance(self.payload, dict) else None
+        if isinstance(batch, list):
+            return batch
         return [] if self.payload is None else [self.payload]
 
-    def take(self) -> None:
-        """Take it out of the queue, for good."""
+    def remove(self) -> None:
+        """Remove it from the queue."""
         self._message.ack()
 
 
 class Held:
-    """``with`` it: a reader of the queue, which holds what it has got until the end.
+    """``with Held(driver) as held:`` is a reader of the queue. It holds its notifications until the end of the block.
 
-    Raises CommandError where there is no RabbitMQ, or it does not let us in.
+    Raises StoreUnavailable if the broker is away or refuses our account, and Unsupported if it is not RabbitMQ.
     """
 
     def __init__(self, driver: Messaging) -> None:
@@ -102,16 +102,16 @@ class Held:
         except Unsupported:
             raise
         except Exception as fault:
-            raise network.cannot_read(self._driver.connection_str, self._driver.told(fault)) from None
+            raise network.cannot_read(self._driver.connection_str, self._driver.fault_line(fault)) from None
         self._channel = self._connection.channel
         return self
 
     def notifications(self) -> Iterator[Notification]:
-        """What waits in the queue now, and this reader does not hold yet."""
+        """The notifications that are in the queue now."""
         while self._count < MOST_HELD:
             try:
                 raw = self._channel.basic_get(_QUEUE)
-            except self._connection.connection.channel_errors:  # There is no such queue; the broker has closed ours.
+            except self._connection.connection.channel_errors:  # no such queue, so the broker has closed the channel
                 self._channel = self._connection.connection.channel()
                 return
             if raw is None:
@@ -128,26 +128,25 @@ class Held:
         self._connection.close()
         if self._count >= MOST_HELD:
             LOG.warning(
-                "%d notifications were looked at, the most that one reader holds; more may wait in the queue, so that "
-                "traces may be incomplete or missing. `osprofiler trace export --to STORE` and `delete` empty it; a "
+                "%d notifications were read, the most that one reader holds. The queue may have more, so traces may be "
+                "incomplete or missing. `osprofiler trace export --to STORE` and `osprofiler trace delete` empty it; a "
                 "policy such as RabbitMQ's message-ttl keeps it short.",
                 MOST_HELD,
             )
 
 
 def _connect(transport: Any) -> Any:
-    """A connection of oslo.messaging's own to what *transport* says, with all that the configuration asks of one."""
+    """Make a new connection of oslo.messaging to the broker of *transport*, with the options of the configuration."""
     from oslo_messaging._drivers import common, impl_rabbit
 
     driver = transport._driver
     if not isinstance(driver, impl_rabbit.RabbitDriver):
         raise Unsupported("messaging:// can be read from RabbitMQ only: other brokers do not give messages back")
-    # Not one of the pool's, which have a thread for their heartbeats. One attempt more: kombu takes "none" for
-    # "without end".
+    # Not from the pool: its connections have a thread for heartbeats. retry=1: kombu retries for ever with 0.
     return driver._connection_pool.create(common.PURPOSE_LISTEN, retry=1)
 
 
 def batches(records: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """*records* in batches that one notification can hold."""
+    """*records* in batches: each fits into one notification."""
     sized = ((record, len(json.dumps(record, default=str, skipkeys=True))) for record in records)
     return network.in_batches(sized, MOST_RECORDS, MOST_CHARS)

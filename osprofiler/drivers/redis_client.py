@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A process's client of a Redis: one for a single server or for a cluster, as the server turns out to be."""
+"""A process's client of Redis. The server itself decides whether it is a client of one server or of a cluster."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from typing import Any
 
 from osprofiler.drivers import errors, network
 
-_CHUNK = 500  # keys asked for in one round trip
+_CHUNK = 500  # keys in one round trip
 
-#: How a client of redis-py waits.
-WAITS: dict[str, Any] = {
+#: The time-outs of a client of redis-py.
+TIMEOUTS: dict[str, Any] = {
     "socket_connect_timeout": network.CONNECT_TIMEOUT_S,
     "socket_timeout": network.ANSWER_TIMEOUT_S,
 }
 
-#: First words of answers that are not about the records: no write is taken at present, or none from this account.
+#: First words of error replies that are not about the records: the server takes no writes now, or not from our account.
 _UNAVAILABLE = frozenset(
     ("CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOAUTH", "NOPERM", "NOREPLICAS", "OOM", "READONLY", "TRYAGAIN")
 )
 
 
 class Client:
-    """The client that *connect* makes, which is told whether the server is a node of a cluster.
+    """The client that ``connect(is_cluster)`` makes.
 
-    *cluster* is None where the server is to be asked that.
+    *cluster*: whether the server is a node of a cluster; None: ask the server.
     """
 
     def __init__(self, connect: Callable[[bool], Any], cluster: bool | None = None) -> None:
-        self._given_cluster = cluster
+        self._configured_cluster = cluster
         self._cluster = cluster  # None: not known yet
         self._client: network.PerProcess[Any] = network.PerProcess(lambda: connect(bool(self._cluster)))
 
     @classmethod
     def of(cls, client: Any) -> Client:
-        """One that always gives *client*."""
+        """A Client that always returns *client*."""
         return cls(lambda _: client, is_cluster(client))
 
     def get(self) -> Any:
@@ -43,7 +43,7 @@ class Client:
         return self._client.get()
 
     def ready(self) -> Any:
-        """The client that fits the server, which is asked for that once there is something to say to it."""
+        """The client for this server. The first call asks the server whether it is a node of a cluster."""
         if self._cluster is None:
             self._cluster = _is_node(self.get())
             if self._cluster:
@@ -51,7 +51,7 @@ class Client:
         return self.get()
 
     def pipeline(self) -> Any:
-        """Commands for one round trip; all or none is done, unless they go to several shards."""
+        """Commands for one round trip: a transaction, except in a cluster."""
         client = self.ready()
         return client.pipeline(transaction=not is_cluster(client))
 
@@ -70,15 +70,15 @@ class Client:
             yield chunk
 
     def values(self, keys: list[Any]) -> list[Any]:
-        """The texts under *keys*; None where there is none."""
+        """The texts under *keys*; None for a key without a text."""
         client = self.ready()
         values: list[Any] = (client.mget_nonatomic if is_cluster(client) else client.mget)(keys)
         return values
 
     def close(self) -> None:
-        """Give back the connections. The address may lead to another server next time."""
+        """Close the connections. The next server at the address may be another one."""
         self._disconnect()
-        self._cluster = self._given_cluster
+        self._cluster = self._configured_cluster
 
     def _disconnect(self) -> None:
         client = self._client.take()
@@ -91,7 +91,7 @@ class Client:
 
 
 def library() -> Any:
-    """redis-py. Raises CommandError where it is not installed."""
+    """The module of redis-py. Raises CommandError if it is not installed."""
     try:
         import redis
     except ImportError as fault:
@@ -100,12 +100,12 @@ def library() -> Any:
 
 
 def is_cluster(client: Any) -> bool:
-    """Whether *client* is one of a cluster."""
+    """Whether *client* is a client of a cluster."""
     return isinstance(client, library().RedisCluster)
 
 
 def error_kind(error: Exception) -> errors.Kind:
-    """What *error*, of redis-py's, means for a batch."""
+    """The kind of an *error* of redis-py, for a batch."""
     kinds = library().exceptions
     unavailable = [kinds.ConnectionError, kinds.TimeoutError, kinds.ClusterError, kinds.RedisClusterException]
     unavailable += [kinds.TryAgainError, kinds.ReadOnlyError, kinds.NoPermissionError]
@@ -114,30 +114,30 @@ def error_kind(error: Exception) -> errors.Kind:
         return errors.StoreUnavailable
     if isinstance(error, kinds.DataError) or has_wrong_type(error):
         return errors.RecordsRefused
-    if isinstance(error, kinds.ResponseError) and _answer(error).partition(" ")[0] in _UNAVAILABLE:
+    if isinstance(error, kinds.ResponseError) and _reply(error).partition(" ")[0] in _UNAVAILABLE:
         return errors.StoreUnavailable
     return errors.kind_of(error)
 
 
 def has_wrong_type(error: Exception) -> bool:
-    """Whether *error* says that a key holds a value of another type."""
-    return _answer(error).startswith("WRONGTYPE")
+    """Whether *error* says that the value of a key has another type."""
+    return _reply(error).startswith("WRONGTYPE")
 
 
-def _answer(error: Exception) -> str:
-    """What the server answered; redis-py puts the command before it if it was one of a pipeline."""
+def _reply(error: Exception) -> str:
+    """The server's reply in *error*. For a command of a pipeline, redis-py puts the command before it."""
     return str(error).rpartition(" of pipeline caused error: ")[2]
 
 
 def _is_node(client: Any) -> bool:
-    """Whether *client*, a plain one, leads to a node of a cluster."""
+    """Whether the server of *client*, a client of one server, is a node of a cluster."""
     try:
         info = client.info("cluster")
-    except library().ResponseError:  # not for us to ask: an account with few rights, or a proxy
+    except library().ResponseError:  # our account may not ask that, or the server is a proxy
         return False
     return bool(info.get("cluster_enabled"))
 
 
 def _literal(text: str) -> str:
-    """*text* as a pattern of Redis that matches only it."""
+    """A pattern of Redis that matches only *text*."""
     return "".join(f"\\{char}" if char in "*?[]\\^" else char for char in text)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Traces in Redis, in a cluster of them, or in a Redis that Sentinel watches over.
+"""The drivers of Redis: of a single server, of a cluster, and of a server that Sentinel monitors.
 
-As in osprofiler 4.4.0 a trace is a list of JSON records under ``osprofiler_opt:<base_id>``, and a trace in which
-something failed has a key ``osprofiler_error:<base_id>`` besides; either reads what the other wrote. Records of
-versions before 2.3, one under each key ``osprofiler:<base_id>...``, are read too. In a cluster the keys are the same,
-so one trace's may stand in two slots: what touches several keys is no transaction there.
+As in osprofiler 4.4.0 a trace is a list of JSON records under the key ``osprofiler_opt:<base_id>``. A trace with an
+error also has a key ``osprofiler_error:<base_id>``. Each version reads the other's traces. Records of versions before
+2.3, one under each key ``osprofiler:<base_id>...``, are read too. The keys are the same in a cluster. So the two keys
+of a trace may be in two slots, and an operation on both is not a transaction.
 """
 
 from __future__ import annotations
@@ -25,20 +25,19 @@ from osprofiler.records import unreadable
 from osprofiler.records.record import loads, loads_mark
 from osprofiler.reports.model import error_kind
 
-#: Of how many records, the first to arrive, a list shows the earliest: services deliver at intervals of their own, so
-#: the first to arrive need not be the first that was.
+#: A list shows the earliest of so many records that arrived first. The first to arrive need not be the earliest: each
+#: service delivers at its own times.
 _FIRST = 10
 
 _OPTIONS = options.names("redis")
 
 
 class Redis(base.Driver):
-    """``redis://[[user]:password@][localhost][:6379][/db]``, ``rediss://`` with TLS; or the same of one node of a
-    cluster. A batch is one transaction; in a cluster it is one round trip to each shard.
+    """``redis://[[user]:password@][localhost][:6379][/db]``; ``rediss://`` with TLS. A node of a cluster works too.
 
-    Options after ``?``: ``ttl`` (a trace is forgotten this long after its last record: ``7d``), ``cluster`` (yes or no,
-    where the server is not to be asked whether it is a cluster's node), and those of redis-py, such as
-    ``ssl_ca_certs``.
+    A batch is one transaction; in a cluster it is one round trip to each shard. Options after ``?``: ``ttl`` (the
+    server removes a trace so long after its last record: ``7d``), ``cluster`` (yes or no: whether the server is a node
+    of a cluster; by default it is asked), and those of redis-py, such as ``ssl_ca_certs``.
     """
 
     can = frozenset(
@@ -61,9 +60,9 @@ class Redis(base.Driver):
         super().__init__(connection_str, project=project, service=service, host=host, conf=conf, **kwargs)
         self.check(connection_str)
         self.conf = conf
-        self._url, taken = strings.take_options(connection_str, _OPTIONS)
-        self._ttl_s = strings.seconds(taken, "ttl")
-        cluster = strings.switch(taken, "cluster") if "cluster" in taken else None
+        self._url, values = strings.take_options(connection_str, _OPTIONS)
+        self._ttl_s = strings.seconds(values, "ttl")
+        cluster = strings.switch(values, "cluster") if "cluster" in values else None
         self._client = redis_client.Client(self._connect, cluster)
 
     @classmethod
@@ -73,11 +72,11 @@ class Redis(base.Driver):
     @classmethod
     def check(cls, connection_string: str) -> None:
         strings.split(connection_string, 6379, "localhost")
-        url, taken = strings.take_options(connection_string, _OPTIONS)
-        strings.seconds(taken, "ttl")
-        strings.switch(taken, "cluster")
+        url, values = strings.take_options(connection_string, _OPTIONS)
+        strings.seconds(values, "ttl")
+        strings.switch(values, "cluster")
         try:
-            redis_client.library().ConnectionPool.from_url(url).make_connection()  # connects nowhere
+            redis_client.library().ConnectionPool.from_url(url).make_connection()  # does not connect
         except (ValueError, redis_client.library().RedisError) as fault:
             raise malformed(connection_string, fault_line(fault, connection_string)) from None
         except TypeError as fault:
@@ -85,7 +84,7 @@ class Redis(base.Driver):
 
     @property
     def db(self) -> Any:
-        """This process's client, a ``redis.Redis`` or ``redis.RedisCluster``; a subclass may set another."""
+        """This process's client, a ``redis.Redis`` or ``redis.RedisCluster``. A subclass may set another one."""
         return self._client.get()
 
     @db.setter
@@ -94,8 +93,8 @@ class Redis(base.Driver):
 
     def _connect(self, cluster: bool) -> Any:
         kind = redis_client.library().RedisCluster if cluster else redis_client.library().Redis
-        # The check notices a server that was restarted before a batch is lost to it.
-        return kind.from_url(self._url, health_check_interval=30, **redis_client.WAITS)
+        # health_check_interval: notice that the server was restarted before a batch fails.
+        return kind.from_url(self._url, health_check_interval=30, **redis_client.TIMEOUTS)
 
     # Writing
 
@@ -111,7 +110,7 @@ class Redis(base.Driver):
     def _store(self, records: Sequence[dict[str, Any]]) -> None:
         texts: dict[str, list[str]] = {}
         failed: dict[str, dict[str, Any]] = {}
-        for record in sorted(map(self.labelled, records), key=lambda each: str(each.get("timestamp"))):
+        for record in sorted(map(self.labelled, records), key=lambda record: str(record.get("timestamp"))):
             base_id = str(record["base_id"])
             texts.setdefault(base_id, []).append(json.dumps(record, default=str, skipkeys=True))
             if error_kind(record.get("info")):
@@ -120,7 +119,7 @@ class Redis(base.Driver):
         for base_id, values in texts.items():
             pipeline.lpush(self.namespace_opt + base_id, *values)
             self._expire(pipeline, self.namespace_opt + base_id)
-        # With or without filter_error_trace: to find them otherwise, all traces would have to be read.
+        # Also without filter_error_trace: else a list of failed traces would have to read all traces.
         for base_id, mark in failed.items():
             pipeline.set(self.namespace_error + base_id, json.dumps(mark))
             self._expire(pipeline, self.namespace_error + base_id)
@@ -131,7 +130,7 @@ class Redis(base.Driver):
             pipeline.expire(key, self._ttl_s)
 
     def notify_error_trace(self, data: dict[str, Any]) -> None:
-        """List the trace of the record *data* among those in which something failed."""
+        """Add the key that marks the trace of the record *data* as failed."""
         mark = {"base_id": data["base_id"], "timestamp": data["timestamp"]}
         self._client.ready().set(self.namespace_error + data["base_id"], json.dumps(mark), ex=self._ttl_s)
 
@@ -147,7 +146,7 @@ class Redis(base.Driver):
             heads = []
             for key, values in self._lists():
                 head = list(self._records(key, values))
-                if not head and values:  # none of the first can be read
+                if not head and values:  # none of the first records can be read
                     first = self.first_record(_text(key).removeprefix(self.namespace_opt))
                     head = [] if first is None else [first]
                 heads += head
@@ -155,12 +154,13 @@ class Redis(base.Driver):
         return network.listed(heads, fields or self.default_trace_fields)
 
     def find_ids(self, prefix: str = "", suffix: str = "") -> list[str]:
-        """As in the base class; Redis looks through its keys. No record is read but those of versions before 2.3."""
+        """As in the base class. Redis scans its keys; only records of versions before 2.3 are read."""
         with self._reading():
             chunks = self._client.keys(self.namespace_opt + prefix)
             base_ids = [_text(key).removeprefix(self.namespace_opt) for keys in chunks for key in keys]
             base_ids += [record["base_id"] for _, record in self._old_records(prefix, is_prefix=True)]
-        return [one for one in dict.fromkeys(base_ids) if one.startswith(prefix) and one.endswith(suffix)]
+        distinct = dict.fromkeys(base_ids)
+        return [base_id for base_id in distinct if base_id.startswith(prefix) and base_id.endswith(suffix)]
 
     def list_error_traces(self) -> list[dict[str, Any]]:
         with self._reading():
@@ -177,20 +177,20 @@ class Redis(base.Driver):
 
     def _delete_all(self, base_ids: Sequence[str]) -> int:
         with self._reading():
-            # Once for all traces: to find those of one means to look at every key there is.
-            before_2_3: dict[str, list[Any]] = {}
+            # One scan for all traces: Redis looks at every key to find those of one trace.
+            old_keys: dict[str, list[Any]] = {}
             for key, record in self._old_records(base_ids[0] if len(base_ids) == 1 else ""):
-                before_2_3.setdefault(record["base_id"], []).append(key)
-            return sum(self._remove(base_id, before_2_3.get(base_id, ())) for base_id in base_ids)
+                old_keys.setdefault(record["base_id"], []).append(key)
+            return sum(self._remove(base_id, old_keys.get(base_id, ())) for base_id in base_ids)
 
-    def _remove(self, base_id: str, others: Sequence[Any]) -> int:
-        """Remove the trace and the keys *others*; how many records there were."""
+    def _remove(self, base_id: str, old_keys: Sequence[Any]) -> int:
+        """Remove the trace, and its *old_keys* of versions before 2.3. Returns the number of records."""
         key = self.namespace_opt + base_id
         pipeline = self._client.pipeline()
         pipeline.llen(key)
-        for each in (key, self.namespace_error + base_id, *others):
-            pipeline.delete(each)
-        return int(pipeline.execute()[0]) + len(others)
+        for removed in (key, self.namespace_error + base_id, *old_keys):
+            pipeline.delete(removed)
+        return int(pipeline.execute()[0]) + len(old_keys)
 
     def close(self) -> None:
         self._client.close()
@@ -200,7 +200,7 @@ class Redis(base.Driver):
         return network.reading(self.connection_str, library.RedisError, library.exceptions.RedisClusterException)
 
     def _lists(self) -> Iterator[tuple[Any, list[Any]]]:
-        """The first records to arrive of every trace, by key."""
+        """For the key of every trace, the records that arrived first."""
         for keys in self._client.keys(self.namespace_opt):
             pipeline = self._client.ready().pipeline(transaction=False)
             for key in keys:
@@ -212,7 +212,7 @@ class Redis(base.Driver):
                     yield key, values
 
     def _list(self, key: str) -> list[Any]:
-        """The whole list under *key*; an empty one where something else stands there."""
+        """The whole list under *key*; empty if the value is not a list."""
         try:
             return list(self._client.ready().lrange(key, 0, -1))
         except redis_client.library().ResponseError as fault:
@@ -220,29 +220,29 @@ class Redis(base.Driver):
             return []
 
     def _texts(self, keys: list[Any]) -> Iterator[tuple[Any, Any]]:
-        """What stands under *keys*; one that is gone meanwhile is passed over."""
+        """The texts under *keys*, each with its key. A key that was removed meanwhile is left out."""
         for key, value in zip(keys, self._client.values(keys), strict=True):
             if value is not None:
                 yield key, value
-            elif self._client.ready().exists(key):  # a list, say, of which MGET says the same
-                unreadable.skip(masked(self.connection_str), f"the key {_text(key)}", "it holds no text")
+            elif self._client.ready().exists(key):  # MGET returns None for a value of another type too
+                unreadable.skip(masked(self.connection_str), f"the key {_text(key)}", "its value is not a text")
 
     def _skip_key(self, key: Any, fault: Exception) -> None:
-        """Leave out what stands under *key* if *fault* says that it is of another type. Raises *fault* otherwise."""
+        """Skip *key* if *fault* says that its value has another type. Raises *fault* otherwise."""
         if not redis_client.has_wrong_type(fault):
             raise fault
-        unreadable.skip(masked(self.connection_str), f"the key {_text(key)}", "it holds no list")
+        unreadable.skip(masked(self.connection_str), f"the key {_text(key)}", "its value is not a list")
 
     def _records(
         self, key: Any, values: Iterable[Any], read: Callable[[Any], dict[str, Any]] = loads
     ) -> Iterator[dict[str, Any]]:
-        def named(value: Any) -> str:
+        def name_of(value: Any) -> str:
             return f"{_text(value)[:60]!r} under the key {_text(key)}"
 
-        return unreadable.readable(masked(self.connection_str), values, read, named)
+        return unreadable.readable(masked(self.connection_str), values, read, name_of)
 
     def _old_records(self, base_id: str, is_prefix: bool = False) -> Iterator[tuple[Any, dict[str, Any]]]:
-        """The records of versions before 2.3, each with its key; of every trace if *base_id* is empty."""
+        """The records of versions before 2.3, each with its key. Of all traces if *base_id* is empty."""
         for keys in self._client.keys(self.namespace + base_id):
             for key, value in self._texts(keys):
                 for record in self._records(key, [value]):
@@ -251,11 +251,10 @@ class Redis(base.Driver):
 
 
 class RedisSentinel(Redis):
-    """``redissentinel://[[user]:password@]host[:26379][,host...][/db]``: the hosts are Sentinels, the account the
-    master's.
+    """``redissentinel://[[user]:password@]host[:26379][,host...][/db]``: the Sentinels, and the account of the master.
 
-    Options after ``?``: ``ttl``; ``service_name`` (else ``[profiler] sentinel_service_name``), by which the Sentinels
-    know the master; ``ssl=yes``; ``sentinel_username`` and ``sentinel_password``.
+    Options after ``?``: ``ttl``; ``service_name``, the Sentinels' name for the master (by default ``[profiler]
+    sentinel_service_name``); ``ssl=yes``; ``sentinel_username`` and ``sentinel_password``.
     """
 
     @classmethod
@@ -268,12 +267,12 @@ class RedisSentinel(Redis):
         Sentinels(connection_string)
 
     def _connect(self, cluster: bool) -> Any:
-        # What was meant to keep a request from waiting now finds a dead Sentinel soon; a batch takes longer than that.
-        soon_s = max(float(network.setting(self.conf, "socket_timeout", 0.1)), 0.1)
+        # Only for the Sentinels, to skip a dead one soon. It is too short for the master: a batch takes longer.
+        timeout_s = max(float(network.setting(self.conf, "socket_timeout", 0.1)), 0.1)
         service_name = network.setting(self.conf, "sentinel_service_name", "mymaster")
-        return Sentinels(self.connection_str).master_client(service_name, soon_s)
+        return Sentinels(self.connection_str).master_client(service_name, timeout_s)
 
 
 def _text(value: Any) -> str:
-    """*value* as text, for a name."""
+    """*value* as text for messages."""
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a ``redissentinel://`` connection string says, and a client of the master that it leads to."""
+"""The parts of a ``redissentinel://`` connection string, and a client of the master."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from osprofiler.drivers import redis_client
 
 
 class Sentinels:
-    """What a ``redissentinel://`` string says. Raises ValueError, one line without password."""
+    """The parts of a ``redissentinel://`` string. Raises ValueError, one line without the password, if it is wrong."""
 
     def __init__(self, connection_string: str) -> None:
         if "#" in connection_string or not is_certain(connection_string):
-            raise malformed(connection_string, "where user and password end, or a port, cannot be told")
-        given = strings.options(connection_string, *options.names("redissentinel"))
+            raise malformed(connection_string, "user and password, or a port, have no clear end")
+        values = strings.options(connection_string, *options.names("redissentinel"))
         url = connection_string.partition("?")[0]
-        strings.seconds(given, "ttl")
+        strings.seconds(values, "ttl")
         account, _, rest = url.partition("://")[2].rpartition("@")
         places, _, number = rest.partition("/")
         self.hosts = [_place(place, connection_string) for place in places.split(",")]
         user, colon, password = account.partition(":")
         if not number.isdecimal() and number:
-            raise malformed(connection_string, "the database is no number")
-        security = {"ssl": True} if strings.switch(given, "ssl") else {}
+            raise malformed(connection_string, "the database is not a number")
+        security = {"ssl": True} if strings.switch(values, "ssl") else {}
         self.master: dict[str, Any] = {"db": int(number or 0), **security}
         if colon:
             self.master |= {"username": unquote(user) or None, "password": unquote(password)}
         self.sentinel: dict[str, Any] = dict(security)
         for option, name in ("sentinel_username", "username"), ("sentinel_password", "password"):
-            if option in given:
-                self.sentinel[name] = given[option]
-        self.service_name = given.get("service_name")
+            if option in values:
+                self.sentinel[name] = values[option]
+        self.service_name = values.get("service_name")
 
     def master_client(self, service_name: str, sentinel_timeout_s: float) -> Any:
-        """A client of the master that the Sentinels know by the string's name, or else by *service_name*.
+        """A client of the master. Its name is that of the string, or else *service_name*.
 
-        A Sentinel that does not answer within *sentinel_timeout_s* seconds is passed over.
+        A Sentinel that does not answer within *sentinel_timeout_s* seconds is skipped.
         """
         import redis.sentinel
 
         library: Any = redis.sentinel
         timeouts = {"socket_timeout": sentinel_timeout_s, "socket_connect_timeout": sentinel_timeout_s}
         sentinel = library.Sentinel(
-            self.hosts, sentinel_kwargs={**timeouts, **self.sentinel}, **redis_client.WAITS, **self.master
+            self.hosts, sentinel_kwargs={**timeouts, **self.sentinel}, **redis_client.TIMEOUTS, **self.master
         )
         return sentinel.master_for(self.service_name or service_name)
 
@@ -55,4 +55,4 @@ def _place(text: str, connection_string: str) -> tuple[str, int]:
     try:
         return strings.split(f"redissentinel://{text}", 26379)[1:]
     except ValueError:
-        raise malformed(connection_string, f"{text!r} is no host[:port]") from None
+        raise malformed(connection_string, f"{text!r} is not host[:port]") from None

@@ -176,7 +176,7 @@ def test_a_queue_too_long_to_be_looked_at_is_said(
         driver.write(two_spans(f"trace {number}"))
     assert len(driver.list_traces()) == 4
     (line,) = said()
-    assert line.startswith("4 notifications were looked at")
+    assert line.startswith("4 notifications were read")
     assert len(line.splitlines()) == 1
     wait_until(lambda: waiting(url) == 10, what="all to be back")
 
