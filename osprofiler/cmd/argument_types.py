@@ -65,6 +65,14 @@ def http_status(text: str) -> range:
     raise argparse.ArgumentTypeError(f"a status like 404, or 4xx for all of them, not {text!r}")
 
 
+def tag(text: str) -> tuple[str, str]:
+    """The name of a tag and its value: ``http.method=GET``."""
+    name, equals, value = text.partition("=")
+    if name and equals:
+        return name, value
+    raise argparse.ArgumentTypeError(f"a tag like http.method=GET, not {text!r}")
+
+
 def count(text: str) -> int:
     """A number, at least 1."""
     if not text.isascii() or not text.isdigit() or int(text) < 1:

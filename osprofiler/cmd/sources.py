@@ -106,6 +106,16 @@ _FILTERS: tuple[Callable[[Any], Any], ...] = (
         "--operation",
     ),
     cliutils.arg(
+        "--tag",
+        dest="tags",
+        action="append",
+        default=[],
+        type=argument_types.tag,
+        metavar="NAME=VALUE",
+        help="only traces with a span that has this tag: openstack.request_id=req-..., openstack.server_id=UUID; the "
+        "span must match --service and --operation; may be given several times (wildcards in VALUE: *, ?)",
+    ),
+    cliutils.arg(
         "--since",
         dest="since_us",
         type=argument_types.moment_us,
@@ -134,6 +144,7 @@ def wanted(args: argparse.Namespace) -> search.Wanted:
         args.until_us,
         args.limit,
         args.http_status,
+        tuple(args.tags),
     )
 
 

@@ -158,6 +158,17 @@ class Settings:
             link="See `propagation <propagation.rst>`_.",
         )
     )
+    response_headers: bool = setting(
+        Row(
+            kinds.SWITCH,
+            default=True,
+            mutable=True,
+            policy=True,
+            help="Whether the answer to a traced HTTP request has the id of its trace, in the headers X-Trace-Id and "
+            "traceresponse.",
+            link="See `propagation <propagation.rst>`_.",
+        )
+    )
     rpc_plain_peers: bool = setting(
         Row(
             kinds.SWITCH,

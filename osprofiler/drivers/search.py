@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Wanted:
     """Conditions for traces. All that are not None must hold. In names ``*``, ``?`` and ``[]`` are wildcards.
 
-    One span of the trace must match *service*, *operation*, *min_duration_us* and *http_status*.
+    One span of the trace must match *service*, *operation*, *min_duration_us*, *http_status* and *tags*.
     """
 
     service: str | None = None  # the span's service, or project-service
@@ -34,19 +34,24 @@ class Wanted:
     until_us: int | None = None  # the trace began before this time
     limit: int | None = None  # only the newest of the matching traces, at most so many
     http_status: range | None = None  # the status of the span's HTTP request
+    tags: tuple[tuple[str, str], ...] = ()  # tags of the span: names, and values with wildcards
 
     @property
     def needs_reading(self) -> bool:
         """Whether the traces themselves must be read."""
-        conditions = (self.service, self.operation, self.min_duration_us, self.http_status)
-        return any(condition is not None for condition in conditions)
+        return self._names_a_span or self.min_duration_us is not None
+
+    @property
+    def _names_a_span(self) -> bool:
+        conditions = (self.service, self.operation, self.http_status)
+        return bool(self.tags) or any(condition is not None for condition in conditions)
 
     def matches(self, trace: Trace) -> bool:
         """Whether the spans of *trace* match."""
         least_us = self.min_duration_us or 0
         if self.error and not any(span.error for span in trace.spans.values()):
             return False
-        if self.service is None and self.operation is None and self.http_status is None:
+        if not self._names_a_span:
             return trace.end_us - trace.start_us >= least_us
         return any((span.duration_us or 0) >= least_us and self._is_of(span) for span in trace.spans.values())
 
@@ -55,6 +60,7 @@ class Wanted:
             _is_one(self.service, span.service, wording.place(span))
             and _is_one(self.operation, span.operation, span.name)
             and (self.http_status is None or wording.http_status(span) in self.http_status)
+            and all(_is_one(value, wording.tag(span, name)) for name, value in self.tags)
         )
 
 

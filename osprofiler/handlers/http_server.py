@@ -8,7 +8,7 @@ pieces (:attr:`Served.pieces`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from osprofiler import propagation
 from osprofiler._runtime import guard, native
@@ -17,6 +17,7 @@ from osprofiler.context import current
 from osprofiler.context.origin import Origin
 from osprofiler.context.pieces import Pieces
 from osprofiler.context.points import Point
+from osprofiler.handlers import openstack
 from osprofiler.records import names
 from osprofiler.tracer import global_tracer
 
@@ -57,16 +58,41 @@ class Request(Protocol):
     @property
     def query(self) -> str: ...
 
+    def service_context(self, answer: Mapping[str, str]) -> Mapping[str, Any]:
+        """What the service knows of the request, by the keys of oslo.context: ``request_id``, ``user_id`` and so on.
+
+        It is asked for when the request ends, because the code behind this one learns it. *answer* has the headers of
+        the answer, by name in lower case.
+        """
+
 
 class Served:
     """One request that runs at its own trace point, or in no trace (None)."""
 
-    __slots__ = ("_point", "pieces")
+    __slots__ = ("_answer", "_point", "_request", "pieces")
 
-    def __init__(self, point: Point | None) -> None:
+    def __init__(self, point: Point | None, request: Request | None = None) -> None:
         self._point = point
+        self._request = request
+        self._answer: Mapping[str, str] = {}
         #: ``with served.pieces:`` runs one piece of the application.
         self.pieces = Pieces(point)
+
+    def answer(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """The headers of the answer to send: those of the application, *headers*, and those that name the trace.
+
+        Never raises.
+        """
+        point = self._point
+        if point is None or point.span is None:
+            return headers
+        try:
+            self._answer = {name.lower(): value for name, value in headers}
+            ours = propagation.write_answer(point.context())
+            return [*headers, *((name, value) for name, value in ours.items() if name.lower() not in self._answer)]
+        except Exception as own:
+            guard.swallow("web.answer", own)
+            return headers
 
     def close(self, status: int | None, fault: BaseException | None, unread: bool, deliver: bool) -> None:
         """Close the trace point. Never raises.
@@ -84,6 +110,10 @@ class Served:
                     point.span.set_tag("error", True)
             if unread:
                 point.span.set_tag(names.BODY_UNREAD, True)
+            if self._request is not None:
+                with guard.Harmless("web.context"):
+                    for name, value in openstack.of_context(self._request.service_context(self._answer)).items():
+                        point.span.set_tag(name, value)
             with self.pieces:
                 point.end(fault=fault)
             self.pieces = Pieces(point)  # later points of the application stay below this request
@@ -119,7 +149,7 @@ def accept(
         sample = global_tracer.sample_for(operation) if samples else None
         incoming = propagation.read(request.fields, switches.wsgi_keys(keys), sample=sample)
         if incoming is not None:
-            return Served(_open(name, operation, request, here, incoming))
+            return Served(_open(name, operation, request, here, incoming), request)
     if here is None or inside:
         return None
     return Served(None)  # an earlier request left its trace in this worker
@@ -139,6 +169,7 @@ def _open(name: str, operation: str, request: Request, here: Point | None, incom
         "component": request.component,
         "http.method": method,
         "http.url": f"{scheme}://{request.host}{path}",
+        **openstack.of_path(path),
     }
     point = global_tracer.get_tracer().open_point(root, name, info, operation=operation, tags=tags, follows=follows)
     current.point.set(here)

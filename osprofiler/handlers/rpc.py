@@ -19,6 +19,7 @@ from osprofiler.context import current, scope
 from osprofiler.context.points import Point
 from osprofiler.context.trace_context import SAMPLED
 from osprofiler.handlers import call as plain_call
+from osprofiler.handlers import openstack
 from osprofiler.propagation import Incoming, envelope
 from osprofiler.tracer import global_tracer
 
@@ -28,6 +29,7 @@ T = TypeVar("T")
 POINT = "rpc"
 
 _MAX_NAME_CHARS = 200
+_NO_TAGS: Mapping[str, str] = {}
 
 
 class Call(NamedTuple):
@@ -133,14 +135,20 @@ def receive(
     return incoming, context
 
 
-def enter(incoming: Incoming, description: Call) -> Point | None:
-    """Make the trace of a message current, and open the server span of its dispatch. None if it is not sampled."""
+def enter(
+    incoming: Incoming, description: Call, context: Mapping[str, Any], arguments: Any
+) -> Point | None:
+    """Make the trace of a message current, and open the server span of its dispatch. None if it is not sampled.
+
+    *context* and *arguments* are those of the message, before the service's serializer reads them.
+    """
     root = Point(None, None, incoming.origin)
     current.point.set(root)
     if not incoming.origin.flags & SAMPLED:
         return None
     kind = ext_tags.SPAN_KIND_CONSUMER if incoming.follows else ext_tags.SPAN_KIND_RPC_SERVER
-    return _open(root, description, kind, follows=incoming.follows)
+    tags = {**openstack.of_context(context), **openstack.of_arguments(arguments)}
+    return _open(root, description, kind, tags, follows=incoming.follows)
 
 
 # Client and server
@@ -156,7 +164,9 @@ def operation(method: Any) -> str:
     return f"rpc {str(method)[:_MAX_NAME_CHARS]}"
 
 
-def _open(above: Point, description: Call, kind: str, follows: bool = False) -> Point:
+def _open(
+    above: Point, description: Call, kind: str, more_tags: Mapping[str, str] = _NO_TAGS, follows: bool = False
+) -> Point:
     """Open a point below *above*; *kind* is its tag ``span.kind``."""
     component, *values = description
     topic, server = description.topic, description.server
@@ -165,6 +175,7 @@ def _open(above: Point, description: Call, kind: str, follows: bool = False) -> 
         ext_tags.SPAN_KIND: kind,
         ext_tags.COMPONENT: component,
         ext_tags.MESSAGE_BUS_DESTINATION: f"{topic}.{server}" if server else topic,
+        **more_tags,
     }
     return global_tracer.get_tracer().open_point(
         above, POINT, {"rpc": info}, operation=operation(description.method), tags=tags, follows=follows

@@ -99,7 +99,7 @@ class _Dispatch:
         description = rpc.Call(
             _COMPONENT, method, target.topic, target.server, received.get("namespace"), received.get("version")
         )
-        self._point = rpc.enter(incoming, description)
+        self._point = rpc.enter(incoming, description, context, received.get("args"))
         if self._point is not None:
             message.reply = functools.partial(self._replied, message.reply)
 

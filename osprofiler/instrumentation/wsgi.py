@@ -142,6 +142,18 @@ class _Request:
         query: str = self._environ.get("QUERY_STRING", "")
         return query
 
+    def service_context(self, answer: Mapping[str, str]) -> Mapping[str, Any]:
+        environ = self._environ
+        return {
+            # written by oslo.middleware
+            "request_id": environ.get("openstack.request_id") or answer.get("x-openstack-request-id"),
+            "global_request_id": environ.get("openstack.global_request_id"),
+            # written by keystonemiddleware, which removes what a client has sent under these names
+            "user_id": environ.get("HTTP_X_USER_ID"),
+            "project_id": environ.get("HTTP_X_PROJECT_ID"),
+            "domain_id": environ.get("HTTP_X_DOMAIN_ID"),
+        }
+
     def _bytes(self, name: str) -> bytes:
         return str(self._environ.get(name, "")).encode("latin-1", "replace")
 

@@ -17,6 +17,9 @@ from osprofiler.context.trace_context import TraceContext
 from osprofiler.propagation import b3, formats, jaeger, osprofiler, precedence, signed, w3c
 from osprofiler.propagation.precedence import Sample
 
+#: The header of an HTTP answer with the id of the trace as Jaeger shows it: 32 hexadecimal digits.
+TRACE_ID = "X-Trace-Id"
+
 
 class Incoming(NamedTuple):
     """The trace of a received request or message. If it is not sampled, nothing is recorded."""
@@ -35,6 +38,14 @@ def write(context: TraceContext | None, *, follows: bool = False) -> dict[str, s
     if context is None:
         return {}
     return {**write_signed(context, follows=follows), **write_unsigned(context)}
+
+
+def write_answer(context: TraceContext | None) -> dict[str, str]:
+    """The headers of an HTTP answer that name the trace and the span of *context*; {} if they are not wanted."""
+    if context is None or not (context.span_id and config.current().response_headers):
+        return {}
+    text = w3c.encode(context.trace_id, context.span_id, context.flags, context.w3c_flags)
+    return {TRACE_ID: f"{context.trace_id:032x}", w3c.TRACERESPONSE: text}
 
 
 def write_signed(context: TraceContext, *, follows: bool = False) -> dict[str, str]:

@@ -46,6 +46,20 @@ UNCLOSED: Final = "osprofiler.unclosed"
 #: True if the server closed a WSGI answer before it had read the whole body.
 BODY_UNREAD: Final = "osprofiler.body_unread"
 
+# Tags of server spans: the request in OpenStack's terms. The spans of oslo.middleware have the same names.
+#: The id of the request in this service: ``req-`` and a UUID.
+REQUEST_ID: Final = "openstack.request_id"
+#: The id of the request that a user sent, which all services share.
+GLOBAL_REQUEST_ID: Final = "openstack.global_request_id"
+#: The user who sent the request.
+USER_ID: Final = "openstack.user_id"
+#: The project that the request is for.
+PROJECT_ID: Final = "openstack.project_id"
+#: The domain that the request is for, if it is for a whole domain.
+DOMAIN_ID: Final = "openstack.domain_id"
+#: The resource that the request is about, by its kind: ``openstack.server_id``, ``openstack.volume_id``.
+RESOURCE_ID: Final = "openstack.{}_id"
+
 # Tags of branches
 #: The name of the branch's fork. For an automatic branch, the name of the instrumentation that made it.
 FORK: Final = "osprofiler.fork"

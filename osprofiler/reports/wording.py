@@ -104,6 +104,12 @@ _STATUS_TAGS = ("http.status_code", "http.response.status_code")  # OpenTracing'
 _STATUS_INFO = ("requests", "response")
 
 
+def tag(span: SpanNode, name: str) -> str | None:
+    """The tag *name* of a span as text, ``true`` or ``false`` for a boolean; None if the span has no such tag."""
+    value = span.tags.get(name)
+    return str(value).lower() if isinstance(value, bool) else value if value is None else str(value)
+
+
 def message(span: SpanNode) -> str:
     """The message of a failed span's error, on one line; "" if it has none."""
     values = [span.stop_info.get("message"), *(span.tags.get(tag) for tag in _MESSAGE_TAGS)]

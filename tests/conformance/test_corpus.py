@@ -13,7 +13,9 @@ CORPUS = Path(__file__).with_name("corpus")
 
 #: Cases whose rule was changed on purpose since the corpus was recorded, and why.
 _CLIENT_ERRORS = "to an HTTP client a status from 400 is an error, whichever library sends the request"
+_USER = "a server's span has the user of its request"
 CHANGED = {f"http_client as {form}": _CLIENT_ERRORS for form in ("store", "thrift binary", "thrift compact", "otlp")}
+CHANGED["rpc as store"] = _USER
 
 
 @pytest.fixture(scope="module")

@@ -221,8 +221,11 @@ def serving(at: Place, api: Api) -> Iterator[tuple[str, list[bool]]]:
             process.kill()
 
 
-def ask(address: str, api: Api, request: Request, base: str | None = None) -> None:
-    """Send one request, in the trace *base* if there is one."""
+def ask(address: str, api: Api, request: Request, base: str | None = None) -> str | None:
+    """Send one request, in the trace *base* if there is one; the id that the service gave it, if it says so.
+
+    The answer names the trace where there is one, and only there.
+    """
     headers = {**api.headers, "Content-Type": "application/json", "Accept": "application/json"}
     if base is not None:
         info, signature = _utils.signed_pack({"base_id": base, "parent_id": base}, KEY)
@@ -232,6 +235,9 @@ def ask(address: str, api: Api, request: Request, base: str | None = None) -> No
     made = urllib.request.Request(address + request.path, data, headers, method=request.method)
     with opener.open(made, timeout=60) as answer:
         assert answer.status in (request.status, 201), answer.read()
+        assert answer.headers.get_all("X-Trace-Id") == (base and [base.replace("-", "")])
+        assert len(answer.headers.get_all("traceresponse", [])) == (1 if base else 0)
+        return answer.headers["x-openstack-request-id"]
 
 
 @pytest.mark.parametrize("service", [keystone, placement, glance, zaqar], ids=lambda service: service.__name__)
@@ -251,8 +257,10 @@ def test_each_request_has_a_whole_trace_of_its_own(
         for request in api.requests:  # the first of a kind does more than those after it
             ask(address, api, request)
 
+        request_ids: dict[str, str | None] = {}
+
         def traced_and_untraced(base: str) -> None:
-            ask(address, api, bases[base], base)
+            request_ids[base] = ask(address, api, bases[base], base)
             ask(address, api, bases[base])
 
         with ThreadPoolExecutor(4) as clients:
@@ -264,7 +272,11 @@ def test_each_request_has_a_whole_trace_of_its_own(
     for base, request in bases.items():
         spans = jaeger.wait_for_trace(base.replace("-", ""), 1 + len(request.operations))["spans"]
         ids = {span["spanID"] for span in spans}
-        assert [span["operationName"] for span in spans if not span["references"]] == [f"wsgi {request.method}"]
+        (first,) = [span for span in spans if not span["references"]]
+        assert first["operationName"] == f"wsgi {request.method}"
+        tags = {tag["key"]: tag["value"] for tag in first["tags"]}
+        assert tags.get("openstack.request_id") == request_ids[base]
+        assert tags.get("openstack.project_id") == api.headers.get("X-Project-ID")
         assert all(reference["spanID"] in ids for span in spans for reference in span["references"])
         operations = Counter(span["operationName"] for span in spans)
         assert operations.keys() == {f"wsgi {request.method}", *request.operations}

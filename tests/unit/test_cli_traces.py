@@ -57,7 +57,10 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     url = f"sqlite:///{tmp_path / 'traces.db'}"
     driver = base.get_driver(url, service="nova-api")
     driver.write(BOOT)
-    driver.write(moved(two_spans(), OTHER, HOUR_US))
+    *earlier, stop = two_spans()
+    tags = {"openstack.request_id": "req-1", "openstack.user_id": "u"}
+    tagged = {**stop, "info": {**stop["info"], "osprofiler": {"tags": tags}}}
+    driver.write(moved([*earlier, tagged], OTHER, HOUR_US))
     absent = {**BOOT[3], "info": {**BOOT[3]["info"], "requests": {"status_code": 404}}}
     driver.write(moved([*BOOT[:3], absent], THIRD, 2 * HOUR_US))  # its cast never came
     monkeypatch.setenv("OSPROFILER_CONNECTION_STRING", url)
@@ -102,6 +105,10 @@ def stamp(hours: float) -> str:
         (["--http-status", "4xx", "--operation", "build"], [THIRD]),
         (["--http-status", "4xx", "--operation", "boot"], []),
         (["--http-status", "400"], []),
+        (["--tag", "openstack.request_id=req-*"], [OTHER]),
+        (["--tag", "openstack.request_id=req-1", "--tag", "openstack.user_id=u"], [OTHER]),
+        (["--tag", "openstack.request_id=req-1", "--tag", "openstack.user_id=v"], []),
+        (["--tag", "openstack.request_id=req-1", "--service", "s*"], []),
     ],
 )
 def test_list_filters(options: list[str], found: list[str], store: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -324,6 +331,8 @@ BAD_USE = [
     (["export", "--to", "mysql+pymysql://u:s3cret@127.0.0.1:1/x"], 1),
     (["import"], 2),
     (["import", "/nonsense/file"], 2),
+    (["list", "--tag", "=x"], 2),
+    (["list", "--tag", "x"], 2),
     (["show", TRACE, "--jaeger-json", "--html"], 2),
     (["show", "{store}.jsonl"], 2),
 ]

@@ -293,6 +293,82 @@ def test_a_request_inside_a_span_of_the_process_stays_in_it(
     assert spans.finished[0].parent_span_id == outer.span.span_id
 
 
+# What its answer tells of its trace
+
+
+def answered(app: App, env: Environ | None = None) -> list[tuple[str, str]]:
+    """The headers of the answer, and a check that the application's own list is left alone."""
+    sent: list[tuple[str, str]] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        sent.extend(headers)
+        return lambda data: None
+
+    body = app(environ() if env is None else env, start_response)
+    assert list(body) == [b"answer"]
+    return sent
+
+
+PLAIN = [("Content-Type", "text/plain")]
+
+
+def test_the_answer_to_a_traced_request_names_its_trace(spans: Recorder) -> None:  # noqa: F811
+    sent = answered(middleware(plain))
+    span = spans.by_name("wsgi")
+    assert sent == [
+        *PLAIN,
+        ("X-Trace-Id", BASE.replace("-", "")),
+        ("traceresponse", f"00-{BASE.replace('-', '')}-{span.span_id:016x}-01"),
+    ]
+
+
+def test_a_sampled_request_can_be_found_by_its_answer(
+    spans: Recorder,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(global_tracer.get_tracer(), "sampler", ConstSampler(True))
+    config.publish(sampler="const:1")
+    sent = dict(answered(middleware(plain), environ(traced=False)))
+    assert sent["X-Trace-Id"] == f"{spans.by_name('wsgi').trace_id:032x}"
+
+
+@pytest.mark.parametrize(
+    ("env", "settings"),
+    [
+        (environ(traced=False), {}),
+        ({**environ(), **headers(key="other")}, {}),
+        (environ(traced=False, HTTP_TRACEPARENT=f"00-{5:032x}-{6:016x}-01"), {}),
+        (environ(traced=False, HTTP_TRACEPARENT=f"00-{5:032x}-{6:016x}-00"), {"trust_incoming": True}),
+        (environ(), {"response_headers": False}),
+    ],
+    ids=["nobody asked", "another key", "not trusted", "trusted and not sampled", "switched off"],
+)
+@pytest.mark.usefixtures("spans")
+def test_other_answers_are_as_the_application_made_them(env: Environ, settings: dict[str, Any]) -> None:
+    config.publish(**settings)
+    assert answered(middleware(plain), env) == PLAIN
+
+
+@pytest.mark.usefixtures("spans")
+def test_headers_of_the_application_win_and_its_list_stays_as_it_is() -> None:
+    own = [("x-trace-id", "mine"), ("Set-Cookie", "a"), ("Set-Cookie", "b")]
+    before = list(own)
+
+    def app(env: Environ, start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", own)
+        return [b"answer"]
+
+    sent = answered(middleware(app))
+    assert (sent[:3], [name for name, _ in sent[3:]], own) == (before, ["traceresponse"], before)
+
+
+def test_the_inner_one_of_two_middlewares_names_its_span(spans: Recorder) -> None:  # noqa: F811
+    sent = answered(middleware(middleware(plain)))
+    _, inner = [span for span in spans.started if span.name == "wsgi"]
+    assert [name for name, _ in sent] == ["Content-Type", "X-Trace-Id", "traceresponse"]
+    assert f"-{inner.span_id:016x}-" in sent[2][1]
+
+
 # How it ends
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from osprofiler.drivers import search
 from osprofiler.drivers.base import Can, Driver, Unsupported
-from osprofiler.records import unreadable
+from osprofiler.records import names, unreadable
 from osprofiler.records.record import timestamp
 from osprofiler.testing.drivers.guarantees import guarantee
 from osprofiler.testing.drivers.setting import Connect, Setting, essence
@@ -24,7 +24,13 @@ _WANTED: tuple[tuple[search.Wanted, set[str]], ...] = (
     (search.Wanted(since_us=T0_US + 1), {OTHER}),
     (search.Wanted(until_us=T0_US + 1), {TRACE}),
     (search.Wanted(limit=1), {OTHER}),
+    (search.Wanted(tags=(("openstack.request_id", "req-1"),)), {OTHER}),
+    (search.Wanted(tags=(("openstack.request_id", "req-*"), ("attempt", "2"), ("retried", "true"))), {OTHER}),
+    (search.Wanted(tags=(("openstack.request_id", "req-1"), ("attempt", "3"))), set()),
+    (search.Wanted(service="nova-api", tags=(("openstack.request_id", "req-1"),)), set()),
 )
+
+_TAGS = {"openstack.request_id": "req-1", "attempt": 2, "retried": True}
 
 
 class Searching(Setting):
@@ -70,7 +76,9 @@ class Searching(Setting):
     @guarantee("filters")
     def test_traces_are_found_by_what_is_in_them(self, connect: Connect) -> None:
         connect(project="nova", service="nova-api").write(two_spans())
-        connect(project="glance", service="glance-api").write(span(7, 5_000_000, OTHER))
+        start, stop = span(7, 5_000_000, OTHER)
+        tagged = {**stop, "info": {**stop["info"], names.RESERVED: {"tags": _TAGS}}}
+        connect(project="glance", service="glance-api").write([start, tagged])
         reader = connect()
         for wanted, found in _WANTED:
             assert {trace.base_id for trace in search.traces(reader, wanted)} == found, wanted

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tags of server spans that say what a request is in OpenStack: its ids, its user and project, and its resources.
+
+The sources are a context dictionary of oslo.context, the path of a URL, and the arguments of a remote procedure call.
+A value that is not short text is left out, so no code of the service runs here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from osprofiler._runtime import guard
+from osprofiler.records import names
+
+#: The keys of oslo.context's ``RequestContext.to_dict`` for each tag, the newest first.
+_CONTEXT_KEYS = (
+    (names.REQUEST_ID, ("request_id",)),
+    (names.GLOBAL_REQUEST_ID, ("global_request_id",)),
+    (names.USER_ID, ("user_id", "user")),
+    (names.PROJECT_ID, ("project_id", "project", "tenant")),
+    (names.DOMAIN_ID, ("domain_id", "domain")),
+)
+
+#: Collections in URLs to the kind of their resources. A collection that is not here makes no tag, because clients can
+#: make up paths, and each kind is a tag of its own.
+_COLLECTIONS = {
+    "allocations": "consumer",
+    "backups": "backup",
+    "clusters": "cluster",
+    "containers": "container",
+    "flavors": "flavor",
+    "floatingips": "floating_ip",
+    "images": "image",
+    "listeners": "listener",
+    "loadbalancers": "load_balancer",
+    "networks": "network",
+    "nodes": "node",
+    "os-interface": "port",
+    "os-server-groups": "server_group",
+    "os-volume_attachments": "volume",
+    "pools": "pool",
+    "ports": "port",
+    "resource_providers": "resource_provider",
+    "routers": "router",
+    "security-groups": "security_group",
+    "servers": "server",
+    "shares": "share",
+    "snapshots": "snapshot",
+    "stacks": "stack",
+    "subnets": "subnet",
+    "volumes": "volume",
+    "zones": "zone",
+}
+
+#: The name of an argument, or of a versioned object in lower case, to the kind of the resource.
+_ARGUMENTS = {**{kind: kind for kind in _COLLECTIONS.values()}, "instance": "server"}
+
+_MAX_CHARS = 255
+_MAX_ARGUMENTS = 64
+
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_IS_UUID = re.compile(_UUID, re.I | re.A)
+_RESOURCE = re.compile(rf"/({'|'.join(map(re.escape, _COLLECTIONS))})/({_UUID})(?![^/.])", re.I | re.A)
+
+
+def of_context(context: Mapping[Any, Any]) -> dict[str, str]:
+    """The tags for a *context* dictionary of oslo.context. Never raises."""
+    tags = {}
+    with guard.Harmless("openstack.context"):
+        for tag, keys in _CONTEXT_KEYS:
+            value = next((value for key in keys if (value := _text(context.get(key)))), None)
+            if value:
+                tags[tag] = value
+    return tags
+
+
+def of_path(path: str) -> dict[str, str]:
+    """The tags for the resources that the *path* of a URL names; of two of one kind, the first."""
+    tags: dict[str, str] = {}
+    for collection, resource_id in _RESOURCE.findall(path):
+        tags.setdefault(names.RESOURCE_ID.format(_COLLECTIONS[collection.lower()]), resource_id.lower())
+    return tags
+
+
+def of_arguments(arguments: Any) -> dict[str, str]:
+    """The tags for the resources in the *arguments* of a call, by name, as they are in its message. Never raises.
+
+    An argument counts if it is a UUID (``volume_id``, ``instance_uuid``) or a serialized versioned object
+    (``instance``, or any name). Lists are not looked at.
+    """
+    tags: dict[str, str] = {}
+    if isinstance(arguments, Mapping) and len(arguments) <= _MAX_ARGUMENTS:
+        with guard.Harmless("openstack.arguments"):
+            for kind, resource_id in _resources(arguments):
+                tags.setdefault(names.RESOURCE_ID.format(kind), resource_id.lower())
+    return tags
+
+
+def _resources(arguments: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
+    """The kind and id of each resource in *arguments*."""
+    for name, value in arguments.items():
+        if isinstance(value, Mapping):
+            name, value = _object(value)
+        if isinstance(value, str) and isinstance(name, str) and _IS_UUID.fullmatch(value):
+            kind = _ARGUMENTS.get(name.removesuffix("_uuid").removesuffix("_id").lower())
+            if kind:
+                yield kind, value
+
+
+def _object(primitive: Mapping[Any, Any]) -> tuple[Any, Any]:
+    """The class's name and the UUID of a versioned object, serialized by oslo.versionedobjects; else a pair of None.
+
+    Its keys are ``nova_object.name``, ``versioned_object.name`` and the like, by the project.
+    """
+    for key in primitive:
+        if isinstance(key, str) and key.endswith("_object.name"):
+            data = primitive.get(f"{key.removesuffix('name')}data")
+            if isinstance(data, Mapping):
+                return primitive[key], data.get("uuid") or data.get("id")
+    return None, None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and 0 < len(value) <= _MAX_CHARS else None
