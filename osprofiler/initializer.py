@@ -16,6 +16,7 @@ from osprofiler.config import options, switches
 from osprofiler.config.configuration import Configuration
 from osprofiler.context import scope
 from osprofiler.instrumentation import layers, registry
+from osprofiler.instrumentation import logging as log_records
 from osprofiler.tracer import global_tracer
 
 LOG = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ def init_from_conf(
             _isolate,
             _flush_at_exit,
             _use_scope_manager,
+            _correlate_logs,
             _instrument,
             _sample,
             _configuration.follow_policy,
@@ -124,6 +126,11 @@ def _use_scope_manager(conf: cfg.ConfigOpts) -> None:
         scope.use(getattr(importlib.import_module(module), name)())
     except (ImportError, AttributeError, TypeError, ValueError) as fault:
         LOG.error("[profiler] scope_manager = %s: %s; osprofiler uses its own scope manager", path, fault)
+
+
+def _correlate_logs(conf: cfg.ConfigOpts) -> None:
+    if options.value(conf, "log_correlation"):
+        log_records.instrument()
 
 
 def _instrument(conf: cfg.ConfigOpts) -> None:

@@ -7,6 +7,7 @@ This module does not load oslo.config: a kind only has the name of its option cl
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,9 @@ FORMATS = ("osprofiler", "jaeger", "w3c", "b3")
 
 #: How much of a function's arguments trace points record.
 ARGUMENTS = ("full", "types", "none")
+
+#: Levels of logging by name.
+LEVELS = {logging.getLevelName(level): level for level in range(logging.DEBUG, logging.CRITICAL + 1, 10)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +113,16 @@ def _formats_of_policy(value: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _level(name: Any, complain: Complain) -> int:
+    return LEVELS[name.upper()] if name else 0
+
+
+def _level_of_policy(value: Any) -> int:
+    if isinstance(value, str) and value.upper() in LEVELS:
+        return LEVELS[value.upper()]
+    raise ValueError(f"one of these is wanted: {', '.join(LEVELS)}")
+
+
 def choice(*words: str) -> Kind[str]:
     """One of *words*."""
 
@@ -141,4 +155,11 @@ KEYS: Kind[tuple[str, ...]] = Kind("list", "StrOpt", _keys)
 PATTERNS: Kind[tuple[str, ...]] = Kind("regular expression, several times", "MultiStrOpt", _patterns)
 PROPAGATION: Kind[tuple[str, ...]] = Kind("list", "ListOpt", _formats, _formats_of_policy)
 SAMPLER: Kind[str] = Kind("sampler", "StrOpt", _unchanged, _sampler_of_policy)
+LEVEL: Kind[int] = Kind(
+    f"one of {', '.join(LEVELS)}",
+    "StrOpt",
+    _level,
+    _level_of_policy,
+    {"choices": ("", *LEVELS), "ignore_case": True},
+)
 OPERATIONS: Kind[tuple[tuple[str, str], ...]] = Kind("samplers by operation", None, _unchanged, values=SAMPLER)

@@ -212,6 +212,24 @@ class Settings:
             link="See `layers <layers.rst>`_ and `concurrency <concurrency.rst>`_.",
         )
     )
+    log_correlation: ClassVar = Row(
+        kinds.SWITCH,
+        default=True,
+        help="Whether each record of the service's log has the attributes trace_id and span_id, for format strings and "
+        "for oslo.log's JSON formatter.",
+        link="See `Logs`_.",
+    )
+    log_records: int = setting(  # a level of logging; 0: none
+        Row(
+            kinds.LEVEL,
+            default="",
+            mutable=True,
+            policy=True,
+            help="Records of the service's log from this level on also become logs of the current span. Empty: none. "
+            "It needs log_correlation.",
+            link="See `Logs`_.",
+        )
+    )
     scope_manager: ClassVar = Row(
         kinds.TEXT,
         default="",

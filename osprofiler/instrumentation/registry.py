@@ -25,6 +25,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "futures": (_MODELS + "futures",),
     "futurist": (_MODELS + "futurist",),
     "gevent": (_MODELS + "gevent",),
+    "logging": (_LIBRARIES + "logging",),
     "messaging": (_LIBRARIES + "messaging",),
     "multiprocessing": (_MODELS + "multiprocessing",),
     # openstacksdk uses pools of concurrent.futures or futurist. keystoneauth has no threads of its own.

@@ -64,6 +64,7 @@ def test_names() -> None:
         "futures",
         "futurist",
         "gevent",
+        "logging",
         "messaging",
         "multiprocessing",
         "openstacksdk",
