@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from osprofiler import notifier, profiler
 from osprofiler._runtime import guard
+from osprofiler.connection.strings import CONNECTION_STRING
 from osprofiler.context import current
 from osprofiler.context.points import Point
 from osprofiler.context.trace_context import SAMPLED
@@ -24,7 +25,6 @@ from osprofiler.tracer import global_tracer
 
 __all__ = ["begin", "end", "path_template", "traced"]
 
-CONNECTION_STRING = "OSPROFILER_CONNECTION_STRING"
 JAEGER_UI = "OSPROFILER_JAEGER_UI"
 
 #: The name of the whole command's trace point.

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from osprofiler import config
+from osprofiler._client_trace import client_trace
 from osprofiler._runtime import guard
 from osprofiler.concurrency.fork import Fork, join
 from osprofiler.config import switches
@@ -31,6 +32,7 @@ __all__ = [
     "annotate",
     "branch",
     "clean",
+    "client_trace",
     "fork",
     "get",
     "init",

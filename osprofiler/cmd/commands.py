@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from osprofiler.cmd.sources import CONNECTION_STRING, BadInput
+from osprofiler.cmd.sources import BadInput
 from osprofiler.cmd.trace_critical_path import CriticalPathCommand
 from osprofiler.cmd.trace_delete import DeleteCommands
 from osprofiler.cmd.trace_diff import DiffCommand
@@ -11,6 +11,7 @@ from osprofiler.cmd.trace_list import ListCommand
 from osprofiler.cmd.trace_show import ShowCommand
 from osprofiler.cmd.trace_stats import StatsCommand
 from osprofiler.cmd.trace_transfer import TransferCommands
+from osprofiler.connection.strings import CONNECTION_STRING
 
 __all__ = ["BaseCommand", "TraceCommands", "BadInput", "CONNECTION_STRING"]
 

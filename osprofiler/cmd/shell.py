@@ -25,9 +25,10 @@ try:
     import osprofiler.cmd.patch  # importing a group of commands registers it
     import osprofiler.cmd.policy
     from osprofiler import exc
-    from osprofiler.cmd import cliutils, commands, sources
+    from osprofiler.cmd import cliutils, commands
     from osprofiler.connection import secrets
     from osprofiler.connection.fault_text import typed_fault_line
+    from osprofiler.connection.strings import CONNECTION_STRING
     from osprofiler.drivers.errors import StoreError
     from osprofiler.records import unreadable
 except KeyboardInterrupt:  # Ctrl-C during the imports, before main() can catch it
@@ -172,7 +173,7 @@ def _cutter(argv: list[str]) -> Callable[[str], str]:
     """A function that cuts secrets from a text: those of the command line's and the default connection strings."""
     values = [arg.partition("=")[2] if arg.startswith("--") else arg for arg in argv]
     given = [value for value in values if "://" in value or "@" in value]
-    return secrets.cutter(*given, cliutils.env(sources.CONNECTION_STRING))
+    return secrets.cutter(*given, cliutils.env(CONNECTION_STRING))
 
 
 class _WithoutSecrets:

@@ -15,11 +15,10 @@ from osprofiler.cmd import argument_types, cliutils
 from osprofiler.cmd.progress import Progress
 from osprofiler.connection import secrets
 from osprofiler.connection.fault_text import typed_fault_line
+from osprofiler.connection.strings import CONNECTION_STRING
 from osprofiler.drivers import base, lookup, search
 from osprofiler.reports import files
 from osprofiler.reports.model import Trace
-
-CONNECTION_STRING = "OSPROFILER_CONNECTION_STRING"
 
 #: Help of an argument that names one trace; :func:`trace` reads it.
 TRACE_HELP = (

@@ -10,6 +10,9 @@ from urllib.parse import SplitResult, unquote_plus, urlsplit
 from osprofiler.connection.fault_text import fault_line
 from osprofiler.connection.secrets import is_certain, malformed
 
+#: The environment variable with the connection string of commands and scripts.
+CONNECTION_STRING = "OSPROFILER_CONNECTION_STRING"
+
 _DURATION = re.compile(r"([0-9]{1,10})([smhd]?)", re.A)
 _UNEXPECTED = re.compile(r"keyword argument '(\w+)'|'(\w+)' is an invalid keyword")
 _UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -135,9 +135,7 @@ def receive(
     return incoming, context
 
 
-def enter(
-    incoming: Incoming, description: Call, context: Mapping[str, Any], arguments: Any
-) -> Point | None:
+def enter(incoming: Incoming, description: Call, context: Mapping[str, Any], arguments: Any) -> Point | None:
     """Make the trace of a message current, and open the server span of its dispatch. None if it is not sampled.
 
     *context* and *arguments* are those of the message, before the service's serializer reads them.

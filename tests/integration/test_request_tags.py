@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a request's id to its trace: a request goes through HTTP and RPC, and is found in Jaeger and in a store."""
+"""From a request's id to its trace: a request goes through HTTP and RPC, and Jaeger and a store are searched for it."""
 
 from __future__ import annotations
 
@@ -121,12 +121,12 @@ def test_jaegers_own_search_finds_it_by_each_tag(rpc: Any, store: str, jaeger: J
     assert global_tracer.flush(30)
     jaeger.wait_for_trace(trace_id, 3)
 
-    def found(**tags: str) -> list[str]:
+    def trace_ids(**tags: str) -> list[str]:
         return [trace["traceID"] for trace in jaeger.traces(service, tags=json.dumps(tags))]
 
     for tags in (
         {"openstack.request_id": answer.headers["x-openstack-request-id"]},
         {"openstack.server_id": SERVER, "openstack.user_id": "user-1"},
     ):
-        assert found(**tags) == [trace_id], tags
-    assert found(**{"openstack.request_id": "req-of-another"}) == []
+        assert trace_ids(**tags) == [trace_id], tags
+    assert trace_ids(**{"openstack.request_id": "req-of-another"}) == []

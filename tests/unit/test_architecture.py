@@ -18,6 +18,8 @@ LATE = {
     ("initializer", "osprofiler.delivery."): "delivery is loaded where a service turns tracing on",
     ("novaclient", "osprofiler.delivery."): "delivery is loaded where a service turns tracing on",
     ("notifier", "osprofiler.delivery."): "delivery is loaded where a service turns tracing on",
+    ("_client_trace", "osprofiler.delivery."): "delivery is loaded where a script begins a trace",
+    ("_client_trace", "osprofiler.drivers.locate"): "only a script that names no store needs the default one",
     ("notifier", "osprofiler.drivers.connect"): "the exporters are loaded when a store or transport is named",
     ("concurrency.fork", "osprofiler.concurrency.multiprocessing"): "loads multiprocessing",
     ("concurrency.fork", "osprofiler.concurrency.carrier"): "only carriers to other processes need the formats",
