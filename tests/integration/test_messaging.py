@@ -149,6 +149,7 @@ def test_every_way_of_an_rpc_is_one_client_and_one_server_span(peers: Peers, var
         "version": "1.0",
         "kind": "call",
     }
+    assert (client["user"], server["user"]) == (None, "u")  # as the message's context has it
     assert client["destination"] == server["destination"] == f"{peers.topic}.server"
     assert client["error"] is server["error"] is None
 

@@ -54,6 +54,7 @@ def report_ours():
                 "follows": span.follows,
                 "operation": span.operation_name,
                 "kind": tags.get("span.kind"),
+                "user": tags.get("openstack.user_id"),
                 "destination": tags.get("message_bus.destination"),
                 "error": next((fields["error.kind"] for _, fields in span.own_logs if "error.kind" in fields), None),
                 "info": span.start_info,
