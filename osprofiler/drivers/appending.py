@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
 from typing import Any
 
-from osprofiler.records.record import split_name
+from osprofiler.records.record import as_mapping, split_name
 from osprofiler.reports import model
 from osprofiler.reports.views import json_report
 
@@ -44,10 +43,8 @@ class Appending:
         """
         if self._parsed:
             self._forget_results()
-        payload = raw_payload if isinstance(raw_payload, Mapping) else {}
-        info = payload.get("info")
-        if not isinstance(info, Mapping):
-            info = {}
+        payload = as_mapping(raw_payload)
+        info = as_mapping(payload.get("info"))
         record = {
             "name": name,
             "base_id": payload.get("base_id"),

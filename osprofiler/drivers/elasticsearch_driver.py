@@ -19,8 +19,8 @@ from osprofiler.connection.secrets import masked
 from osprofiler.drivers import base, elasticsearch_http, errors, network
 from osprofiler.drivers.abilities import Can
 from osprofiler.records import unreadable
+from osprofiler.records.error_kind import error_kind
 from osprofiler.records.record import MARK, checked, checked_mark, loads_json
-from osprofiler.reports.model import error_kind
 
 #: The fields that are not in the record: its info as text, if the index does not take it; and whether it has an error.
 _INFO_TEXT, _ERROR = "info_text", "error"

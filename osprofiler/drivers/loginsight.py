@@ -20,8 +20,8 @@ from osprofiler.drivers import base, errors, network
 from osprofiler.drivers.abilities import Can
 from osprofiler.drivers.loginsight_client import LogInsightClient, kind_of_fault
 from osprofiler.records import unreadable
+from osprofiler.records.error_kind import error_kind
 from osprofiler.records.record import loads
-from osprofiler.reports.model import error_kind
 
 __all__ = ["LogInsightClient", "LogInsightDriver"]
 

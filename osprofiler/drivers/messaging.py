@@ -26,7 +26,7 @@ from osprofiler.connection.fault_text import fault_line
 from osprofiler.connection.secrets import cut, malformed
 from osprofiler.drivers import base, errors, locate, network, notifications
 from osprofiler.drivers.abilities import Can
-from osprofiler.reports.model import error_kind
+from osprofiler.records.error_kind import error_kind
 
 #: RabbitMQ's port, if the transport's URL has none.
 _PORT = 5672

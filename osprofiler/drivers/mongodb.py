@@ -20,7 +20,7 @@ from osprofiler.drivers import base, errors, mongodb_documents, network
 from osprofiler.drivers.abilities import Can
 from osprofiler.drivers.mongodb_documents import ERROR, ESCAPED, STORED_AT
 from osprofiler.records import unreadable
-from osprofiler.reports.model import error_kind
+from osprofiler.records.error_kind import error_kind
 
 _OPTIONS = known.names("mongodb")
 

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
+from osprofiler.records.error_kind import error_kind
 from osprofiler.records.names import RESERVED
 from osprofiler.records.record import Unreadable, checked, checked_mark, loads_json
-from osprofiler.reports.model import error_kind
 
 #: Fields that are not in the record: whether its keys are escaped, whether it has an error, and the time when it was
 #: stored, if it expires.

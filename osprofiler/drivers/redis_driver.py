@@ -22,8 +22,8 @@ from osprofiler.drivers import base, errors, network, redis_client
 from osprofiler.drivers.abilities import Can
 from osprofiler.drivers.redis_sentinels import Sentinels
 from osprofiler.records import unreadable
+from osprofiler.records.error_kind import error_kind
 from osprofiler.records.record import loads, loads_mark
-from osprofiler.reports.model import error_kind
 
 #: A list shows the earliest of so many records that arrived first. The first to arrive need not be the earliest: each
 #: service delivers at its own times.

@@ -18,9 +18,9 @@ from osprofiler.connection.secrets import malformed, masked
 from osprofiler.drivers import base, errors, jaeger_query, network
 from osprofiler.drivers.abilities import Can, Unsupported
 from osprofiler.records import ids
+from osprofiler.records.error_kind import error_kind
 from osprofiler.records.pairs import Pairs, is_start
 from osprofiler.records.stored_span import StoredSpan
-from osprofiler.reports.model import error_kind
 
 if TYPE_CHECKING:
     from osprofiler.delivery.exporter import Exporter, Failed

@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The SQL driver's table, and its connection to one database: made late, made anew after a fork.
+"""The SQL driver's table, and its connections to one database. They are made when needed, and again after a fork.
 
-Only ``osprofiler.drivers.sqlalchemy_driver`` imports this module, when such a driver is made: SQLAlchemy takes long to
-load.
+``sqlalchemy_driver`` imports this module when it makes a driver: SQLAlchemy takes long to load.
 """
 
 from __future__ import annotations
 
 import functools
-import inspect
 import os
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -32,22 +29,20 @@ from sqlalchemy import (
     Table,
     create_engine,
     event,
-    make_url,
 )
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SAWarning
+from sqlalchemy.exc import DBAPIError
 
-from osprofiler import exc
 from osprofiler._runtime import inherited
-from osprofiler.connection.fault_text import fault_line
-from osprofiler.connection.secrets import malformed, masked
-from osprofiler.drivers import sqlite_forks
+from osprofiler.connection.secrets import masked
+from osprofiler.drivers import sql_rows, sqlite_forks
+from osprofiler.drivers.sql_url import checked_url
 
-#: How long a writer waits for another writer of the same SQLite file.
+#: The time that a writer waits for another writer of the same SQLite file, in seconds.
 BUSY_TIMEOUT_S = 30
 
 CONNECT_TIMEOUT_S = 10
-#: How long to wait for a server that may have vanished without a word, as one does whose address another has taken.
-#: MySQL's libraries wait no longer for any answer; PostgreSQL's can tell whether the server is still there.
+#: The time to wait for an answer of a server that may be gone, in seconds. For MySQL it is the time-out of all answers.
+#: PostgreSQL's library checks whether the server is still there.
 ANSWER_TIMEOUT_S = 60
 _MYSQL = {"connect_timeout": CONNECT_TIMEOUT_S, "read_timeout": ANSWER_TIMEOUT_S, "write_timeout": ANSWER_TIMEOUT_S}
 _POSTGRESQL = {
@@ -57,27 +52,26 @@ _POSTGRESQL = {
     "keepalives_count": 3,
     "tcp_user_timeout": ANSWER_TIMEOUT_S * 1000,
 }
-_WAITS = {"pymysql": _MYSQL, "mysqldb": _MYSQL, "psycopg": _POSTGRESQL, "psycopg2": _POSTGRESQL}
+_TIMEOUTS = {"pymysql": _MYSQL, "mysqldb": _MYSQL, "psycopg": _POSTGRESQL, "psycopg2": _POSTGRESQL}
 
-_WIDTH = 255
 
-# osprofiler 4.4.0's table and columns: either reads what the other wrote. It had an index on every column; what is
-# asked for is a trace by its id, and every trace with its first time, and one index answers both.
+# The table and columns of osprofiler 4.4.0: each version reads the other's rows. 4.4.0 has an index on every column.
+# One index is enough for our two queries: a trace by its id, and every trace with its first time.
 DATA = Table(
     "data",
     MetaData(),
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
-    Column("timestamp", String(26)),
-    Column("base_id", String(_WIDTH)),
-    Column("parent_id", String(_WIDTH)),
-    Column("trace_id", String(_WIDTH)),
-    Column("project", String(_WIDTH)),
-    Column("host", String(_WIDTH)),
-    Column("service", String(_WIDTH)),
-    Column("name", String(_WIDTH)),
+    Column("timestamp", String(sql_rows.TIMESTAMP_CHARS)),
+    Column("base_id", String(sql_rows.TEXT_CHARS)),
+    Column("parent_id", String(sql_rows.TEXT_CHARS)),
+    Column("trace_id", String(sql_rows.TEXT_CHARS)),
+    Column("project", String(sql_rows.TEXT_CHARS)),
+    Column("host", String(sql_rows.TEXT_CHARS)),
+    Column("service", String(sql_rows.TEXT_CHARS)),
+    Column("name", String(sql_rows.TEXT_CHARS)),
     Column("data", JSON),
     Index("ix_data_base_id_timestamp", "base_id", "timestamp"),
-    # As the default MySQL and MariaDB have would take no emoji, and find "Ab" when asked for "aB".
+    # With the defaults of MySQL and MariaDB, emoji are refused, and a search for "aB" finds "Ab".
     mysql_charset="utf8mb4",
     mysql_collate="utf8mb4_bin",
     mariadb_charset="utf8mb4",
@@ -85,101 +79,16 @@ DATA = Table(
 )
 
 
-def checked_url(connection_string: str) -> URL:
-    """The string as a URL that this process can use. Raises ValueError or CommandError, one line without password."""
-    shown = masked(connection_string)
-    try:
-        url = make_url(connection_string)
-        dialect = url.get_dialect()
-    except (ArgumentError, NoSuchModuleError, ValueError):
-        raise malformed(connection_string, "SQLAlchemy does not understand it as the URL of a database") from None
-    if "ttl" in url.query:
-        raise ValueError(f"an SQL database has no ttl, as in {shown!r}: run `osprofiler trace purge --older-than 7d`")
-    if dialect.is_async:
-        raise ValueError(f"{shown!r} names an asynchronous database library; name a blocking one")
-    try:
-        dialect.import_dbapi()
-    except ImportError as fault:
-        raise exc.CommandError(
-            f"{shown!r} needs the Python library {fault.name!r}: install it, or name another one in the URL "
-            "(postgresql+psycopg://, mysql+pymysql://)"
-        ) from fault
-    if url.get_backend_name() == "sqlite":
-        url = _with_file(url, shown)
-    _check_options(url, connection_string)
-    return url
-
-
-def _check_options(url: URL, connection_string: str) -> None:
-    """Raise ValueError for an option that the database's library does not have; some only tell when they connect."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SAWarning)  # of what is raised below
-            engine = create_engine(url)
-            _, arguments = engine.dialect.create_connect_args(engine.url)
-    except (ArgumentError, TypeError, ValueError) as fault:
-        raise malformed(connection_string, fault_line(fault, connection_string)) from None
-    for name in _unknown_options(engine, arguments):
-        raise malformed(connection_string, f"there is no option {name!r}")
-
-
-def _unknown_options(engine: Engine, arguments: Mapping[str, Any]) -> list[str]:
-    """Which options of the engine's URL its library does not have, of the *arguments* that SQLAlchemy makes of them;
-    none where the library does not say before it connects."""
-    if engine.dialect.name == "sqlite":  # SQLAlchemy leaves those out
-        return [] if "uri" in arguments else [name for name in engine.url.query if name not in arguments]
-    library: Any = engine.dialect.dbapi
-    try:
-        parameters = inspect.signature(library.connect).parameters
-    except (TypeError, ValueError):
-        return []
-    unknown = [name for name in arguments if name not in parameters]
-    if not any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
-        return unknown
-    known = _KNOWN_TO_LIBPQ.get(engine.dialect.driver)
-    return [] if known is None else [name for name in unknown if not known(library, name)]
-
-
-def _psycopg_knows(library: Any, name: str) -> bool:
-    try:
-        library.conninfo.make_conninfo(**{name: "1"})
-    except library.ProgrammingError:
-        return False
-    return True
-
-
-def _psycopg2_knows(library: Any, name: str) -> bool:
-    try:
-        library.extensions.make_dsn(**{name: "1"})
-    except library.ProgrammingError:
-        return False
-    return True
-
-
-_KNOWN_TO_LIBPQ = {"psycopg": _psycopg_knows, "psycopg2": _psycopg2_knows}
-
-
-def _with_file(url: URL, shown: str) -> URL:
-    name = url.database or ""
-    if name in ("", ":memory:") or "mode=memory" in str(url) or "mode" in url.query or name.startswith("file:"):
-        raise ValueError(
-            f"{shown!r} names no file: a database in memory is invisible to every other process; "
-            "give a path, for instance sqlite:////var/lib/osprofiler/traces.db"
-        )
-    # A service that becomes a daemon changes its directory.
-    return url.set(database=os.path.abspath(name))
-
-
 class Database:
-    """One database; the connections are those of the current process."""
+    """One database. Each process has its own connections."""
 
     def __init__(self, connection_string: str) -> None:
         self.url = checked_url(connection_string)
         self.shown = masked(connection_string)
         self._engine: Engine | None = None
-        self._owner = 0  # the process that made the engine
-        self._ready = False  # the engine's database
-        self._opened: tuple[int, int] | None = None  # which SQLite file that was
+        self._owner = 0  # the pid of the process that made the engine
+        self._ready = False  # whether the table exists
+        self._opened: tuple[int, int] | None = None  # the identity of the SQLite file that was made ready
 
     @property
     def file(self) -> Path | None:
@@ -204,29 +113,29 @@ class Database:
             event.listen(engine, "connect", _tune_sqlite)
             sqlite_forks.databases.add(self)
             return engine
-        waits = _WAITS.get(self.url.get_driver_name(), {})
-        arguments = {name: value for name, value in waits.items() if name not in self.url.query}
-        # The ping notices a server that was restarted meanwhile before a batch is lost to it.
+        timeouts = _TIMEOUTS.get(self.url.get_driver_name(), {})
+        arguments = {name: value for name, value in timeouts.items() if name not in self.url.query}
+        # pool_pre_ping: notice that the server was restarted before a batch fails.
         return create_engine(self.url, connect_args=arguments, pool_pre_ping=True)
 
     def has_table(self) -> bool:
-        """Whether anything has been stored here yet."""
+        """Whether the table exists."""
         return sqlalchemy.inspect(self.engine()).has_table(DATA.name)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """A transaction that writes to the table, which is made first where it is missing."""
-        with nullcontext() if self.file is None else sqlite_forks.undivided():
+        """Begin a transaction that writes to the table. Makes the table if it does not exist."""
+        with nullcontext() if self.file is None else sqlite_forks.no_fork():
             if self._ready and self._opened != self._identity():
-                self.look_again()  # somebody has removed or replaced the file: only we would see what we write there
+                self.look_again()  # the file was removed or replaced: nobody else would see rows in the old file
             self.make_ready()
             with self.engine().begin() as connection:
                 yield connection
 
     def make_ready(self) -> None:
-        """See to it that rows can be written: the table and its index are there; the SQLite file has its log.
+        """Make the table and its index, and the write-ahead log of a SQLite file, if they do not exist.
 
-        Other processes may be doing the same.
+        Other processes may do the same at the same time.
         """
         engine = self.engine()
         if self._ready:
@@ -246,7 +155,7 @@ class Database:
         self._ready = True
 
     def _identity(self) -> tuple[int, int] | None:
-        """Which SQLite file it is, whatever its name; None where there is none."""
+        """Device and inode of the SQLite file; None if there is no file."""
         try:
             status = None if self.file is None else os.stat(self.file)
         except FileNotFoundError:
@@ -254,8 +163,10 @@ class Database:
         return status and (status.st_dev, status.st_ino)
 
     def look_again(self) -> None:
-        """Make ready once more before the next write: somebody may have dropped the table, or restored a backup, or
-        let this process write."""
+        """Call :meth:`make_ready` again before the next write.
+
+        Somebody may have dropped the table, restored a backup, or changed the rights of this process.
+        """
         self._ready = False
         if self.file is not None:
             self.close()
@@ -268,9 +179,9 @@ class Database:
 
 
 def _fit_for_reading(url: URL) -> URL:
-    """*url*; where nobody has its file open and we may write nothing beside it, as a file that does not change.
+    """*url*, as an immutable file if it is not open elsewhere and its folder is read-only.
 
-    Who opens a file with a write-ahead log makes that log and an index of it, a mere reader too.
+    SQLite makes the write-ahead log and its index also for a reader. In a read-only folder it could not.
     """
     file = Path(str(url.database))
     if os.access(file.parent, os.W_OK) or not file.exists() or file.with_name(f"{file.name}-wal").exists():
@@ -279,22 +190,22 @@ def _fit_for_reading(url: URL) -> URL:
 
 
 def _begin_writing(connection: Connection) -> None:
-    # sqlite3 commits around each CREATE unless told otherwise; together with this a second process waits for the first.
+    # By default sqlite3 commits around each CREATE. With this, a second process waits for the first one.
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _tune_sqlite(connection: Any, _: object) -> None:
-    # One text that is not UTF-8 would end the reading of all rows; its record is judged where it is decoded.
+    # By default one text that is not UTF-8 would end the reading of all rows. Its record is checked later.
     connection.text_factory = functools.partial(str, encoding="utf-8", errors="surrogateescape")
-    # Keeps what was committed when a process is killed; only a power failure may take the last moments.
+    # Committed rows survive if the process is killed. Only a power failure may lose the last of them.
     connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def _log_ahead(connection: Connection) -> None:
-    """With a write-ahead log readers and the writer do not wait for each other. The file remembers it."""
+    """Turn the write-ahead log on, so that readers and the writer do not wait for each other. The file keeps this."""
     if connection.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal":
         try:
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
         except DBAPIError:
-            pass  # another process is at the same now, or reads; it works without, and the next writer tries again
+            pass  # another process reads or does the same; it works without the log, and the next writer tries again

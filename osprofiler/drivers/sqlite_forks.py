@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A fork waits until nobody of this process is inside SQLite, and passes on no connection.
+"""Forks and SQLite: a fork waits until no thread of this process uses SQLite, and the child inherits no connection.
 
-SQLite keeps notes in memory, once for all connections of a process to a file: which locks that process holds, and the
-descriptors of its log. A child that is forked in the middle of a transaction inherits a lock but nobody who could ever
-release it; one that closes what it has inherited (as daemons do) goes on with descriptors that are other files now.
+SQLite keeps state in memory for all connections of a process to a file: the locks that the process holds, and the
+descriptors of the log. A child that is forked during a transaction inherits a lock that no thread can release. A child
+that closes all inherited descriptors, as daemons do, would use numbers that are other files now.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from osprofiler._runtime import forks, guard, native
 if TYPE_CHECKING:
     from osprofiler.drivers.sql_engine import Database
 
-#: A transaction of ours takes milliseconds. Who waits longer waits for another process, and holds nothing yet.
+#: The longest time that a fork waits, in seconds. Our transactions take milliseconds: a longer one waits for another
+#: process, and holds no lock yet.
 LONGEST_WAIT_S = 1.0
 
-#: Those with connections to SQLite files.
+#: The databases with connections to SQLite files.
 databases: weakref.WeakSet[Database] = weakref.WeakSet()
 
 _inside = native.lock()
@@ -31,10 +32,10 @@ _forking: set[int] = set()  # the threads that hold it for a fork
 
 
 @contextmanager
-def undivided() -> Iterator[None]:
-    """No fork comes between the lines of this block."""
-    held = _inside
-    with held:
+def no_fork() -> Iterator[None]:
+    """No fork happens during this block."""
+    lock = _inside  # a forked child replaces the global
+    with lock:
         yield
 
 

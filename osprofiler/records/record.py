@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 #: How deep the info of a record may nest, since the json package recurses. Our own writers nest far less.
@@ -132,3 +134,14 @@ def split_name(name: str) -> tuple[str, str]:
 def another_id(trace_id: str, count: int) -> str:
     """An id for the span number *count* of those with the id *trace_id*, so that two spans never become one."""
     return f"{trace_id}#{count}"
+
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+def as_mapping(value: object) -> Mapping[str, Any]:
+    """*value*, a part of a record, if it is a mapping; otherwise an empty mapping."""
+    # isinstance() with an abstract class costs a microsecond, and a trace may have hundreds of thousands of records.
+    if type(value) is dict:
+        return value
+    return value if value is not None and isinstance(value, Mapping) else _NOTHING

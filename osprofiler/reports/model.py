@@ -9,17 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from osprofiler.records import names, unreadable
-from osprofiler.records.record import Unreadable, checked, microseconds, split_name
+from osprofiler.records.error_kind import error_kind
+from osprofiler.records.record import Unreadable, as_mapping, checked, microseconds, split_name
 from osprofiler.reports import shared_ids
-
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
-
-_NO_ERROR = frozenset(("", "false", "no", "0", "none", "null"))
-_ERROR_CHARS = 200
 
 #: Exceptions that reading an invalid record can raise.
 UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
@@ -126,35 +121,6 @@ class Trace:
             waiting.extend((depth + 1, child) for child in reversed(span.children))
 
 
-def error_kind(info: object) -> str | None:
-    """The kind of error in the ``info`` of a stop record: the exception's type, else the error tag; None: no error."""
-    info = _mapping(info)
-    kind = info.get("etype")
-    if kind is not None:
-        return str(kind)
-    return tagged_error(_mapping(_mapping(info.get(names.RESERVED)).get("tags")))
-
-
-def tagged_error(tags: Mapping[str, Any]) -> str | None:
-    """The error in the tag ``error``: ``error`` if the tag is true; the first line if a tracer put a text there; else
-    None."""
-    flag = tags.get("error")
-    if not isinstance(flag, str):
-        return "error" if flag is True else None
-    first = flag.strip().partition("\n")[0].rstrip()
-    if first.lower() == "true":
-        return "error"
-    return first[:_ERROR_CHARS] if first.lower() not in _NO_ERROR else None
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    """*value* if it is a mapping, else an empty one."""
-    # isinstance() with an abstract class costs a microsecond; a trace may have hundreds of thousands of records.
-    if type(value) is dict:
-        return value
-    return value if value is not None and isinstance(value, Mapping) else _NOTHING
-
-
 def text(value: object) -> str | None:
     """*value*, a name in a record, as text; None if it is empty."""
     return str(value) if value else None
@@ -232,7 +198,7 @@ def take(trace: Trace, record: dict[str, Any], payload: Any) -> None:
     full_name, trace_id = str(record["name"]), str(record["trace_id"])
     name, phase = split_name(full_name)
     given = record.get("info")
-    info: dict[str, Any] = dict(_mapping(given))
+    info: dict[str, Any] = dict(as_mapping(given))
     span = trace.spans.get(trace_id)
     if span is None:
         span = trace.spans[trace_id] = SpanNode(trace_id, str(record.get("parent_id") or ""), name, start_us=at_us)
@@ -245,7 +211,7 @@ def take(trace: Trace, record: dict[str, Any], payload: Any) -> None:
     span.project = span.project or text(record.get("project"))
     span.service = span.service or text(record.get("service"))
     span.host = span.host or text(record.get("host")) or text(info.get("host"))
-    extra = _mapping(info.pop(names.RESERVED, None))
+    extra = as_mapping(info.pop(names.RESERVED, None))
     if phase == "start":
         # The stop record may have come first; then the span already has its end.
         end_us = None if span.has_start or span.duration_us is None else span.end_us
@@ -255,7 +221,7 @@ def take(trace: Trace, record: dict[str, Any], payload: Any) -> None:
         span.operation = str(extra.get("operation") or "")
         span.reference = names.FOLLOWS_FROM if extra.get("parent") == names.FOLLOWS_FROM else None
         span.pid = extra["pid"] if isinstance(extra.get("pid"), int) else None
-        span.process = dict(_mapping(extra.get("process")))
+        span.process = dict(as_mapping(extra.get("process")))
     else:
         span.duration_us = max(at_us - span.start_us, 0) if span.has_start else 0
         span.stop_us = at_us
@@ -265,7 +231,7 @@ def take(trace: Trace, record: dict[str, Any], payload: Any) -> None:
 
 
 def _take_extra(span: SpanNode, extra: Mapping[str, Any]) -> None:
-    span.tags = dict(_mapping(extra.get("tags")))
+    span.tags = dict(as_mapping(extra.get("tags")))
     span.logs = [Log(int(at_us), dict(fields)) for at_us, fields in extra.get("logs") or ()]
     span.links = [Link(str(kind), str(base), str(point)) for kind, base, point in extra.get("links") or ()]
 

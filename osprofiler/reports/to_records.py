@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from osprofiler.records.error_kind import tagged_error
 from osprofiler.records.names import RESERVED
 from osprofiler.records.record import split_name, timestamp
-from osprofiler.reports import model
 from osprofiler.reports.model import SpanNode, Trace
 
 _NEEDED = ("name", "base_id", "trace_id", "parent_id", "timestamp", "info")
@@ -41,7 +41,7 @@ def _start(trace: Trace, span: SpanNode) -> dict[str, Any]:
 
 def _stop(trace: Trace, span: SpanNode) -> dict[str, Any]:
     tags = dict(span.tags)
-    is_tagged = model.tagged_error(tags) == span.error
+    is_tagged = tagged_error(tags) == span.error
     if span.error == "error" and not is_tagged:
         tags["error"] = is_tagged = True
     extra = {

@@ -115,7 +115,7 @@ def test_a_server_that_goes_away_and_comes_back(own_server: Server) -> None:
 def test_a_server_that_has_vanished_without_a_word(monkeypatch: pytest.MonkeyPatch, own_server: Server) -> None:
     """Another may answer at its address already: the connection to the one that was is given up."""
     for client, wait in ("pymysql", {"read_timeout": 1}), ("psycopg", {"tcp_user_timeout": 1000}):
-        monkeypatch.setitem(sql_engine._WAITS, client, {**sql_engine._WAITS[client], **wait})
+        monkeypatch.setitem(sql_engine._TIMEOUTS, client, {**sql_engine._TIMEOUTS[client], **wait})
     url = sqlalchemy.make_url(own_server.url)
     assert url.port
     with door(url.port) as before:

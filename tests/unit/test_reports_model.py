@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from osprofiler.records import deep_json
+from osprofiler.records.error_kind import error_kind
 from osprofiler.records.record import timestamp
 from osprofiler.reports import model
 from osprofiler.reports.analysis import skew, statistics
@@ -97,7 +98,7 @@ def test_time_stamps_of_every_length(stamp: str) -> None:
     ],
 )
 def test_an_error_tag_is_an_error(flag: object, kind: str | None) -> None:
-    assert model.error_kind({"osprofiler": {"tags": {"error": flag}}}) == kind
+    assert error_kind({"osprofiler": {"tags": {"error": flag}}}) == kind
 
 
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 20), st.integers(0, 2)), max_size=12))
