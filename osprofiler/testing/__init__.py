@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Helpers for tests: record the spans of a block, and conformance kits for what other packages add.
+"""Helpers for tests: record the spans of a block, and conformance kits for extensions in other packages.
 
-The kits are classes of pytest tests, to be subclassed: ``drivers``, ``propagators``, ``wires``, ``decorators``,
-``http_clients`` and ``concurrency`` (execution models). ``fixtures`` is a plugin for pytest.
+The kits are classes of pytest tests. A test module subclasses them: ``drivers``, ``propagators``, ``wires``,
+``decorators``, ``http_clients`` and ``concurrency`` (execution models). ``fixtures`` is a plugin for pytest.
 """
 
 from __future__ import annotations
@@ -18,6 +18,6 @@ __all__ = ["RecordedLog", "RecordedReference", "RecordedSpan", "Recording", "rec
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from osprofiler.testing import recorder  # loads jaeger-client, which the kit for drivers does without
+    from osprofiler.testing import recorder  # it loads jaeger-client, which the kit for drivers does not need
 
     return getattr(recorder, name)

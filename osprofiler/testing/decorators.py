@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The conformance kit for decorators that open a trace point around a call.
 
-Subclass :class:`DecoratorKit` in a test module and give it the fixture ``decorate``: the decorator, ready to use.
+Subclass :class:`DecoratorKit` in a test module, and override the fixture ``decorate``: it returns the decorator.
 """
 
 from __future__ import annotations
@@ -28,33 +28,33 @@ class BadRepr:
 
 
 class DecoratorKit:
-    """What every decorator must do: what is called keeps its nature, and one span lasts as long as its body."""
+    """The tests of a decorator: a callable keeps its kind, and each call is one span, as long as the body runs."""
 
     @pytest.fixture
     def decorate(self) -> Decorate:
-        """The decorator under test; subclasses override it."""
-        raise NotImplementedError("give the kit a fixture named decorate")
+        """The decorator under test. Subclasses override it."""
+        raise NotImplementedError("override the fixture 'decorate'")
 
     @pytest.fixture(autouse=True)
     def spans(self) -> Iterator[Recording]:
-        """The spans of a test; it fails where a point was left open, or a fault of tracing was swallowed."""
+        """The spans of a test. It fails if a point is left open, or if a fault of tracing was swallowed."""
         with clean_process(), no_swallowed_faults(set()), recording() as spans:
             yield spans
             assert spans.unfinished() == []
 
     def test_a_function(self, decorate: Decorate, spans: Recording) -> None:
-        """Arguments and result pass; the body runs inside the point."""
+        """Arguments and result pass unchanged. The body runs inside the point."""
         assert decorate(_work)(1, c=5) == 8
         _one_point_around(spans)
 
     def test_it_keeps_name_text_and_signature(self, decorate: Decorate) -> None:
-        """Documentation and introspection see the function itself."""
+        """Documentation and introspection show the function itself."""
         decorated = decorate(_work)
         assert (decorated.__name__, decorated.__doc__) == ("_work", _work.__doc__)
         assert inspect.signature(decorated) == inspect.signature(_work)
 
     def test_a_method(self, decorate: Decorate, spans: Recording) -> None:
-        """Also one that a subclass inherits."""
+        """A method, also if a subclass inherits it."""
 
         class Thing:
             value = 3
@@ -72,7 +72,7 @@ class DecoratorKit:
     @pytest.mark.parametrize("kind", [classmethod, staticmethod])
     @pytest.mark.parametrize("outside", [False, True], ids=["inside", "outside"])
     def test_a_class_or_static_method(self, decorate: Decorate, spans: Recording, kind: Any, outside: bool) -> None:
-        """With the decorator under the other one or above it."""
+        """With the decorator inside ``classmethod`` or ``staticmethod``, and outside it."""
 
         def method(*args: int) -> int:
             return _work(*args[-1:])
@@ -84,7 +84,7 @@ class DecoratorKit:
         assert len(spans) == 4
 
     def test_a_callable_object(self, decorate: Decorate, spans: Recording) -> None:
-        """Anything that can be called can be decorated."""
+        """An object with ``__call__`` can be decorated."""
 
         class Callable_:
             def __call__(self, a: int) -> int:
@@ -94,7 +94,7 @@ class DecoratorKit:
         _one_point_around(spans)
 
     def test_a_coroutine(self, decorate: Decorate, spans: Recording) -> None:
-        """The point lasts until the coroutine returns, not until it is made."""
+        """The point lasts until the coroutine returns."""
 
         @decorate
         async def work(a: int) -> int:
@@ -106,7 +106,7 @@ class DecoratorKit:
         _one_point_around(spans)
 
     def test_a_generator(self, decorate: Decorate, spans: Recording) -> None:
-        """The body is inside the point, and what its caller does between two items is not."""
+        """The body runs inside the point. The caller's code between two items runs outside it."""
 
         @decorate
         def numbers(limit: int) -> Iterator[int]:
@@ -124,7 +124,7 @@ class DecoratorKit:
         assert len(spans) == 5
 
     def test_an_asynchronous_generator(self, decorate: Decorate, spans: Recording) -> None:
-        """As a generator."""
+        """The same as a generator."""
 
         @decorate
         async def numbers(limit: int) -> AsyncIterator[int]:
@@ -140,7 +140,7 @@ class DecoratorKit:
         _one_point_around(spans)
 
     def test_an_exception_passes_as_it_is(self, decorate: Decorate, spans: Recording) -> None:
-        """The caller gets the same object; the span is an error of its class."""
+        """The caller gets the same object. The span is an error with its class."""
         fault = LookupError("gone")
 
         @decorate
@@ -154,13 +154,13 @@ class DecoratorKit:
         assert span.error == "LookupError"
 
     def test_arguments_and_results_whose_repr_raises(self, decorate: Decorate, spans: Recording) -> None:
-        """What cannot be shown is passed all the same."""
+        """The call works although its arguments cannot be shown."""
         given = BadRepr()
         assert decorate(lambda value, *, more: value)(given, more=given) is given
         assert len(spans) == 1
 
     def test_calls_nest(self, decorate: Decorate, spans: Recording) -> None:
-        """Each call of a recursion is a point inside the one before."""
+        """Each call of a recursion is a point inside the point of the former call."""
 
         @decorate
         def down(steps: int) -> int:
@@ -171,14 +171,14 @@ class DecoratorKit:
         assert (inner.parent_id, middle.parent_id) == (middle.point_id, outer.point_id)
 
     def test_without_a_trace_it_only_calls(self, decorate: Decorate, spans: Recording) -> None:
-        """At rest nothing is recorded."""
+        """Nothing is recorded."""
         profiler.clean()
         assert decorate(_work)(1) == 6
         assert spans == []
 
 
 def _work(a: int, b: int = 2, *, c: int = 3) -> int:
-    """Add up, inside a point of its own."""
+    """Return the sum, inside a point called ``body``."""
     with profiler.Trace("body"):
         return a + b + c
 
@@ -189,7 +189,7 @@ def _point_above(spans: Recording, body: RecordedSpan) -> RecordedSpan:
 
 
 def _one_point_around(spans: Recording) -> None:
-    """The recorded spans are the body's and the decorator's around it."""
+    """Check that the recorded spans are that of the body, and that of the decorator around it."""
     body = spans.one("body")
     point = _point_above(spans, body)
     assert len(spans) == 2, spans.names()

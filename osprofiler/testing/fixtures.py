@@ -15,16 +15,16 @@ from osprofiler.testing.recorder import Recording, SpanRecorder, recorder_in_use
 
 @pytest.fixture
 def osprofiler_process() -> Iterator[None]:
-    """No trace, default settings, no notifier and no counts, before the test and after it."""
+    """Before and after the test: no trace, default settings, no notifier, and all counters at zero."""
     with clean_process():
         yield
 
 
 @pytest.fixture
 def osprofiler_spans() -> Iterator[Recording]:
-    """The spans of the test; its code runs in a new trace.
+    """The spans of the test. Its code runs in a new trace.
 
-    The test fails where a trace point was left open, or a fault of tracing was swallowed.
+    The test fails if a trace point is left open, or if a fault of tracing was swallowed.
     """
     with no_swallowed_faults(set()), recording() as spans:
         yield spans
@@ -33,16 +33,16 @@ def osprofiler_spans() -> Iterator[Recording]:
 
 @pytest.fixture
 def osprofiler_recorder() -> Iterator[SpanRecorder]:
-    """The tracer's own span objects, with default settings and no trace on: for tests of instrumentation.
+    """The tracer's own span objects, for tests of instrumentation. The test has default settings and no trace.
 
-    The test fails where a trace point was left open or current, or a fault of tracing was swallowed. Faults that it
-    causes on purpose are named in ``expected_faults``.
+    It fails if a trace point is left open or current, or if a fault of tracing was swallowed. A test that causes faults
+    on purpose adds the names of their counters to ``expected_faults``.
     """
     recorder = SpanRecorder()
     config.reset()
     with no_swallowed_faults(recorder.expected_faults), scope.entered(None), recorder_in_use(recorder):
         yield recorder
-        left = current.point.get()
+        point = current.point.get()
         config.reset()
-        assert left is None, "a trace point was left current"
+        assert point is None, "a trace point was left current"
         assert recorder.unfinished() == [], "trace points were left open"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The conformance kit for instrumentation of HTTP clients, against a real server of its own.
+"""The conformance kit for instrumentation of HTTP clients. It starts a real HTTP server.
 
-Subclass :class:`HttpClientKit` in a test module and give it the fixture ``client``.
+Subclass :class:`HttpClientKit` in a test module, and override the fixture ``client``.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ class HttpClient(Protocol):
     """A library that sends HTTP requests, and its instrumentation."""
 
     def instrument(self) -> None:
-        """Trace what the library sends from now on."""
+        """Trace the requests that the library sends from now on."""
 
     def uninstrument(self) -> None:
-        """Leave the library as it was."""
+        """Undo :meth:`instrument`."""
 
     def get(self, url: str, headers: dict[str, str]) -> int:
-        """Send a GET request and return the answer's status. Whatever the library raises passes."""
+        """Send a GET request. Returns the status of the response, or raises the library's exception."""
 
     def original(self) -> Any:
-        """What the instrumentation replaces, as it is now: a function or method of the library."""
+        """The function or method of the library that the instrumentation replaces: its present value."""
 
 
 class EchoServer(http.server.ThreadingHTTPServer):
-    """Answers with the status that the path names (``/503``; ``/302`` leads to ``/200``).
+    """A server that responds with the status in the path (``/503``). ``/302`` redirects to ``/200``.
 
-    It keeps the headers of each request.
+    ``headers`` has the headers of each request.
     """
 
     daemon_threads = True
@@ -64,14 +64,14 @@ class EchoServer(http.server.ThreadingHTTPServer):
     @classmethod
     @contextmanager
     def running(cls) -> Iterator[EchoServer]:
-        """A server that listens for the length of a block."""
-        with cls() as made:
-            thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
+        """A server that runs during a block."""
+        with cls() as server:
+            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
             thread.start()
             try:
-                yield made
+                yield server
             finally:
-                made.shutdown()
+                server.shutdown()
                 thread.join()
 
 
@@ -93,22 +93,22 @@ class _EchoHandler(http.server.BaseHTTPRequestHandler):
 
 
 class HttpClientKit:
-    """What the instrumentation of every HTTP client must do."""
+    """The tests of the instrumentation of an HTTP client."""
 
     @pytest.fixture
     def client(self) -> HttpClient:
-        """The client under test; subclasses override it."""
-        raise NotImplementedError("give the kit a fixture named client")
+        """The client under test. Subclasses override it."""
+        raise NotImplementedError("override the fixture 'client'")
 
     @pytest.fixture
     def server(self) -> Iterator[EchoServer]:
-        """A server that listens."""
-        with EchoServer.running() as made:
-            yield made
+        """A running server."""
+        with EchoServer.running() as server:
+            yield server
 
     @pytest.fixture(autouse=True)
     def spans(self, client: HttpClient) -> Iterator[Recording]:
-        """The spans of a test, with the client instrumented and a trace on."""
+        """The spans of a test. The client is instrumented, and a trace is on."""
         original = client.original()
         with clean_process():
             config.publish(enabled=True, hmac_keys=(KEY,))
@@ -119,10 +119,10 @@ class HttpClientKit:
                     assert spans.unfinished() == []
             finally:
                 client.uninstrument()
-        assert client.original() is original, "the library was not left as it was"
+        assert client.original() is original, "uninstrument() did not restore the library"
 
     def test_a_request_is_one_client_span(self, client: HttpClient, server: EchoServer, spans: Recording) -> None:
-        """It is under the current point and has the standard tags."""
+        """The span is under the current point, and has the standard tags."""
         with profiler.Trace("outer"):
             assert client.get(f"{server.url}/a/200?token=t0ken", {}) == 200
         outer = spans.one("outer")
@@ -135,7 +135,7 @@ class HttpClientKit:
         assert span.error is None
 
     def test_the_url_is_without_its_secrets(self, client: HttpClient, server: EchoServer, spans: Recording) -> None:
-        """Neither the query nor user and password are in a tag, nor in the operation."""
+        """No tag contains the query, the user or the password; nor does the operation."""
         client.get(f"http://user:pa55@127.0.0.1:{server.port}/a/200?token=t0ken", {})
         (span,) = spans
         assert span.tags["http.url"] == f"{server.url}/a/200"
@@ -146,7 +146,7 @@ class HttpClientKit:
     def test_the_context_of_the_span_is_injected(
         self, client: HttpClient, server: EchoServer, spans: Recording
     ) -> None:
-        """The server gets the client span as parent, next to the caller's own headers."""
+        """The server receives the client span as the parent, and also the caller's own headers."""
         client.get(f"{server.url}/200", {"X-Own": "1"})
         (headers,) = server.headers
         incoming = propagation.read(headers, [KEY])
@@ -155,7 +155,7 @@ class HttpClientKit:
         assert headers["x-own"] == "1"
 
     def test_the_caller_s_headers_stay_the_caller_s(self, client: HttpClient, server: EchoServer) -> None:
-        """A dictionary that is used again holds nothing of the trace."""
+        """The caller's dictionary does not change."""
         headers = {"X-Own": "1"}
         client.get(f"{server.url}/200", headers)
         assert headers == {"X-Own": "1"}
@@ -166,14 +166,14 @@ class HttpClientKit:
     def test_the_error_rule(
         self, client: HttpClient, server: EchoServer, spans: Recording, status: int, is_error: bool
     ) -> None:
-        """A status of 400 or more is an error of the client span, and no other one is."""
+        """The client span is an error if, and only if, the status is 400 or more."""
         client.get(f"{server.url}/{status}", {})
         (span,) = spans
         assert span.tags["http.status_code"] == status
         assert bool(span.error) == is_error
 
     def test_a_request_that_is_not_answered_is_an_error(self, client: HttpClient, spans: Recording) -> None:
-        """The library's own exception reaches the caller, and the span names it."""
+        """The library's exception reaches the caller, and the span has its class."""
         with socket.socket() as unused:
             unused.bind(("127.0.0.1", 0))
             port = unused.getsockname()[1]
@@ -184,20 +184,20 @@ class HttpClientKit:
         assert span.error.endswith(type(raised.value).__name__)
 
     def test_the_current_point_is_as_before(self, client: HttpClient, server: EchoServer) -> None:
-        """A request leaves its caller where it was."""
+        """A request does not change the caller's current point."""
         before = current.point.get()
         client.get(f"{server.url}/500", {})
         assert current.point.get() is before
 
     def test_without_a_trace_it_only_sends(self, client: HttpClient, server: EchoServer, spans: Recording) -> None:
-        """No span, and no header of ours."""
+        """There is no span, and no header of osprofiler."""
         with scope.entered(None):
             client.get(f"{server.url}/200", {})
         assert spans == []
         assert not {"x-trace-info", "uber-trace-id", "traceparent"} & server.headers[0].keys()
 
     def test_no_is_carried_on(self, client: HttpClient, server: EchoServer, spans: Recording) -> None:
-        """A request of a trace that is not sampled has no span, and says so to the server."""
+        """In a trace that is not sampled, the request has no span, and tells the server that."""
         with scope.entered(Point(None, None, Origin.from_osprofiler(KEY, flags=0))):
             client.get(f"{server.url}/200", {})
         assert spans == []
@@ -208,7 +208,7 @@ class HttpClientKit:
     def test_uninstrumented_it_is_the_library_s_own(
         self, client: HttpClient, server: EchoServer, spans: Recording
     ) -> None:
-        """Turned off, nothing is traced; turned on again, everything is."""
+        """After uninstrument() nothing is traced, and after another instrument() each request is one span."""
         client.uninstrument()
         client.get(f"{server.url}/200", {})
         assert spans == []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The state that tracing keeps for a whole process, at its defaults for the length of a test."""
+"""Set the state of tracing in a process to its defaults for a test."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from osprofiler.context import current, scope
 
 @contextmanager
 def clean_process() -> Iterator[None]:
-    """Run a block without a trace, with default settings, no notifier, and all counters at zero; and so after it.
+    """Run a block without a trace, with default settings, no notifier, and all counters at zero. Resets them after it.
 
-    Raises AssertionError where the block leaves a trace on in its flow of control.
+    Raises AssertionError if a trace is on at the end of the block.
     """
     _reset()
     try:
@@ -27,9 +27,9 @@ def clean_process() -> Iterator[None]:
 
 @contextmanager
 def no_swallowed_faults(expected: set[str]) -> Iterator[None]:
-    """Raise AssertionError after a block in which a fault of tracing was swallowed.
+    """Run a block. Raises AssertionError if a fault of tracing was swallowed in it.
 
-    *expected* are names of counters (``fault.start``) that may grow; the block may add to them.
+    *expected*: the names of counters (``fault.start``) that may grow. The block may add names.
     """
     before = dict(guard.counters)
     yield

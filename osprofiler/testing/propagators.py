@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The conformance kit for propagators: what every codec that a tracer injects and extracts with must do.
+"""The conformance kits for propagators: the codecs with which a tracer injects and extracts.
 
-Subclass :class:`PropagatorKit` (or :class:`TextPropagatorKit` for dictionaries) in a test module and give it the
+Subclass :class:`PropagatorKit` (or :class:`TextPropagatorKit` for dictionaries) in a test module, and override the
 fixture ``codec``: an object with jaeger-client's ``inject(span_context, carrier)`` and ``extract(carrier)``.
-:class:`FormatKit` is for one unsigned format, by the name that ``[profiler] propagation`` has for it.
+:class:`FormatKit` is for one unsigned format, by its name in ``[profiler] propagation``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from osprofiler.context.trace_context import TraceContext
 from osprofiler.testing.process import clean_process, no_swallowed_faults
 from osprofiler.tracer.span_context import SpanContext
 
-#: (trace id, span id, parent id, flags), at the ends of their ranges.
+#: (trace id, span id, parent id, flags) at the limits of their ranges.
 EDGES = [
     (1, 1, None, 0),
     ((1 << 64) - 1, (1 << 64) - 1, (1 << 64) - 1, 1),
@@ -31,22 +31,23 @@ EDGES = [
 
 
 class PropagatorKit:
-    """For any carrier: override :meth:`empty`, :meth:`wrong` and :meth:`damaged` where it is no ``bytearray``."""
+    """The tests of a codec. Override :meth:`empty`, :meth:`wrong` and :meth:`damaged` unless it uses a bytearray."""
 
     @pytest.fixture
     def codec(self) -> Any:
-        raise NotImplementedError("give the kit a fixture named codec")
+        """The codec under test. Subclasses override it."""
+        raise NotImplementedError("override the fixture 'codec'")
 
     def empty(self) -> Any:
-        """A carrier that carries nothing."""
+        """An empty carrier."""
         return bytearray()
 
     def wrong(self) -> list[Any]:
-        """What is no carrier."""
+        """Values that are not carriers."""
         return [None, 1, "text", {}]
 
     def damaged(self, carrier: Any) -> Iterator[Any]:
-        """Carriers that were *carrier* before something happened to them."""
+        """Damaged copies of *carrier*."""
         chance = random.Random(1)
         for cut in range(len(carrier)):
             yield bytearray(carrier[:cut])
@@ -60,8 +61,8 @@ class PropagatorKit:
         trace_id, span_id, parent_id, flags = ids
         carrier = self.empty()
         codec.inject(SpanContext(trace_id, span_id, parent_id, flags), carrier)
-        found = codec.extract(carrier)
-        assert (found.trace_id, found.span_id, found.flags & 1) == (trace_id, span_id, flags)
+        context = codec.extract(carrier)
+        assert (context.trace_id, context.span_id, context.flags & 1) == (trace_id, span_id, flags)
 
     def test_an_empty_carrier_carries_nothing(self, codec: Any) -> None:
         assert codec.extract(self.empty()) is None
@@ -77,17 +78,17 @@ class PropagatorKit:
         carrier = self.empty()
         codec.inject(SpanContext((1 << 127) + 5, (1 << 63) + 7, 9, 1, {"key": "value"}), carrier)
         for damaged in self.damaged(carrier):
-            found = codec.extract(damaged)
-            if found is None:
+            context = codec.extract(damaged)
+            if context is None:
                 continue
-            assert 0 <= (found.trace_id or 0) < 1 << 128
-            assert 0 <= (found.span_id or 0) < 1 << 64
-            assert bool(found.trace_id) == bool(found.span_id), "a trace without a span, or the other way round"
-            assert 0 <= (found.flags or 0) < 256
+            assert 0 <= (context.trace_id or 0) < 1 << 128
+            assert 0 <= (context.span_id or 0) < 1 << 64
+            assert bool(context.trace_id) == bool(context.span_id), "a trace id without a span id, or vice versa"
+            assert 0 <= (context.flags or 0) < 256
 
 
 class TextPropagatorKit(PropagatorKit):
-    """For carriers that are dictionaries from names to text."""
+    """The tests of a codec whose carrier is a dictionary of texts."""
 
     def empty(self) -> Any:
         return {}
@@ -110,15 +111,15 @@ class TextPropagatorKit(PropagatorKit):
         carrier = self.empty()
         codec.inject(SpanContext(5, 6, None, 1), carrier)
         for change in (str.upper, str.lower, str.title):
-            found = codec.extract({change(name): value for name, value in carrier.items()})
-            assert (found.trace_id, found.span_id) == (5, 6)
+            context = codec.extract({change(name): value for name, value in carrier.items()})
+            assert (context.trace_id, context.span_id) == (5, 6)
 
     def test_a_carrier_is_used_again(self, codec: Any) -> None:
         carrier = self.empty()
         codec.inject(SpanContext(5, 6, None, 1), carrier)
         codec.inject(SpanContext(7, 8, None, 1), carrier)
-        found = codec.extract(carrier)
-        assert (found.trace_id, found.span_id) == (7, 8)
+        context = codec.extract(carrier)
+        assert (context.trace_id, context.span_id) == (7, 8)
 
     def test_what_else_is_in_the_carrier_stays(self, codec: Any) -> None:
         carrier = {"Content-Type": "text/plain", "x-request-id": "req-1"}
@@ -135,28 +136,28 @@ class TextPropagatorKit(PropagatorKit):
         carrier = self.empty()
         codec.inject(SpanContext(5, 6, None, 1), carrier)
         other = {name.upper(): value for name, value in carrier.items()}
-        found = codec.extract({**{name.lower(): value for name, value in carrier.items()}, **other})
-        assert found is None or not found.trace_id
+        context = codec.extract({**{name.lower(): value for name, value in carrier.items()}, **other})
+        assert context is None or not context.trace_id
 
 
 class FormatKit:
-    """For one unsigned format, checked as services use it: by ``[profiler] propagation`` and ``trust_incoming``."""
+    """The tests of one unsigned format, through the options ``propagation`` and ``trust_incoming``."""
 
     @pytest.fixture
     def name(self) -> str:
-        """The format's name; subclasses override it."""
-        raise NotImplementedError("give the kit a fixture named name")
+        """The name of the format. Subclasses override it."""
+        raise NotImplementedError("override the fixture 'name'")
 
     @pytest.fixture(autouse=True)
     def configured(self, name: str) -> Iterator[None]:
-        """The format, and no other one, is written and trusted."""
+        """Write only this format, and trust incoming context."""
         with clean_process(), no_swallowed_faults(set()):
             config.publish(propagation=(name,), trust_incoming=True)
             yield
 
     @pytest.mark.parametrize("ids", EDGES)
     def test_what_is_written_is_read(self, ids: tuple[int, int, int | None, int]) -> None:
-        """Ids and the sampling decision arrive as they were sent."""
+        """Ids and the sampling decision arrive unchanged."""
         trace_id, span_id, parent_id, flags = ids
         fields = _written(trace_id, span_id, parent_id or 0, flags)
         incoming = propagation.read(fields)
@@ -165,7 +166,7 @@ class FormatKit:
         assert (read.trace_id, read.parent_span_id, read.flags & 1) == (trace_id, span_id, flags)
 
     def test_fields_are_text(self) -> None:
-        """Names and values can be headers."""
+        """Names and values can be HTTP headers."""
         fields = _written(5, 6, 7, 1)
         assert fields
         for text in (*fields, *fields.values()):
@@ -174,12 +175,12 @@ class FormatKit:
             assert text.isprintable()
 
     def test_nothing_is_read_from_nothing(self) -> None:
-        """Fields of somebody else are no trace."""
+        """Other fields are not a trace."""
         assert propagation.read({}) is None
         assert propagation.read({"x-request-id": "req-1"}) is None
 
     def test_a_virtual_root_is_not_written(self) -> None:
-        """An unsigned format names a span; a trace without one has no fields."""
+        """Unsigned formats have the id of a span. A trace without a span has no fields."""
         assert _written(5, 0, 0, 1) == {}
 
     def test_it_is_written_only_where_it_is_configured(self) -> None:
@@ -194,7 +195,7 @@ class FormatKit:
         assert propagation.read(fields) is None
 
     def test_damaged_fields_never_raise_and_never_make_impossible_ids(self) -> None:
-        """A field that is cut, changed or of another length counts as absent, or is a trace that may be."""
+        """A field that is cut, changed or longer counts as absent, or has possible ids."""
         fields = _written((1 << 127) + 5, (1 << 63) + 7, 9, 1)
         for damaged in TextPropagatorKit().damaged(fields):
             incoming = propagation.read({name: text for name, text in damaged.items() if isinstance(text, str)})

@@ -56,21 +56,21 @@ class RecordedLog:
 
 @dataclass(frozen=True)
 class RecordedSpan:
-    """A span that has finished, in plain values that do not change any more."""
+    """A finished span, in plain values that do not change."""
 
-    name: str  # of the trace point; of a span that is not a trace point, its operation
+    name: str  # of the trace point; for a span that is not a trace point, the operation
     operation: str  # as Jaeger shows it
-    base_id: str  # of the trace, as records show it: a UUID
+    base_id: str  # UUID of the trace
     point_id: str  # UUID of this trace point
-    parent_id: str  # UUID of the parent; the base_id where the span has no parent
+    parent_id: str  # UUID of the parent; the base_id if the span has no parent
     start_us: int  # microseconds since the epoch
     duration_us: int  # microseconds
-    error: str | None  # class of the exception; "error" where only the tag says so; None: no error
+    error: str | None  # class of the exception; "error" if there is only the tag; None: no error
     tags: dict[str, Any] = field(default_factory=dict)  # text, numbers and booleans, by name
     logs: tuple[RecordedLog, ...] = ()
-    references: tuple[RecordedReference, ...] = ()  # the parent first, then those that a join has added
-    info: dict[str, Any] = field(default_factory=dict)  # what the trace point was started with
-    stop_info: dict[str, Any] = field(default_factory=dict)  # what it was stopped with
+    references: tuple[RecordedReference, ...] = ()  # the parent first, then those of a join
+    info: dict[str, Any] = field(default_factory=dict)  # of the start of the trace point
+    stop_info: dict[str, Any] = field(default_factory=dict)  # of its stop
 
 
 class Recording(list[RecordedSpan]):
@@ -85,20 +85,20 @@ class Recording(list[RecordedSpan]):
         return [span.name for span in self]
 
     def one(self, name: str) -> RecordedSpan:
-        """The only span called *name*; raises AssertionError where there is none, or more than one."""
+        """The span called *name*. Raises AssertionError if there is not exactly one."""
         return _one(name, [span for span in self if span.name == name], self.names())
 
     def tree(self) -> list[tuple[str, str | None]]:
-        """Name and parent's name (None: the parent was not recorded) of all spans, in the order of their starts."""
+        """The name and the parent's name (None: not recorded) of each span, in the order of their starts."""
         return self._recorder.tree()
 
     def unfinished(self) -> list[str]:
-        """The names of the spans that started in the block and have not finished."""
+        """The names of the spans that have started in the block and have not finished."""
         return self._recorder.unfinished()
 
 
 class SpanRecorder(Reporter):
-    """A reporter that keeps the tracer's own span objects: for tests that look inside them."""
+    """A reporter that collects the tracer's own span objects, for tests that inspect these."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,36 +107,36 @@ class SpanRecorder(Reporter):
         self.expected_faults: set[str] = set()  # counters of faults that a test causes on purpose
 
     def report_start(self, span: QueuedSpan) -> None:
-        """Keep a span that has started."""
+        """Collect a span that has started."""
         self.started.append(cast("Span", span))
 
     def report_span(self, span: QueuedSpan) -> None:
-        """Keep a span that has finished, and count it as delivered."""
+        """Collect a span that has finished, and count it as delivered."""
         guard.spans.ended += 1
         guard.count("delivered")
         self.finished.append(cast("Span", span))
 
     def by_name(self, name: str) -> Span:
-        """The only finished trace point called *name*; raises AssertionError as :meth:`Recording.one` does."""
+        """The finished trace point called *name*. Raises AssertionError if there is not exactly one."""
         return _one(name, [span for span in self.finished if span.name == name], self.names())
 
     def names(self) -> list[str | None]:
-        """The names of the trace points that finished, in that order; None for any other span."""
+        """The names of the finished trace points, in the order of their ends; None for a span of another kind."""
         return [span.name for span in self.finished]
 
     def tree(self) -> list[tuple[str, str | None]]:
-        """Name and parent's name (None: the parent was not recorded) of all spans, in the order of their starts."""
+        """The name and the parent's name (None: not recorded) of each span, in the order of their starts."""
         names = {span.span_id: _name(span) for span in self.started}
         return [(names[span.span_id], names.get(span.parent_span_id)) for span in self.started]
 
     def unfinished(self) -> list[str]:
-        """The names of the spans that started and have not finished."""
+        """The names of the spans that have started and have not finished."""
         finished = {span.span_id for span in self.finished}
         return [_name(span) for span in self.started if span.span_id not in finished]
 
 
 class _PlainRecorder(SpanRecorder):
-    """Also makes plain values of each span when it finishes."""
+    """Also converts each span to plain values when it finishes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -151,13 +151,13 @@ class _PlainRecorder(SpanRecorder):
 def recording(*, trace: bool = True) -> Iterator[Recording]:
     """Record the spans of a block, in every thread of the process, as a list.
 
-    Inside the block spans go to the list alone, whatever reporter and store are configured; nothing is delivered.
-    Afterwards the reporter and the current trace point are what they were before. If the block itself configures a
-    reporter (``notifier.set``, ``init_from_conf``), then the recording ends there and that reporter stays.
+    In the block, spans only go to the list: nothing is delivered to the configured store. After the block, the former
+    reporter and the former current point are restored. If the block itself configures a reporter (``notifier.set``,
+    ``init_from_conf``), the recording ends there, and this reporter stays.
 
-    If no trace is on in this flow of control, or one that is not sampled, the block runs in a new trace, signed with
-    :data:`KEY`: no ``profiler.init`` is needed, and ``[profiler] enabled`` is not asked. With *trace* false the code
-    in the block begins its own traces: for tests of a middleware or of an RPC server.
+    If no sampled trace is on in this flow of control, the block runs in a new trace, signed with :data:`KEY`. It does
+    not need ``profiler.init`` or ``[profiler] enabled``. With *trace* false, the code in the block begins its own
+    traces: for tests of a middleware or of an RPC server.
     """
     recorder = _PlainRecorder()
     with recorder_in_use(recorder), ExitStack() as stack:
@@ -171,7 +171,7 @@ def recording(*, trace: bool = True) -> Iterator[Recording]:
 
 @contextmanager
 def recorder_in_use(recorder: SpanRecorder) -> Iterator[SpanRecorder]:
-    """Have the process's tracer report to *recorder* for the length of a block."""
+    """In a block, the tracer of the process reports to *recorder*."""
     tracer = global_tracer.get_tracer()
     before = tracer.reporter
     tracer.report_to(recorder)
@@ -200,9 +200,9 @@ def _recorded(span: Span) -> RecordedSpan:
             RecordedReference(names.FOLLOWS_FROM if span.follows else names.CHILD_OF, base_id, span.parent_point_id)
         )
     for kind, trace_id, span_id in span.links or ():
-        of_trace = base_id if trace_id == span.trace_id else ids.uuid_text(trace_id)
+        linked_base_id = base_id if trace_id == span.trace_id else ids.uuid_text(trace_id)
         point_id = ids.point_uuid(ids.point_prefix(trace_id), span_id)
-        references.append(RecordedReference(kind, of_trace, point_id))
+        references.append(RecordedReference(kind, linked_base_id, point_id))
     logs = tuple(RecordedLog(time_us, dict(fields)) for time_us, fields in span.own_logs)
     return RecordedSpan(
         name=_name(span),

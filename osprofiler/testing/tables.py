@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables in the documentation that are made of what a kit's run says: each stands on its page between two marks."""
+"""Tables in the documentation that a program makes. On its page, each table is between two marks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _END = ".. The end of the table."
 
 
 def list_table(rows: Iterable[list[str]]) -> str:
-    """The *rows*, of which the first is the heading, as reStructuredText."""
+    """The table of *rows* as reStructuredText. The first row is the heading."""
     lines = [".. list-table::", "   :header-rows: 1", ""]
     for row in rows:
         lines += [f"   {'  -' if number else '* -'} {cell}".rstrip() for number, cell in enumerate(row)]
@@ -17,12 +17,12 @@ def list_table(rows: Iterable[list[str]]) -> str:
 
 
 def between_marks(page: str, made_by: str) -> str:
-    """The table of the module *made_by* that *page* has now."""
+    """The table in the text *page* that the module *made_by* has made."""
     return page.partition(_begin(made_by))[2].partition(_END)[0].strip("\n") + "\n"
 
 
 def put_between_marks(path: str, made_by: str, table: str) -> None:
-    """Write *table* into the page at *path*, in place of what the module *made_by* had put there."""
+    """Replace the table of the module *made_by* in the page at *path*."""
     with open(path, encoding="utf-8") as file:
         before, mark, rest = file.read().partition(_begin(made_by))
     with open(path, "w", encoding="utf-8") as file:

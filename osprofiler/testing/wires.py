@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The conformance kit for wires: ways in which a trace's context travels with a message, such as headers or envelopes.
+"""The conformance kit for wires: the ways to send a trace context with a message, such as headers or envelopes.
 
-Subclass :class:`WireKit` in a test module and give it the fixture ``wire``, which has both ends of it.
+Subclass :class:`WireKit` in a test module, and override the fixture ``wire``, which has both ends of the wire.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from osprofiler.context.points import Point
 from osprofiler.testing.process import clean_process, no_swallowed_faults
 from osprofiler.testing.recorder import Recording, recording
 
-#: The key that both ends of a wire have; the kit configures it.
+#: The key of both ends of a wire. The kit configures it.
 KEY = "wire kit key"
 
 _FOREIGN_TRACE, _FOREIGN_SPAN = 0x0AF7651916CD43DD8448EB211C80319C, 0xB7AD6B7169203331
-#: One field of each unsigned format, all of the same trace.
+#: One field of each unsigned format. All have the same trace.
 FOREIGN = {
     "uber-trace-id": f"{_FOREIGN_TRACE:032x}:{_FOREIGN_SPAN:016x}:0:1",
     "traceparent": f"00-{_FOREIGN_TRACE:032x}-{_FOREIGN_SPAN:016x}-01",
     "b3": f"{_FOREIGN_TRACE:032x}-{_FOREIGN_SPAN:016x}-1",
 }
-#: What an attacker, or a fault on the way, makes of a field.
+#: Values of a field after an attack or a fault on the way.
 _HOSTILE: tuple[Any, ...] = ("", " ", "\0", "\ud800", "x" * 100_000, None, 7, b"bytes", [], {})
 
 
@@ -36,23 +36,23 @@ class Wire(Protocol):
     """Both ends of a wire. A message is a dictionary of fields by name."""
 
     def send(self, message: dict[str, Any]) -> dict[str, Any]:
-        """The fields of *message* and those that carry the current trace on, as the client sends them."""
+        """The client: return the fields of *message*, and the fields with the current trace."""
 
     def receive(self, message: dict[str, Any], work: Callable[[], None]) -> None:
-        """Call *work* once, in the trace that *message* asks for, as the server does."""
+        """The server: call *work* once, in the trace of *message*."""
 
 
 class WireKit:
-    """What every wire must do. It checks with ``[profiler] hmac_keys`` set to :data:`KEY`."""
+    """The tests of a wire. ``[profiler] hmac_keys`` is :data:`KEY`."""
 
     @pytest.fixture
     def wire(self) -> Wire:
-        """The wire under test; subclasses override it."""
-        raise NotImplementedError("give the kit a fixture named wire")
+        """The wire under test. Subclasses override it."""
+        raise NotImplementedError("override the fixture 'wire'")
 
     @pytest.fixture(autouse=True)
     def spans(self) -> Iterator[Recording]:
-        """The spans of a test; it fails where a fault of tracing was swallowed."""
+        """The spans of a test. It fails if a fault of tracing was swallowed."""
         with clean_process():
             config.publish(enabled=True, hmac_keys=(KEY,))
             with no_swallowed_faults(set()), recording(trace=False) as spans:
@@ -66,7 +66,7 @@ class WireKit:
         assert spans.one("work").base_id == spans.one("client").base_id
 
     def test_a_root_without_an_open_point_is_continued(self, wire: Wire, spans: Recording) -> None:
-        """A sender that has called ``init`` and opened no point hands its trace on too."""
+        """A sender that has only called ``init``, and opened no point, passes its trace on too."""
         profiler.init(KEY)
         trace = profiler.get()
         message = wire.send({})
@@ -76,19 +76,19 @@ class WireKit:
         assert spans.one("work").base_id == trace.get_base_id()
 
     def test_what_else_is_in_the_message_stays(self, wire: Wire) -> None:
-        """The service's own fields arrive as they were sent."""
+        """The service's own fields arrive unchanged."""
         message = _sent(wire, {"x-own": "1", "user": "Zo\u00eb"})
         assert (message["x-own"], message["user"]) == ("1", "Zo\u00eb")
 
     def test_without_a_trace_nothing_is_sent_and_nothing_begins(self, wire: Wire, spans: Recording) -> None:
-        """A message of an untraced request is sent as it is, and its work is not traced."""
+        """The message of an untraced request is sent unchanged, and its work is not traced."""
         message = wire.send({"x-own": "1"})
         assert message == {"x-own": "1"}
         _received(wire, message, traced=False)
         assert spans == []
 
     def test_no_is_carried_on(self, wire: Wire, spans: Recording) -> None:
-        """A request that is not sampled stays so behind two hops: nobody decides again."""
+        """A request that is not sampled stays so after two hops: no service decides again."""
         config.publish(sampler="const:1")
         with scope.entered(Point(None, None, Origin.from_osprofiler(KEY, flags=0))):
             message = wire.send({})
@@ -98,7 +98,7 @@ class WireKit:
         assert spans == []
 
     def test_the_key_is_not_sent(self, wire: Wire) -> None:
-        """No field holds the key."""
+        """No field contains the key."""
         assert KEY not in repr(_sent(wire))
 
     def test_a_message_signed_with_another_key_is_not_traced(self, wire: Wire, spans: Recording) -> None:
@@ -108,7 +108,7 @@ class WireKit:
         assert spans.names() == ["client"]
 
     def test_hostile_fields_harm_nobody(self, wire: Wire, spans: Recording) -> None:
-        """Whatever a field holds, the work runs once, in the sender's trace or in none."""
+        """With any value in a field, the work runs once, in the sender's trace or in no trace."""
         message = _sent(wire)
         base_id = spans.one("client").base_id
         for name, value in message.items():
@@ -118,12 +118,12 @@ class WireKit:
         assert {span.base_id for span in spans} == {base_id}
 
     def test_fields_of_unknown_types_and_names_harm_nobody(self, wire: Wire) -> None:
-        """A message may hold anything."""
+        """A message may have any fields."""
         _received(wire, {"": "", "x": None, "y": {"deep": [1]}, "\ud800": "z"}, traced=False)
 
     @pytest.mark.parametrize("name", FOREIGN)
     def test_foreign_context_counts_only_where_it_is_trusted(self, wire: Wire, spans: Recording, name: str) -> None:
-        """``[profiler] trust_incoming`` decides on the formats that are not signed."""
+        """``[profiler] trust_incoming`` decides for the unsigned formats."""
         config.publish(trust_incoming=False)
         _received(wire, {name: FOREIGN[name]}, traced=False)
         config.publish(trust_incoming=True)
@@ -132,13 +132,13 @@ class WireKit:
 
     @pytest.mark.parametrize("trusted", [False, True])
     def test_what_is_signed_goes_before_what_is_foreign(self, wire: Wire, spans: Recording, trusted: bool) -> None:
-        """A foreign context in a signed message moves no span to its trace."""
+        """A foreign context in a signed message does not move a span to another trace."""
         config.publish(trust_incoming=trusted)
         _received(wire, {**_sent(wire), **FOREIGN})
         assert spans.one("work").base_id == spans.one("client").base_id
 
     def test_a_message_is_sent_on(self, wire: Wire, spans: Recording) -> None:
-        """A service that sends a received message on hands on its own point, not the one before."""
+        """A service that forwards a message sends its own point, not the received one."""
         message = _sent(wire)
         onward: list[dict[str, Any]] = []
         _received(wire, message, then=lambda: onward.append(wire.send(dict(message))))
@@ -147,14 +147,14 @@ class WireKit:
         assert _ancestor_of_work(spans, "onward work").parent_id == spans.one("work").point_id
 
     def test_the_receiver_keeps_nothing_of_the_trace(self, wire: Wire, spans: Recording) -> None:
-        """The next message without a trace, on the same thread, is not traced."""
+        """On the same thread, the next message without a trace is not traced."""
         _received(wire, _sent(wire))
         _received(wire, {}, traced=False, name="next")
         assert "next" not in spans.names()
 
 
 def _sent(wire: Wire, message: dict[str, Any] | None = None, key: str = KEY) -> dict[str, Any]:
-    """*message* as a traced client sends it, from a point called ``client``."""
+    """Send *message* as a traced client, from a point called ``client``."""
     profiler.init(key)
     with profiler.Trace("client"):
         sent = wire.send(dict(message or {}))
@@ -170,9 +170,9 @@ def _received(
     then: Callable[[], object] | None = None,
     name: str = "work",
 ) -> None:
-    """Have *message* received: its work opens the point *name*, then calls *then*.
+    """Receive *message*. Its work opens a point called *name*, and then calls *then*.
 
-    *traced*: whether the work must be in a trace; None: either.
+    *traced*: whether the work must be in a trace; None: both are right.
     """
     ran: list[bool] = []
 
@@ -190,7 +190,7 @@ def _received(
 
 
 def _ancestor_of_work(spans: Recording, name: str = "work") -> Any:
-    """The outermost span that the receiver opened for the work *name*: the work's own, or a server span."""
+    """The outermost span of the receiver for the work *name*: a server span, or the span of the work itself."""
     by_id = {span.point_id: span for span in spans}
     span = spans.one(name)
     while (above := by_id.get(span.parent_id)) is not None and above.name not in ("client", "work"):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The conformance kit for execution models: ways in which work runs beside the flow of control that asked for it.
+"""The conformance kit for execution models: the ways to run work in another flow of control.
 
-An adapter says how a model runs work (subclass :class:`Model`); the guarantees are the same for all of them::
+An adapter (a subclass of :class:`Model`) runs work in a model. The guarantees are the same for all models::
 
     class MyPool(Model):
         title = "MyPool.submit"
@@ -15,7 +15,7 @@ An adapter says how a model runs work (subclass :class:`Model`); the guarantees 
         outcome = check_in_own_process("my_tests.models:MyPool")[guarantee]
         assert outcome in ("ok", "not applicable"), outcome
 
-A run has a process of its own: it turns instrumentation on and off, and some models patch the interpreter.
+Each run has its own process: it turns instrumentation on and off, and some models patch the interpreter.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from typing import Any
 
 from osprofiler import profiler
 from osprofiler.concurrency import isolation
@@ -44,12 +43,12 @@ _PATCH = {
     "gevent": "from gevent import monkey; monkey.patch_all()\n",
 }
 
-#: Seconds that a model's whole run may take before it counts as hung.
+#: The time after which a model's run counts as hung, in seconds.
 RUN_TIMEOUT_S = 300
 
 
 def check(model: Model) -> dict[str, str]:
-    """Every guarantee's outcome for *model*, in this process: ``ok``, ``not applicable``, or what is wrong."""
+    """Check *model* in this process. Returns the outcome per guarantee: ``ok``, ``not applicable``, or the fault."""
     isolation.install()
     outcomes = {}
     for name, guarantee in GUARANTEES.items():
@@ -73,9 +72,8 @@ def check(model: Model) -> dict[str, str]:
 def check_in_own_process(path: str, *others: str) -> dict[str, str]:
     """:func:`check` the model class at *path* (``module:Class``) in a new interpreter.
 
-    *others* are instrumented together with what the model names.
-
-    Raises RuntimeError, with what it said, where that does not come to an end.
+    *others*: more names to instrument, in addition to those of the model. Raises RuntimeError, with the output of the
+    interpreter, if it hangs or fails.
     """
     patch = _PATCH[model_class(path).patched]
     command = [sys.executable, "-c", f"{patch}from {__name__} import main; main({path!r}, *{others!r})"]
@@ -92,13 +90,13 @@ def check_in_own_process(path: str, *others: str) -> dict[str, str]:
 def model_class(path: str) -> type[Model]:
     """The model class at *path*, ``module:Class``."""
     module, _, name = path.partition(":")
-    found: Any = getattr(importlib.import_module(module), name)
-    return found  # type: ignore[no-any-return]
+    cls: type[Model] = getattr(importlib.import_module(module), name)
+    return cls
 
 
 def main(path: str, *others: str) -> None:
-    """Check one model and print the outcomes as JSON."""
-    checked = model_class(path)
+    """Check one model, and print the outcomes as JSON."""
+    cls = model_class(path)
     if others:
-        checked.instrumentation = (*checked.instrumentation, *others)
-    print(json.dumps(check(checked())))  # noqa: T201
+        cls.instrumentation = (*cls.instrumentation, *others)
+    print(json.dumps(check(cls())))  # noqa: T201

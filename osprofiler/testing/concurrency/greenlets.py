@@ -95,7 +95,7 @@ class RawGreenlets(_Gevent):
 
         self.mark()
         greenlets = [gevent.spawn_raw(work) for work in works]
-        while any(not one.dead for one in greenlets):
+        while any(not greenlet.dead for greenlet in greenlets):
             gevent.sleep(0.001)
 
 
@@ -150,7 +150,7 @@ class GeventExecutor(Pool, _Gevent):
         gevent.wait([self.pool.submit(work) for work in works])
 
     def run_inside(self, works: Sequence[Work]) -> None:
-        """A pool takes work only of the thread that made it."""
+        """Make another pool: a pool takes work only from the thread that has made it."""
         inner = type(self)()
         try:
             inner.run(works)

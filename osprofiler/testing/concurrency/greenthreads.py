@@ -32,7 +32,7 @@ class GreenThreads(_Green):
 
 
 def wait_for_all(threads: Sequence[Any]) -> None:
-    """Wait for GreenThreads and their like."""
+    """Wait for the end of *threads*, which have a method ``wait``."""
     for thread in threads:
         with contextlib.suppress(Exception):
             thread.wait()
@@ -72,10 +72,10 @@ class BareGreenlets(_Green):
 
 
 def until_dead(greenlets: Sequence[Any]) -> None:
-    """Let others run until *greenlets* have ended."""
+    """Let other greenthreads run until *greenlets* have ended."""
     import eventlet
 
-    while any(not one.dead for one in greenlets):
+    while any(not greenlet.dead for greenlet in greenlets):
         eventlet.sleep(0.001)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the kit for execution models runs: work that any process can do, and the adapter of a model."""
+"""The work that the kit for execution models runs, in any process; and the base class of a model's adapter."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from osprofiler.testing.concurrency import spans
 
 
 class NotApplicable(Exception):
-    """The guarantee says nothing about this model; the text says why."""
+    """The guarantee does not apply to this model. The text is the reason."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """A piece of work that any process can run: it probes, opens a point called *name*, and may hand on work of its own
-    (to *inside*; with *forks* as a branch of a fork) or fail.
+    """Work that any process can run: it probes, and opens a point called *name*.
+
+    It may also run other work in the model *inside* (with *forks* as a branch of a fork), or fail.
     """
 
     name: str
@@ -45,12 +46,12 @@ class Work:
 
 
 class Failure(Exception):
-    """What failing work raises."""
+    """The exception of failing work."""
 
 
 @dataclass(frozen=True)
 class InCarrier:
-    """Work that enters the branch of a carrier, in whatever process."""
+    """Work that enters the branch of a carrier, in any process."""
 
     fields: dict[str, str]
     work: Callable[[], object]
@@ -63,8 +64,9 @@ class InCarrier:
 
 @dataclass(frozen=True)
 class Link:
-    """Work in a chain: it opens a point, called by the first of *names*, hands the next link over to whoever runs the
-    chain, and ends. *way*: how it is handed over, ``patch``, ``fork`` or ``carrier``.
+    """Work in a chain. It opens a point with the first of *names*, leaves the next link for the checking process, ends.
+
+    *way*: how it hands the next link over: ``patch``, ``fork`` or ``carrier``.
     """
 
     names: tuple[str, ...]
@@ -85,56 +87,56 @@ class Link:
 
 
 class Model:
-    """An execution model: how it runs work, and what its instrumentation promises."""
+    """An execution model: how it runs work, and what its instrumentation guarantees."""
 
     #: The row in the table.
     title: ClassVar[str]
-    #: The names to give to ``instrument``.
+    #: The names for ``instrument``.
     instrumentation: ClassVar[tuple[str, ...]] = ()
-    #: ``branch``: with the instrumentation on, work is a branch; ``inherited``: it is in the trace without a branch,
-    #: instrumented or not; ``never``: it is never followed, whatever is on.
+    #: ``branch``: with the instrumentation on, work is a branch. ``inherited``: work is in the trace without a branch,
+    #: with and without instrumentation. ``never``: work is never in the trace.
     follows: ClassVar[Literal["branch", "inherited", "never"]] = "branch"
-    #: The reference of an automatic branch: ``ChildOf`` where something can be waited on, else ``FollowsFrom``.
+    #: The reference of an automatic branch: ``ChildOf`` if the submitter can wait for it, else ``FollowsFrom``.
     reference: ClassVar[str] = "ChildOf"
-    #: Whether a fork's branch reaches the work as a callable; else it goes as a carrier.
+    #: Whether work may be any callable. If not, a branch of a fork goes as a carrier.
     takes_callables: ClassVar[bool] = True
-    #: The library, ``eventlet`` or ``gevent``, that has to patch before anything else is imported.
+    #: The library that must patch the interpreter before all imports: ``eventlet`` or ``gevent``.
     patched: ClassVar[str] = ""
 
-    #: The name of a point that the instrumentation itself opens, between the one that hands over and the branch.
+    #: The name of a point that the instrumentation itself opens between the submitting point and the branch.
     through: ClassVar[str | None] = None
-    #: How many works "exactly once" runs; fewer where each of them takes a process.
+    #: The number of works in the guarantee "exactly once"; smaller if each work needs a process.
     works: ClassVar[int] = 20
 
-    #: The id of the point that was current when the last work was handed over.
+    #: The id of the point that was current when the last work was submitted.
     marked: int = 0
 
     def run(self, works: Sequence[Callable[[], object]]) -> None:
-        """Run *works* at the same time, in the model, and return when all have ended. What they raise ends here.
+        """Run *works* at the same time in the model, and return when all have ended. Ignores their exceptions.
 
-        Calls :meth:`mark` in the flow that hands them over, just before it does.
+        Calls :meth:`mark` just before it submits them, in the same flow.
         """
         raise NotImplementedError
 
     def run_inside(self, works: Sequence[Callable[[], object]]) -> None:
-        """:meth:`run`, from within work of this model."""
+        """:meth:`run`, called in a work of this model."""
         self.run(works)
 
     def mark(self) -> None:
-        """Note the point that the works' branches belong to."""
+        """Store the current point: it is the parent of the works' branches."""
         here = current.point.get()
         self.marked = here.span.span_id if here is not None and here.span is not None else 0
 
     def close(self) -> None:
-        """End what the model keeps: pools, loops."""
+        """End the pools and loops of the model."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """In another process a model starts afresh."""
+        """Pickle the model without its state: in another process it is new."""
         return type(self), ()
 
 
 def run_as_branches(model: Model, fork: Fork, works: Sequence[Work], run: Callable[[Any], None] | None = None) -> None:
-    """Run *works* as branches of *fork*, by *run* (the model's own if None)."""
+    """Run *works* as branches of *fork*, with *run* (``model.run`` if None)."""
     if model.takes_callables:
         branches: list[Any] = [fork.wrap(work, f"branch {work.name}") for work in works]
     else:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every execution model that osprofiler supports: the rows of the table."""
+"""All execution models that osprofiler supports: the rows of the table."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class FuturistThreads(Pool):
 
     def close(self) -> None:
         if self._made is not None:
-            self._made.shutdown(wait=False)  # its idle workers look up once a second
+            self._made.shutdown(wait=False)  # idle workers check for the shutdown only once a second
             self._made = None
 
 
@@ -110,7 +110,7 @@ class LoopingCalls(_OsloService):
         wait_for_all([loop.start(interval=0.001) for loop in loops])
 
         while any(loop._thread is not None for loop in loops):
-            time.sleep(0.001)  # they tell their result before they return
+            time.sleep(0.001)  # a loop sets its result before it returns
 
 
 class GreenLoopingCalls(LoopingCalls):

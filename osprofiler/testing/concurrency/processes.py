@@ -89,7 +89,7 @@ class MultiprocessingPool(ProcessPool):
             result.wait()
 
     def run_inside(self, works: Sequence[Work]) -> None:
-        """Its processes may not have children of their own."""
+        """Run *works* in threads: a process of this pool may not have children."""
         registry.instrument("threading")
         Threads().run(works)
 
@@ -125,7 +125,7 @@ class BareFork(Model):
             os.waitpid(pid, 0)
 
 
-#: What a subprocess runs: pickled work that it reads, in the trace that its environment has.
+#: The program of a subprocess: it reads pickled work, and runs it in the trace of its environment.
 PROGRAM = """
 import os, pickle, sys
 from osprofiler.concurrency import carrier

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Spans of several processes in one file: what the kit for execution models looks at.
+"""The spans of several processes in one file, for the kit for execution models.
 
-Every process of a run appends what starts and ends in it, at once and a line each, so nothing depends on a store, on a
-flush, or on how a process ends.
+Each process of a run appends one line when a span starts and when it ends. So nothing depends on a store, on a flush,
+or on the end of a process.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from osprofiler.delivery.base import Reporter
 from osprofiler.records.span_data import SpanData
 from osprofiler.tracer import global_tracer
 
-#: The environment variable that names the file; child processes find it there.
+#: The environment variable with the name of the file. Child processes inherit it.
 VARIABLE = "OSPROFILER_TESTING_SPANS"
-#: The environment variable with the id of the process that checks.
+#: The environment variable with the pid of the process that checks.
 CHECKER = "OSPROFILER_TESTING_CHECKER"
-#: What the kit signs with.
+#: The key of the kit's traces.
 KEY = "kit key"
 
 
 class FileReporter(Reporter):
-    """Appends to a file; a line is one write, so lines of several processes do not mix."""
+    """Appends to the file. A line is one write, so the lines of several processes do not mix."""
 
     def report_start(self, span: SpanData) -> None:
-        _append(_of(span, "start"))
+        _append(_line(span, "start"))
 
     def report_span(self, span: SpanData) -> None:
-        _append(_of(span, "stop"))
+        _append(_line(span, "stop"))
 
 
-def _of(span: SpanData, phase: str) -> dict[str, Any]:
+def _line(span: SpanData, phase: str) -> dict[str, Any]:
     return {
         "phase": phase,
         "pid": os.getpid(),
@@ -73,7 +73,7 @@ _recording: str | None = None
 
 
 def record() -> None:
-    """Have this process append to the file, if it does not yet."""
+    """Append the spans of this process to the file from now on."""
     global _recording
     if _recording != os.environ[VARIABLE]:
         _recording = os.environ[VARIABLE]
@@ -82,7 +82,7 @@ def record() -> None:
 
 
 def probe(name: str) -> None:
-    """Note whether a trace is on where this is called."""
+    """Append whether a trace is on in the calling flow."""
     here = current.point.get()
     _append({"phase": "probe", "name": name, "pid": os.getpid(), "clean": here is None})
 
@@ -91,7 +91,7 @@ _left: list[Any] = []
 
 
 def leave(work: Any) -> None:
-    """Leave *work* for the process that checks: as it is in that process, pickled in any other."""
+    """Leave *work* for the process that checks. Another process leaves it pickled in the file."""
     if os.environ[CHECKER] == str(os.getpid()):
         _left.append(work)
     else:
@@ -99,7 +99,7 @@ def leave(work: Any) -> None:
 
 
 def take() -> Any:
-    """The work left last, in the process that checks. Raises AssertionError where there is none."""
+    """Return the work that was left last. Only for the process that checks. Raises AssertionError if there is none."""
     left = [*_left, *(pickle.loads(base64.b64decode(line["work"])) for line in _lines() if line["phase"] == "left")]
     _left.clear()
     if not left:
@@ -109,7 +109,7 @@ def take() -> Any:
 
 @dataclass
 class Seen:
-    """One span, with all that the processes told of it."""
+    """One span, with the data of all its lines."""
 
     id: int
     trace: str
@@ -124,7 +124,7 @@ class Seen:
 
 
 class Spans:
-    """What the file holds now."""
+    """The spans and probes that are in the file now."""
 
     def __init__(self) -> None:
         self.by_id: dict[int, Seen] = {}
@@ -148,11 +148,11 @@ class Spans:
         return [span for span in self.by_id.values() if span.name == name]
 
     def one(self, name: str) -> Seen:
-        """The span called *name*; raises AssertionError unless there is exactly one."""
-        found = self.named(name)
-        if len(found) != 1:
-            raise AssertionError(f"{len(found)} spans are called {name!r}, not one; all: {self.names()}")
-        return found[0]
+        """The span called *name*. Raises AssertionError if there is not exactly one."""
+        spans = self.named(name)
+        if len(spans) != 1:
+            raise AssertionError(f"{len(spans)} spans are called {name!r}, not one; all: {self.names()}")
+        return spans[0]
 
     def above(self, span: Seen) -> Seen | None:
         """The parent of *span*, if it was recorded."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of execution models and guarantees in the documentation, made of what the kit's run says.
+"""The table of execution models and guarantees in the documentation, made by a run of the kit.
 
-``python -m osprofiler.testing.concurrency.table doc/source/concurrency.rst`` runs every model and writes the table;
-nothing is written where a cell fails.
+``python -m osprofiler.testing.concurrency.table doc/source/concurrency.rst`` runs all models and writes the table. If a
+model fails, it writes nothing.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from osprofiler.testing import tables
 from osprofiler.testing.concurrency import GUARANTEES, Model, check_in_own_process
 from osprofiler.testing.concurrency.models import MODELS
 
-#: What the page's marks name.
+#: The name in the marks on the page.
 NAME = "osprofiler.testing.concurrency.table"
 
 _AUTOMATIC = {"branch": "", "inherited": "in the trace, no branch", "never": "never followed"}
 
 
 def failures() -> list[str]:
-    """Run every model; a line for each cell that fails."""
+    """Run all models. Returns one line for each guarantee that fails."""
     paths = [f"{model.__module__}:{model.__name__}" for model in MODELS]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         return [
@@ -33,7 +33,7 @@ def failures() -> list[str]:
 
 
 def table() -> str:
-    """The table as reStructuredText, as it stands if every cell holds."""
+    """The table as reStructuredText, if no guarantee fails."""
     heads = ["execution model", "instrument", "automatic reference", *GUARANTEES]
     return tables.list_table([heads, *(_row(model) for model in MODELS)])
 
@@ -50,7 +50,7 @@ def _cell(model: type[Model], guarantee: str) -> str:
 
 
 def main(path: str) -> int:
-    """Check every model and write the table into the page at *path*."""
+    """Check all models, and write the table into the page at *path*."""
     wrong = failures()
     if wrong:
         print("\n".join(wrong), file=sys.stderr)  # noqa: T201

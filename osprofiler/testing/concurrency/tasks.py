@@ -14,7 +14,7 @@ Work = Callable[[], object]
 
 
 async def step(work: Work) -> object:
-    """Run *work* in a task, once the task has been switched to a second time."""
+    """Run *work* in the second step of a task."""
     await asyncio.sleep(0)
     return work()
 
@@ -40,7 +40,7 @@ class Tasks(Model):
         await asyncio.wait([asyncio.create_task(step(work)) for work in works])
 
     def run_inside(self, works: Sequence[Work]) -> None:
-        """A task cannot wait for another without leaving the work, so the run does it at its end."""
+        """Start tasks for *works*. The work itself cannot wait for them, so the run waits at its end."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -76,7 +76,7 @@ class LoopExecutor(Tasks):
 
 class ToThread(Tasks):
     title = "asyncio.to_thread"
-    # The coroutine itself is awaited, so it is no task; its context comes along without any instrumentation.
+    # The coroutine is awaited, not a task. It inherits the context without any instrumentation.
 
     async def hand_over(self, works: Sequence[Work]) -> None:
         for work in works:

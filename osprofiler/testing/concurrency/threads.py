@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Adapters of the standard library's threads, and what adapters share."""
+"""Adapters of the standard library's threads, and the functions that adapters share."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Timers(Threads):
 
 
 class Pool(Model):
-    """An executor that is kept between runs, so that its workers are reused."""
+    """An executor that stays between runs, so that its workers are reused."""
 
     _made: Any = None
 
@@ -82,7 +82,7 @@ class DoneCallbacks(FutureThreads):
 
     def run(self, works: Sequence[Work]) -> None:
         self.mark()
-        with concurrent.futures.ThreadPoolExecutor(4) as pool:  # at its end the workers are done with the callbacks
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:  # its end waits for the callbacks
             gate = threading.Event()
             for work in works:
                 pool.submit(gate.wait).add_done_callback(ignoring_its_argument(work))
@@ -90,7 +90,7 @@ class DoneCallbacks(FutureThreads):
 
 
 def ignoring_its_argument(work: Work) -> Callable[[object], object]:
-    """*work* as a callback."""
+    """*work* as a callback with one argument."""
 
     def callback(_: object) -> object:
         return work()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The conformance kits for drivers: what every store must do, as tests to inherit.
+"""The conformance kits for drivers: tests for every store, to be inherited.
 
 ::
 
@@ -11,10 +11,10 @@
         def connect(self):
             return lambda **options: MyDriver("mystore://localhost", **options)
 
-``connect()`` gives a driver on a store that was empty when the test began; called again, another driver on the same
-store. A store behind a network inherits from ``ServerKit``, and gives some fixtures more. Nothing is skipped for a
-driver that does not declare an ability: the kit then wants Unsupported, since an empty answer would read as "there is
-nothing".
+``connect()`` returns a driver of a store that is empty when the test begins. Another call returns another driver of the
+same store. The tests of a store behind a network inherit from ``ServerKit``, which needs more fixtures. If a driver
+does not declare an ability, no test is skipped: the method must raise Unsupported, because an empty result would mean
+that the store is empty.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ __all__ = [
 
 
 class DriverKit(Writing, Reading, Searching, Removing, Abilities):
-    """Inherit, and give the fixtures ``connect`` and, if the store can forget, ``forgetful``."""
+    """The tests of a driver. Override the fixtures ``connect`` and, if traces can expire, ``forgetful``."""
 
 
 class ServerKit(Outages, DriverKit):
-    """For a store behind a network: give the fixtures ``own_server``, ``denied`` and ``absent`` as well."""
+    """The tests of a store behind a network. Override ``own_server``, ``denied`` and ``absent`` too."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of a driver: it can do what it declares, and refuses all else by one error."""
+"""Tests of a driver: it has the abilities that it declares, and raises one error for all others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _lists(traces: object) -> bool:
     return isinstance(traces, list) and [trace["base_id"] for trace in traces] == [TRACE]
 
 
-#: What to call for each ability, on a store that holds ``two_spans``, and what shows that it works.
+#: For each ability: a call, on a store with ``two_spans``, and whether its result is right.
 _TRIALS: dict[Can, tuple[Callable[[Driver], object], Callable[[object], bool]]] = {
     Can.WRITE: (lambda driver: driver.write(span(3, 1)), lambda result: result is None),
     Can.READ: (lambda driver: driver.get_report(TRACE), bool),
@@ -26,12 +26,12 @@ _TRIALS: dict[Can, tuple[Callable[[Driver], object], Callable[[object], bool]]] 
     Can.PURGE: (lambda driver: driver.purge(T0_US + 1), lambda count: count == 1),
 }
 
-#: What a driver only does better than the base class does in its place.
+#: Abilities for which the base class has a slower method, and this method.
 _IMPROVED = {Can.WRITE_BATCH: "write", Can.SEARCH: "candidates"}
 
 
 class Abilities(Setting):
-    """What ``can`` says is so."""
+    """The declaration ``can`` is true."""
 
     @guarantee("abilities")
     def test_what_is_declared_works(self, driver: Driver) -> None:
@@ -62,7 +62,7 @@ class Abilities(Setting):
 
 
 def _tried(attempt: Callable[[Driver], object], driver: Driver) -> tuple[Exception | None, object]:
-    """What *attempt* raised, and what it returned."""
+    """The exception and the result of *attempt*."""
     try:
         return None, attempt(driver)
     except Exception as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the kits for drivers guarantee: the columns of a table, and the mark of a test."""
+"""The guarantees of the kits for drivers. They are the columns of a table; each test belongs to one of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeVar
 
 F = TypeVar("F", bound=Callable[..., None])
 
-#: What the kits look at, in the order of a table; every test is of one of them.
+#: The guarantees, in the order of the table.
 GUARANTEES = (
     "abilities",
     "write",
@@ -32,7 +32,7 @@ GUARANTEES = (
 
 
 def guarantee(name: str) -> Callable[[F], F]:
-    """Decorate a test of the kits: it is of the guarantee *name*."""
+    """Decorate a test of the kits: it belongs to the guarantee *name*."""
     assert name in GUARANTEES, name
 
     def decorate(test: F) -> F:

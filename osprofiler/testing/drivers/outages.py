@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of a driver of a store behind a network: the server stops, is not there, or does not let us in."""
+"""Tests of a driver of a store behind a network: the server stops, is away, or refuses the password."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from osprofiler.testing.drivers.guarantees import guarantee
 from osprofiler.testing.drivers.setting import Connect, Setting, wait_for
 from osprofiler.testing.records import TRACE, point, span, two_spans
 
-#: The password that is wrong everywhere, and that no message may tell.
+#: A password that is wrong for every server. No message may show it.
 WRONG_PASSWORD = "my-secret"
 
 
 @dataclass
 class OwnServer:
-    """A server that may be stopped: how to reach it, to stop it, and to start it once more in the same place."""
+    """A server that the test may stop, and start again at the same address."""
 
     connect: Connect
     stop: Callable[[], None]
@@ -28,35 +28,35 @@ class OwnServer:
 
 
 class Outages(Setting):
-    """A driver says that its server is away, and goes on when it is back."""
+    """A driver reports that its server is away, and works again when the server is back."""
 
-    #: What was written before the server stopped is there when it has started again.
+    #: Whether the traces survive a restart of the server.
     survives: ClassVar[bool] = True
 
     @pytest.fixture
     def own_server(self) -> OwnServer:
         """A server that this test may stop."""
-        raise NotImplementedError("give a fixture 'own_server'")
+        raise NotImplementedError("override the fixture 'own_server'")
 
     @pytest.fixture
     def denied(self) -> Driver:
-        """A driver whose connection string has ``WRONG_PASSWORD`` for a password."""
-        raise NotImplementedError("give a fixture 'denied'")
+        """A driver whose connection string has the password ``WRONG_PASSWORD``."""
+        raise NotImplementedError("override the fixture 'denied'")
 
     @pytest.fixture
     def absent(self) -> Driver:
-        """A driver whose connection string names a port at which nothing listens, and ``WRONG_PASSWORD``."""
-        raise NotImplementedError("give a fixture 'absent'")
+        """A driver whose connection string has ``WRONG_PASSWORD``, and a port where no server listens."""
+        raise NotImplementedError("override the fixture 'absent'")
 
     @classmethod
     def cell(cls, name: str) -> str:
         if name == "restart of the server" and not cls.survives:
-            return "yes; what it had is lost"
+            return "yes; its traces are lost"
         return super().cell(name)
 
     @guarantee("restart of the server")
     def test_a_server_that_stops_and_starts_again(self, own_server: OwnServer) -> None:
-        """A batch that could not be stored raises, and can be stored by the same driver once the server is back."""
+        """Without the server, a batch raises StoreUnavailable. When it is back, the same driver stores the batch."""
         driver = own_server.connect()
         driver.write(two_spans())
         own_server.stop()
@@ -77,7 +77,7 @@ class Outages(Setting):
 
 
 def _assert_refused(driver: Driver, kind: type[StoreError]) -> None:
-    """Writing raises an error of *kind*, and reading says why in one line; neither shows the password."""
+    """Check that writing raises *kind*, and reading StoreError with one line. Neither may show the password."""
     error = None
     try:
         driver.write(two_spans())

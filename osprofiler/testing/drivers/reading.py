@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of a driver: a trace is read whole, by its id alone, and reading changes nothing."""
+"""Tests of a driver: a trace is read completely, by its id, and reading does not change the store."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from osprofiler.testing.records import OTHER, TRACE, point, record, span, two_sp
 
 
 class Reading(Setting):
-    """A trace is the records of its id, and its report a tree."""
+    """A trace is all records with its id. Its report is a tree."""
 
     @guarantee("read")
     def test_another_driver_reads_it(self, driver: Driver, connect: Connect) -> None:
@@ -31,8 +31,8 @@ class Reading(Setting):
         alike = ["trace", "Trace", "trace ", "trac", "trace*", "a" * 1_000, "a" * 1_001]
         for i, base_id in enumerate(alike, 1):
             driver.write(span(i, i, base_id))
-        found = [{each["trace_id"] for each in driver.read(base_id)} for base_id in alike]
-        assert found == [{point(i)} for i, _ in enumerate(alike, 1)]
+        points = [{stored["trace_id"] for stored in driver.read(base_id)} for base_id in alike]
+        assert points == [{point(i)} for i, _ in enumerate(alike, 1)]
 
     @guarantee("read")
     def test_an_unknown_trace_has_no_records(self, driver: Driver) -> None:
@@ -55,11 +55,11 @@ class Reading(Setting):
     @guarantee("read")
     def test_a_span_that_did_not_end_is_unfinished(self, driver: Driver) -> None:
         driver.write([*two_spans(), record(3, "start", 600, parent=1)])
-        driver.close()  # a store of whole spans learns here that nothing more comes
+        driver.close()  # a store of spans sends unfinished ones only now
 
         def unfinished() -> set[str]:
             trace = model.from_records(driver.read(TRACE))
-            return {each.trace_id for each in trace.spans.values() if not each.finished}
+            return {span_id for span_id, node in trace.spans.items() if not node.finished}
 
         wait_for(lambda: unfinished() == {point(3)}, "the unfinished span")
 

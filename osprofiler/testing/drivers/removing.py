@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of a driver: traces are deleted, purged and forgotten, or that is refused."""
+"""Tests of a driver: traces are deleted, purged and expire, or the driver refuses that."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from osprofiler.testing.records import OTHER, T0_US, TRACE, span, two_spans
 
 
 class Removing(Setting):
-    """What is removed is gone, and nothing else is."""
+    """Removed traces are gone, and all others stay."""
 
     @guarantee("delete")
     def test_a_trace_is_deleted_or_deleting_is_refused(self, driver: Driver) -> None:
@@ -36,7 +36,7 @@ class Removing(Setting):
                 driver.purge(T0_US + 1)
             return
         assert driver.purge(T0_US) == 0
-        assert driver.purge(T0_US + 1) == 1  # by when a trace began, though it ended later
+        assert driver.purge(T0_US + 1) == 1  # the start of a trace counts, although it ended later
         assert driver.read(TRACE) == []
         assert len(driver.read(OTHER)) == 2
 
@@ -48,6 +48,6 @@ class Removing(Setting):
             return
         driver = forgetful()
         driver.write(two_spans())
-        wait_for(lambda: not driver.read(TRACE), "the store to forget")
+        wait_for(lambda: not driver.read(TRACE), "the trace to expire")
         assert list(driver.list_traces()) == []
         assert list(driver.list_error_traces()) == []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of a driver: traces are listed and found by what is in them; garbage in the store hides none."""
+"""Tests of a driver: traces are listed, and found by their content. Garbage in the store hides no trace."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _TAGS = {"openstack.request_id": "req-1", "attempt": 2, "retried": True}
 
 
 class Searching(Setting):
-    """Every trace is listed once; a search finds the wanted ones and no other."""
+    """Every trace is listed once. A search finds the matching traces and no others."""
 
     @guarantee("list")
     def test_every_trace_is_listed_once_with_its_first_time(self, driver: Driver) -> None:
@@ -61,7 +61,7 @@ class Searching(Setting):
     @guarantee("errors")
     @pytest.mark.parametrize("filter_error_trace", [False, True])
     def test_errors_are_listed_or_listing_is_refused(self, driver: Driver, filter_error_trace: bool) -> None:
-        """With 4.4.0's option, which has a store keep a list of its own of them, and without."""
+        """With and without 4.4.0's option, with which a store has a separate list of failed traces."""
         driver.filter_error_trace = filter_error_trace
         driver.write(two_spans())
         driver.write([record(7, "start", 5, OTHER, said="no error here, only the word etype")])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every test of a driver needs: the driver, its store, and what the store can do."""
+"""The fixtures and class attributes that every test of a driver needs, and helpers."""
 
 from __future__ import annotations
 
@@ -16,47 +16,48 @@ Connect = Callable[..., Driver]
 Plant = Callable[[], int]
 Refuse = Callable[[], list[dict[str, Any]]]
 
-#: How long things are waited for that a server does in its own time, in seconds.
+#: The longest time to wait for a server, in seconds.
 _PATIENCE_S = 90.0
 
 
 class Setting:
     """The fixtures and class attributes of the kits."""
 
-    #: What a table calls the store.
+    #: The name of the store in a table.
     title: ClassVar[str] = ""
-    #: The class of the driver, which declares what the driver can do.
+    #: The class of the driver. It declares the abilities.
     driver_class: ClassVar[type[Driver]] = Driver
-    #: The store forgets traces by itself. What does not must refuse the option ``ttl``.
+    #: Whether traces expire in the store. If not, the driver must refuse the option ``ttl``.
     expires: ClassVar[bool] = False
-    #: Something else than records can be in the store; give the fixture ``plant`` then.
+    #: Whether the store can hold anything but records. If so, override the fixture ``plant``.
     takes_garbage: ClassVar[bool] = False
-    #: The store may refuse a record; give the fixture ``refuse`` then.
+    #: Whether the store can refuse a record. If so, override the fixture ``refuse``.
     refuses: ClassVar[bool] = False
-    #: The longest text that the store must keep, in characters.
+    #: The length of a text that the store must keep, in characters.
     long_text: ClassVar[int] = 1_000_000
 
     @pytest.fixture
     def connect(self) -> Connect:
-        raise NotImplementedError("give a fixture 'connect'")
+        """A function that returns a driver. Its keywords go to the driver's constructor."""
+        raise NotImplementedError("override the fixture 'connect'")
 
     @pytest.fixture
     def forgetful(self) -> Connect:
-        """Gives a driver of which the store forgets what is two seconds old."""
-        raise NotImplementedError("give a fixture 'forgetful'")
+        """A function that returns a driver of a store in which traces expire after two seconds."""
+        raise NotImplementedError("override the fixture 'forgetful'")
 
     @pytest.fixture
     def plant(self) -> Plant:
-        """Gives what puts garbage into the store, past the driver: in the trace ``TRACE`` and beside all traces.
+        """A function that puts garbage into the store without the driver: in the trace ``TRACE``, and without a trace.
 
-        It returns how many things that are. ``osprofiler.testing.records.no_records`` has some.
+        It returns the number of these objects. ``osprofiler.testing.records.no_records`` has some.
         """
-        raise NotImplementedError("give a fixture 'plant'")
+        raise NotImplementedError("override the fixture 'plant'")
 
     @pytest.fixture
     def refuse(self) -> Refuse:
-        """Gives what prepares the store, and returns a batch of which the store refuses the last record for good."""
-        raise NotImplementedError("give a fixture 'refuse'")
+        """A function that prepares the store. It returns a batch; the store will always refuse its last record."""
+        raise NotImplementedError("override the fixture 'refuse'")
 
     @pytest.fixture
     def driver(self, connect: Connect) -> Driver:
@@ -64,10 +65,10 @@ class Setting:
 
     @classmethod
     def cell(cls, name: str) -> str:
-        """What a table says of the guarantee *name*, if all tests of it pass: ``yes``, ``no``, or how far."""
-        if not any(getattr(getattr(cls, each), "guarantee", "") == name for each in dir(cls)):
+        """The cell of a table for the guarantee *name*, if all its tests pass: ``yes``, ``no``, or a limit."""
+        if not any(getattr(getattr(cls, attribute), "guarantee", "") == name for attribute in dir(cls)):
             return "n/a"
-        able = {
+        has = {
             "errors": Can.LIST_ERRORS in cls.driver_class.can,
             "delete": Can.DELETE in cls.driver_class.can,
             "expiry": cls.expires,
@@ -76,17 +77,17 @@ class Setting:
             return f"{cls.long_text:,} characters"
         if name == "garbage" and not cls.takes_garbage:
             return "n/a"
-        return "yes" if able.get(name, True) else "no"
+        return "yes" if has.get(name, True) else "no"
 
 
 def essence(records: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
-    """What must survive a store, without order and without what drivers may add."""
+    """The parts of records that a store must keep, sorted: without the parts that drivers may add."""
     keys = ("timestamp", "trace_id", "name", "base_id", "parent_id")
     return sorted((*(record[key] for key in keys), json.dumps(record["info"], sort_keys=True)) for record in records)
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:
-    """Return when *condition* holds. Raises TimeoutError, which says *what* was waited for, if it never does."""
+    """Return when *condition* holds. Raises TimeoutError if it never does; *what* names the event in its text."""
     end = time.monotonic() + _PATIENCE_S
     while not condition():
         if time.monotonic() > end:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of a driver: what is written is in the store, whatever it holds and from wherever it is written."""
+"""Tests of a driver: all records are stored, with any content, from any thread or process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from osprofiler.testing.records import HOSTILE, TRACE, point, span, two_spans
 
 
 class Writing(Setting):
-    """Records come back as they were written."""
+    """Records are read back unchanged."""
 
     @guarantee("write")
     def test_what_is_written_is_read(self, driver: Driver) -> None:
@@ -26,8 +26,8 @@ class Writing(Setting):
 
     @guarantee("write")
     def test_notify_writes_one_record(self, driver: Driver) -> None:
-        for each in two_spans():
-            driver.notify(each)
+        for record in two_spans():
+            driver.notify(record)
         assert essence(driver.read(TRACE)) == essence(two_spans())
 
     @guarantee("write")
@@ -52,10 +52,10 @@ class Writing(Setting):
     @guarantee("write")
     def test_records_say_whose_they_are(self, connect: Connect) -> None:
         connect(project="nova", service="nova-api").write(span(1, 0))
-        own = [{**each, "project": "neutron", "service": "neutron-server"} for each in span(2, 1)]
+        own = [{**record, "project": "neutron", "service": "neutron-server"} for record in span(2, 1)]
         connect(project="nova", service="nova-api").write(own)
-        whose = {each["trace_id"]: (each["project"], each["service"]) for each in connect().read(TRACE)}
-        assert whose == {point(1): ("nova", "nova-api"), point(2): ("neutron", "neutron-server")}
+        owners = {record["trace_id"]: (record["project"], record["service"]) for record in connect().read(TRACE)}
+        assert owners == {point(1): ("nova", "nova-api"), point(2): ("neutron", "neutron-server")}
 
     @guarantee("write")
     def test_a_closed_driver_connects_again(self, driver: Driver) -> None:
@@ -66,7 +66,7 @@ class Writing(Setting):
 
     @guarantee("write")
     def test_a_refused_record_is_named_and_not_shown(self, driver: Driver, request: pytest.FixtureRequest) -> None:
-        """The error's text holds no value of the record. Where it names the place, all other records are stored."""
+        """The error's text has no value of the record. If the error has the place, all other records are stored."""
         if not self.refuses:
             return
         batch = request.getfixturevalue("refuse")()
@@ -93,8 +93,8 @@ class Writing(Setting):
         "name", ["caf\u00e9 \U0001f600", "x" * 1_000, "nul\0", "", "a-start-stop", "'; --", "line\nbreak \u202e"]
     )
     def test_hostile_names_come_back_as_they_were(self, driver: Driver, name: str) -> None:
-        driver.write([{**each, "name": each["name"].replace("neutron-api", name)} for each in span(1, 0)])
-        assert {each["name"] for each in driver.read(TRACE)} == {f"{name}-start", f"{name}-stop"}
+        driver.write([{**record, "name": record["name"].replace("neutron-api", name)} for record in span(1, 0)])
+        assert {record["name"] for record in driver.read(TRACE)} == {f"{name}-start", f"{name}-stop"}
 
     @guarantee("1 MB info")
     def test_a_long_text_comes_back_whole(self, driver: Driver) -> None:
@@ -105,14 +105,14 @@ class Writing(Setting):
     @guarantee("10,000 spans")
     def test_ten_thousand_spans(self, driver: Driver) -> None:
         for begin in range(1, 10_001, 2_500):
-            driver.write([each for i in range(begin, begin + 2_500) for each in span(i, i)])
+            driver.write([record for i in range(begin, begin + 2_500) for record in span(i, i)])
         trace = model.from_records(driver.read(TRACE))
-        assert [each.trace_id for each in trace.spans.values()] == [point(i) for i in range(1, 10_001)]
-        assert all(each.duration_us == 50 for each in trace.spans.values())
+        assert list(trace.spans) == [point(i) for i in range(1, 10_001)]
+        assert all(node.duration_us == 50 for node in trace.spans.values())
 
     @guarantee("writers at once")
     def test_writers_at_the_same_time(self, connect: Connect) -> None:
-        """Each on a store that nobody has used yet, so that all of them want to set it up."""
+        """The store is new, so all writers try to set it up at the same time."""
         faults: list[BaseException] = []
         gate = threading.Barrier(4)
 
