@@ -23,6 +23,9 @@ _BY_FORM = {
     ),
     "bearer ": re.compile(r"(bearer\s+)[\w+/.~=-]{6,}", re.I),
     "basic ": re.compile(r"(basic\s+)[\w+/.~=-]{6,}", re.I),
+    # Redis's error of an unknown command shows its arguments, and redis-py's of a pipeline the whole command.
+    "with args beginning with: ": re.compile(r"(with args beginning with: )'.*", re.I | re.S),
+    "command # ": re.compile(r"(command # \d+ \(\w+ ).*?(?=\) of pipeline|$)", re.I | re.S),
     "://": re.compile(
         r"(://)[^\s/?#:@'\"]{20,256}(?=@)"
         r"|(://[^\s/?#:@'\"]{0,256}:)(?!\d{1,5}(?:[/?#]|$))"

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tracing of redis-py: each command is a span, each pipeline one, and each message that a subscriber takes.
+
+So for clients of one server, of Sentinels and of clusters, blocking ones and those of asyncio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from osprofiler._runtime import guard
+from osprofiler._runtime.wrapping import Method, Target, Wrapping
+from osprofiler.context.points import Point
+from osprofiler.handlers import command
+from osprofiler.handlers.command import Command, Sending
+from osprofiler.instrumentation import redis_commands
+
+#: Describes a call of a method: of the object and the arguments; None where nothing is sent.
+Describe = Callable[[Any, tuple[Any, ...]], Command | None]
+
+#: The commands that a cluster's pipeline holds so far: an attribute of the pipeline.
+_QUEUED = "_osprofiler_queued"
+
+_CHANNEL = "message_bus.destination"
+
+
+# What a span shows
+
+
+def _one(client: Any, args: tuple[Any, ...]) -> Command:
+    """One command, which *args* are the words of."""
+    name, rest = redis_commands.split(args)
+    channel = rest[0] if name in ("PUBLISH", "SPUBLISH") and rest else None
+    return _command(client, name, redis_commands.statement(name, rest), _to(channel))
+
+
+def _pipeline(pipeline: Any, args: tuple[Any, ...]) -> Command | None:
+    # asyncio's client has another name for it.
+    in_transaction = getattr(pipeline, "is_transaction", pipeline.transaction) or pipeline.explicit_transaction
+    queued = [words for words, _ in pipeline.command_stack]
+    return _batch(pipeline, "MULTI" if in_transaction else "PIPELINE", queued)
+
+
+def _cluster_pipeline(pipeline: Any, args: tuple[Any, ...]) -> Command | None:
+    return _batch(pipeline, "PIPELINE", vars(pipeline).pop(_QUEUED, ()))
+
+
+_BATCHES = (_pipeline, _cluster_pipeline)
+
+
+def _batch(pipeline: Any, verb: str, queued: Sequence[Sequence[Any]]) -> Command | None:
+    """Commands that are sent together; None for a pipeline that is empty."""
+    if not len(pipeline):
+        return None
+    size = {"db.operation.batch.size": len(pipeline)}  # as OpenTelemetry's conventions call it
+    return _command(pipeline, verb, redis_commands.statements(queued), size)
+
+
+def _message(subscriber: Any, args: tuple[Any, ...]) -> Command | None:
+    """A message that was received; None for the server's answer to a subscription."""
+    kind, *rest = args[0] or (None,)
+    kind = kind.decode() if isinstance(kind, bytes) else kind
+    if kind not in ("message", "pmessage", "smessage"):
+        return None
+    return _command(subscriber, "RECEIVE", None, {"span.kind": "consumer", **_to(rest[-2])})
+
+
+def _to(channel: Any) -> dict[str, Any]:
+    """The tags of a message to *channel*."""
+    return {_CHANNEL: redis_commands.text(channel)} if channel is not None and redis_commands.shows_keys() else {}
+
+
+def _command(client: Any, verb: str, statement: str | None, tags: Mapping[str, Any]) -> Command:
+    pool = getattr(client, "connection_pool", None)  # a cluster's client has one for each node
+    settings = getattr(pool, "connection_kwargs", {})
+    # A pool of Sentinels knows where its master was last.
+    host, port = getattr(pool, "master_address", None) or (settings.get("host"), settings.get("port"))
+    peer = {"peer.service": getattr(pool, "service_name", None), "peer.address": settings.get("path")}
+    return Command("redis", verb, "redis", statement, str(settings.get("db") or 0), host, port, {**peer, **tags})
+
+
+# The methods
+
+
+def _calls(describe: Describe) -> Callable[[Method], Method]:
+    """Make a span of each call of a method."""
+
+    def wrap(original: Method) -> Method:
+        def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+            here = command.sampled_point()
+            if here is None:
+                return original(self, *args, **kwargs)
+            with Sending(_opened(here, describe, self, args)) as sending:
+                result = original(self, *args, **kwargs)
+                if describe in _BATCHES:
+                    sending.refused = _refused(result)
+                return result
+
+        return method
+
+    return wrap
+
+
+def _awaited(describe: Describe) -> Callable[[Method], Method]:
+    """Make a span of each call of a coroutine method."""
+
+    def wrap(original: Method) -> Method:
+        async def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+            here = command.sampled_point()
+            if here is None:
+                return await original(self, *args, **kwargs)
+            with Sending(_opened(here, describe, self, args)) as sending:
+                result = await original(self, *args, **kwargs)
+                if describe in _BATCHES:
+                    sending.refused = _refused(result)
+                return result
+
+        return method
+
+    return wrap
+
+
+def _opened(here: Point, describe: Describe, client: Any, args: tuple[Any, ...]) -> Point | None:
+    with guard.Harmless("redis.start"):
+        described = describe(client, args)
+        return None if described is None else command.open_point(here, described)
+    return None
+
+
+def _refused(answers: Iterable[Any]) -> BaseException | None:
+    """The first error among the answers to a pipeline that raises none (``raise_on_error=False``)."""
+    return next((answer for answer in answers if isinstance(answer, Exception)), None)
+
+
+def _queue(original: Method) -> Method:
+    """Note what a cluster's pipeline queues: where it keeps that is private, and differs between releases."""
+
+    def execute_command(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if command.sampled_point() is None:
+            return original(self, *args, **kwargs)
+        queued = [] if not len(self) else vars(self).get(_QUEUED, [])
+        result = original(self, *args, **kwargs)
+        if result is self:  # else it was sent at once, to watch keys
+            vars(self)[_QUEUED] = [*queued, args]
+        return result
+
+    return execute_command
+
+
+def _targets(package: str, of: Callable[[Describe], Callable[[Method], Method]]) -> Iterable[Target]:
+    """The methods to wrap in *package*, by *of*; asyncio's clients have the same names."""
+    client, cluster = f"{package}.client", f"{package}.cluster"
+    yield Target(client, "Redis", "execute_command", of(_one))
+    yield Target(client, "Pipeline", "immediate_execute_command", of(_one))
+    yield Target(client, "Pipeline", "execute", of(_pipeline))
+    yield Target(client, "PubSub", "execute_command", of(_one))
+    yield Target(client, "PubSub", "handle_message", of(_message))
+    yield Target(cluster, "RedisCluster", "execute_command", of(_one))
+    yield Target(cluster, "ClusterPubSub", "execute_command", of(_one))
+    yield Target(cluster, "ClusterPipeline", "execute_command", _queue)
+    yield Target(cluster, "ClusterPipeline", "execute", of(_cluster_pipeline))
+
+
+_wrapping = Wrapping(*_targets("redis", _calls), *_targets("redis.asyncio", _awaited))
+
+
+def instrument() -> None:
+    """Trace what redis-py sends from now on, also if it is imported later; a second call changes nothing."""
+    _wrapping.install()
+
+
+def uninstrument() -> None:
+    """Stop tracing what redis-py sends."""
+    _wrapping.uninstall()

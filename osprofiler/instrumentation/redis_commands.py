@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the span of a command to Redis shows of it: its name and its keys, and never a value.
+
+A value has no name, so nobody can tell whether it is a secret. Of a command that is not in the table here, no argument
+is shown: ``AUTH ?``, ``CONFIG SET ? ?``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from osprofiler import config
+from osprofiler.context.values import MAX_NAME_CHARS, clean
+from osprofiler.handlers.command import VALUE
+
+#: How many arguments of a command are shown, and how many commands of a pipeline.
+MAX_ARGUMENTS = 16
+MAX_COMMANDS = 32
+
+#: First key, last key (negative: from the end) and step, as ``COMMAND INFO`` of Redis 7 describes a command's keys.
+KEYS: dict[tuple[int, int, int], str] = {
+    (1, 1, 1): """
+        APPEND BITCOUNT BITFIELD BITFIELD_RO BITPOS DECR DECRBY DUMP EXPIRE EXPIREAT EXPIRETIME GEOADD GEODIST GEOHASH
+        GEOPOS GEORADIUS GEORADIUSBYMEMBER GEOSEARCH GET GETBIT GETDEL GETEX GETRANGE GETSET HDEL HEXISTS HGET HGETALL
+        HINCRBY HINCRBYFLOAT HKEYS HLEN HMGET HMSET HRANDFIELD HSCAN HSET HSETNX HSTRLEN HVALS INCR INCRBY INCRBYFLOAT
+        LINDEX LINSERT LLEN LPOP LPOS LPUSH LPUSHX LRANGE LREM LSET LTRIM MOVE PERSIST PEXPIRE PEXPIREAT PEXPIRETIME
+        PFADD PSETEX PTTL RESTORE RPOP RPUSH RPUSHX SADD SCARD SET SETBIT SETEX SETNX SETRANGE SISMEMBER SMEMBERS
+        SMISMEMBER SORT SORT_RO SPOP SRANDMEMBER SREM SSCAN STRLEN SUBSTR TTL TYPE XACK XADD XAUTOCLAIM XCLAIM XDEL
+        XLEN XPENDING XRANGE XREVRANGE XSETID XTRIM ZADD ZCARD ZCOUNT ZINCRBY ZLEXCOUNT ZMSCORE ZPOPMAX ZPOPMIN
+        ZRANDMEMBER ZRANGE ZRANGEBYLEX ZRANGEBYSCORE ZRANK ZREM ZREMRANGEBYLEX ZREMRANGEBYRANK ZREMRANGEBYSCORE
+        ZREVRANGE ZREVRANGEBYLEX ZREVRANGEBYSCORE ZREVRANK ZSCAN ZSCORE
+    """,
+    (1, 2, 1): "BLMOVE BRPOPLPUSH COPY GEOSEARCHSTORE LCS LMOVE RENAME RENAMENX RPOPLPUSH SMOVE ZRANGESTORE",
+    (1, -1, 1): """
+        DEL EXISTS MGET PFCOUNT PFMERGE SDIFF SDIFFSTORE SINTER SINTERSTORE SUNION SUNIONSTORE TOUCH UNLINK WATCH
+    """,
+    (1, -2, 1): "BLPOP BRPOP BZPOPMAX BZPOPMIN",
+    (1, -1, 2): "MSET MSETNX",
+}
+#: Channels are shown like keys.
+CHANNELS: dict[tuple[int, int, int], str] = {
+    (1, 1, 1): "PUBLISH SPUBLISH",
+    (1, -1, 1): "PSUBSCRIBE PUNSUBSCRIBE SSUBSCRIBE SUBSCRIBE SUNSUBSCRIBE UNSUBSCRIBE",
+}
+_POSITIONS = {name: range_ for table in (KEYS, CHANNELS) for range_, names in table.items() for name in names.split()}
+
+#: Commands whose second word says what they do.
+_CONTAINERS = {
+    *("ACL", "CLIENT", "CLUSTER", "COMMAND", "CONFIG", "FUNCTION", "LATENCY", "MEMORY", "MODULE", "OBJECT", "PUBSUB"),
+    *("SCRIPT", "SENTINEL", "SLOWLOG", "XGROUP", "XINFO"),
+}
+_NAME = re.compile(r"[A-Z][A-Z0-9._-]{0,31}(?: [A-Z][A-Z0-9._-]{0,31})?").fullmatch
+
+
+def split(args: Sequence[Any]) -> tuple[str, Sequence[Any]]:
+    """A command's name, in capitals and of low cardinality, and the arguments behind it.
+
+    redis-py writes both words of a name as one (``CONFIG SET``); an application's ``execute_command`` need not.
+    """
+    name, rest = text(args[0]).upper(), args[1:]
+    if name in _CONTAINERS and rest:
+        name, rest = f"{name} {text(rest[0]).upper()}", rest[1:]
+    return (name, rest) if _NAME(name) else ("COMMAND", rest)
+
+
+def statement(name: str, rest: Sequence[Any]) -> str:
+    """The command *name* with the arguments *rest* as its span shows it: ``SET volume-1 ? ? ?``."""
+    keys = range(0)
+    if shows_keys() and name in _POSITIONS:
+        first, last, step = _POSITIONS[name]
+        keys = range(first - 1, len(rest) + last + 1 if last < 0 else last, step)
+    shown = [text(each) if number in keys else VALUE for number, each in enumerate(rest[:MAX_ARGUMENTS])]
+    return " ".join((name, *shown, *_more(len(rest), MAX_ARGUMENTS)))
+
+
+def statements(commands: Sequence[Sequence[Any]]) -> str:
+    """Commands that are sent together: ``SET volume-1 ?; GET volume-2``."""
+    shown = [statement(*split(args)) for args in commands[:MAX_COMMANDS]]
+    return "; ".join((*shown, *_more(len(commands), MAX_COMMANDS)))
+
+
+def shows_keys() -> bool:
+    """Whether spans show keys and channels: where trace points show the arguments of functions in full."""
+    return config.current().trace_arguments == "full"
+
+
+def _more(count: int, limit: int) -> tuple[str, ...]:
+    return (f"...({count - limit} more)",) if count > limit else ()
+
+
+def text(value: Any) -> str:
+    """A word of a command as text: redis-py takes texts, bytes and numbers."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        value = bytes(value[: MAX_NAME_CHARS + 1]).decode("utf-8", "replace")
+    return clean(str(value), MAX_NAME_CHARS)
