@@ -25,6 +25,7 @@ _PYTHON = ("Python", "3.10 - 3.13")
 _JAEGER_CLIENT = ("jaeger-client", "4.8")
 _URLLIB3 = ("urllib3", "1.26 - 2.8")
 _SQLALCHEMY = ("SQLAlchemy", "2.0 - 2.1")
+_PYMONGO = ("pymongo", "4.0 - 4.20")
 _OSLO_MESSAGING = ("oslo.messaging", "14.1 - 18.3")
 _OSLO_SERVICE = ("oslo.service", "4.4 - 4.8")
 _FUTURIST = ("futurist", "3.1.1 - 3.5")
@@ -32,6 +33,7 @@ _EVENTLET = ("eventlet", "0.36 - 0.41")
 _GEVENT = ("gevent", "24.10 - 26.9")
 
 _LOST = "the work is in no trace"
+_UNTRACED = "commands have no span"
 _LEAKS = "a worker's next work item may be in the trace of the one before"
 
 LEDGER = (
@@ -66,6 +68,10 @@ LEDGER = (
         *_SQLALCHEMY,
         "no results are shown",
     ),
+    Private("pymongo.monitoring:_EventListeners.enabled_for_commands", *_PYMONGO, _UNTRACED),
+    Private("pymongo.monitoring:_EventListeners.publish_command_start", *_PYMONGO, _UNTRACED),
+    Private("pymongo.monitoring:_EventListeners.publish_command_success", *_PYMONGO, _UNTRACED),
+    Private("pymongo.monitoring:_EventListeners.publish_command_failure", *_PYMONGO, _UNTRACED),
     # oslo
     Private("oslo_messaging.rpc.client:_BaseCallContext.call", *_OSLO_MESSAGING, "calls have no span"),
     Private("oslo_messaging.rpc.client:_BaseCallContext.cast", *_OSLO_MESSAGING, "casts have no span"),

@@ -21,7 +21,10 @@ Method = Callable[..., Any]
 
 
 class Target(NamedTuple):
-    """One function to wrap: its place, and the function that makes the replacement from the original."""
+    """One function to wrap: its place, and the function that makes the replacement from the original.
+
+    It may be a property: then its getter is wrapped.
+    """
 
     module: str
     owner: str  # its class, or "" for a function of the module; a method that the class inherits is not wrapped
@@ -75,9 +78,14 @@ class Wrapping:
             owner: Any = own_class(module, target.owner) if target.owner else module
             original = vars(owner).get(target.name) if owner is not None else None
             if original is not None:
-                replacement = self._switched(original, functools.wraps(original)(target.wrap(original)))
+                replacement = self._replacement(target, original)
                 setattr(owner, target.name, replacement)
                 self._placed[target] = owner, original, replacement
+
+    def _replacement(self, target: Target, original: Any) -> Any:
+        if isinstance(original, property):
+            return original.getter(self._replacement(target, original.fget))
+        return self._switched(original, functools.wraps(original)(target.wrap(original)))
 
     def _switched(self, original: Method, replacement: Method) -> Method:
         @functools.wraps(original)

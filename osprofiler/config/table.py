@@ -52,6 +52,15 @@ class Settings:
             help="Whether each HTTP request that the service sends with python-requests becomes a trace point.",
         )
     )
+    trace_mongodb: bool = setting(
+        Row(
+            kinds.SWITCH,
+            default=False,
+            mutable=True,
+            policy=True,
+            help="Whether each command that the service sends to MongoDB with pymongo becomes a trace point.",
+        )
+    )
     trace_redis: bool = setting(
         Row(
             kinds.SWITCH,

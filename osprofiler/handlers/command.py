@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from osprofiler._runtime import guard
 from osprofiler.context import current
+from osprofiler.context.faults import MAX_MESSAGE_CHARS
 from osprofiler.context.points import Point
 from osprofiler.context.trace_context import SAMPLED
 from osprofiler.context.values import clean
@@ -62,6 +63,11 @@ def open_point(here: Point, command: Command) -> Point:
         operation=f"{command.system} {command.verb}",
         tags={name: value for name, value in tags.items() if value is not None},
     )
+
+
+def fail(point: Point, kind: str, message: str) -> None:
+    """Close the point of a command that failed, where the library gives no exception but its *kind* and *message*."""
+    point.end({"etype": kind, "message": clean(message, MAX_MESSAGE_CHARS)})
 
 
 class Sending:

@@ -5,6 +5,8 @@ import asyncio
 from collections.abc import Awaitable, Iterator
 from typing import Any, ClassVar
 
+import pymongo
+import pymongo.monitoring
 import pytest
 import redis.asyncio.cluster
 import redis.asyncio.sentinel
@@ -13,6 +15,7 @@ import redis.sentinel
 
 from osprofiler import profiler
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
+from osprofiler.context import scope
 from osprofiler.handlers import command
 from osprofiler.instrumentation import registry
 from osprofiler.testing.commands import CommandClient, CommandKit
@@ -160,7 +163,7 @@ class AsyncSentinel(AsyncRedis):
         self.run(self.connected(1).get(place))
 
 
-def _closing(client: Redis) -> Iterator[Redis]:
+def _closing(client: Any) -> Iterator[CommandClient]:
     yield client
     client.close()
 
@@ -181,6 +184,88 @@ class TestRedisSentinel(CommandKit):
     @pytest.fixture(params=[Sentinel, AsyncSentinel])
     def client(self, redis_sentinel: servers.RedisSentinel, request: pytest.FixtureRequest) -> Iterator[CommandClient]:
         yield from _closing(request.param(redis_sentinel.port))
+
+
+# MongoDB
+
+
+class MongoDB(Layer):
+    """pymongo, with a client that was made before the layer was turned on."""
+
+    library = "pymongo"
+    system = "mongodb"
+    names = (
+        "enabled_for_commands",
+        "publish_command_start",
+        "publish_command_success",
+        "publish_command_failure",
+    )
+
+    def __init__(self, server: servers.FerretDB) -> None:
+        self.server = server
+        self.client = self.connected(server.port)
+        self.db = self.client[server.fresh_name()]
+
+    def connected(self, port: int) -> Any:
+        return pymongo.MongoClient(self.url(port), serverSelectionTimeoutMS=500)
+
+    def url(self, port: int) -> str:
+        return self.server.url.replace(f":{self.server.port}", f":{port}")
+
+    def original(self) -> Any:
+        return [vars(pymongo.monitoring._EventListeners)[name] for name in self.names]
+
+    def run(self, result: Any) -> Any:
+        return result
+
+    def write(self, place: str, value: str) -> None:
+        self.run(self.db[place].replace_one({"_id": 1}, {"value": value}, upsert=True))
+
+    def read(self, place: str) -> Any:
+        return self.run(self.db[place].find_one({"_id": 1}))
+
+    def refused(self, place: str, value: str) -> None:
+        self.run(self.db[place].insert_one({"_id": 1, "value": value}))
+
+    def unanswered(self, place: str) -> None:
+        door = Door(self.server.port)
+        client = self.connected(door.port)
+        with scope.entered(None):
+            self.run(client.admin.command("ping"))
+        door.close()
+        try:
+            self.run(client[self.db.name][place].find_one())
+        finally:
+            self.run(client.close())
+
+    def close(self) -> None:
+        self.run(self.client.close())
+
+
+class AsyncMongoDB(MongoDB):
+    """Its client for asyncio."""
+
+    def __init__(self, server: servers.FerretDB) -> None:
+        self.loop = asyncio.new_event_loop()
+        super().__init__(server)
+
+    def connected(self, port: int) -> Any:
+        return pymongo.AsyncMongoClient(self.url(port), serverSelectionTimeoutMS=500)
+
+    def run(self, result: Any) -> Any:
+        return self.loop.run_until_complete(result)
+
+    def close(self) -> None:
+        super().close()
+        self.loop.close()
+
+
+class TestMongoDB(CommandKit):
+    @pytest.fixture(params=[MongoDB, AsyncMongoDB])
+    def client(self, ferretdb: servers.FerretDB, request: pytest.FixtureRequest) -> Iterator[CommandClient]:
+        if request.param is AsyncMongoDB and not hasattr(pymongo, "AsyncMongoClient"):
+            pytest.skip("this pymongo has no client for asyncio")
+        yield from _closing(request.param(ferretdb))
 
 
 # What is wrong on purpose

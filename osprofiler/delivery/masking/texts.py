@@ -25,6 +25,7 @@ _BY_FORM = {
     "basic ": re.compile(r"(basic\s+)[\w+/.~=-]{6,}", re.I),
     # Redis's error of an unknown command shows its arguments, and redis-py's of a pipeline the whole command.
     "with args beginning with: ": re.compile(r"(with args beginning with: )'.*", re.I | re.S),
+    "dup key: ": re.compile(r"(dup key: ){.*", re.I | re.S),  # MongoDB's error shows the value
     "command # ": re.compile(r"(command # \d+ \(\w+ ).*?(?=\) of pipeline|$)", re.I | re.S),
     "://": re.compile(
         r"(://)[^\s/?#:@'\"]{20,256}(?=@)"

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tracing of pymongo: each command to MongoDB is a span. So for ``MongoClient`` and ``AsyncMongoClient``.
+
+pymongo tells its ``CommandListener`` objects of each command, but asks for them only when a client is made. So the
+layer is told where pymongo would tell a client's listeners: it sees the commands of every client, and none while it is
+off.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any
+
+from osprofiler._runtime import guard
+from osprofiler._runtime.wrapping import Method, Target, Wrapping
+from osprofiler.context import current
+from osprofiler.context.points import Point
+from osprofiler.handlers import command
+from osprofiler.handlers.command import Command
+from osprofiler.instrumentation import pymongo_commands
+
+#: The command that this flow of control waits for: its request's id, and its point. A flow waits for one at a time.
+_waiting: ContextVar[tuple[int, Point] | None] = ContextVar("osprofiler_pymongo", default=None)
+
+
+def _enabled(original: Method) -> Method:
+    def enabled_for_commands(self: Any, /) -> bool:
+        """Whether somebody wants to be told of commands: a listener, or we."""
+        return command.sampled_point() is not None or bool(original(self))
+
+    return enabled_for_commands
+
+
+def _start(original: Method) -> Method:
+    def publish_command_start(
+        self: Any, /, sent: Any, database: str, request_id: int, address: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        with guard.Harmless("pymongo.start"):
+            _started(sent, database, request_id, address)
+        return original(self, sent, database, request_id, address, *args, **kwargs)
+
+    return publish_command_start
+
+
+def _end(original: Method) -> Method:
+    """For a success and for a failure: *reply* is the server's, or pymongo's description of an error."""
+
+    def publish_command_end(
+        self: Any, /, duration: Any, reply: Any, command_name: str, request_id: int, *args: Any, **kwargs: Any
+    ) -> Any:
+        with guard.Harmless("pymongo.stop"):
+            _ended(request_id, reply)
+        return original(self, duration, reply, command_name, request_id, *args, **kwargs)
+
+    return publish_command_end
+
+
+def _started(sent: Any, database: str, request_id: int, address: Any) -> None:
+    here = command.sampled_point()
+    _ended(None, {})
+    if here is None:
+        return
+    host, port = address or (None, None)
+    described = Command("mongodb", next(iter(sent)), "pymongo", pymongo_commands.statement(sent), database, host, port)
+    point = command.open_point(here, described)
+    # Nothing happens inside it, and older releases do not tell that a task was cancelled meanwhile.
+    current.point.set(here)
+    _waiting.set((request_id, point))
+
+
+def _ended(request_id: int | None, reply: Any) -> None:
+    """Close the point of the request; None: of one whose end nobody has told."""
+    waiting = _waiting.get()
+    if waiting is None or request_id not in (None, waiting[0]):
+        return
+    _waiting.set(None)
+    failure = ("Interrupted", "") if request_id is None else pymongo_commands.failure(reply)
+    if failure is None:
+        waiting[1].end()
+    else:
+        command.fail(waiting[1], *failure)
+
+
+_wrapping = Wrapping(
+    Target("pymongo.monitoring", "_EventListeners", "enabled_for_commands", _enabled),
+    Target("pymongo.monitoring", "_EventListeners", "publish_command_start", _start),
+    Target("pymongo.monitoring", "_EventListeners", "publish_command_success", _end),
+    Target("pymongo.monitoring", "_EventListeners", "publish_command_failure", _end),
+)
+
+
+def instrument() -> None:
+    """Trace what pymongo sends from now on, also if it is imported later; a second call changes nothing."""
+    _wrapping.install()
+
+
+def uninstrument() -> None:
+    """Stop tracing what pymongo sends."""
+    _wrapping.uninstall()
