@@ -128,32 +128,40 @@ def frozen(value: Any, room: int) -> tuple[Any, int]:
 
 def frozen_info(info: Any, room: int) -> tuple[dict[str, Any], int]:
     """A bounded copy of an ``info`` mapping, and how many of *room* characters it uses."""
-    if type(info) is dict and len(info) <= _FEW:
-        # Nearly every info has usual names and plain values; these are only checked, not copied one by one. The copy
-        # is checked, since another thread may change the original meanwhile.
-        copy = info.copy()
-        chars = 0
-        known = usual.get
-        for key, value in copy.items():
-            name_chars = known(key) if type(key) is str else None
-            if name_chars is None:
-                break
-            chars += name_chars
-            kind = type(value)
-            if kind is str:
-                if not value.isascii() or "\0" in value:
-                    break
-                chars += len(value)
-            elif kind is int:
-                if value.bit_length() > 63:
-                    break
-            elif kind not in _PLAIN and not (kind is float and math.isfinite(value)):
-                break
-        else:
-            if chars < room:
-                return copy, chars
+    plain = plain_copy(info, room)
+    if plain is not None:
+        return plain
     budget = Budget(room)
     return budget.freeze_info(info), room - budget.left
+
+
+def plain_copy(info: Any, room: int) -> tuple[dict[str, Any], int] | None:
+    """A copy of a small mapping with usual names and plain values, and how many of *room* characters it uses.
+
+    None for any other one. Nearly every info, and the tags of handlers, are so: these are only checked, not copied one
+    by one. The copy is checked, since another thread may change the original meanwhile.
+    """
+    if type(info) is not dict or len(info) > _FEW:
+        return None
+    copy = info.copy()
+    chars = 0
+    known = usual.get
+    for key, value in copy.items():
+        name_chars = known(key) if type(key) is str else None
+        if name_chars is None:
+            return None
+        chars += name_chars
+        kind = type(value)
+        if kind is str:
+            if not value.isascii() or "\0" in value:
+                return None
+            chars += len(value)
+        elif kind is int:
+            if value.bit_length() > 63:
+                return None
+        elif kind not in _PLAIN and not (kind is float and math.isfinite(value)):
+            return None
+    return (copy, chars) if chars < room else None
 
 
 class Budget:

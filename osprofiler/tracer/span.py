@@ -12,7 +12,7 @@ from osprofiler._runtime import clocks, guard
 from osprofiler.context import faults
 from osprofiler.context.origin import Origin
 from osprofiler.context.trace_context import DEBUG, SAMPLED
-from osprofiler.context.values import CONTAINER_CHARS, ITEM_CHARS, frozen, frozen_info, label, text
+from osprofiler.context.values import CONTAINER_CHARS, ITEM_CHARS, frozen, frozen_info, label, plain_copy, text
 from osprofiler.records import ids, names
 from osprofiler.tracer.readable_span import ReadableSpan
 
@@ -72,10 +72,23 @@ class Span(ReadableSpan):
         try:
             if self.origin.foreign and self.parent_uuid is not None:
                 tags = {**self.origin.foreign, **(tags or {})}
-            for key, value in (tags or {}).items():
+            if not tags or self._set_plain_tags(tags):
+                return
+            for key, value in tags.items():
                 self.set_tag(key, value)
         except Exception as fault:
             guard.swallow("span.set_tag", fault)
+
+    def _set_plain_tags(self, tags: Mapping[str, Any]) -> bool:
+        """Set the first tags in one go, if they are as handlers give them; whether it did. Each span pays for this."""
+        if not self.flags & SAMPLED or ext_tags.SAMPLING_PRIORITY in tags:
+            return False
+        plain = plain_copy(tags, self.room)
+        if plain is None or None in plain[0].values():
+            return False
+        self.own_tags = plain[0]
+        self.chars += plain[1]
+        return True
 
     def log_kv(self, key_values: Mapping[str, Any], timestamp: float | None = None) -> Span:
         """Add a log; *timestamp* in seconds since the epoch, None for now."""
