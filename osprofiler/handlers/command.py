@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A command to a database or a cache that has no SQL: its client span, and what is kept of the command.
+"""A command for a database or a cache that has no SQL: its client span.
 
-No library is known here. An adapter describes the command (:class:`Command`). Values never get this far: they have no
-names that would tell which of them are secrets, so the statement of a command shows only what it works on.
+This module knows no library. An adapter describes the command (:class:`Command`). A description contains no values:
+they have no names, so nobody can tell which of them are secrets.
 """
 
 from __future__ import annotations
@@ -11,42 +11,42 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from osprofiler._runtime import guard
 from osprofiler.context import current
 from osprofiler.context.faults import MAX_MESSAGE_CHARS
 from osprofiler.context.points import Point
 from osprofiler.context.trace_context import SAMPLED
 from osprofiler.context.values import clean
+from osprofiler.handlers import call
 from osprofiler.tracer import global_tracer
 
-#: How much of a statement a span keeps, in characters.
+#: The longest text of a statement, in characters.
 STATEMENT_CHARS = 4096
 
-#: What stands for a value in a statement.
+#: A statement has this in the place of a value.
 VALUE = "?"
 
 
 class Command(NamedTuple):
-    """One command, or several that are sent together, as their span shows them. What is None is left out."""
+    """One command, or several that are sent together, as their span shows them. Fields that are None are left out."""
 
-    system: str  # the database: the trace point's name, the first word of its operation, the tag ``db.type``
-    verb: str  # the command's name, of low cardinality
+    system: str  # the kind of database: the trace point's name, and the tag ``db.type``
+    verb: str  # the name of the command, with low cardinality; the operation is "SYSTEM VERB"
     component: str  # the tag ``component``
     statement: str | None  # without values
     instance: str | None = None  # the tag ``db.instance``
     host: str | None = None
     port: int | None = None
-    tags: Mapping[str, Any] = {}  # further ones, that only this library knows
+    tags: Mapping[str, Any] = {}  # more tags, which only this library has
 
 
 def sampled_point() -> Point | None:
-    """The current point, if a command that is sent here is recorded."""
+    """The current point, if commands that are sent now are recorded; else None."""
     here = current.point.get()
     return here if here is not None and here.origin.flags & SAMPLED else None
 
 
 def open_point(here: Point, command: Command) -> Point:
-    """Open the point of *command*, as a client span under *here*, which is sampled."""
+    """Open the point of *command*: a client span under *here*, which must be sampled."""
     tags = {
         "span.kind": "client",
         "component": command.component,
@@ -66,22 +66,23 @@ def open_point(here: Point, command: Command) -> Point:
 
 
 def fail(point: Point, kind: str, message: str) -> None:
-    """Close the point of a command that failed, where the library gives no exception but its *kind* and *message*."""
+    """Close the point of a command that failed, if the library reports no exception, but its *kind* and *message*."""
     point.end({"etype": kind, "message": clean(message, MAX_MESSAGE_CHARS)})
 
 
 class Sending:
-    """``with Sending(point):`` sends a command and waits for its answer; the point ends with the block.
+    """``with Sending(point):`` is a block that sends a command and receives its answer. It closes the point.
 
-    Whatever the block raises is the command's error, and passes. *point* is None where nothing is recorded.
+    An exception of the block is the error of the command; it reaches the caller. *point* is None if the command is not
+    recorded.
     """
 
-    __slots__ = ("_point", "refused")
+    __slots__ = ("_point", "error")
 
     def __init__(self, point: Point | None) -> None:
         self._point = point
-        #: The error of a command that failed without raising, such as one of several that were sent together.
-        self.refused: BaseException | None = None
+        #: The block may set this to an error that it does not raise, such as that of one command of a pipeline.
+        self.error: BaseException | None = None
 
     def __enter__(self) -> Sending:
         return self
@@ -90,5 +91,4 @@ class Sending:
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._point is not None:
-            with guard.Harmless("command.stop"):
-                self._point.end(fault=fault or self.refused)
+            call.close(self._point, fault or self.error, "command.stop")

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tracing of pymongo: each command to MongoDB is a span. So for ``MongoClient`` and ``AsyncMongoClient``.
+"""Tracing of pymongo: a span for each command of ``MongoClient`` and ``AsyncMongoClient``.
 
-pymongo tells its ``CommandListener`` objects of each command, but asks for them only when a client is made. So the
-layer is told where pymongo would tell a client's listeners: it sees the commands of every client, and none while it is
-off.
+pymongo calls the ``CommandListener`` objects of a client for each command. It takes them when the client is made. This
+layer wraps the methods that call them. So it sees the commands of older clients too, and costs nothing while it is off.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from osprofiler.handlers import command
 from osprofiler.handlers.command import Command
 from osprofiler.instrumentation import pymongo_commands
 
-#: The command that this flow of control waits for: its request's id, and its point. A flow waits for one at a time.
+#: The command for which this flow of control waits: the id of its request, and its point. A flow sends one at a time.
 _waiting: ContextVar[tuple[int, Point] | None] = ContextVar("osprofiler_pymongo", default=None)
 
 
 def _enabled(original: Method) -> Method:
     def enabled_for_commands(self: Any, /) -> bool:
-        """Whether somebody wants to be told of commands: a listener, or we."""
+        """Whether a listener, or this layer, wants to know of commands."""
         return command.sampled_point() is not None or bool(original(self))
 
     return enabled_for_commands
@@ -43,7 +42,7 @@ def _start(original: Method) -> Method:
 
 
 def _end(original: Method) -> Method:
-    """For a success and for a failure: *reply* is the server's, or pymongo's description of an error."""
+    """Wrap the method for successes, and that for failures, whose *reply* describes an error."""
 
     def publish_command_end(
         self: Any, /, duration: Any, reply: Any, command_name: str, request_id: int, *args: Any, **kwargs: Any
@@ -63,13 +62,14 @@ def _started(sent: Any, database: str, request_id: int, address: Any) -> None:
     host, port = address or (None, None)
     described = Command("mongodb", next(iter(sent)), "pymongo", pymongo_commands.statement(sent), database, host, port)
     point = command.open_point(here, described)
-    # Nothing happens inside it, and older releases do not tell that a task was cancelled meanwhile.
+    # It is not the current point: nothing is sent inside it, and older releases do not report its end if its task was
+    # cancelled.
     current.point.set(here)
     _waiting.set((request_id, point))
 
 
 def _ended(request_id: int | None, reply: Any) -> None:
-    """Close the point of the request; None: of one whose end nobody has told."""
+    """Close the point of the request; None: of an earlier request whose end pymongo did not report."""
     waiting = _waiting.get()
     if waiting is None or request_id not in (None, waiting[0]):
         return
@@ -90,10 +90,10 @@ _wrapping = Wrapping(
 
 
 def instrument() -> None:
-    """Trace what pymongo sends from now on, also if it is imported later; a second call changes nothing."""
+    """Trace the commands that pymongo sends, also if it is imported later. A second call does nothing."""
     _wrapping.install()
 
 
 def uninstrument() -> None:
-    """Stop tracing what pymongo sends."""
+    """Stop tracing the commands that pymongo sends."""
     _wrapping.uninstall()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the span of a command to MongoDB shows of it: its name, its collection, names of fields, and never a value."""
+"""The text of a command for MongoDB in its span: the name, the collection and the names of fields, and no values."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from osprofiler import config
 from osprofiler.context.values import clean, label
 from osprofiler.handlers.command import STATEMENT_CHARS, VALUE
 
-#: How many fields of a document are shown, and how deep documents inside it.
+#: The text shows at most this number of fields of a document, and documents inside documents to this depth.
 MAX_FIELDS = 16
 MAX_DEPTH = 6
 
-#: What pymongo adds to each command, whatever it does.
+#: Fields that pymongo adds to all commands.
 _ENVELOPE = frozenset(
     ("$clusterTime", "$db", "$readPreference", "autocommit", "lsid", "startTransaction", "txnNumber", "writeConcern")
 )
 
 
 def statement(command: Mapping[str, Any]) -> str:
-    """A command as its span shows it: ``find queues {filter: {project: ?}, limit: ?}``."""
+    """The text of *command*: ``find queues {filter: {project: ?}, limit: ?}``."""
     items = [(name, value) for name, value in command.items() if name not in _ENVELOPE]
     if not items:
         return ""
     (name, target), *rest = items
     if config.current().trace_arguments != "full":
         return name
-    # The command getMore has its collection's name in a field of this name.
+    # getMore has the name of the collection in a field of its own.
     collection = target if isinstance(target, str) else dict(rest).get("collection")
     shown = [name, label(collection)] if isinstance(collection, str) else [name]
     if rest:
@@ -37,19 +37,19 @@ def statement(command: Mapping[str, Any]) -> str:
 
 
 def failure(reply: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Kind and message of a failure that *reply*, or pymongo's description of an error, speaks of; None: of none.
+    """Kind and message of the failure in *reply*; None if there is none.
 
-    A command that writes succeeds as a whole, while some of what it should write is refused.
+    *reply* is the answer of the server, or pymongo's description of an error. The reply to a write is "ok" even if the
+    server has rejected some of the documents.
     """
-    of = reply
+    error, kind = reply, "OperationFailure"
     if reply.get("ok"):
-        refused = reply.get("writeErrors") or [reply.get("writeConcernError")]
-        of = refused[0]
-        if not of:
+        rejected = reply.get("writeErrors") or [reply.get("writeConcernError")]
+        error, kind = rejected[0], "WriteError"
+        if not error:
             return None
-    # As the server calls it, or else pymongo.
-    kind = of.get("codeName") or of.get("errtype") or ("WriteError" if of is not reply else "OperationFailure")
-    return str(kind), str(of.get("errmsg") or "")
+    # The name is the server's, or else pymongo's.
+    return str(error.get("codeName") or error.get("errtype") or kind), str(error.get("errmsg") or "")
 
 
 def _shape(value: Any, depth: int) -> str:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tracing of redis-py: each command is a span, each pipeline one, and each message that a subscriber takes.
+"""Tracing of redis-py: a span for each command, for each pipeline, and for each message that a subscriber receives.
 
-So for clients of one server, of Sentinels and of clusters, blocking ones and those of asyncio.
+This covers clients of one server, of Sentinels and of clusters; each for blocking code and for asyncio.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from osprofiler.handlers import command
 from osprofiler.handlers.command import Command, Sending
 from osprofiler.instrumentation import redis_commands
 
-#: Describes a call of a method: of the object and the arguments; None where nothing is sent.
+#: Describes a call of a method, from its object and its arguments. None: the call sends nothing.
 Describe = Callable[[Any, tuple[Any, ...]], Command | None]
 
-#: The commands that a cluster's pipeline holds so far: an attribute of the pipeline.
+#: An attribute that we add to pipelines of clusters: the commands in the queue of the pipeline.
 _QUEUED = "_osprofiler_queued"
 
 _CHANNEL = "message_bus.destination"
 
 
-# What a span shows
+# Descriptions
 
 
 def _one(client: Any, args: tuple[Any, ...]) -> Command:
-    """One command, which *args* are the words of."""
+    """One command; *args* are its words."""
     name, rest = redis_commands.split(args)
     channel = rest[0] if name in ("PUBLISH", "SPUBLISH") and rest else None
     return _command(client, name, redis_commands.statement(name, rest), _to(channel))
 
 
 def _pipeline(pipeline: Any, args: tuple[Any, ...]) -> Command | None:
-    # asyncio's client has another name for it.
+    # The attribute has another name in asyncio's client.
     in_transaction = getattr(pipeline, "is_transaction", pipeline.transaction) or pipeline.explicit_transaction
     queued = [words for words, _ in pipeline.command_stack]
     return _batch(pipeline, "MULTI" if in_transaction else "PIPELINE", queued)
@@ -50,15 +50,15 @@ _BATCHES = (_pipeline, _cluster_pipeline)
 
 
 def _batch(pipeline: Any, verb: str, queued: Sequence[Sequence[Any]]) -> Command | None:
-    """Commands that are sent together; None for a pipeline that is empty."""
+    """The commands of a pipeline; None if it is empty."""
     if not len(pipeline):
         return None
-    size = {"db.operation.batch.size": len(pipeline)}  # as OpenTelemetry's conventions call it
+    size = {"db.operation.batch.size": len(pipeline)}  # the name is from OpenTelemetry's conventions
     return _command(pipeline, verb, redis_commands.statements(queued), size)
 
 
 def _message(subscriber: Any, args: tuple[Any, ...]) -> Command | None:
-    """A message that was received; None for the server's answer to a subscription."""
+    """A message; None for another response, such as the answer to a subscription."""
     kind, *rest = args[0] or (None,)
     kind = kind.decode() if isinstance(kind, bytes) else kind
     if kind not in ("message", "pmessage", "smessage"):
@@ -67,14 +67,14 @@ def _message(subscriber: Any, args: tuple[Any, ...]) -> Command | None:
 
 
 def _to(channel: Any) -> dict[str, Any]:
-    """The tags of a message to *channel*."""
+    """The tags of a message for *channel*."""
     return {_CHANNEL: redis_commands.text(channel)} if channel is not None and redis_commands.shows_keys() else {}
 
 
 def _command(client: Any, verb: str, statement: str | None, tags: Mapping[str, Any]) -> Command:
-    pool = getattr(client, "connection_pool", None)  # a cluster's client has one for each node
+    pool = getattr(client, "connection_pool", None)  # the client of a cluster has none
     settings = getattr(pool, "connection_kwargs", {})
-    # A pool of Sentinels knows where its master was last.
+    # A pool of Sentinels knows the last address of its master.
     host, port = getattr(pool, "master_address", None) or (settings.get("host"), settings.get("port"))
     peer = {"peer.service": getattr(pool, "service_name", None), "peer.address": settings.get("path")}
     return Command("redis", verb, "redis", statement, str(settings.get("db") or 0), host, port, {**peer, **tags})
@@ -84,7 +84,7 @@ def _command(client: Any, verb: str, statement: str | None, tags: Mapping[str, A
 
 
 def _calls(describe: Describe) -> Callable[[Method], Method]:
-    """Make a span of each call of a method."""
+    """Make a span for each call of a method."""
 
     def wrap(original: Method) -> Method:
         def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -94,7 +94,7 @@ def _calls(describe: Describe) -> Callable[[Method], Method]:
             with Sending(_opened(here, describe, self, args)) as sending:
                 result = original(self, *args, **kwargs)
                 if describe in _BATCHES:
-                    sending.refused = _refused(result)
+                    sending.error = _first_error(result)
                 return result
 
         return method
@@ -103,7 +103,7 @@ def _calls(describe: Describe) -> Callable[[Method], Method]:
 
 
 def _awaited(describe: Describe) -> Callable[[Method], Method]:
-    """Make a span of each call of a coroutine method."""
+    """Make a span for each call of a coroutine method."""
 
     def wrap(original: Method) -> Method:
         async def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -113,7 +113,7 @@ def _awaited(describe: Describe) -> Callable[[Method], Method]:
             with Sending(_opened(here, describe, self, args)) as sending:
                 result = await original(self, *args, **kwargs)
                 if describe in _BATCHES:
-                    sending.refused = _refused(result)
+                    sending.error = _first_error(result)
                 return result
 
         return method
@@ -128,20 +128,20 @@ def _opened(here: Point, describe: Describe, client: Any, args: tuple[Any, ...])
     return None
 
 
-def _refused(answers: Iterable[Any]) -> BaseException | None:
-    """The first error among the answers to a pipeline that raises none (``raise_on_error=False``)."""
+def _first_error(answers: Iterable[Any]) -> BaseException | None:
+    """The first error in the answers to a pipeline, which contain errors with ``raise_on_error=False``."""
     return next((answer for answer in answers if isinstance(answer, Exception)), None)
 
 
 def _queue(original: Method) -> Method:
-    """Note what a cluster's pipeline queues: where it keeps that is private, and differs between releases."""
+    """Keep a list of the commands that a pipeline of a cluster queues. Its own list has a private name that changes."""
 
     def execute_command(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         if command.sampled_point() is None:
             return original(self, *args, **kwargs)
         queued = [] if not len(self) else vars(self).get(_QUEUED, [])
         result = original(self, *args, **kwargs)
-        if result is self:  # else it was sent at once, to watch keys
+        if result is self:  # else the command was sent at once, because the pipeline watches keys
             vars(self)[_QUEUED] = [*queued, args]
         return result
 
@@ -149,7 +149,7 @@ def _queue(original: Method) -> Method:
 
 
 def _targets(package: str, of: Callable[[Describe], Callable[[Method], Method]]) -> Iterable[Target]:
-    """The methods to wrap in *package*, by *of*; asyncio's clients have the same names."""
+    """The methods to wrap in *package*; *of* makes their wrappers. asyncio's clients have the same names."""
     client, cluster = f"{package}.client", f"{package}.cluster"
     yield Target(client, "Redis", "execute_command", of(_one))
     yield Target(client, "Pipeline", "immediate_execute_command", of(_one))
@@ -166,10 +166,10 @@ _wrapping = Wrapping(*_targets("redis", _calls), *_targets("redis.asyncio", _awa
 
 
 def instrument() -> None:
-    """Trace what redis-py sends from now on, also if it is imported later; a second call changes nothing."""
+    """Trace the commands that redis-py sends, also if it is imported later. A second call does nothing."""
     _wrapping.install()
 
 
 def uninstrument() -> None:
-    """Stop tracing what redis-py sends."""
+    """Stop tracing the commands that redis-py sends."""
     _wrapping.uninstall()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the span of a command to Redis shows of it: its name and its keys, and never a value.
+"""The text of a command for Redis in its span: the name and the keys, and no values.
 
-A value has no name, so nobody can tell whether it is a secret. Of a command that is not in the table here, no argument
-is shown: ``AUTH ?``, ``CONFIG SET ? ?``.
+A value has no name, so nobody can tell whether it is a secret. A command that is not in the tables here shows no
+arguments: ``AUTH ?``, ``CONFIG SET ? ?``.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from osprofiler import config
 from osprofiler.context.values import MAX_NAME_CHARS, clean
 from osprofiler.handlers.command import VALUE
 
-#: How many arguments of a command are shown, and how many commands of a pipeline.
+#: The text shows at most this number of arguments of a command, and of commands of a pipeline.
 MAX_ARGUMENTS = 16
 MAX_COMMANDS = 32
 
-#: First key, last key (negative: from the end) and step, as ``COMMAND INFO`` of Redis 7 describes a command's keys.
+#: Commands by the positions of their keys: the first, the last (negative: from the end) and the step. These are the
+#: numbers of ``COMMAND INFO`` in Redis 7.
 KEYS: dict[tuple[int, int, int], str] = {
     (1, 1, 1): """
         APPEND BITCOUNT BITFIELD BITFIELD_RO BITPOS DECR DECRBY DUMP EXPIRE EXPIREAT EXPIRETIME GEOADD GEODIST GEOHASH
@@ -39,14 +40,14 @@ KEYS: dict[tuple[int, int, int], str] = {
     (1, -2, 1): "BLPOP BRPOP BZPOPMAX BZPOPMIN",
     (1, -1, 2): "MSET MSETNX",
 }
-#: Channels are shown like keys.
+#: The same for channels, which are shown like keys.
 CHANNELS: dict[tuple[int, int, int], str] = {
     (1, 1, 1): "PUBLISH SPUBLISH",
     (1, -1, 1): "PSUBSCRIBE PUNSUBSCRIBE SSUBSCRIBE SUBSCRIBE SUNSUBSCRIBE UNSUBSCRIBE",
 }
 _POSITIONS = {name: range_ for table in (KEYS, CHANNELS) for range_, names in table.items() for name in names.split()}
 
-#: Commands whose second word says what they do.
+#: The names of these commands have two words.
 _CONTAINERS = {
     *("ACL", "CLIENT", "CLUSTER", "COMMAND", "CONFIG", "FUNCTION", "LATENCY", "MEMORY", "MODULE", "OBJECT", "PUBSUB"),
     *("SCRIPT", "SENTINEL", "SLOWLOG", "XGROUP", "XINFO"),
@@ -55,9 +56,9 @@ _NAME = re.compile(r"[A-Z][A-Z0-9._-]{0,31}(?: [A-Z][A-Z0-9._-]{0,31})?").fullma
 
 
 def split(args: Sequence[Any]) -> tuple[str, Sequence[Any]]:
-    """A command's name, in capitals and of low cardinality, and the arguments behind it.
+    """The name of a command, in capitals and with low cardinality, and its arguments.
 
-    redis-py writes both words of a name as one (``CONFIG SET``); an application's ``execute_command`` need not.
+    redis-py joins a name of two words (``CONFIG SET``). An application that calls ``execute_command`` may not.
     """
     name, rest = text(args[0]).upper(), args[1:]
     if name in _CONTAINERS and rest:
@@ -66,7 +67,7 @@ def split(args: Sequence[Any]) -> tuple[str, Sequence[Any]]:
 
 
 def statement(name: str, rest: Sequence[Any]) -> str:
-    """The command *name* with the arguments *rest* as its span shows it: ``SET volume-1 ? ? ?``."""
+    """The text of the command *name* with the arguments *rest*: ``SET volume-1 ? ? ?``."""
     keys = range(0)
     if shows_keys() and name in _POSITIONS:
         first, last, step = _POSITIONS[name]
@@ -76,13 +77,13 @@ def statement(name: str, rest: Sequence[Any]) -> str:
 
 
 def statements(commands: Sequence[Sequence[Any]]) -> str:
-    """Commands that are sent together: ``SET volume-1 ?; GET volume-2``."""
+    """The text of commands that are sent together: ``SET volume-1 ?; GET volume-2``."""
     shown = [statement(*split(args)) for args in commands[:MAX_COMMANDS]]
     return "; ".join((*shown, *_more(len(commands), MAX_COMMANDS)))
 
 
 def shows_keys() -> bool:
-    """Whether spans show keys and channels: where trace points show the arguments of functions in full."""
+    """Whether spans show keys and channels: only if trace points also show the arguments of functions."""
     return config.current().trace_arguments == "full"
 
 
@@ -91,7 +92,7 @@ def _more(count: int, limit: int) -> tuple[str, ...]:
 
 
 def text(value: Any) -> str:
-    """A word of a command as text: redis-py takes texts, bytes and numbers."""
+    """A word of a command, which may be text, bytes or a number, as text."""
     if isinstance(value, (bytes, bytearray, memoryview)):
         value = bytes(value[: MAX_NAME_CHARS + 1]).decode("utf-8", "replace")
     return clean(str(value), MAX_NAME_CHARS)

@@ -11,7 +11,7 @@ import pytest
 import redis as library
 
 from osprofiler import notifier, opentracing_compat, profiler
-from osprofiler.delivery.masking import Masker
+from osprofiler.delivery.masking.values import Masker
 from osprofiler.drivers import base
 from osprofiler.instrumentation import redis_commands, registry
 from osprofiler.testing.recorder import KEY, Recording, recording
