@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import redis as library
+from oslo_config import cfg
 
-from osprofiler import notifier, opentracing_compat, profiler
+from osprofiler import initializer, notifier, opentracing_compat, opts, profiler
+from osprofiler.concurrency import isolation
+from osprofiler.config import switches
 from osprofiler.delivery.masking.values import Masker
 from osprofiler.drivers import base
 from osprofiler.instrumentation import redis_commands, registry
@@ -236,6 +240,45 @@ def test_the_keys_of_commands_are_where_the_server_says(client: Any) -> None:
 def test_more_arguments_than_are_shown(client: Any, spans: Recording) -> None:
     client.mget([f"k{number}" for number in range(20)])
     assert told(spans)[0][1] == f"MGET {' '.join(f'k{number}' for number in range(16))} ...(4 more)"
+
+
+def test_the_switch_of_a_running_service(redis: servers.Redis, tmp_path: Path) -> None:
+    """It is turned on, off and on again by mutate; its client is older than all of that."""
+    client: Any = library.Redis.from_url(redis.fresh_url())
+    client.ping()
+    path, conf, store = tmp_path / "service.conf", cfg.ConfigOpts(), f"sqlite:///{tmp_path / 'traces.db'}"
+    opts.register(conf)
+
+    def write(on: bool) -> None:
+        path.write_text(f"[profiler]\nenabled = true\nconnection_string = {store}\ntrace_redis = {on}\n")
+
+    def traced() -> list[str]:
+        """The names of the points of a request that sends one command."""
+        profiler.init(KEY)
+        base_id = str(profiler.get().get_base_id())  # type: ignore[union-attr]
+        with profiler.Trace("request"):
+            client.get("a")
+        profiler.clean()
+        assert opentracing_compat.flush(60)
+        return sorted(record["name"] for record in base.get_driver(store).read(base_id))
+
+    request = ["request-start", "request-stop"]
+    original = library.Redis.execute_command
+    write(False)
+    conf(["--config-file", str(path)])
+    try:
+        initializer.init_from_conf(conf, None, "p", "s", "h")
+        assert traced() == request
+        for on, command in ((True, ["redis-start", "redis-stop"]), (False, []), (True, ["redis-start", "redis-stop"])):
+            write(on)
+            conf.mutate_config_files()
+            assert traced() == sorted([*command, *request])
+            assert (library.Redis.execute_command is original) is not on
+    finally:
+        registry.uninstrument()
+        isolation.uninstall()
+        switches.reset()
+        notifier.set(notifier._noop_notifier)
 
 
 def test_our_own_delivery_is_not_traced(client: Any, redis: servers.Redis) -> None:
