@@ -7,13 +7,15 @@ import difflib
 import glob
 import logging
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from oslo_config import cfg
 
+from osprofiler.config.kinds import Complain
 from osprofiler.config.row import rows, settings
 from osprofiler.config.table import Settings
+from osprofiler.connection.secrets import MASK
 
 LOG = logging.getLogger(__name__)
 
@@ -33,42 +35,95 @@ def read(conf: cfg.ConfigOpts, changed: Collection[str] = (), table: type = Sett
     return values
 
 
-def value(conf: cfg.ConfigOpts, name: str, table: type = Settings) -> Any:
+def value(conf: cfg.ConfigOpts, name: str, table: type = Settings, complain: Complain | None = None) -> Any:
     """The value of one option, the attribute *name* of *table*.
 
-    If the value cannot be used, one line is logged, and the default is returned. The default is also returned if the
-    option is not registered: a service may have registered only the options of osprofiler 4.
+    If the value cannot be used, one line is logged, or given to *complain*, and the default is returned. The default is
+    also returned if the option is not registered: a service may have registered only the options of osprofiler 4. Keys
+    that cannot be used are no keys.
     """
     row = rows(table)[name]
 
-    def complain(text: str) -> None:
-        LOG.error("[%s] %s: %s", row.group, row.name, text)
+    def tell(text: str) -> None:
+        (complain or LOG.error)(f"[{row.group}] {row.name}: {text}")
 
+    group = conf[row.group]
     try:
-        return row.read(getattr(conf[row.group], row.name, row.default), complain)
+        return row.read(getattr(group, row.name) if row.name in group else row.default, tell)
+    except (cfg.NoSuchOptError, cfg.TemplateSubstitutionError):  # their texts quote the value, which may be secret
+        reason = "$ begins the name of an option, write $$ for the character"
     except ValueError as error:
-        complain(f"{str(error).partition(chr(10))[0]}; the default {row.default!r} is used")
-        return row.value
+        # oslo.config's text begins with the name and the place.
+        reason = (str(error).partition("is not valid: ")[2] or str(error)).partition("\n")[0]
+    if name == "hmac_keys":  # never a key that everybody knows
+        tell(f"{reason}; there is no key")
+        return ()
+    tell(f"{reason}; the default {row.default!r} is used")
+    return row.value
 
 
 def name_unknown(conf: cfg.ConfigOpts) -> None:
     """Warn of unknown names in our groups in the configuration files: oslo.config ignores them."""
-    deprecated = {row.deprecated_name for row in rows(Settings).values() if row.deprecated_name}
-    groups = {row.group for row in rows(Settings).values()}
-    for file in _files(conf):
+    for line in unknown(conf):
+        LOG.warning("%s", line)
+
+
+def unknown(conf: cfg.ConfigOpts) -> Iterator[str]:
+    """One line for each unknown name in our groups in the configuration files."""
+    for file, group, names in _assignments(conf):
+        known = {*(conf.get(group, ())), *_deprecated_names(group)}
+        for name in sorted(names - known):
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            # Another form is perhaps a key on a line of its own.
+            shown = name if name.replace("-", "_").isidentifier() and name == name.lower() else MASK
+            yield f"[{group}] {shown} in {file} is not an option of this service{hint}"
+
+
+def deprecated(conf: cfg.ConfigOpts) -> Iterator[str]:
+    """A line for each option in the configuration's files that has a deprecated name."""
+    for file, group, names in _assignments(conf):
+        for name, now in _deprecated_names(group).items():
+            if name in names:
+                yield f"[{group}] {name} in {file} is deprecated: its name is {now}"
+
+
+def _deprecated_names(group: str) -> dict[str, str]:
+    """The deprecated names of the options of *group*, with the names that they have now."""
+    named = (row for row in rows(Settings).values() if row.group == group)
+    return {row.deprecated_name: row.name for row in named if row.deprecated_name}
+
+
+def _assignments(conf: cfg.ConfigOpts) -> Iterator[tuple[str, str, set[str]]]:
+    """The names that each file of the configuration sets in each of our groups."""
+    groups = sorted({row.group for row in rows(Settings).values()})
+    for file, sections in _parsed(conf):
+        for group in groups:
+            if group in sections:
+                yield file, group, set(sections[group])
+
+
+def texts(conf: cfg.ConfigOpts) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
+    """Group and name, text and file of each option in the configuration's files, of any package.
+
+    A later one overrides an earlier one.
+    """
+    for file, sections in _parsed(conf):
+        for group, options in sections.items():
+            for name, values in options.items():
+                yield (group, name), (str(values[-1]), file)
+
+
+def _parsed(conf: cfg.ConfigOpts) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
+    for file in files(conf):
         sections: dict[str, dict[str, Any]] = {}
         cfg.ConfigParser(file, sections).parse()
-        for group in sorted(groups):
-            known = {*(conf.get(group, ())), *deprecated}
-            for name in sections.get(group, {}).keys() - known:
-                near = difflib.get_close_matches(name, known, 1)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                LOG.warning("[%s] %s in %s is not an option of this service%s", group, name, file, hint)
+        yield file, sections
 
 
-def _files(conf: cfg.ConfigOpts) -> list[str]:
-    """The files from which *conf* was read."""
-    files = list(getattr(conf, "config_file", None) or ())
+def files(conf: cfg.ConfigOpts) -> list[str]:
+    """The files from which *conf* was read, in their order."""
+    names = list(getattr(conf, "config_file", None) or ())
     for folder in getattr(conf, "config_dir", None) or ():
-        files += sorted(glob.glob(os.path.join(glob.escape(folder), "*.conf")))
-    return files
+        names += sorted(glob.glob(os.path.join(glob.escape(folder), "*.conf")))
+    return names

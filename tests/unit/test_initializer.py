@@ -288,6 +288,7 @@ def test_a_mutation_of_other_options_changes_nothing(configured: Write, tmp_path
         ({"scope_manager": "no.such.module:Class"}, "osprofiler uses its own scope manager"),
         ({"scope_manager": "collections:OrderedDict"}, "osprofiler uses its own scope manager"),
         ({"instrument": "everything"}, "unknown name"),
+        ({"sampler": "const:$nothing"}, "[profiler] sampler: $ begins the name of an option, write $$"),
     ],
 )
 def test_a_bad_option_is_one_line_in_the_log(
@@ -312,6 +313,18 @@ def test_without_keys_nobody_can_ask_and_the_log_says_so(
     assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
         "[profiler] hmac_keys is empty: nobody can ask for a trace"
     ]
+
+
+def test_keys_that_cannot_be_read_are_not_the_default_key(
+    configured: Write, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    init(configured(enabled=True, connection_string=store(tmp_path), hmac_keys="pa$word"))
+    assert config.current().hmac_keys == ()
+    assert (
+        "[profiler] hmac_keys: $ begins the name of an option, write $$ for the character; there is no key"
+        in caplog.text
+    )
+    assert "word" not in caplog.text.replace("write $$", "")
 
 
 def test_a_configuration_without_any_option_is_harmless() -> None:
