@@ -64,8 +64,10 @@ def table(heads: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Iterator[s
         yield border
 
 
-def columns(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """A table without borders. The last column is text; the others are short and aligned to the right.
+def columns(heads: Sequence[str], rows: Sequence[Sequence[str]], *, to_the_left: bool = False) -> Iterator[str]:
+    """A table without borders. The last column is text; the others are short.
+
+    They are aligned to the right, or *to_the_left*.
 
     A narrow terminal wraps the last column; in a very narrow one each row is its text, with the other columns below.
     """
@@ -80,9 +82,10 @@ def columns(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str
             others = (f"{head} {cell}" for head, cell in zip(heads, line[:last], strict=False) if cell.strip())
             yield from _lines(f"  {', '.join(others)}", room)
         return
-    indent = " " * (sum(widths) + 2 * last)
+    indent, side = " " * (sum(widths) + 2 * last), 1 if to_the_left else -1
     for line in lines:
-        begin = "".join(f"{_padded(cell, -width)}  " for cell, width in zip(line, widths, strict=False))
+        padded = (_padded(cell, side * width) for cell, width in zip(line, widths, strict=False))
+        begin = "".join(f"{cell}  " for cell in padded)
         for j, text in enumerate(terminal.wrapped(line[last], left)):
             yield (indent if j else begin) + text + "\n"
 

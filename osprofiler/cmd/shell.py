@@ -25,7 +25,7 @@ try:
     import osprofiler.cmd.patch  # importing a group of commands registers it
     import osprofiler.cmd.policy
     from osprofiler import exc
-    from osprofiler.cmd import cliutils, commands
+    from osprofiler.cmd import cliutils, commands, doctor
     from osprofiler.connection import secrets
     from osprofiler.connection.fault_text import typed_fault_line
     from osprofiler.connection.strings import CONNECTION_STRING
@@ -59,7 +59,7 @@ class OSProfilerShell:
     def _get_base_parser(self, argv: list[str]) -> argparse.ArgumentParser:
         parser = _Parser(
             prog="osprofiler",
-            description="Show the traces of OpenStack services, or run a demo that makes one.",
+            description="Show the traces of OpenStack services, check a service, or run a demo that makes a trace.",
             epilog=_epilog(("osprofiler demo", "osprofiler trace list", "osprofiler trace show TRACE_ID")),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
@@ -69,6 +69,7 @@ class OSProfilerShell:
         for group in commands.BaseCommand.__subclasses__():
             if group.group_name is not None:
                 _add_group(subcommands, group)
+        _add_doctor(subcommands)
         _add_demo(subcommands, argv)
         return parser
 
@@ -91,6 +92,18 @@ def _add_group(subcommands: Any, group: type[commands.BaseCommand]) -> None:
         for names, options in getattr(method, "arguments", []):
             parser.add_argument(*names, **options)
         parser.set_defaults(func=method)
+
+
+def _add_doctor(subcommands: Any) -> None:
+    parser = subcommands.add_parser(
+        "doctor",
+        help=doctor.ABOUT,
+        description=doctor.DESCRIPTION,
+        epilog=_epilog(doctor.EXAMPLES),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    doctor.add_arguments(parser)
+    parser.set_defaults(func=doctor.run)
 
 
 def _add_demo(subcommands: Any, argv: list[str]) -> None:

@@ -39,7 +39,7 @@ def parse(text: str) -> SamplerSpec:
         spec = None
     if spec is None:
         raise ValueError(
-            f"{_masked(text)!r} is not a sampler: use const:0, const:1, probabilistic:RATE, ratelimiting:PER_SECOND "
+            f"{shown(text)!r} is not a sampler: use const:0, const:1, probabilistic:RATE, ratelimiting:PER_SECOND "
             "or remote:http://HOST:PORT/sampling"
         )
     return spec
@@ -69,6 +69,7 @@ def _remote(url: str) -> SamplerSpec | None:
     return SamplerSpec("remote", url=server_url, interval_s=interval_s)
 
 
-def _masked(text: str) -> str:
+def shown(text: str) -> str:
+    """*text* without the password of a remote sampler's address."""
     kind, colon, parameter = text.partition(":")
     return f"{kind}{colon}{masked(parameter)}" if kind.strip() == "remote" else text

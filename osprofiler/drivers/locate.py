@@ -66,11 +66,18 @@ def notation(connection_string: str) -> str:
 
 def settled(connection_string: str) -> str:
     """The string with an absolute path of a SQLite file: a daemon changes its working directory."""
-    head, slashes, rest = connection_string.partition(":///")
-    path, mark, options = rest.partition("?")
-    if not head.startswith("sqlite") or not path or path.startswith((":", "file:")):
+    path = sqlite_path(connection_string)
+    if not path:
         return connection_string
-    return f"{head}{slashes}{os.path.abspath(path)}{mark}{options}"
+    head, slashes, rest = connection_string.partition(":///")
+    return f"{head}{slashes}{os.path.abspath(path)}{rest[len(path) :]}"
+
+
+def sqlite_path(connection_string: str) -> str:
+    """The path of the file of an SQLite store; empty for a URI, for a store in memory, and for other stores."""
+    head, _, rest = connection_string.partition(":///")
+    path = rest.partition("?")[0]
+    return path if head.startswith("sqlite") and not path.startswith((":", "file:")) else ""
 
 
 def driver_class(connection_string: str) -> type[Driver]:

@@ -47,6 +47,11 @@ def known() -> list[str]:
     return sorted(_MODULES)
 
 
+def is_known(name: str) -> bool:
+    """Whether :func:`instrument` takes *name*, also one that another package registers."""
+    return name in _MODULES or entry_points.find(entry_points.INSTRUMENTATIONS, name) is not None
+
+
 def instrument(*names: str) -> None:
     """Instrument each of *names* that is not instrumented yet.
 

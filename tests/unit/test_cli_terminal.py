@@ -77,7 +77,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     failed = [{"key": "error", "value": f"timeout after\n3 s {MESSAGE}"}, {"key": "http.status_code", "value": 404}]
     (made / "one.json").write_text(json.dumps({"spans": [{**span, "tags": failed}]}))
     (made / "größe.yaml").write_text(POLICY, "utf-8")
+    (made / "größe.conf").write_text(CONFIGURATION.format(folder=made), "utf-8")
     return made
+
+
+CONFIGURATION = """
+[profiler]
+enabled = true
+hmac_keys = a key that is long enough, größe
+größe = 1
+sampler = ratelimiting:2
+policy_file = {folder}/größe.yaml
+connection_string = sqlite:///{folder}/traces.db
+"""
 
 
 POLICY = """
@@ -103,6 +115,7 @@ COMMANDS = [
     ["policy", "check", "{folder}/größe.yaml"],
     ["policy", "check", "{folder}/größe.yaml", "--service", "nova-größe-1"],
     ["patch", "list"],
+    ["doctor", "--config-file", "{folder}/größe.conf", "--service", "nova-größe-1"],
 ]
 WIDTHS = [40, 60, 80, 200]
 

@@ -89,7 +89,7 @@ def _run_python(text: str, folder: Path) -> None:
 def test_commands_run(page: Path, tmp_path: Path) -> None:
     _prepare(page, tmp_path)
     own = "\n".join(_texts(page, "python"))
-    makes_traces = "traces.db" in own or (tmp_path / "shop.conf").exists()
+    makes_traces = own and ("traces.db" in own or (tmp_path / "shop.conf").exists())
     _run([sys.executable, "-c", own if makes_traces else _SOME_TRACE], tmp_path)
     shell = [sys.executable, "-m", "osprofiler.cmd.shell"]
     listed = _run([*shell, "trace", "list", "--connection-string", "sqlite:///traces.db"], tmp_path)

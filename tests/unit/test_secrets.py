@@ -6,6 +6,7 @@ import functools
 import gc
 import io
 import logging
+import tempfile
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -181,6 +182,11 @@ def test_no_half_of_a_secret_is_told_at_start(connection_string: str) -> None:
     assert not told_halves(text)
 
 
+def on_one_line(texts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Those of *texts* that may be the value of an option in a file."""
+    return texts.filter(lambda text: "\n" not in text and "\r" not in text)
+
+
 # Where a command connects, it is to a port without a server.
 @hypothesis.settings(deadline=None, max_examples=60, suppress_health_check=list(hypothesis.HealthCheck))
 @hypothesis.given(connection_strings().filter(lambda text: not text.startswith(("mongodb:", "redissentinel:"))))
@@ -190,6 +196,28 @@ def test_no_half_of_a_secret_is_told_by_a_command(connection_string: str) -> Non
         with logged() as log, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             assert shell.main(["trace", "list", *given])
         assert not told_halves(out.getvalue() + err.getvalue() + log.text)
+
+
+@hypothesis.settings(deadline=None, max_examples=60, suppress_health_check=list(hypothesis.HealthCheck))
+@hypothesis.given(
+    on_one_line(connection_strings()).filter(lambda text: not text.startswith(("mongodb:", "redissentinel:"))),
+    on_one_line(SECRETS),
+    on_one_line(SECRETS),
+)
+def test_no_half_of_a_secret_is_told_by_the_doctor(connection_string: str, key: str, other_key: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        files = [f"{folder}/{name}.conf" for name in ("one", "two")]
+        for file, secret in zip(files, (key, other_key), strict=True):
+            options = (
+                f"hmac_keys = {secret}\nconnection_string = {connection_string}\nsampler = remote:{connection_string}"
+            )
+            Path(file).write_text(f"[profiler]\nenabled = true\n{options}\n", "utf-8")
+        Path(f"{folder}/api-paste.ini").write_text(f"[filter:osprofiler]\nhmac_keys = {other_key}\n", "utf-8")
+        for more in ([], ["--json"]):
+            out, err = io.StringIO(), io.StringIO()
+            with logged() as log, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                assert shell.main(["doctor", "--config-file", files[0], "--with", files[1], *more])
+            assert not told_halves(out.getvalue() + err.getvalue() + log.text)
 
 
 @pytest.mark.parametrize("command", [["trace"], ["trace", "show"], ["trace", "list"], ["trace", "nothing"]])

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What would be traced: the layers by their switches, and what ``instrument`` names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from osprofiler.config import kinds
+from osprofiler.config.row import settings
+from osprofiler.config.table import Settings
+from osprofiler.diagnosis.results import Result, Status
+from osprofiler.diagnosis.service_config import ServiceConfig
+from osprofiler.instrumentation import layers, registry
+
+
+def check(config: ServiceConfig) -> Iterator[Result]:
+    """The layers that are on and off, and the names in ``instrument`` that are not known."""
+    switches = switched(config)
+    on = [name for name, is_on in switches.items() if is_on]
+    off = [name for name, is_on in switches.items() if not is_on]
+    named = [name for name in config.settings.instrument if name not in layers.SWITCHES]
+    unknown = [name for name in named if not registry.is_known(name)]
+    instrumented = [name for name in named if name not in unknown]
+    values = {"on": on, "off": off, "instrument": instrumented, "unknown": unknown}
+    text = f"on: {', '.join(on) or 'none'}; off: {', '.join(off) or 'none'}"
+    if not config.settings.enabled:
+        text = f"all are off with the service; with enabled = true {text}"
+    yield Result("layers", Status.OK, text, values=values)
+    text = ", ".join(instrumented) or "no library is named"
+    advice = "" if "messaging" in instrumented else "add messaging to see both ends of each RPC"
+    yield Result("instrument", Status.OK, f"{text}", advice)
+    if unknown:
+        yield Result(
+            "instrument",
+            Status.FAIL,
+            f"not known: {', '.join(unknown)}",
+            f"correct or remove it; known are {', '.join(registry.known())}",
+        )
+
+
+def switched(config: ServiceConfig) -> dict[str, bool]:
+    """Each switch, and whether it is on in a service that is traced.
+
+    A switch that is not set is on if ``instrument`` names a library of its layer.
+    """
+    in_force = config.settings
+    switches = [
+        name for name, row in settings(Settings).items() if name.startswith("trace_") and row.kind is kinds.SWITCH
+    ]
+    instrumented = {layers.SWITCHES.get(name) for name in in_force.instrument}
+    return {
+        name: bool(getattr(in_force, name)) or (name in instrumented and config.source(name) == "default")
+        for name in switches
+    }
