@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The public names of this package with their signatures, as text: ``api.txt`` beside this file.
+"""The public names of this package with their signatures, as text: ``api.txt`` in this folder.
 
-``python -m tests.conformance.api`` writes the file; a test compares it. What is not in it may change in any release.
+``python -m tests.conformance.api`` writes the file; a test compares it. Other names may change in any release.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ MODULES = (
 
 
 def names(module: Any) -> list[str]:
-    """The public names of *module*: its ``__all__``, else what it defines itself."""
+    """The public names of *module*: its ``__all__``, or else the names that it defines itself."""
     listed: list[str] | None = getattr(module, "__all__", None)
     if listed is not None:
         return sorted(listed)
@@ -85,10 +85,10 @@ def _fixture_type() -> type:
     from osprofiler.testing import fixtures
 
     kind = type(fixtures.osprofiler_spans)
-    return kind if kind.__name__ != "function" else _NoFixture  # pytest before 8.4 leaves them functions
+    return kind if kind.__name__ != "function" else _NoFixture  # in pytest before 8.4 they are functions
 
 
-#: The type of what `pytest.fixture` makes.
+#: The type of the objects that `pytest.fixture` makes.
 FIXTURE = _fixture_type()
 
 
@@ -123,7 +123,7 @@ def _signature(function: Any) -> str:
 
 
 def text() -> str:
-    """What ``api.txt`` has to hold."""
+    """The text for ``api.txt``."""
     return "".join(f"{line}\n" for line in lines())
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import osprofiler
 from osprofiler.testing import tables
 
-#: What the page's marks name.
+#: The name in the marks on the page.
 NAME = "tests.conformance.architecture"
 
 PACKAGE = Path(osprofiler.__file__).parent
@@ -28,7 +28,7 @@ _OF_DOORS = (
 
 
 def layers() -> list[list[str]]:
-    """The rooms as ``pyproject.toml`` has them for the linter, from the top down; those on one line are equals."""
+    """The rooms in ``pyproject.toml``, from the top down. Rooms on one line are equals."""
     text = (ROOT / "pyproject.toml").read_text()
     block = re.search(r'name = "imports go down".*?layers = \[(.*?)\]', text, re.S)
     assert block is not None
@@ -36,12 +36,12 @@ def layers() -> list[list[str]]:
 
 
 def rooms() -> dict[str, list[str]]:
-    """Each room's modules or packages, from the top down; the doors are one room."""
+    """The modules or packages of each room, from the top down. The doors are one room."""
     return {(names[0] if len(names) == 1 else _DOORS): names for names in layers()}
 
 
 def imports() -> dict[str, set[str]]:
-    """Which rooms each room imports, imports inside functions included, those for type checkers not."""
+    """The rooms that each room imports, also inside functions, but not only for type checkers."""
     room_of = {name: room for room, names in rooms().items() for name in names}
     found: dict[str, set[str]] = {room: set() for room in rooms()}
     for path in PACKAGE.rglob("*.py"):

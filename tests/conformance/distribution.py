@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Another distribution, made in a folder: one module, one entry point, and the tests that its author would write."""
+"""Make another distribution in a folder: one module, one entry point, and the tests of its author."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def run_its_tests(folder: Path, name: str, module: str, tests: str, group: str, entry: str) -> None:
-    """Install the distribution *name* into *folder*, and run its *tests* in a process of their own.
+    """Install the distribution *name* into *folder*, and run its *tests* in their own process.
 
     *module* is the text of its only module, *entry* its only entry point, in *group*. No test may fail or be skipped.
     """

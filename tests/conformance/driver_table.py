@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of drivers and guarantees in the documentation, made of what the kit's run says.
+"""The table of drivers and guarantees in the documentation, made by a run of the kit.
 
 ``python -m tests.conformance.driver_table doc/source/stores.rst`` runs the kit on every driver's real store and writes
-the table; nothing is written where a test fails.
+the table. If a test fails, it writes nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.conformance.test_drivers_messaging import TestMessaging
 from tests.conformance.test_drivers_mongodb import TestFerretDB
 from tests.conformance.test_drivers_redis import TestRedis, TestRedisCluster, TestRedisOverTLS, TestRedisSentinel
 
-#: What the page's marks name.
+#: The name in the marks on the page.
 NAME = "tests.conformance.driver_table"
 
 KITS: tuple[type[DriverKit], ...] = (
@@ -46,14 +46,14 @@ KITS: tuple[type[DriverKit], ...] = (
 
 
 def table() -> str:
-    """The table as reStructuredText, as it stands if every test of the kit passes."""
+    """The table as reStructuredText, if all tests of the kit pass."""
     rows = ([kit.title, *(kit.cell(guarantee) for guarantee in GUARANTEES)] for kit in KITS)
     return tables.list_table([["store", *GUARANTEES], *rows])
 
 
 def main(path: str) -> int:
-    """Run the kit and write the table into the page at *path*."""
-    # With the kit on mongo-java-server, which a test of MongoDB's runs in an environment of its own.
+    """Run the kit, and write the table into the page at *path*."""
+    # This includes mongo-java-server: a test of MongoDB runs the kit on it, in another environment.
     modules = sorted({kit.__module__ for kit in KITS} - {TestMongoJavaServer.__module__})
     failed = pytest.main(["-q", *(f"{module.replace('.', '/')}.py" for module in modules)])
     if not failed:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A shipped kit run on one subject, to see that it passes what is right and fails what is wrong."""
+"""Run a shipped kit on one subject, to check that it passes a right one and fails a wrong one."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pytest
 
 
 def failed(pytester: pytest.Pytester, kit: type, fixture: str, subject: str, test: str = "test_") -> int:
-    """How many tests of *kit* whose names hold *test* fail with *subject*, a ``module:expression``, as *fixture*."""
+    """Run the tests of *kit* with *test* in their names, and *subject* as *fixture*. Returns the number that fail."""
     module, _, expression = subject.partition(":")
     pytester.makepyfile(
         f"""

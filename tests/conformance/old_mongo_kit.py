@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shipped kit on mongo-java-server; run by ``test_drivers_mongodb`` with an interpreter that has an old pymongo."""
+"""The shipped kit on mongo-java-server. ``test_drivers_mongodb`` runs it in an environment with an old pymongo."""
 
 import datetime
 import functools
@@ -17,7 +17,7 @@ from osprofiler.testing.records import two_spans, wrong_records
 
 
 def plant_documents(driver: MongoDB) -> int:
-    """Put documents that are no records into the collection; how many."""
+    """Put documents that are not records into the collection. Returns their number."""
     documents = [*wrong_records(), {"x": 1}, {"base_id": 5}]
     driver.db.profiler.insert_many(documents)
     driver.db.profiler_error.insert_one({"base_id": 6})
@@ -43,7 +43,7 @@ class TestMongoJavaServer(DriverKit):
 
     @guarantee("expiry")
     def test_old_traces_are_forgotten_or_that_is_refused(self) -> None:  # type: ignore[override]
-        """The server is told what to forget and when. MongoDB itself looks once a minute; this one never does."""
+        """Check the server's TTL index. MongoDB removes expired documents once a minute; this server never does."""
         driver = MongoDB(f"{os.environ['MONGO_URL']}/?ttl=2", db_name=f"osp-{uuid.uuid4().hex}")
         driver.write(two_spans())
         expiries = [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of connection strings' options in the documentation, made of the one that readers and writers use.
+"""The table of the options of connection strings in the documentation, made of the table in the code.
 
 ``python -m tests.conformance.option_table doc/source/stores.rst`` writes it.
 """
@@ -11,7 +11,7 @@ import sys
 from osprofiler.connection import options
 from osprofiler.testing import tables
 
-#: What the page's marks name.
+#: The name in the marks on the page.
 NAME = "tests.conformance.option_table"
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One program for two osprofilers: prints, as JSON, what each scenario records. Runs under stock and under this one.
+"""One program for stock osprofiler 4.4.0 and this version. It prints the records of each scenario as JSON.
 
-It imports nothing but osprofiler, and uses only what stock 4.4.0 has. Ids are told by the order in which they appear,
-and what differs from run to run (times, the host) is left out.
+It imports only osprofiler, and uses only names of 4.4.0. Ids are replaced by numbers in the order of their appearance,
+and parts that differ in each run (times, the host) are left out.
 """
 
 import functools
@@ -129,7 +129,7 @@ def names_of_functions():
         ([].append, (1,)),
     ]
     for f, arguments in calls:
-        # Stock keeps the first function's name for all that one decorator is applied to: hence one for each.
+        # Stock uses the name of the first function for all functions of one decorator: so each has its own decorator.
         profiler.trace("f", hide_args=True)(f)(*arguments)
 
 
@@ -318,7 +318,7 @@ def main():
     results = {}
     for name, run in SCENARIOS.items():
         records = []
-        # Stock hands out the service's own dictionary and changes it later.
+        # Stock stores the service's own dictionary, and changes it later.
         notifier.set(lambda record, records=records: records.append(json.loads(json.dumps(record))))
         try:
             answer = run()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Prints, as JSON, every public name of the osprofiler that is installed: this one's, or stock's.
+"""Print, as JSON, every public name of the installed osprofiler: this version or stock.
 
-``public_names.json`` beside this file is what it printed under stock 4.4.0, with all of its extras installed. It
-imports nothing of the tests, since it runs in stock's environment too.
+``public_names.json`` in this folder is its output under stock 4.4.0, with all extras installed. It
+imports nothing of the tests, because it runs in stock's environment too.
 """
 
 import importlib
@@ -18,7 +18,7 @@ from typing import Any
 
 import osprofiler
 
-#: Private by name, and used by services and their clients all the same.
+#: Names that begin with an underscore, but are used by services and their clients.
 _USED_ANYWAY = ("_Profiler", "_utils")
 
 
@@ -110,7 +110,7 @@ def table() -> dict[str, Any]:
 
 
 def _stand_in_for_hacking() -> None:
-    """Stock's checks import a plug-in of flake8 only for a decorator that changes nothing."""
+    """Stock's checks import a plug-in of flake8 only for a decorator that does nothing."""
     if importlib.util.find_spec("hacking") is None:
         package, core = types.ModuleType("hacking"), types.ModuleType("hacking.core")
         core.flake8ext = lambda f: f  # type: ignore[attr-defined]

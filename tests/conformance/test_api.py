@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our own public names are as ``api.txt`` has them, are documented, and have types that say something."""
+"""Our public names are those in ``api.txt``, are documented, and have useful types."""
 
 import importlib
 import inspect
@@ -10,7 +10,7 @@ import pytest
 
 from tests.conformance import api
 
-#: Where ``Any`` stands in a public signature, and why.
+#: The public signatures with ``Any``, and the reasons.
 ANY = {
     r"(dict|Mapping)\[(str|Any), Any\]": "records, info, tags and messages hold whatever their writers put there",
     r"\*\*?(args|kwargs|fields|local_conf): Any": "is handed on, or ignored as osprofiler 4 ignores it",
@@ -24,7 +24,7 @@ ANY = {
 
 
 def test_the_public_names_are_as_written_down() -> None:
-    """A change on purpose: ``python -m tests.conformance.api``."""
+    """To change names on purpose, run ``python -m tests.conformance.api``."""
     assert api.text() == api.FILE.read_text()
 
 
@@ -44,13 +44,13 @@ def test_any_has_a_reason() -> None:
 
 @pytest.mark.parametrize("name", api.MODULES)
 def test_what_is_public_is_documented(name: str) -> None:
-    """A method may have its text from the class that it overrides."""
+    """A method may inherit its docstring."""
     module = importlib.import_module(name)
     assert module.__doc__
     bare = []
     for public in api.names(module):
         value = getattr(module, public)
-        if not callable(value) or typing.get_origin(value) is not None:  # an alias of a type has no text
+        if not callable(value) or typing.get_origin(value) is not None:  # an alias of a type has no docstring
             continue
         if not inspect.getdoc(value):
             bare.append(public)

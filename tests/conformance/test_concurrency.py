@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every execution model against every guarantee: a test a cell of the table in doc/source/concurrency.rst."""
+"""Every execution model and every guarantee: one test per cell of the table in doc/source/concurrency.rst."""
 
 import functools
 import sys
@@ -32,14 +32,14 @@ def test_cell(model: type[concurrency.Model], guarantee: str) -> None:
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.title)
 def test_with_everything_instrumented_at_once(model: type[concurrency.Model]) -> None:
-    """As a service does that is not sure what its libraries use: nothing is doubled, nothing gets lost."""
+    """A service may instrument everything: no branch is doubled or lost."""
     wrong = {name: said for name, said in outcomes(model, *EXECUTION_MODELS).items() if said != "ok"}
     assert not wrong, "\n".join(wrong.values())
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="the page has what came with Python 3.11")
 def test_the_documentation_has_the_table() -> None:
-    """Made by ``python -m osprofiler.testing.concurrency.table``; each of its cells is a test above."""
+    """``python -m osprofiler.testing.concurrency.table`` makes it. Each cell is a test above."""
     with open("doc/source/concurrency.rst", encoding="utf-8") as page:
         text = page.read()
     assert tables.between_marks(text, table.NAME) == table.table()

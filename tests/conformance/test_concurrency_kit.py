@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kit for execution models finds what is wrong: subjects with one fault each."""
+"""The kit for execution models finds faults: subjects with one fault each."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -17,11 +17,11 @@ Work = Callable[[], object]
 
 
 class Right(Threads):
-    """Nothing is wrong with it."""
+    """A subject without a fault."""
 
 
 class LosesTheTrace(Threads):
-    """Starts its threads where no trace is on."""
+    """It starts its threads without a trace."""
 
     def run(self, works: Sequence[Work]) -> None:
         self.mark()
@@ -34,7 +34,7 @@ class LosesTheTrace(Threads):
 
 
 class MakesNoBranch(Threads):
-    """Gives its threads the point itself, as copied contexts do."""
+    """Its threads have the point itself, like copied contexts."""
 
     def run(self, works: Sequence[Work]) -> None:
         self.mark()
@@ -57,7 +57,7 @@ class SaysTheOtherReference(Threads):
 
 
 class ForgetsOne(Threads):
-    """Never runs the last of several works."""
+    """It never runs the last of several works."""
 
     def run(self, works: Sequence[Work]) -> None:
         super().run(works[:-1] if len(works) > 2 else works)
@@ -84,7 +84,7 @@ class KeepsTheTrace(Threads):
 
 
 class LeavesTheTraceOn(Threads):
-    """Moves the flow of control that hands work over."""
+    """It changes the current point of the submitter."""
 
     def run(self, works: Sequence[Work]) -> None:
         super().run(works)
@@ -93,7 +93,7 @@ class LeavesTheTraceOn(Threads):
 
 
 class HidesErrors(Threads):
-    """What work raises ends before its branch sees it."""
+    """It catches an exception of work inside the branch."""
 
     def run(self, works: Sequence[Work]) -> None:
         super().run([_quiet(work) for work in works])
@@ -110,7 +110,7 @@ def _quiet(work: Work) -> Work:
 
 
 class NestsBeside(Threads):
-    """Work inside work is handed over from where the outer was."""
+    """Inner work is submitted from the point of the outer work."""
 
     def run_inside(self, works: Sequence[Work]) -> None:
         with scope.entered(None):
@@ -122,7 +122,7 @@ def _bare(work: Work) -> Work:
 
 
 class ForgetsTheLate(Threads):
-    """Loses the branch of what is run after its request."""
+    """It loses the branch of work that runs after its request."""
 
     def run(self, works: Sequence[Work]) -> None:
         super().run([_bare(work) for work in works] if current.point.get() is None else works)
@@ -136,7 +136,7 @@ class RunsTwice(Threads):
 
 
 class CannotBeTurnedOff(Threads):
-    """Carries the trace along whether it is instrumented or not."""
+    """It always has the trace, also without instrumentation."""
 
     def run(self, works: Sequence[Work]) -> None:
         from osprofiler.concurrency import threading as model

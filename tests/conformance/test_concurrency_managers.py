@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The same guarantees with OpenTracing's own scope managers in the place of our context variable."""
+"""The same guarantees with OpenTracing's own scope managers instead of our context variable."""
 
 import functools
 from typing import Any
@@ -25,7 +25,7 @@ MANAGERS: dict[str, tuple[Any, list[type[concurrency.Model]]]] = {
 
 
 def with_manager(manager: str, model: type[concurrency.Model]) -> type[concurrency.Model]:
-    """*model* where *manager* keeps the current point."""
+    """*model* with *manager* as the scope manager."""
 
     class Managed(model):  # type: ignore[misc,valid-type]
         def __init__(self) -> None:

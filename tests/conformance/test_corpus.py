@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records, headers, envelopes, carriers, bytes on each wire and reports are those of the recorded corpus."""
+"""Records, headers, envelopes, carriers, the bytes of each wire and reports are equal to the recorded corpus."""
 
 import json
 import subprocess
@@ -32,7 +32,7 @@ def replayed() -> dict[str, Any]:
 
 
 def first_difference(before: Any, after: Any) -> str:
-    """Where two texts begin to differ, with what stands around it."""
+    """The place where two texts begin to differ, with its surroundings."""
     one, other = json.dumps(before), json.dumps(after)
     at = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
     here = slice(max(at - 120, 0), at + 120)
@@ -54,7 +54,7 @@ def test_the_same_cases_are_replayed(recorded: dict[str, Any], replayed: dict[st
 
 
 def test_every_trace_is_recorded_somewhere(recorded: dict[str, Any]) -> None:
-    """What is empty elsewhere may be right: a context that nobody trusts, a request that is not traced."""
+    """An empty result may be right in other cases: an untrusted context, a request that is not traced."""
     wires = ("records", "store", "thrift binary", "thrift compact", "otlp")
     traces = {name for name in recorded if name.endswith(tuple(f" as {wire}" for wire in wires)) or " shown" in name}
     assert len(traces) > 50

@@ -24,7 +24,7 @@ class TestTraceWithoutArguments(DecoratorKit):
 
 
 def around_the_call(function: Any) -> Any:
-    """A point around the call alone, as stock has it: too short for coroutines and generators."""
+    """A point around the call only, as in stock: too short for coroutines and generators."""
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:

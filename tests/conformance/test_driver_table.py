@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The documentation's table of drivers: the kit's, with a test behind every cell."""
+"""The table of drivers in the documentation: it is that of the kit, and has a test for each cell."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ _PAGE = Path(__file__).resolve().parents[2] / "doc/source/stores.rst"
 
 
 def test_the_table_in_the_documentation_is_the_kits() -> None:
-    """Made by ``python -m tests.conformance.driver_table``."""
+    """``python -m tests.conformance.driver_table`` makes it."""
     assert tables.between_marks(_PAGE.read_text("utf-8"), driver_table.NAME) == driver_table.table()
 
 
@@ -23,11 +23,11 @@ def test_every_test_of_the_kit_is_in_the_table() -> None:
 
 
 def test_every_guarantee_is_looked_at() -> None:
-    """On a store behind a network; of a file there is no server and no password."""
+    """For stores behind a network: a file has no server and no password."""
     without = {kit.title: [name for name in GUARANTEES if kit.cell(name) == "n/a"] for kit in driver_table.KITS}
     lacking = {title: names for title, names in without.items() if names}
     of_a_server = ["restart of the server", "wrong password", "no server"]
-    # Nothing else than spans gets into Jaeger.
+    # Jaeger takes only spans.
     spans_only = {title: ["garbage"] for title in ("Jaeger, thrift over HTTP", "Jaeger, OTLP")}
     assert lacking == dict.fromkeys(("SQLite", "MongoDB (mongo-java-server)"), of_a_server) | spans_only
     assert [name for name in GUARANTEES if ServerKit.cell(name) == "n/a"] == ["garbage"]

@@ -29,7 +29,7 @@ from tests.servers import MariaDB, Postgres, free_port
 
 
 def plant_rows(driver: base.Driver) -> int:
-    """Put rows that are no records into an SQL store; how many."""
+    """Put rows that are not records into an SQL store. Returns their number."""
     good = {
         "timestamp": timestamp(T0_US), "base_id": TRACE, "trace_id": point(9), "parent_id": TRACE, "name": "x-start",
         "data": '{"info": {}}',
@@ -48,7 +48,7 @@ _REFUSED = "a name that the table refuses"
 
 
 def refusing_table(driver: base.Driver, statement: str) -> Refuse:
-    """What has the table refuse one name by the SQL *statement*, and gives a batch with that name."""
+    """A function that lets the table refuse one name, with the SQL *statement*, and returns a batch with this name."""
 
     def refuse() -> list[dict[str, Any]]:
         driver.write(two_spans(OTHER))
@@ -75,7 +75,7 @@ class TestSQLite(DriverKit):
 
     @pytest.fixture
     def plant(self, driver: base.Driver) -> Plant:
-        """What no server takes either: what is no JSON, and no UTF-8."""
+        """Rows that only SQLite takes: not JSON, and not UTF-8."""
 
         def planted() -> int:
             count = plant_rows(driver)
@@ -100,7 +100,7 @@ class TestSQLite(DriverKit):
 
     @guarantee("read")
     def test_an_unknown_trace_has_no_records(self, driver: base.Driver, tmp_path: Path) -> None:
-        (tmp_path / "traces.db").touch()  # without the file there is no store to look into
+        (tmp_path / "traces.db").touch()  # without the file, reading is an error
         super().test_an_unknown_trace_has_no_records(driver)
 
     @guarantee("list")
@@ -110,7 +110,7 @@ class TestSQLite(DriverKit):
 
 
 class SQLServerKit(ServerKit):
-    """What the database servers have in common."""
+    """The common part for the database servers."""
 
     kind: ClassVar[type[Postgres] | type[MariaDB]]
     driver_class: ClassVar[type[base.Driver]] = SQLAlchemyDriver
@@ -171,7 +171,7 @@ class TestMariaDB(SQLServerKit):
 
 
 class Wrong(base.Driver):
-    """Keeps records in a list; the subclasses below do one thing wrong each."""
+    """A driver with a list of records. Each subclass below has one fault."""
 
     store: list[dict[str, Any]]
 
@@ -213,13 +213,13 @@ class Changing(Wrong):
 
 
 class Promising(Wrong):
-    """Declares what it does not do."""
+    """It declares an ability that it does not have."""
 
     can = frozenset({*Wrong.can, base.Can.DELETE})
 
 
 class PromisingBatches(base.Driver):
-    """Declares that it stores a batch at once, and stores one record after another."""
+    """It declares that it stores a batch at once, and stores one record after another."""
 
     can = frozenset({base.Can.WRITE, base.Can.WRITE_BATCH})
     store: list[dict[str, Any]]
@@ -229,13 +229,13 @@ class PromisingBatches(base.Driver):
 
 
 class AnsweringNothing(Wrong):
-    """Answers nothing where it should say that it cannot list errors."""
+    """It returns an empty list instead of raising Unsupported."""
 
     can = Wrong.can - {base.Can.LIST_ERRORS}
 
 
 class RaisingItsClients(Wrong):
-    """Lets its client's errors out."""
+    """It raises its client's errors."""
 
     def write(self, records: Any) -> None:
         raise ConnectionRefusedError("refused")
@@ -282,7 +282,7 @@ def test_the_kit_wants_refused_records_to_be_told() -> None:
         def getfixturevalue(name: str) -> Refuse:
             return lambda: two_spans()
 
-    driver = Wrong("wrong://")  # takes all of them
+    driver = Wrong("wrong://")  # it takes all records
     driver.store = []
     with pytest.raises(AssertionError):
         Kit().test_a_refused_record_is_named_and_not_shown(driver, Request())  # type: ignore[arg-type]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shipped kit on Elasticsearch 7 and 8 in clear, and on OpenSearch 2 behind a gate that has TLS and an account."""
+"""The shipped kit on Elasticsearch 7 and 8 without TLS, and on OpenSearch 2 behind a proxy with TLS and an account."""
 
 import functools
 from collections.abc import Iterator
@@ -21,12 +21,12 @@ _WRONG_ACCOUNT = f"osp:{WRONG_PASSWORD}"
 
 @pytest.fixture
 def certificate(redis: servers.Redis) -> Path:
-    """Of 127.0.0.1; its key stands beside it."""
+    """The certificate of 127.0.0.1. Its key is in the same folder."""
     return redis.certificate
 
 
 class ElasticKit(ServerKit):
-    """What all these servers have in common."""
+    """The common part for these servers."""
 
     driver_class: ClassVar[type[Driver]] = ElasticsearchDriver
     refuses: ClassVar[bool] = True
@@ -34,10 +34,10 @@ class ElasticKit(ServerKit):
 
     @pytest.fixture
     def plant(self, driver: ElasticsearchDriver) -> Plant:
-        driver.index_name_error = f"{driver.index_name}-error"  # the usual one has marks of other tests
+        driver.index_name_error = f"{driver.index_name}-error"  # the default index has marks of other tests
 
         def planted() -> int:
-            # An index of ours takes no time that is none.
+            # Our index takes only valid time stamps.
             wrong = [each for each in wrong_records() if each.get("timestamp") != "yesterday"]
             wrong += [{"timestamp": timestamp(T0_US)}, {**record(9, "start", 0), "info": {"deep": _nested(500)}}]
             assert not driver._http.bulk(driver.index_name, wrong)
@@ -47,7 +47,7 @@ class ElasticKit(ServerKit):
 
     @pytest.fixture
     def refuse(self) -> Refuse:
-        """The index takes no time stamp that is not a time."""
+        """The index refuses an invalid time stamp."""
         return lambda: [*two_spans(), {**record(9, "start", 1), "timestamp": "yesterday"}]
 
 
@@ -97,7 +97,7 @@ class TestOpenSearchOverTLS(ElasticKit):
 
     @pytest.fixture
     def port(self, opensearch: servers.OpenSearch, certificate: Path) -> Iterator[int]:
-        """Where the gate is."""
+        """The address of the proxy."""
         with gate(opensearch.port, certificate, certificate.with_name("key.pem")) as port:
             yield port
 

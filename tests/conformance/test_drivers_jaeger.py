@@ -21,7 +21,7 @@ from tests.servers.gate import gate
 
 
 class _Seen(SpanStore):
-    """Jaeger acknowledges a batch before it can be found: a write here returns when it can."""
+    """Jaeger acknowledges a batch before it can be read. Here a write returns when it can be read."""
 
     def write(self, records: Sequence[dict[str, Any]]) -> None:
         super().write(records)
@@ -32,7 +32,7 @@ class _Seen(SpanStore):
         wait_for(lambda: all(self._numbers(each) >= spans for each, spans in wanted.items()), "the spans in Jaeger")
 
     def _numbers(self, base_id: str) -> set[int]:
-        """The spans that can be found of a trace."""
+        """The spans of a trace that can be read now."""
         address = f"{self.query_address(self.connection_str)}/api/traces/{ids.trace_id_of(base_id):032x}"
         answer = requests.get(address, timeout=30)
         found = answer.json()["data"][0]["spans"] if answer.status_code == 200 else []
@@ -55,22 +55,22 @@ def lasting() -> Iterator[servers.Jaeger]:
 
 @pytest.fixture
 def empty(lasting: servers.Jaeger) -> servers.Jaeger:
-    """A Jaeger that holds nothing: it forgets all when it stops."""
+    """An empty Jaeger: it loses all traces when it stops."""
     lasting.restart()
     return lasting
 
 
 @pytest.fixture
 def trusted(redis: servers.Redis, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The certificate of a gate, which this process trusts by its environment."""
+    """The certificate of a proxy. This process trusts it, by its environment."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(redis.certificate))
     return redis.certificate
 
 
 class JaegerKit(ServerKit):
-    """What both ways there have in common."""
+    """The common part for both transports."""
 
-    survives: ClassVar[bool] = False  # as it is in memory here
+    survives: ClassVar[bool] = False  # this Jaeger has its traces in memory
 
     kind: ClassVar[type[SpanStore]]
     scheme: ClassVar[str]  # with an "s" behind it over TLS

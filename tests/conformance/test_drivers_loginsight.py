@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shipped kit on Log Insight's interface, as a stand-in speaks it."""
+"""The shipped kit on a stand-in of Log Insight's HTTP API."""
 
 import functools
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from tests.servers.loginsight import ACCOUNT, LogInsight
 
 @pytest.fixture
 def loginsight(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> Iterator[LogInsight]:
-    """A stand-in of the test's own, at which new clients of the driver look."""
+    """The test's own stand-in. New clients of the driver connect to it."""
     with LogInsight(redis.certificate, redis.data / "key.pem") as server:
         ports = functools.partialmethod(
             LogInsightClient.__init__, api_port=server.http_port, api_ssl_port=server.https_port
@@ -43,7 +43,7 @@ class TestLogInsight(ServerKit):
     @pytest.fixture
     def plant(self, loginsight: LogInsight) -> Plant:
         def planted() -> int:
-            # A record of 500 levels, and 20,000 brackets, are longer than what Log Insight cuts.
+            # A record of 500 levels, and 20,000 brackets, are longer than Log Insight's limit.
             contents = [text for text in no_records() if len(text) < 900]
             for content in contents:
                 fields = [{"name": "base_id", "content": TRACE}, {"name": "trace", "content": content}]
@@ -55,7 +55,7 @@ class TestLogInsight(ServerKit):
 
     @pytest.fixture
     def refuse(self) -> Refuse:
-        """Log Insight takes texts of 16 kB."""
+        """The longest text of Log Insight has 16 kB."""
         return lambda: [*two_spans(), record(9, "start", 1, long="x" * 20_000)]
 
     @pytest.fixture
@@ -81,7 +81,7 @@ class TestLogInsight(ServerKit):
 
     @guarantee("wrong password")
     def test_a_wrong_password_is_one_line_that_does_not_tell_it(self, denied: Driver) -> None:
-        """It takes events from anybody, and shows them to those it knows."""
+        """It takes events without an account, but needs one to show them."""
         denied.write(two_spans())
         with pytest.raises(StoreError) as told:
             denied.read(TRACE)

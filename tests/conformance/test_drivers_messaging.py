@@ -19,7 +19,7 @@ from tests.servers import Rabbit, free_port
 
 @contextmanager
 def connecting(transport_url: str) -> Iterator[Connect]:
-    """What makes drivers, which are closed in the end."""
+    """A function that makes drivers. They are closed at the end."""
     made: list[Messaging] = []
 
     def connect(**options: object) -> Messaging:
@@ -56,7 +56,7 @@ class TestMessaging(ServerKit):
 
         return planted
 
-    survives: ClassVar[bool] = False  # as the queue is not durable
+    survives: ClassVar[bool] = False  # the queue is not durable
 
     @pytest.fixture
     def connect(self, rabbit: Rabbit) -> Iterator[Connect]:
@@ -67,7 +67,7 @@ class TestMessaging(ServerKit):
 
     @pytest.fixture
     def forgetful(self, rabbit: Rabbit, connect: Connect) -> Iterator[Connect]:
-        """It is the broker that forgets, by a policy."""
+        """Traces expire by a policy of the broker."""
         rabbit.ctl("set_policy", "--apply-to", "queues", "forget", r"^profiler\.", '{"message-ttl": 2000}')
         yield connect
         rabbit.ctl("clear_policy", "forget")

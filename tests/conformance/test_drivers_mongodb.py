@@ -33,7 +33,7 @@ class TestFerretDB(ServerKit):
 
     @pytest.fixture
     def refuse(self, driver: MongoDB) -> Refuse:
-        """The collection takes no second record of the same name in a trace point."""
+        """The collection refuses a second record with the same name in a trace point."""
 
         def refused() -> list[dict[str, Any]]:
             driver.db.profiler.create_index([("trace_id", 1), ("name", 1)], unique=True)
@@ -47,7 +47,7 @@ class TestFerretDB(ServerKit):
 
     @guarantee("expiry")
     def test_old_traces_are_forgotten_or_that_is_refused(self, ferretdb: servers.FerretDB) -> None:  # type: ignore[override]
-        """MongoDB forgets, as its other stand-in shows; this one does not, and says so."""
+        """In MongoDB traces expire: see the other stand-in. This one refuses ``ttl``."""
         with pytest.raises(StoreError, match="expireAfterSeconds"):
             MongoDB(f"{ferretdb.url}?ttl=2", db_name=ferretdb.fresh_name()).write(two_spans())
 
@@ -68,7 +68,7 @@ class TestFerretDB(ServerKit):
 
 
 def test_the_kit_with_an_old_client(mongo_java: servers.MongoJava, stock_python: Path) -> None:
-    """In the environment that has pymongo 4.6; today's refuses this server.
+    """In the environment with pymongo 4.6: a new pymongo refuses this server.
 
     It has what the kit needs, not all that this suite's conftest does.
     """

@@ -20,7 +20,7 @@ _WRONG = f":{WRONG_PASSWORD}@"
 
 
 class GarbageKit(ServerKit):
-    """What every Redis may hold besides records."""
+    """The kit for a Redis that has garbage."""
 
     driver_class: ClassVar[type[Driver]] = Redis
     refuses: ClassVar[bool] = True
@@ -30,7 +30,7 @@ class GarbageKit(ServerKit):
     def plant(self, driver: Redis) -> Plant:
         def planted() -> int:
             key, texts = Redis.namespace_opt + TRACE, [*no_records(), b"\xff"]
-            # On the side of the records that came first: a list looks at some of them.
+            # At the end with the first records, because a list reads some of them.
             count = driver.db.rpush(key, *texts) - len(two_spans())
             driver.db.set(f"{Redis.namespace_opt}text", "x")
             driver.db.rpush(f"{Redis.namespace}list", "x")
@@ -43,7 +43,7 @@ class GarbageKit(ServerKit):
 
     @pytest.fixture
     def refuse(self, driver: Redis) -> Refuse:
-        """A text stands where the last record's trace should be."""
+        """The key of the last record's trace has a text as its value."""
 
         def refused() -> list[dict[str, Any]]:
             driver._client.ready().set(f"{Redis.namespace_opt}{OTHER}", "x")
@@ -53,7 +53,7 @@ class GarbageKit(ServerKit):
 
 
 class RedisKit(GarbageKit):
-    """What both ports of one Redis have in common."""
+    """The common part for both ports of a Redis."""
 
     expires: ClassVar[bool] = True
 
@@ -152,7 +152,7 @@ class TestRedisSentinel(GarbageKit):
 
     @pytest.fixture
     def own_server(self) -> Iterator[OwnServer]:
-        """Both databases and the Sentinel stop: with one of them it would go on."""
+        """Both databases and the Sentinel stop: with one database left, the store would still work."""
         with own(servers.RedisSentinel) as server:
 
             def stop() -> None:

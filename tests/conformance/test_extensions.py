@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A format, a driver, an execution model and an HTTP client of another distribution: one file and one entry each.
 
-The distribution is made in a temporary folder. The shipped kits run on it in a process of their own.
+The distribution is made in a temporary folder. The shipped kits run on it in their own process.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.conformance.distribution import run_its_tests
 
 
 class Extension(NamedTuple):
-    """One addition: its only file, its only entry, and the test module that its author would write."""
+    """One extension: its only file, its only entry point, and the test module of its author."""
 
     group: str
     entry: str

@@ -44,7 +44,7 @@ class Untraced(Requests):
 
 
 class Careless(Requests):
-    """Writes the whole URL, puts its headers into the caller's dictionary, calls nothing an error, and stays on."""
+    """It shows the whole URL, adds its headers to the caller's dictionary, reports no errors, and stays installed."""
 
     def instrument(self) -> None:
         HTTPAdapter.send = self.send  # type: ignore[method-assign,assignment]

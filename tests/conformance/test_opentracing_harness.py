@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tracer is an OpenTracing tracer, by OpenTracing's own harness, and behaves as stock jaeger-client's does."""
+"""The tracer passes OpenTracing's own harness, and behaves like stock jaeger-client's tracer."""
 
 import unittest
 from collections.abc import Callable

@@ -23,7 +23,7 @@ NAMES = [(module, name, entry) for module, names in STOCK["modules"].items() for
 
 
 def same_parameters(ours: Any, stock: list[list[str]] | None) -> None:
-    """Whether *ours* takes what stock takes, in stock's order and with its defaults; more may follow, optional."""
+    """Whether *ours* has stock's parameters, in the same order and with the same defaults. Optional ones may follow."""
     if stock is None:
         return
     mine = public_names._signature(ours)
@@ -67,7 +67,7 @@ def test_each_name_is_there(module: str, name: str, entry: dict[str, Any]) -> No
 @pytest.mark.parametrize("name", STOCK["options"])
 def test_each_option_is_there(name: str) -> None:
     stock, ours = STOCK["options"][name], public_names._options()[name]
-    assert ours["secret"] >= stock["secret"]  # a connection string holds a password: it is secret here
+    assert ours["secret"] >= stock["secret"]  # a connection string may have a password: it is secret here
     assert {**ours, "secret": None} == {**stock, "secret": None}
 
 
@@ -98,7 +98,7 @@ def test_the_headers() -> None:
     assert (web.X_TRACE_INFO, web.X_TRACE_HMAC) == ("X-Trace-Info", "X-Trace-HMAC")
 
 
-# What services of the pike..4.x line pass, and 4.4.0 takes no more
+# Arguments of services from pike to 4.x, which 4.4.0 does not take any more
 
 
 def test_older_arguments_are_taken() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One program under stock 4.4.0 and under this osprofiler: the same answers and the same records."""
+"""One program under stock 4.4.0 and under this version: the same results and the same records."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ from typing import Any
 
 PROGRAM = Path(__file__).with_name("parity_program.py")
 
-#: Where this one says more than stock, which names the type of the callable: scenario -> stock's names, ours.
+#: Scenarios in which our names are better than stock's, which are the type of the callable: stock's names, ours.
 SAID_BETTER = {
     "names_of_functions": {
         "builtins.builtin_function_or_method": {"abs", "dict.fromkeys", "list.append"},
@@ -20,7 +20,7 @@ SAID_BETTER = {
 
 def results(python: Path | str, tmp_path: Path) -> dict[str, Any]:
     done = subprocess.run(
-        # Neither the repository nor the tests' folder is to be on the path of stock's interpreter.
+        # The path of stock's interpreter must not have the repository or the folder of the tests.
         [str(python), "-P" if sys.version_info >= (3, 11) else "-B", str(PROGRAM)],
         capture_output=True,
         text=True,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Jaeger whose receivers and query service speak TLS and let in only who shows a certificate."""
+"""A Jaeger whose receivers and query service use TLS, and require a client certificate."""
 
 import uuid
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from tests.waiting import wait_until
 
 
 class JaegerOverTLS(Jaeger):
-    """One certificate, for the server and its clients."""
+    """One certificate for the server and its clients."""
 
     def __init__(self) -> None:
         super().__init__()

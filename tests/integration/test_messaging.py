@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RPC over a real RabbitMQ, client and server in processes of their own, with either side stock's too."""
+"""RPC over a real RabbitMQ, client and server in their own processes; one side may be osprofiler 4.4.0."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ def new_base() -> str:
 
 
 class Peers:
-    """Starts servers and clients on one topic and reads what they traced."""
+    """Starts servers and clients on one topic, and reads their traces."""
 
     def __init__(self, rabbit: Rabbit, folder: Path) -> None:
         self.rabbit = rabbit
@@ -45,7 +45,7 @@ class Peers:
 
     @contextlib.contextmanager
     def server(self, name: str = "server", python: str = sys.executable, **more: Any) -> Iterator[list[bool]]:
-        """A server while the block runs; what its workers had left over is in the list afterwards."""
+        """A server that runs during the block. The list then has the points that its workers have left open."""
         options = self._options("server", name, server=name, **more)
         with (
             (self.folder / f"{name}.log").open("w") as log,
@@ -68,7 +68,7 @@ class Peers:
                 process.kill()
 
     def client(self, *steps: dict[str, Any], python: str = sys.executable, **more: Any) -> list[Any]:
-        """Run *steps* in a client process; their outcomes."""
+        """Run *steps* in a client process. Returns their outcomes."""
         options = self._options("client", "client", steps=steps, **more)
         done = subprocess.run(
             [python, str(PROGRAM), json.dumps(options)], capture_output=True, text=True, check=False, timeout=300
@@ -78,13 +78,13 @@ class Peers:
         return outcomes
 
     def spans(self, base: str | None = None, name: str = "*") -> list[dict[str, Any]]:
-        """The spans that processes wrote, of one trace or of all."""
+        """The spans of all processes, of one trace or of all traces."""
         files = [file for file in self.folder.glob(name) if file.suffix != ".log"]
         rows = [json.loads(line) for file in files for line in file.read_text().splitlines()]
         return [row for row in rows if base in (None, row["base"])]
 
     def trace(self, base: str, spans: int) -> list[dict[str, Any]]:
-        """The spans of the trace *base* once there are so many: a server's ends after its reply."""
+        """Wait for so many spans of the trace *base*: the span of a server ends after its reply."""
 
         def complete() -> list[dict[str, Any]]:
             found = self.spans(base)
@@ -133,7 +133,7 @@ def test_every_way_of_an_rpc_is_one_client_and_one_server_span(peers: Peers, var
             name: peers.trace(bases[name], count) for name, count in zip(bases, (3, 3, 5, 2, 2, 2, 2), strict=True)
         }
     assert outcomes[0]["base"] == bases["seen"]
-    # What the client gave and what the driver adds, nothing of ours.
+    # Only the fields of the client and of oslo.messaging's driver.
     assert set(outcomes[0]["context"]) == {"user", "client_timeout"}
     assert outcomes[3:7] == ["RemoteError", "KeyError", "RemoteError", "MessagingTimeout"]
 
@@ -194,7 +194,7 @@ SERIALIZER_ALONE = {"serializer": "tracing", "instrument": ""}
 def test_traced_and_untraced_messages_in_turn_never_mix(
     peers: Peers, how: dict[str, Any], executor: str, each: int
 ) -> None:
-    """In two reused workers; half of the traced ones leave a trace point open for good."""
+    """In two reused workers. Half of the traced messages leave a trace point open."""
     bases = [new_base() for _ in range(each)]
     steps: list[dict[str, Any]] = []
     for base in bases:
@@ -210,7 +210,7 @@ def test_traced_and_untraced_messages_in_turn_never_mix(
     assert seen == [base for base in bases for base in (base, None, base, None)]
     assert left_over == [False] * 2
     assert {row["base"] for row in peers.spans()} == set(bases)
-    # Two clients', two servers', two endpoints' and the point left open, which ends with the server's span.
+    # The spans of two clients, two servers, two endpoints, and the open point, which ends with the server's span.
     assert len(peers.spans(bases[0])) == (7 if how is SPANS else 2)
 
 
@@ -254,7 +254,7 @@ def test_a_plain_server_joins_only_as_a_plain_peer(peers: Peers, stock_python: P
     with peers.server(**stock):
         (outcome,) = peers.client({"method": "seen", "base": base}, plain_peers=plain_peers, serializer="service")
     client = one(peers.spans(base, "client"), kind="client")
-    assert outcome["base"] == (base if plain_peers else None)  # the call succeeds either way
+    assert outcome["base"] == (base if plain_peers else None)  # the call succeeds in both cases
     rows = peers.spans(name="server")
     assert [(row["base"], row["parent"]) for row in rows] == ([(base, client["id"])] if plain_peers else [])
 

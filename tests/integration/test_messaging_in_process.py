@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RPC over oslo.messaging's in-memory transport: what is combined, switched, broken or left alone."""
+"""RPC over oslo.messaging's in-memory transport: combinations, switches, faults, and untraced calls."""
 
 import contextlib
 import subprocess
@@ -32,7 +32,7 @@ KEY = "the secret key"
 
 
 class Recorded(Reporter):
-    """Keeps the spans of all threads, in the order of their ends."""
+    """A reporter that collects the spans of all threads, in the order of their ends."""
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
@@ -56,7 +56,7 @@ class Endpoint:
         return "answer"
 
     def leak(self, ctxt: Any) -> bool:
-        """Leave tracing on, as a service's serializer does; whether it was on."""
+        """Leave tracing on, like a service's serializer. Returns whether it was on before."""
         was_on = profiler.get() is not None
         profiler.init(KEY, base_id="7bbd2d5c-3c54-4d45-8a9c-9a4b3d1f0a02")
         return was_on
@@ -138,10 +138,10 @@ def test_uninstrument_puts_everything_back(recorded: Recorded, transport: Any) -
 
 
 def test_a_dispatch_is_a_unit_of_work_by_itself(recorded: Recorded, transport: Any) -> None:
-    """Without the isolation of work items, which not every process has."""
+    """Without the isolation of work items: not every process has it."""
     messaging.instrument()
     with served(transport) as (client, _, _):
-        assert [client.call({}, "leak") for _ in range(6)] == [False] * 6  # by two workers
+        assert [client.call({}, "leak") for _ in range(6)] == [False] * 6  # two workers do it
     assert recorded.spans == []
 
 
@@ -191,7 +191,7 @@ def test_a_sampler_starts_a_trace_for_a_message_that_asks_for_none(recorded: Rec
         with served(transport) as (client, _, endpoint):
             client.call({}, "look")
             wait_until(lambda: recorded.spans)
-            # A request that was decided on before, and not sampled, is not decided on again.
+            # A request that another service has decided not to sample stays so.
             current.point.set(Point(None, None, Origin.from_ids(7 << 64 | 5, 9, flags=0)))
             client.call({}, "look")
     finally:
@@ -290,7 +290,7 @@ def test_a_server_with_native_tracing_alone_joins_our_clients_trace(
         context = client.prepare()
         send = context.transport._shared._send
 
-        def switched(*arguments: Any, **options: Any) -> Any:  # on where the message is received, not where it is sent
+        def switched(*arguments: Any, **options: Any) -> Any:  # on for the receiver, off for the sender
             cfg.CONF.set_override("tracing_enabled", True, group="oslo_messaging_tracing")
             return send(*arguments, **options)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A running service, of several processes, follows its policy file: no restart, no signal."""
+"""A running service with several processes follows its policy file, without a restart or a signal."""
 
 import json
 import subprocess
@@ -53,7 +53,7 @@ def ask(tmp_path: Path, policy: Path) -> Iterator[Ask]:
 
 
 def in_both_workers(ask: Ask, expected: State, **request: Any) -> None:
-    """Wait until both workers, which see the change each for itself, answer so."""
+    """Wait until both workers answer so. Each of them notices the change itself."""
     agreed: set[int] = set()
 
     def do() -> bool:
@@ -65,11 +65,11 @@ def in_both_workers(ask: Ask, expected: State, **request: Any) -> None:
 
 
 def test_a_running_service_follows_its_policy(ask: Ask, policy: Path) -> None:
-    in_both_workers(ask, (False, [], False))  # the file is not there yet
+    in_both_workers(ask, (False, [], False))  # the file does not exist yet
 
     policy.write_text("services:\n  nova-*:\n    sampler: const:1\n    operations: {'wsgi POST': 'const:0'}\n")
     in_both_workers(ask, (True, ["traceparent"], False))
-    assert ask("POST")[1] == (False, ["traceparent"], False)  # the "no" is carried on
+    assert ask("POST")[1] == (False, ["traceparent"], False)  # the decision "no" is passed on
     assert ask("POST", SIGNED)[1][0], "who asks with a key is traced whatever the sampler says"
 
     policy.write_text("services:\n  '*': {sampler: const:0, trace_requests: true, propagation: [osprofiler]}\n")

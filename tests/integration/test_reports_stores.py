@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands on real stores: what a file for Jaeger's UI says is what Jaeger says, and old traces go everywhere."""
+"""The commands on real stores: files for Jaeger's UI are equal to Jaeger's responses, old traces go to all stores."""
 
 import json
 import uuid
@@ -21,7 +21,7 @@ from tests.waiting import wait_until
 
 
 def recorded(base_id: str) -> list[dict[str, Any]]:
-    """The records of a request with a cast, a join and an error, under ids of its own."""
+    """The records of a request with a cast, a join and an error, with new ids."""
     found = records(
         Made("boot", None, 0, 1_000, info={"request": {"path": "/servers", "method": "POST"}}),
         Made("ask", "boot", 100, 300),
@@ -40,7 +40,7 @@ def command(*args: str) -> None:
 
 
 def essence(trace: dict[str, Any]) -> list[Any]:
-    """What Jaeger's UI shows of each span: Jaeger's answers and files differ in the order of things."""
+    """The parts of each span that Jaeger's UI shows, sorted: Jaeger's responses and files have another order."""
 
     def tags(items: list[dict[str, Any]], *without: str) -> dict[str, Any]:
         added = ("otel.", "internal.", "jaeger.")
@@ -67,7 +67,7 @@ def essence(trace: dict[str, Any]) -> list[Any]:
 
 
 def send_foreign_spans(jaeger: Jaeger, trace_id: str) -> None:
-    """A client's span and a server's, which also refers to a third, as another tracer sends them."""
+    """The spans of a client and a server, which also references a third span, like those of another tracer."""
 
     def span(number: int, name: str, parent: int, links: tuple[int, ...] = ()) -> dict[str, Any]:
         start_ns = (T0_US + 100 * number) * 1_000
@@ -125,7 +125,7 @@ def shape(trace: model.Trace) -> list[Any]:
 def test_jaeger_is_searched(
     jaeger: Jaeger, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By asking it for what may be wanted: it sends all spans of each trace, and others' may be many and large."""
+    """By requests only for traces that may match: Jaeger sends whole traces, and others may be many and large."""
     asked: list[str] = []
     get = Query._get
     monkeypatch.setattr(Query, "_get", lambda self, path, **more: asked.append(path) or get(self, path, **more))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The SQL store with many processes on it, with databases that go away, and together with stock osprofiler."""
+"""The SQL store with many processes, with databases that stop, and together with osprofiler 4.4.0."""
 
 import json
 import os
@@ -52,7 +52,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def test_eight_writers_of_which_one_is_killed_while_one_reads(url: str) -> None:
-    """Also at the very start, when all eight want to create the table. Nothing committed is lost, none fails."""
+    """All processes try to make the table at the start. No committed row is lost, and no other process fails."""
     with ExitStack() as stack:
         writers = [stack.enter_context(writer(url, number, BATCHES)) for number in range(1, 8)]
         doomed = stack.enter_context(writer(url, 8, 1_000_000))
@@ -66,8 +66,8 @@ def test_eight_writers_of_which_one_is_killed_while_one_reads(url: str) -> None:
         reader, seen = base.get_driver(url), Counter[str]()
         while any(process.poll() is None for process in writers):
             now = per_writer(reader.read(TRACE))
-            assert now >= seen  # what was there stays
-            assert all(count % 10 == 0 for count in now.values())  # whole batches only
+            assert now >= seen  # the earlier records stay
+            assert all(count % 10 == 0 for count in now.values())  # only complete batches
             seen = now
             if seen["writer-8"] > 100:
                 doomed.kill()
@@ -85,7 +85,7 @@ def test_eight_writers_of_which_one_is_killed_while_one_reads(url: str) -> None:
 
 @pytest.fixture(params=[Postgres, MariaDB])
 def own_server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """A server of the test's own, that may be stopped."""
+    """The test's own server, which it may stop."""
     try:
         server = request.param()
     except Missing as lacking:
@@ -105,7 +105,7 @@ def test_a_server_that_goes_away_and_comes_back(own_server: Server) -> None:
     assert "\n" not in str(caught.value)
     own_server.start()
     driver.write([record(3, "start", 5)])
-    own_server.restart()  # connections in the pool are dead now, and nobody has noticed
+    own_server.restart()  # the connections in the pool are dead now
     assert len(driver.read(TRACE)) == 5
     own_server.restart()
     driver.write([record(4, "start", 5)])
@@ -113,7 +113,7 @@ def test_a_server_that_goes_away_and_comes_back(own_server: Server) -> None:
 
 
 def test_a_server_that_has_vanished_without_a_word(monkeypatch: pytest.MonkeyPatch, own_server: Server) -> None:
-    """Another may answer at its address already: the connection to the one that was is given up."""
+    """Another server may have its address already: the driver gives up the old connection."""
     for client, wait in ("pymysql", {"read_timeout": 1}), ("psycopg", {"tcp_user_timeout": 1000}):
         monkeypatch.setitem(sql_engine._TIMEOUTS, client, {**sql_engine._TIMEOUTS[client], **wait})
     url = sqlalchemy.make_url(own_server.url)
@@ -168,7 +168,7 @@ def test_a_batch_is_stored_whole_or_not_at_all(url: str) -> None:
 def test_a_child_forked_in_the_middle_of_a_transaction_can_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SQLite's note of the locks that a process holds is inherited, and nobody in the child could take it back."""
+    """A child inherits SQLite's list of the locks of its process, and could not release them."""
     from osprofiler.drivers import sql_engine
 
     monkeypatch.setattr(sql_engine, "BUSY_TIMEOUT_S", 1)
@@ -179,7 +179,7 @@ def test_a_child_forked_in_the_middle_of_a_transaction_can_write(
         with database.begin() as connection:
             connection.exec_driver_sql("INSERT INTO data (base_id) VALUES ('slow')")
             inside.set()
-            forked.wait(0.2)  # where the fork does not wait for us, it is over by then
+            forked.wait(0.2)  # if the fork does not wait for us, it has ended before
 
     thread = threading.Thread(target=write_slowly)
     thread.start()
@@ -208,14 +208,14 @@ def test_sqlite_writes_ahead_and_reading_creates_nothing(tmp_path: Path) -> None
     engine = sqlalchemy.create_engine(f"sqlite:///{file}")
     with engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
-        # A writer in the middle of its transaction keeps no reader waiting.
+        # A reader does not wait for a writer in a transaction.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         assert len(driver.read(TRACE)) == 4
     engine.dispose()
 
 
 def test_a_sqlite_file_that_was_removed_is_made_again(tmp_path: Path) -> None:
-    """An open file outlives its name: what is written there nobody reads."""
+    """An open file still exists after its name is removed, but nobody reads rows there."""
     file = tmp_path / "traces.db"
     driver = base.get_driver(f"sqlite:///{file}")
     driver.write([record(1, "start", 0)])
@@ -227,7 +227,7 @@ def test_a_sqlite_file_that_was_removed_is_made_again(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="session")
 def stock_environment(stock_python: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What stock's SQL driver needs: SQLAlchemy before 2, on which alone it commits and reads."""
+    """An environment for stock's SQL driver: it works only with SQLAlchemy before 2."""
     folder = tmp_path_factory.mktemp("sqlalchemy-1")
     pip = [str(stock_python), "-m", "pip", "install", "--quiet", "--target", str(folder), "SQLAlchemy<2"]
     env = {key: value for key, value in os.environ.items() if key not in {"PYTHONPATH", "PYTHONHOME"}}
@@ -265,7 +265,7 @@ def test_what_stock_wrote_is_read(stock_python: Path, stock_environment: dict[st
     assert root.children[0].start_info["db"] == {"statement": "SELECT '\u65e5'"}
     assert [each["base_id"] for each in driver.list_traces()] == [TRACE]
     assert [each["base_id"] for each in driver.list_error_traces()] == [TRACE]
-    driver.write(two_spans())  # both in one table
+    driver.write(two_spans())  # rows of both versions in one table
     assert len(driver.read(TRACE)) == 10
     assert driver.delete(TRACE) == 10
 
@@ -274,7 +274,7 @@ def test_what_stock_wrote_is_read(stock_python: Path, stock_environment: dict[st
 def test_stock_reads_what_was_written(
     first: str, stock_python: Path, stock_environment: dict[str, str], shared_url: str
 ) -> None:
-    """In a table that either of them made."""
+    """In a table that one of the versions has made."""
     if first == "stock":
         stock(stock_python, stock_environment, "write", shared_url, "another")
     driver = base.get_driver(shared_url, project="nova", service="nova-api", host="here")

@@ -125,7 +125,7 @@ def test_a_connection_lost_between_two_statements(engine: sqlalchemy.Engine, tra
             with pytest.raises(sqlalchemy.exc.DBAPIError) as caught:
                 conn.execute(sqlalchemy.text("SELECT 1"))
             assert caught.value.connection_invalidated
-        with engine.connect() as conn:  # the pool gives a new one
+        with engine.connect() as conn:  # the pool makes a new connection
             assert conn.execute(sqlalchemy.text("SELECT 2")).scalar() == 2
     assert trace.names() == ["db"] * 4 + ["outer"]
     assert [span.own_tags.get("error") for span in trace.finished] == [None, None, True, None, None]

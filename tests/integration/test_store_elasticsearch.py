@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Elasticsearch and OpenSearch: indexes that others made, many pages, bad documents, and servers at fault."""
+"""Elasticsearch and OpenSearch: indexes of other versions, many pages, bad documents, and faults of servers."""
 
 import http.server
 import json
@@ -24,7 +24,7 @@ def server(request: pytest.FixtureRequest) -> servers.Elasticsearch:
 
 
 class Pages:
-    """Options in place of a configuration: pages of seven."""
+    """The options of a configuration: pages of seven."""
 
     class profiler:
         es_scroll_size = 7
@@ -34,7 +34,7 @@ class Pages:
 
 
 def test_an_index_with_a_field_for_each_key_takes_what_does_not_fit(server: servers.Elasticsearch) -> None:
-    """As 4.4.0 leaves the mapping to the server: its second trace had better have info of the same types."""
+    """4.4.0 leaves the mapping to the server, so its second trace needs info of the same types."""
     name = server.fresh_name()
     address = f"http://127.0.0.1:{server.port}/{name}"
     first = record(1, "start", 0, "stock", db={"params": {"id": 1}})
@@ -52,7 +52,7 @@ def test_an_index_with_a_field_for_each_key_takes_what_does_not_fit(server: serv
 def test_ids_of_the_same_words_are_told_apart_in_such_an_index(server: servers.Elasticsearch) -> None:
     name = server.fresh_name()
     address = f"http://127.0.0.1:{server.port}/{name}/_doc?refresh=true"
-    # An analysed text field finds either when asked for one of them.
+    # An analysed text field finds both ids for each of them.
     for base_id in "1111-2222", "2222-1111":
         requests.post(address, json=record(1, "start", 0, base_id), timeout=30).raise_for_status()
     driver = ElasticsearchDriver(server.url, index_name=name)
@@ -77,7 +77,7 @@ def test_more_traces_than_one_request_lists(server: servers.Elasticsearch, monke
 
 
 def test_an_index_that_was_removed_is_made_again(server: servers.Elasticsearch) -> None:
-    """As index lifecycle management does: what the server makes by itself has a field for each key of each info."""
+    """Index lifecycle management removes indexes. The server would make one with a field for each key of info."""
     name = server.fresh_name()
     driver = ElasticsearchDriver(server.url, index_name=name)
     driver.write(two_spans())
@@ -98,7 +98,7 @@ def test_a_purge_asks_for_many_traces_at_once(server: servers.Elasticsearch, mon
     ask = driver._http._ask
     monkeypatch.setattr(driver._http, "_ask", lambda *args, **options: asked.append(args[1]) or ask(*args, **options))
     assert driver.purge(T0_US + 1_000) == 60
-    assert sum("_bulk" in path for path in asked) == 2  # of records, and of marks
+    assert sum("_bulk" in path for path in asked) == 2  # one for records, one for marks
     assert [trace["base_id"] for trace in driver.list_traces()] == ["younger"]
     assert driver.list_error_traces() == []
 
@@ -113,7 +113,7 @@ def test_one_bad_record_keeps_no_other_from_being_stored(server: servers.Elastic
 
 @contextmanager
 def answering(status: int, body: Any, to_head: int | None = None) -> Iterator[str]:
-    """A server that gives this answer to everything, or *to_head* to a HEAD; its connection string."""
+    """A server with the same response to all requests, but *to_head* to a HEAD. Yields its connection string."""
     said = json.dumps(body).encode()
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -128,7 +128,7 @@ def answering(status: int, body: Any, to_head: int | None = None) -> Iterator[st
         do_GET = do_POST = do_PUT = do_HEAD = answer
 
         def log_message(self, *_: object) -> None:
-            """Keep quiet."""
+            """Log nothing."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as found:
         thread = threading.Thread(target=found.serve_forever)
@@ -149,7 +149,7 @@ def test_a_server_without_time_is_asked_again_later() -> None:
 
 
 def test_who_may_write_need_not_be_allowed_to_look() -> None:
-    """An account with the privilege "index" and no more, as did for 4.4.0."""
+    """An account that has only the privilege "index". It is enough for 4.4.0."""
     with answering(200, {"errors": False}, to_head=403) as url:
         ElasticsearchDriver(url).write(two_spans())
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One store, and both osprofiler 4.4.0 and this one on it: what either wrote the other reads."""
+"""One store, with osprofiler 4.4.0 and this version: each reads the records of the other."""
 
 import json
 import os
@@ -21,13 +21,13 @@ from osprofiler.drivers.redis_driver import Redis
 from osprofiler.testing.records import two_spans
 
 PROGRAM = Path(__file__).parent / "programs" / "stock_store.py"
-#: Not Sentinel: 4.4.0 hands redis-py its URL, which has been refused since redis-py 4.
+#: Without Sentinel: 4.4.0 gives redis-py a URL that redis-py 4 and later refuse.
 STORES = ["redis", "ferretdb", "elasticsearch", "rabbit"]
 
 
 @dataclass
 class Store:
-    """How both sides reach one store."""
+    """How both versions reach one store."""
 
     stock_python: Path
     driver: Callable[..., Driver]
@@ -40,7 +40,7 @@ class Store:
         return self.driver(self.url, project="nova", service="new", **self.options, **self.ours)
 
     def stock(self, action: str, *rest: str, given: Any = None, **options: Any) -> Any:
-        """Have 4.4.0 do something; what it printed."""
+        """Run a command of 4.4.0. Returns its output."""
         clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         done = subprocess.run(
             [str(self.stock_python), str(PROGRAM), self.url, json.dumps({**self.options, **options}), action, *rest],
@@ -73,7 +73,7 @@ def store(request: pytest.FixtureRequest, stock_python: Path) -> Iterator[Store]
 
 
 def shape(children: list[dict[str, Any]]) -> list[Any]:
-    """What both reports say of a tree of spans: names are not among it, since 4.4.0 cuts them."""
+    """The common parts of both reports of a tree of spans: without the names, because 4.4.0 cuts them."""
     return [
         (
             node["trace_id"],
@@ -100,7 +100,7 @@ def test_stock_reads_what_ours_wrote(store: Store) -> None:
     base_id = str(uuid.uuid4())
     driver = store.open()
     written = two_spans(base_id)
-    # What Redis and the others hold of a span of ours beyond 4.4.0's, which it is to pass over.
+    # The parts of our spans in Redis and other stores that 4.4.0 must skip.
     written[0]["info"]["osprofiler"] = {"operation": "neutron GET", "pid": 1}
     written[-1]["info"]["osprofiler"] = {"tags": {"http.method": "GET"}, "links": [["follows_from", "a", "b"]]}
     driver.write(written)
@@ -123,7 +123,7 @@ def test_both_write_one_trace(store: Store) -> None:
     assert shape(store.stock("read", base_id)["children"]) == shape(report["children"])
 
 
-# 4.4.0 cannot write this list with today's pymongo, not read it from Elasticsearch, and has none of messages.
+# 4.4.0 cannot write this list with a new pymongo, cannot read it from Elasticsearch, and has none for messaging.
 @pytest.mark.parametrize("store", ["redis"], indirect=True)
 def test_the_list_of_failed_traces_is_one(store: Store) -> None:
     first, second = str(uuid.uuid4()), str(uuid.uuid4())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Traces read back from a real Jaeger, sent by thrift and by OTLP: the same as from a store of records."""
+"""Traces from a real Jaeger, sent by thrift and by OTLP, are equal to those from a store of records."""
 
 import itertools
 import json
@@ -36,7 +36,7 @@ _services = (f"readback-{number}" for number in itertools.count())
 
 
 class Both(base.Reporter):
-    """Hands every span to two reporters."""
+    """A reporter that gives every span to two reporters."""
 
     def __init__(self, *reporters: base.Reporter) -> None:
         self.reporters = reporters
@@ -80,7 +80,7 @@ def at_rest() -> Iterator[None]:
 
 
 def work(tracer: Tracer, origin: Origin) -> int:
-    """A trace with everything that a span can have; how many spans."""
+    """Make a trace with all features of spans. Returns the number of spans."""
 
     def opened(name: str, info: dict[str, Any], tags: dict[str, Any] | None = None, **more: Any) -> Point:
         return tracer.open_point(current.point.get() or Point(None, None, origin), name, info, tags=tags, **more)
@@ -108,7 +108,7 @@ def work(tracer: Tracer, origin: Origin) -> int:
 
 
 def comparable(trace: model.Trace) -> list[Any]:
-    """All that reports show, but for the records themselves and the order of what has none."""
+    """All parts of a report except the records. Parts without an order are sorted."""
     return [
         (
             (span.trace_id, span.parent_id, span.name, span.operation, span.start_us, span.duration_us),
@@ -148,13 +148,13 @@ def test_a_trace_goes_from_one_store_to_jaeger_and_on_to_another(
     spans = work(tracer, Origin.from_osprofiler("key", base_id, "6b1f7f9e-4a36-4a53-9c0f-1f6a2f6f0c11"))
     assert tracer.flush(30)
     first, last = Redis(redis.url), Redis(redis.fresh_url())
-    reader(url).write(first.read(base_id))  # the newest first, as Redis has them
+    reader(url).write(first.read(base_id))  # the newest first, like in Redis
     told = jaeger.wait_for_trace(f"{ids.trace_id_of(base_id):032x}", spans)
     last.write(reader(url).read(base_id))
     here, there = (model.from_records(store.read(base_id)) for store in (first, last))
     assert comparable(there) == comparable(here)
 
-    # What Jaeger's own UI has to go by.
+    # Jaeger's own UI shows these.
     shown = {span["operationName"]: span for span in told["spans"]}
     assert set(shown) == {"wsgi GET", "db SELECT", "neutron-api", "cast", "plain", "join"}
     kinds = {name: sorted(each["refType"] for each in span["references"]) for name, span in shown.items()}
@@ -171,7 +171,7 @@ def test_a_trace_goes_from_one_store_to_jaeger_and_on_to_another(
 
 
 def test_plain_records_come_back_as_they_were(url: str) -> None:
-    """As 4.4.0 writes them: two that are whole, a start whose stop never came, and a stop whose start was lost."""
+    """Records of 4.4.0: two complete spans, a start without a stop, and a stop without a start."""
     base_id = str(uuid.uuid4())
     request = {"request": {"method": "GET", "path": "/"}}
     written = [*two_spans(base_id), record(3, "start", 7, base_id, 1, **request), record(4, "stop", 9, base_id, 3)]
@@ -199,7 +199,7 @@ def test_each_process_of_a_trace_has_its_spans(jaeger: servers.Jaeger, service: 
 
 @pytest.fixture
 def empty_jaeger() -> Iterator[servers.Jaeger]:
-    """One without what other tests left: a listing with few traces at once would go through all of it."""
+    """An empty Jaeger: a list in small pages would read all traces of other tests."""
     with servers.Jaeger() as started:
         yield started
 
@@ -207,14 +207,14 @@ def empty_jaeger() -> Iterator[servers.Jaeger]:
 def test_every_trace_is_listed_in_windows_of_time(
     empty_jaeger: servers.Jaeger, service: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many there are, and however many Jaeger gives at once."""
+    """With many traces, and small pages."""
     monkeypatch.setattr(jaeger_query, "_LIMIT", 7)
     jaeger = empty_jaeger
     driver = Jaeger(jaeger.url, project="p", service=service)
     now_us = time.time_ns() // 1000
     base_ids = [str(uuid.uuid4()) for _ in range(40)]
     for number, base_id in enumerate(base_ids):
-        # Most within a second, some long ago.
+        # Most of them in one second, some long ago.
         ago_us = number * 1000 if number < 30 else number * 86_400_000_000
         stamped = [
             {**each, "timestamp": timestamp(now_us - ago_us + model.time_us(each["timestamp"]) % 1000)}
@@ -230,7 +230,7 @@ def test_every_trace_is_listed_in_windows_of_time(
 
 
 def test_spans_of_other_tracers_are_shown(jaeger: servers.Jaeger, service: str) -> None:
-    """As OpenTelemetry's SDKs send them: no names of ours, tags as they are."""
+    """Spans of OpenTelemetry's SDKs: without our names, with unchanged tags."""
     trace, root, child = ids.new_trace_id(), ids.new_span_id(), ids.new_span_id()
     start = time.time_ns()
     both = {"traceId": f"{trace:032x}", "startTimeUnixNano": str(start), "endTimeUnixNano": str(start + 5_000_000)}

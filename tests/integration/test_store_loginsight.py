@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Log Insight's interface, by a stand-in: sessions that end, many events, wrong passwords, certificates."""
+"""Log Insight's HTTP API, with a stand-in: sessions that end, many events, wrong passwords, certificates."""
 
 import threading
 from collections.abc import Iterator
@@ -72,7 +72,7 @@ def test_more_events_than_one_query_returns(server: LogInsight, monkeypatch: pyt
     made = driver(server)
     made.write([record(i, "start", i) for i in range(1, 201)])
     for number, event in enumerate(server.events):
-        event["timestamp"] = 1_000_000 + number // 7  # several in each millisecond
+        event["timestamp"] = 1_000_000 + number // 7  # several events in each millisecond
     assert len(made.read(TRACE)) == 200
 
 
@@ -99,7 +99,7 @@ def test_a_certificate_is_checked_if_asked_for(server: LogInsight, redis: server
 
 
 def test_an_event_that_is_too_large_is_refused_for_good(server: LogInsight) -> None:
-    """What the reporter then leaves out, instead of trying without end."""
+    """The reporter drops a refused record, instead of trying for ever."""
     with pytest.raises(base.RecordsRefused) as refused:
         driver(server).write([record(1, "start", 0, text="x" * 20_000)])
     assert isinstance(refused.value.__cause__, exc.LogInsightAPIError)

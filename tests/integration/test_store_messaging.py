@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Notifications: reading takes nothing away, whoever reads and however that ends; and what plain listeners get."""
+"""Notifications: reading never removes them, also if the reader is killed; and the notifications of plain listeners."""
 
 import contextlib
 import json
@@ -50,7 +50,7 @@ def channel(url: str) -> Iterator[Any]:
 
 
 def waiting(url: str) -> int:
-    """How many notifications the queue would give to a reader now."""
+    """The number of notifications that the queue would give to a reader now."""
     with channel(url) as queues:
         return int(queues.queue_declare(QUEUE, passive=True).message_count)
 
@@ -95,7 +95,7 @@ def test_a_reader_that_is_killed_takes_nothing_away(url: str) -> None:
     ) as reader:
         assert reader.stdout
         assert reader.stdout.readline() == "held\n"
-        assert waiting(url) == 0  # it does hold them
+        assert waiting(url) == 0  # it holds them
         os.kill(reader.pid, signal.SIGKILL)
     wait_until(lambda: waiting(url) == 20, what="the broker to take them back")
 
@@ -111,7 +111,7 @@ def test_deleting_a_trace_leaves_what_came_with_it(url: str) -> None:
 
 
 def test_a_purge_looks_through_the_queue_twice(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once for what there is, once to take the old away; not once a trace."""
+    """The queue is read once for the list, and once to remove old traces; not once per trace."""
     driver = open_driver(url)
     ids = [str(uuid.uuid4()) for _ in range(20)]
     driver.write([record(1, "start", number, base_id) for number, base_id in enumerate(ids)])
@@ -124,7 +124,7 @@ def test_a_purge_looks_through_the_queue_twice(url: str, monkeypatch: pytest.Mon
 
 
 def test_a_trace_that_is_still_being_written_is_waited_for(url: str) -> None:
-    """As long as its records keep coming, each sooner than the idle time after the last."""
+    """The reader waits while records come, each within the idle time after the last one."""
     driver = open_driver(url)
     driver.write([record(1, "start", 0)])
     reader = Messaging("messaging://", transport_url=url, idle_timeout=2)
@@ -140,7 +140,7 @@ def test_a_trace_that_is_still_being_written_is_waited_for(url: str) -> None:
 
 
 def test_a_plain_listener_understands_what_it_always_got(url: str) -> None:
-    """One of the application's own, by oslo.messaging's rules."""
+    """A notification of the application itself, by oslo.messaging's rules."""
     open_driver(url, "messaging://?plain=yes", project="nova", service="api", host="here").write(two_spans())
     taken: list[tuple[Any, ...]] = []
 
@@ -165,7 +165,7 @@ def test_a_plain_listener_understands_what_it_always_got(url: str) -> None:
 def test_a_queue_too_long_to_be_looked_at_is_said(
     url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """In one line, with what can be done; and all stays in the queue."""
+    """The warning is one line, with advice. All notifications stay in the queue."""
     monkeypatch.setattr(notifications, "MOST_HELD", 4)
     driver = open_driver(url)
     driver.write(two_spans("short enough"))
@@ -182,7 +182,7 @@ def test_a_queue_too_long_to_be_looked_at_is_said(
 
 
 def test_the_command_line_says_what_it_was_asked_and_nothing_else(url: str) -> None:
-    """Not what the libraries under oslo.messaging have to tell their programmers; and of no broker, one line."""
+    """The command prints no warnings of the libraries under oslo.messaging, and one line if there is no broker."""
     open_driver(url).write(two_spans("asked for"))
     command = [sys.executable, "-m", "osprofiler.cmd.shell", "trace", "list", "--json"]
     store = ["--connection-string", "messaging://", "--transport-url"]

@@ -23,7 +23,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def test_an_old_client_and_expiry(mongo_java: servers.MongoJava, stock_python: Path) -> None:
-    """The index that has a server forget records after a time, which FerretDB lacks; with pymongo 4.6."""
+    """The TTL index, which FerretDB does not have; with pymongo 4.6."""
     done = subprocess.run(
         [str(stock_python), str(PROGRAM), f"{mongo_java.url}/?ttl=7d"],
         capture_output=True,
@@ -47,7 +47,7 @@ def test_an_old_client_and_expiry(mongo_java: servers.MongoJava, stock_python: P
 
 
 def test_what_has_expired_is_gone(nx27017: servers.NX27017) -> None:
-    """The index and the dates are such that a server which forgets does forget, when it is time and not before."""
+    """The index and the dates are right: the server removes each record at its time, and not before."""
     lasting = MongoDB(f"{nx27017.url}/?ttl=7d", db_name=nx27017.fresh_name())
     passing = MongoDB(f"{nx27017.url}/?ttl=1", db_name=nx27017.fresh_name())
     for driver in lasting, passing:
@@ -74,7 +74,7 @@ def test_a_collection_that_was_dropped_has_its_indexes_again(nx27017: servers.NX
 
 
 def test_another_expiry_than_the_index_has(nx27017: servers.NX27017, monkeypatch: pytest.MonkeyPatch) -> None:
-    """NX-27017 takes the new one as it comes; MongoDB refuses it, and wants to be told to change the index."""
+    """NX-27017 takes the new index; MongoDB refuses it, and needs a command to change the index."""
     create_index, command, changed = Collection.create_index, Database.command, []
 
     def refuse(self: Any, keys: Any, **options: Any) -> str:
@@ -102,14 +102,14 @@ def test_a_purge_asks_for_many_traces_at_once(ferretdb: servers.FerretDB, monkey
     delete_many = Collection.delete_many
     monkeypatch.setattr(Collection, "delete_many", lambda *args: asked.append(args) or delete_many(*args))
     assert driver.purge(T0_US + 50) == 50
-    assert len(asked) == 2  # of records, and of marks
+    assert len(asked) == 2  # one for records, one for marks
     assert {trace["base_id"] for trace in driver.list_traces()} == {f"trace-{number}" for number in range(50, 60)}
     assert driver.list_error_traces() == []
 
 
 @pytest.mark.parametrize("kind", ["ferretdb", "nx27017"])
 def test_a_list_is_one_request(kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many traces there are; what is no record is not listed."""
+    """One request, with any number of traces. Documents that are not records are not listed."""
     server: servers.FerretDB | servers.NX27017 = request.getfixturevalue(kind)
     driver = MongoDB(server.url, db_name=server.fresh_name())
     driver.write([each for number in range(20) for each in reversed(span(1, number, f"trace-{number:02}"))])
@@ -123,7 +123,7 @@ def test_a_list_is_one_request(kind: str, request: pytest.FixtureRequest, monkey
 
 
 def test_what_bson_does_not_hold_is_stored_as_text(ferretdb: servers.FerretDB) -> None:
-    """Records that service code makes by hand may hold anything; no batch is lost for it."""
+    """Records of service code may have any values; no batch is lost."""
     driver = MongoDB(ferretdb.url, db_name=ferretdb.fresh_name())
     made = record(1, "start", 0, huge=2**70, lone="\ud800", path=Path("/etc"), pair=(1, 2), keys={1: {None: 2}})
     driver.write([made, record(2, "start", 1)])
@@ -135,7 +135,7 @@ def test_what_bson_does_not_hold_is_stored_as_text(ferretdb: servers.FerretDB) -
 
 
 def test_what_is_plain_is_stored_as_it_is(ferretdb: servers.FerretDB) -> None:
-    """So that those who query the collection, and older readers, find what they know."""
+    """Users who query the collection, and older versions, find the same fields."""
     driver = MongoDB(ferretdb.url, db_name=ferretdb.fresh_name(), project="p", service="s")
     driver.write(two_spans())
     stored = driver.db.profiler.find_one({"info.etype": "ValueError"}, {"_id": 0})
@@ -153,7 +153,7 @@ def test_over_tls(ferretdb: servers.FerretDB) -> None:
 def test_a_server_that_is_not_known_gets_no_record(
     ferretdb: servers.FerretDB, redis: servers.Redis, unsure: str
 ) -> None:
-    """The account goes to no server whose certificate nobody vouches for."""
+    """The account is not sent to a server whose certificate is not trusted."""
     place = ferretdb.tls_url.partition("&tlsCAFile")[0] + unsure.format(other=redis.certificate)
     name = ferretdb.fresh_name()
     with pytest.raises(StoreUnavailable, match=r"(?i)certificate"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A store's server is away for a while, and the reporter has it all there in the end; or it is not there at all."""
+"""A store's server is away for some time, and the reporter delivers all records later; or it is always away."""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -71,7 +71,7 @@ def test_what_was_reported_meanwhile_is_stored_in_the_end(
 
 
 def test_notifications_wait_for_their_broker() -> None:
-    """Its queue, which is not durable, is gone with it; what was reported meanwhile is not."""
+    """The queue is not durable, so it is lost with the broker. Records that were reported meanwhile are not lost."""
     base_id = str(uuid.uuid4())
     before = dropped()
     with own(servers.Rabbit) as server:
@@ -110,7 +110,7 @@ def test_notifications_wait_for_their_broker() -> None:
     ],
 )
 def test_a_server_that_is_not_there(driver: Callable[[int], Driver]) -> None:
-    """The reporter is told to try again without end; the reader gets one line without the password."""
+    """The reporter tries again for ever. The reader gets one line without the password."""
     made = driver(servers.free_port())
     exporter = StoreExporter(lambda: made, "the test")
     with pytest.raises(Transient) as kept:

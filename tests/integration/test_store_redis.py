@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Redis, clusters and Sentinel: expiry, accounts, TLS, what was stored long ago, and servers that go away."""
+"""Redis, clusters and Sentinel: expiry, accounts, TLS, records of old versions, and servers that stop."""
 
 import json
 import uuid
@@ -122,7 +122,7 @@ def test_a_failing_request_is_stored_whole_in_a_cluster(cluster: servers.RedisCl
     base_id = trace_id()
     before = counted()
     reporter = connect.reporter_for(cluster.url, project="nova", service="api")
-    for each in two_spans(base_id):  # an error is among them
+    for each in two_spans(base_id):  # one has an error
         reporter.report_record(each)
     assert reporter.flush(60)
     reporter.close()
@@ -220,7 +220,7 @@ def test_a_malformed_string_is_one_line_without_the_password(url: str) -> None:
 
 
 def test_the_replica_takes_over() -> None:
-    """With the master killed, a write succeeds once the Sentinel has made another; nothing has to be told."""
+    """After the master is killed, a write succeeds as soon as the Sentinel has made another one."""
     try:
         made = servers.RedisSentinel()
     except servers.Missing as lacking:
@@ -245,7 +245,7 @@ def test_the_replica_takes_over() -> None:
 
 
 def test_a_master_that_has_become_a_replica_is_left() -> None:
-    """Without a Sentinel, an address leads to the master of the moment; connections outlive that."""
+    """Without a Sentinel, the address leads to the present master. Old connections still lead to the former one."""
     try:
         old = servers.Redis()
     except servers.Missing as lacking:

@@ -30,7 +30,7 @@ PROGRAMS = Path(__file__).parent / "programs"
 
 
 class _Pooled(WSGIServer):
-    """A server whose few threads serve request after request, as native WSGI servers' do."""
+    """A server with few threads, which serve one request after the other, like native WSGI servers."""
 
     request_queue_size = 256
     pool: concurrent.futures.ThreadPoolExecutor
@@ -54,7 +54,7 @@ class _Quiet(WSGIRequestHandler):
 
 @contextlib.contextmanager
 def serving(app: Any, threads: int = 4) -> Iterator[str]:
-    """Serve *app* behind the middleware, and yield its URL; ends when every request has."""
+    """Serve *app* behind the middleware, and yield its URL. Waits for the end of all requests."""
     server = make_server("127.0.0.1", 0, web.WsgiMiddleware(app, hmac_keys=KEY, enabled=True), _Pooled, _Quiet)
     with server, concurrent.futures.ThreadPoolExecutor(threads) as pool:
         server.pool = pool
@@ -122,7 +122,7 @@ def test_chunks_leave_as_they_are_made(spans: Recorder) -> None:  # noqa: F811
             with profiler.Trace(f"chunk {i}"):
                 chunk = b"%d" % i
             yield chunk
-            read.get(timeout=60)  # not before the client has it
+            read.get(timeout=60)  # only after the client has received it
 
     with serving(app) as url, requests.get(url, headers=signed("b"), stream=True, timeout=60) as response:
         for i in range(3):
@@ -194,7 +194,7 @@ def test_untraced_requests_on_the_same_threads_are_in_no_trace(spans: Recorder) 
             if environ["PATH_INFO"] == "/leak":
                 profiler.start("never stopped")
             if environ["PATH_INFO"] == "/init":
-                profiler.init(KEY)  # a service that turns tracing on by itself, and never off
+                profiler.init(KEY)  # a service that turns tracing on itself, and never off
         return answer(start_response, "ok")
 
     def ask(i: int) -> None:
@@ -237,7 +237,7 @@ def test_a_plain_osprofiler_in_the_middle_of_a_chain(spans: Recorder, stock_pyth
     assert records["wsgi-start"]["parent_id"] == client.point_id
     server = spans.by_name("wsgi")
     assert server.origin.base_id == client.origin.base_id
-    # ids of the plain service are kept whole, so that its records and ours join up in any store
+    # the plain service's ids are kept unchanged, so that its records and ours match in every store
     assert server.parent_point_id == records["http-start"]["trace_id"]
     assert spans.by_name("backend").parent_point_id == server.point_id
     assert server.trace_id == client.trace_id

@@ -14,12 +14,12 @@ from osprofiler.config.row import Row, rows
 from osprofiler.config.table import Settings
 from osprofiler.testing import tables
 
-#: The groups of options; each has a table of its own.
+#: The groups of options. Each has its own table.
 GROUPS = ("profiler", "profiler_jaeger", "profiler_otlp")
 
 
 def name(group: str) -> str:
-    """What the marks around the table of *group* name."""
+    """The name in the marks around the table of *group*."""
     return f"tests.unit.settings_table of {group}"
 
 
@@ -44,7 +44,7 @@ def _default(row: Row[Any]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Plain *text*, in which reStructuredText is to see no markup."""
+    """*text*, escaped so that it has no markup of reStructuredText."""
     return re.sub(r"([*`|\\])", r"\\\1", text)
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`trace` on everything that can be called: what is wrapped keeps its nature, and its span lasts as long as its body.
+"""`trace` on all kinds of callables: the wrapper has the same kind, and the span lasts as long as the body runs.
 
-The matrix follows wrapt's own: function, method, class and static method (decorator inside and outside), nested,
+The matrix is that of wrapt's tests: function, method, class and static method (decorator inside and outside), nested,
 pickled, inspected, partial, callable object, built-in.
 """
 
@@ -119,7 +119,7 @@ def test_each_kind_of_callable(records: Caught, call: Callable[[], Any], result:
     assert len(records.starts) == len(records.stops) > 0
     profiler.clean()
     count = len(records)
-    assert call() == result  # and at rest it is the same function, unrecorded
+    assert call() == result  # without a trace, the function is not recorded
     assert len(records) == count
 
 
@@ -188,7 +188,7 @@ def test_hidden_arguments_and_results(records: Caught) -> None:
 
 
 class Untouched:
-    """Whose text nobody asks for."""
+    """An object whose text must not be requested."""
 
     def __repr__(self) -> str:
         raise AssertionError("it was asked")
@@ -320,7 +320,7 @@ def test_a_generator_is_open_from_its_first_resume_to_its_end(records: Caught) -
     assert records == []
     assert next(running) == 0
     assert records.paths() == ["point!"]
-    with profiler.Trace("between"):  # the generator is not open in here: it is suspended
+    with profiler.Trace("between"):  # the generator's point is not current here: the generator is suspended
         assert running.send("x") == 1
     with pytest.raises(StopIteration) as stop:
         running.send("y")
@@ -540,7 +540,7 @@ def test_an_old_style_coroutine_stays_awaitable(records: Caught) -> None:
 
 
 def points_of(make: Callable[[], object], names: list[str], records: Caught) -> list[str]:
-    """Those of *names* whose call makes a point."""
+    """The names in *names* whose call makes a point."""
     found = []
     for name in names:
         before = len(records)
@@ -613,7 +613,7 @@ def test_trace_cls_of_an_object(records: Caught, switches: dict[str, Any], expec
     assert points_of(lambda: subject, NAMES, records) == expected
     assert (subject.class_method(), subject.static_method()) == ("Subject", 5)  # type: ignore[attr-defined]
     del records[:]
-    assert points_of(kind, NAMES, records) == []  # no other object of that class
+    assert points_of(kind, NAMES, records) == []  # other objects of the class are not traced
     with pytest.raises(ValueError, match=r"'inherited' of .*Subject object"):
         profiler.trace_cls("again", allow_multiple_trace=False)(subject)
 
@@ -652,7 +652,7 @@ def test_operation_names_are_the_functions_names(spans: SpanKeeper) -> None:
 
 
 def nameless(f: Any) -> Any:
-    """As oslo.messaging's ``expected_exceptions``: what it returns does not say what it wraps."""
+    """Like oslo.messaging's ``expected_exceptions``: its wrapper does not have the name of the function."""
 
     def inner(*args: Any, **kwargs: Any) -> Any:
         return f(*args, **kwargs)
@@ -689,7 +689,7 @@ def make_hidden(kind: type = type) -> type:
 
 
 def names_and_classes(keeper: SpanKeeper, *calls: Callable[[], object]) -> list[tuple[str, str | None]]:
-    """Of each call's point: its operation, and the class that is a tag, both without what all have in common."""
+    """The operation of each call's point, and its class tag, both without their common prefix."""
     found = []
     for call in calls:
         call()
@@ -735,7 +735,7 @@ def test_so_it_is_with_an_object(spans: SpanKeeper) -> None:
     assert names_and_classes(spans, it.own, it.select, lambda: it.lent(1)) == [
         ("Manager.own", None),
         ("Manager.select", None),
-        (f"{__name__}.nameless.<locals>.inner", None),  # no class has it
+        (f"{__name__}.nameless.<locals>.inner", None),  # only the object has it
     ]
 
 

@@ -126,7 +126,7 @@ def test_an_asynchronous_generator_left_half_way(records: Caught) -> None:
         profiler.init("key")
         running = numbers(3)
         await anext(running)
-        await asyncio.create_task(running.aclose())  # another task: a copy of this one's context
+        await asyncio.create_task(running.aclose())  # another task, with a copy of this context
 
     asyncio.run(main())
     assert records.paths() == ["agen", "agen/step"]

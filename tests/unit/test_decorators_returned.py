@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`trace` on plain functions that return what has yet to run: the point goes on with it, and what it is stays."""
+"""`trace` on plain functions that return coroutines, generators or futures: the point stays open, the type stays."""
 
 import asyncio
 import contextlib
@@ -45,7 +45,7 @@ async def async_numbers(limit: int) -> AsyncIterator[int]:
 
 
 def plainly(f: Callable[..., Any]) -> Callable[..., Any]:
-    """A traced plain function that returns what *f* does."""
+    """A traced plain function that returns the result of *f*."""
     return traced(lambda *args: f(*args))
 
 
@@ -127,7 +127,7 @@ def test_a_coroutine_that_nobody_awaits(records: Caught, leave: str, told: int) 
         warnings.simplefilter("always")
         in_a_trace(body)
     assert [str(one.message) for one in caught] == ["coroutine 'work' was never awaited"] * told
-    caught.clear()  # a warning keeps the coroutine that it is about
+    caught.clear()  # a warning has a reference to its coroutine
     assert records.paths() == ["point"]
 
 
@@ -217,7 +217,7 @@ def test_the_point_goes_on_with_an_asynchronous_generator(records: Caught) -> No
     assert records.paths() == ["point", "point/step", "loop", "point/step", "loop"]
 
 
-# What is somebody else's stays the same object
+# An object that other code knows is returned unchanged
 
 
 @pytest.mark.parametrize("make", [work, numbers, async_numbers])
@@ -263,7 +263,7 @@ def test_without_a_trace_nothing_is_put_around(make: Callable[[Any], Any]) -> No
 
 
 class Request:
-    """Can be awaited, and more: nobody can take its place."""
+    """An awaitable with more methods: no other object can replace it."""
 
     def __await__(self) -> Iterator[None]:
         yield

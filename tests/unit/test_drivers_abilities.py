@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What drivers can do: declared, derived for a driver that declares nothing, and asked by the callers."""
+"""The abilities of drivers: declared, derived for a driver that declares nothing, and read by callers."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ _OURS = [*locate._CLASSES]
 
 
 class Stock(base.Driver):
-    """As osprofiler 4.4.0's documentation shows."""
+    """The driver in the documentation of osprofiler 4.4.0."""
 
     @classmethod
     def get_name(cls) -> str:
@@ -34,7 +34,7 @@ class Stock(base.Driver):
 
 
 class StockOnRedis(Redis):
-    """A subclass of a driver that has both ways, written when there was only the older one."""
+    """A subclass, written for osprofiler 4.4.0, of a driver that has the newer methods too."""
 
     def notify(self, info: dict[str, Any], **kwargs: Any) -> None: ...
 
@@ -43,7 +43,7 @@ class StockOnRedis(Redis):
 
 
 class Listing:
-    """A class that is no driver and gives one a method."""
+    """A mixin that has a method of a driver."""
 
     def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
         return []
@@ -53,11 +53,11 @@ class Listing:
 
 
 class Mixed(Listing, Stock):
-    """What it inherits counts too."""
+    """Inherited methods count too."""
 
 
 class Renamed(Redis):
-    """It changes nothing that has to do with an ability."""
+    """It overrides no method of an ability."""
 
     @classmethod
     def get_name(cls) -> str:
@@ -65,7 +65,7 @@ class Renamed(Redis):
 
 
 class Restricted(Redis):
-    """It declares less than its base."""
+    """It declares fewer abilities than its base."""
 
     can = frozenset({Can.WRITE})
 
@@ -93,7 +93,7 @@ def test_what_is_not_declared_is_derived(driver: type[base.Driver], can: set[Can
 
 @pytest.mark.parametrize("name", _OURS)
 def test_our_drivers_declare_what_they_can(name: str) -> None:
-    """No driver of this package is guessed about."""
+    """Nothing is derived for a driver of this package."""
     driver = locate._built_in(locate._CLASSES[name][0])
     assert driver is not None
     declaring = next(kind for kind in driver.__mro__ if "can" in vars(kind))
@@ -122,7 +122,7 @@ def test_a_call_of_what_it_cannot_is_one_error(call: str, ability: Can) -> None:
     with_id = [TRACE] if call in ("read", "get_report", "delete") else []
     with pytest.raises(Unsupported, match=f"^the driver Driver cannot {ability.value}$") as caught:
         getattr(base.Driver("x://"), call)(*arguments.get(call, with_id))
-    assert isinstance(caught.value, NotImplementedError)  # as in osprofiler 4.4.0
+    assert isinstance(caught.value, NotImplementedError)  # osprofiler 4.4.0 raises it
     assert isinstance(caught.value, exc.CommandError)
 
 
@@ -168,7 +168,7 @@ not_a_driver = 5
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package of its own: one file and one entry."""
+    """A driver of another package: one file and one entry point."""
     (tmp_path / "afar.py").write_text(_AFAR)
     folder = tmp_path / "afar-1.0.dist-info"
     folder.mkdir()

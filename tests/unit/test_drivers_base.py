@@ -24,7 +24,7 @@ SECRET = "s3cr:t/@"
 
 
 class Old(base.Driver):
-    """In the manner of a driver written for 4.4.0, as its documentation shows."""
+    """A driver like that in the documentation of 4.4.0."""
 
     def __init__(self, connection_str: str, project: Any = None, service: Any = None, host: Any = None, **kwargs: Any):
         super().__init__(connection_str, project=project, service=service, host=host, **kwargs)
@@ -173,7 +173,7 @@ def test_an_old_driver_reads_as_it_always_did() -> None:
     # Another trace, then the first again, on one object.
     assert [child["trace_id"] for child in driver.get_report(OTHER)["children"]] == [point(9)]
     assert driver.get_report(TRACE) == first
-    assert driver._parse_results() == first  # asked again without reading
+    assert driver._parse_results() == first  # parsed again without reading
 
 
 def test_an_old_driver_takes_batches() -> None:
@@ -210,7 +210,7 @@ def test_a_time_that_cannot_be_read_keeps_nothing_from_being_purged() -> None:
 
 
 class Scrubbing(SQLAlchemyDriver):
-    """A site's subclass of a driver of 4.4.0: a scheme, a ``notify`` and a ``get_report`` of its own."""
+    """A subclass of a driver of 4.4.0 with its own scheme, ``notify`` and ``get_report``."""
 
     def __init__(self, connection_str: str, **kwargs: Any) -> None:
         super().__init__(connection_str.replace("scrubbing:", "sqlite:"), **kwargs)
@@ -240,7 +240,7 @@ def test_a_subclass_of_one_of_our_drivers_is_asked_as_4_4_0_did(
 
 def test_a_subclass_may_bring_a_client_of_its_own() -> None:
     class Cluster(redis_driver.Redis):
-        """As RedisSentinel was in 4.4.0."""
+        """Like RedisSentinel in 4.4.0."""
 
         def __init__(self, connection_str: str, **kwargs: Any) -> None:
             super().__init__(connection_str, **kwargs)
@@ -258,7 +258,7 @@ def test_the_tree_of_4_4_0_for_nodes() -> None:
         name: {"trace_id": name, "parent_id": parent, "info": {"started": started}}
         for name, parent, started in [("a", "base", 5), ("b", "a", 9), ("c", "a", 7), ("d", "base", 1)]
     }
-    for _ in range(2):  # the second time as the first
+    for _ in range(2):  # the second call returns the same
         roots = base.Driver._build_tree(nodes)
         assert [root["trace_id"] for root in roots] == ["d", "a"]
         assert [child["trace_id"] for child in roots[1]["children"]] == ["c", "b"]
@@ -272,7 +272,7 @@ def test_what_a_driver_cannot_do_it_says(method: str) -> None:
 
 
 def test_a_sqlite_file_is_read_where_nothing_may_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Root's store looked at by another user, or on a read-only file system: a log would have to be made beside it."""
+    """Root's file, read by another user or on a read-only file system: SQLite could not make its log."""
     url = f"sqlite:///{tmp_path / 'a#b.db'}"
     writer = base.get_driver(url)
     writer.write(two_spans())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a client's error means for a batch: by its own classes and codes, and guessed for drivers of other packages."""
+"""The kind of a client's error, for a batch: by its classes and codes, and guessed for drivers of other packages."""
 
 import sqlite3
 from pathlib import Path
@@ -48,7 +48,7 @@ def of_sqlite(code: int) -> of_sql.OperationalError:
         (of_sql.OperationalError("INSERT", {}, Exception(1290, "--read-only")), StoreUnavailable),
         (of_sql.OperationalError("INSERT", {}, Exception(1205, "lock wait timeout")), StoreUnavailable),
         (of_sqlite(5), StoreUnavailable),  # busy
-        (of_sqlite(8 | 4 << 8), StoreUnavailable),  # read-only, the extended code for: the file was moved
+        (of_sqlite(8 | 4 << 8), StoreUnavailable),  # read-only; the extended code for a moved file
         (of_sqlite(1), StoreError),
         (of_sql.OperationalError("INSERT", {}, Exception(1153, "packet too large")), StoreError),
         (of_sql.ProgrammingError("INSERT", {}, psycopg.errors.UndefinedTable()), StoreError),
@@ -173,7 +173,7 @@ def test_the_places_of_refused_documents_are_named(monkeypatch: pytest.MonkeyPat
     with pytest.raises(RecordsRefused, match="2 of 4 documents") as caught:
         driver.write(two_spans())
     assert caught.value.places == [0, 2]
-    refused[0]["code"] = 112  # a write conflict: tried again
+    refused[0]["code"] = 112  # a write conflict: the batch is tried again
     with pytest.raises(StoreUnavailable):
         driver.write(two_spans())
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the drivers of network stores share."""
+"""The module that the drivers of network stores share."""
 
 import os
 import subprocess
@@ -126,7 +126,7 @@ def test_each_process_has_a_client_of_its_own_and_keeps_its_parents() -> None:
         status = 1
         try:
             theirs = clients.get()
-            # The parent's is not collected, which might close its connection; and closing ours leaves it alone.
+            # The parent's client is not collected: that could close its connection. Closing ours does not close it.
             good = theirs is not mine and mine in inherited.kept and clients.take() is theirs
             os.write(writer, b"y" if good else b"n")
             status = 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The flake8 checks, each on lines that it must and must not find."""
+"""The flake8 checks, each on lines that it must report and lines that it must not."""
 
 import io
 import tokenize

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A request of ours ends at its deadline, however short each of its waits is; in threads and in greenthreads."""
+"""Our HTTP requests end at their deadline, although each single wait is short; in threads and in greenthreads."""
 
 import json
 import subprocess
@@ -30,7 +30,7 @@ from tests.servers.trickle import Trickle, trickle
 from tests.unit.reporting_kit import Traced, counted
 from tests.waiting import wait_until
 
-#: By what trickles, with TLS or without.
+#: The slow part of the response, with and without TLS.
 KINDS = [("http", "headers"), ("http", "body"), ("https", "handshake"), ("https", "headers"), ("https", "body")]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What importing a module of ours loads: nothing that only tracing needs, and no library that is not used."""
+"""The modules that an import of osprofiler loads: none that only tracing needs, and no unused library."""
 
 import json
 import subprocess
@@ -59,7 +59,7 @@ def test_importing_loads_only_what_it_needs(module: str, not_loaded: list[str]) 
 
 
 def test_turning_tracing_on_loads_the_tracer() -> None:
-    """Else the lists above could be wrong names."""
+    """Check the lists above: their names must exist."""
     program = PROGRAM.format(module="osprofiler.profiler").replace(
         "print(", "from osprofiler import profiler as p; p.init('k'); p.start('a'); p.stop(); print("
     )

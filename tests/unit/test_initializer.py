@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""init_from_conf on real configurations, and what follows when they are mutated."""
+"""init_from_conf on real configurations, and their mutations."""
 
 import dataclasses
 import json
@@ -45,7 +45,7 @@ Write = Callable[..., cfg.ConfigOpts]
 
 @pytest.fixture
 def configured(tmp_path: Path) -> Write:
-    """Write ``[profiler]`` into a file; the first call makes the configuration, later ones mutate it."""
+    """Write ``[profiler]`` into a file. The first call makes the configuration, each later call mutates it."""
     path, conf = tmp_path / "service.conf", cfg.ConfigOpts()
     opts.register(conf)
 
@@ -132,7 +132,7 @@ def test_switches_follow_a_mutation(configured: Write, tmp_path: Path) -> None:
     configured(enabled=True, hmac_keys="two,three", sampler="ratelimiting:2", trace_requests=True, **fixed)
     assert config.current().hmac_keys == ("two", "three")
     assert list(switches._last.wsgi_keys or ()) == ["two", "three"]
-    assert global_tracer.get_tracer().sampler is sampler  # or each mutation would fill the bucket again
+    assert global_tracer.get_tracer().sampler is sampler  # a new sampler would start with a full bucket
     assert registry.in_force() == ["requests"]
     assert not switches.statements()
 
@@ -188,7 +188,7 @@ def test_keys_that_are_taken_away_are_not_those_of_the_paste_file(configured: Wr
     assert (traced("one"), traced("paste")) == (False, False)
     configured(hmac_keys="two", **fixed)
     assert (traced("two"), traced("paste")) == (True, False)
-    init(configured(hmac_keys="", **fixed))  # as a service that starts so did with osprofiler 4
+    init(configured(hmac_keys="", **fixed))  # osprofiler 4 does the same for a service that starts like this
     assert (traced("one"), traced("paste")) == (False, True)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The envelope of RPC messages: what is written, what counts, and that nothing hostile gets further."""
+"""The envelope of RPC messages: which fields are written and read, and that hostile fields are stopped."""
 
 import copy
 import json
@@ -35,7 +35,7 @@ def configured() -> Iterator[None]:
 
 @pytest.fixture
 def point() -> Iterator[Point]:
-    """An open trace point in a trace that came from elsewhere."""
+    """An open trace point in a received trace."""
     profiler.init(KEY, base_id=BASE, parent_id=PARENT)
     with profiler.Trace("above"):
         here = current.point.get()
@@ -57,13 +57,13 @@ def test_the_context_of_a_point_comes_out_as_it_went_in(point: Point) -> None:
     assert (origin.base_id, origin.parent_id, origin.hmac_key, origin.sampled) == (BASE, point.id(), KEY, True)
     assert point.span is not None
     assert origin.parent_span_id == point.span.span_id
-    assert origin.foreign == {}  # our own unsigned fields say the same
+    assert origin.foreign == {}  # our own unsigned fields have the same context
 
 
 def test_a_virtual_root_stays_one() -> None:
     profiler.init(KEY, base_id=BASE)
     carried = messaging.inject({})
-    assert set(carried) == {"osprofiler_context"}  # the unsigned formats cannot say it
+    assert set(carried) == {"osprofiler_context"}  # the unsigned formats have no field for it
     found = messaging.extract(carried)
     assert found is not None
     assert (found.origin.parent_id, found.origin.parent_span_id) == (None, 0)
@@ -279,7 +279,7 @@ class Base:
 
 
 class Request:
-    """A request context that takes exactly its own fields."""
+    """A request context that accepts only its own fields."""
 
     def __init__(self, user: str) -> None:
         self.items = {"user": user}

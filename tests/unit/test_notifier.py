@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The notifier: any callable at once and guarded; a store's, one for each store and service."""
+"""The notifier: any callable, called at once and guarded; and one notifier per store and service."""
 
 import weakref
 from pathlib import Path
@@ -31,7 +31,7 @@ def test_a_callable_is_called_at_once_in_the_callers_flow() -> None:
     assert [record["name"] for record in seen] == ["a-start"]
     profiler.stop()
     assert [record["name"] for record in seen] == ["a-start", "a-stop"]
-    assert "osprofiler" not in seen[0]["info"]  # exactly stock's record
+    assert "osprofiler" not in seen[0]["info"]  # exactly the record of osprofiler 4
     notifier.notify({"own": 1})
     assert seen[-1] == {"own": 1}
     profiler.clean()
@@ -94,7 +94,7 @@ def test_what_older_services_pass_in_the_place_of_names_may_be_anything(tmp_path
 
 
 def test_names_after_what_osprofiler_1_took_first(tmp_path: Path) -> None:
-    # As trove 26 does: oslo_messaging, its administrator's context with a token, a transport, then the names.
+    # The arguments of trove 26: oslo_messaging, a context with a token, a transport, then the names.
     url, context = f"sqlite:///{tmp_path}/traces.db", {"auth_token": "gAAAAAB"}
     made = notifier.create(url, pytest, context, object(), "trove", "trove-api", "h")
     assert isinstance(made, notifier.StoreNotifier)

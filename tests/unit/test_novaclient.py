@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests of novaclient's client, which keystoneauth's adapter sends: named by the service that is asked."""
+"""Requests of novaclient, which keystoneauth's adapter sends: a point is named by the called service."""
 
 import http.server
 import threading
@@ -48,7 +48,7 @@ def test_a_request_is_named_by_the_service_that_is_asked(
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         adapter = LegacyJsonAdapter(Session(Token(url, "t")), service_type="compute")
-        adapter.service_type = service_type  # as novaclient's managers of images and networks do
+        adapter.service_type = service_type  # novaclient's managers of images and networks do the same
         with profiler.Trace("command"):
             novaclient.traced(adapter.request)(f"{url}/v2/images/{IMAGE}", "GET", headers={})
         server.shutdown()

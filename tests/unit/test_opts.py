@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The options: registered more than once, with the defaults of a service, and shown by the generator of samples."""
+"""The options: registered twice, with the defaults of a service, and in a generated sample file."""
 
 import subprocess
 import sys

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the patches of nova and novaclient call, by itself: nothing of either project is needed."""
+"""The functions that the patches of nova and novaclient call, without nova and novaclient."""
 
 import subprocess
 import sys
@@ -93,7 +93,7 @@ def test_a_context_of_another_kind_is_handed_on(recorder: Recorder) -> None:
 
 
 def spawn(pool: ThreadPoolExecutor, work: Any, *args: Any) -> Any:
-    """As nova's pools do it, patched."""
+    """Submit work like the patched pools of nova."""
 
     @wraps(work)
     def context_wrapper(*args: Any) -> Any:
@@ -196,7 +196,7 @@ def test_cells_join_and_name_who_failed_and_who_did_not_answer(
     tags = dict(join.own_tags)
     assert tags["osprofiler.join.failed.names"] == "cell the two"
     assert tags["osprofiler.join.never_entered.names"] == "cell three"
-    # One branch a cell, though nova's pool would make one of each work too, and so would the pool's instrumentation.
+    # One branch per cell, although nova's pool and the pool's instrumentation would each make another one.
     assert sorted(filter(None, recorder.names())) == ["cell the one", "cell the two", "join", "request"]
 
 
@@ -218,7 +218,7 @@ AllDrivers.not_supported.__module__ = "nova.virt.driver"
 
 
 def quiet(f: Any) -> Any:
-    """A decorator that does not name what it wraps."""
+    """A decorator whose wrapper does not have the name of the function."""
     return lambda *args: f(*args)
 
 
@@ -266,7 +266,7 @@ class Manager:
 
 def test_a_compute_managers_steps_and_its_drivers_calls_are_points(recorder: Recorder, conf: cfg.ConfigOpts) -> None:
     manager = Manager()
-    for _ in range(2):  # a second start in one process changes nothing
+    for _ in range(2):  # a second call in the same process does nothing
         nova_manager.trace_manager(manager)
     assert manager._do_build_and_run_instance("the admin's password") == "spawned"
     assert recorder.started == []
@@ -290,7 +290,7 @@ def test_a_manager_without_a_driver_is_left_alone() -> None:
 
 
 def test_what_nova_retries_stays_in_its_request() -> None:
-    """As ``ComputeManager`` frees a server's network; in a process of its own, since oslo.service's backend stays."""
+    """``ComputeManager`` frees a server's network like this. In its own process: the backend of oslo.service stays."""
     program = """
 from oslo_config import cfg
 from oslo_service import backend
@@ -354,7 +354,7 @@ def test_path_templates(path: str, template: str) -> None:
 
 
 class Sent:
-    """A way to send a request that answers with a status."""
+    """A function that sends a request, and returns a response with a status."""
 
     def __init__(self, status: int) -> None:
         self.status = status

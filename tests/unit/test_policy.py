@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The policy file: what it says to whom, every kind of mistake by its line, and that a change is followed."""
+"""The policy file: its settings for each service, the line of each kind of mistake, and the effect of a change."""
 
 import os
 import sys
@@ -121,7 +121,7 @@ def sampler(text: str) -> str:
 
 
 def following(file: Path) -> tuple[PolicyFile, Callable[[Any], None]]:
-    """A followed file, and a wait until it says something."""
+    """A policy file, and a function that waits for a setting in it."""
     followed = PolicyFile(str(file), lambda: None)
 
     def says(expected: Any) -> None:
@@ -149,7 +149,7 @@ def test_a_change_is_followed_also_by_another_file_in_its_place(file: Path) -> N
 
 
 def test_what_begins_after_a_change_goes_by_it(file: Path) -> None:
-    """The first request too, which is the one that somebody waits for where there are few."""
+    """The change counts for the first request: there may be few of them."""
     changes: list[object] = []
     file.write_text(sampler("const:0"))
     followed = PolicyFile(str(file), lambda: changes.append(followed.policy.of("nova-api")["sampler"]))
@@ -169,7 +169,7 @@ def test_a_file_that_is_too_long_or_too_deep_is_refused(file: Path, deep: str) -
 
 
 def test_the_longest_policy_is_read_by_the_fast_loader() -> None:
-    """The one in Python takes ten times as long, and a request may wait for it."""
+    """PyYAML's loader in Python takes ten times as long, and a request may wait for it."""
     entry = "  'service-{}': {{sampler: 'const:0', operations: {{'wsgi GET': 'const:1'}}}}\n"
     text = "services:\n" + "".join(entry.format(number) for number in range(3000))
     assert len(text) < policy_text.MAX_CHARS
@@ -239,7 +239,7 @@ def test_a_look_is_one_stat_now_and_then(file: Path, monkeypatch: pytest.MonkeyP
     assert stat == [str(file)]
 
 
-# What can never count
+# Settings without effect
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_a_look_is_one_stat_now_and_then(file: Path, monkeypatch: pytest.MonkeyP
         ("services: {'nova-*': {enabled: true}, 'nova-c*': {enabled: false}}", ["'nova-c*': enabled has no effect"]),
         ("services: {'nova-c*': {enabled: true}, 'nova-*': {enabled: false}}", []),
         ("services: {'nova-*': {enabled: true}, 'nova-c*': {sampler: 'const:0'}}", []),
-        ("services: {'nova-[a-z]*': {enabled: true}, nova-b: {enabled: true}}", []),  # not looked into
+        ("services: {'nova-[a-z]*': {enabled: true}, nova-b: {enabled: true}}", []),  # the value is not checked
         (
             "services: {a: {operations: {'wsgi *': 'const:0', 'wsgi GET': 'const:1'}}}",
             ["'a': operation 'wsgi GET' has no effect: 'wsgi *'"],
@@ -308,7 +308,7 @@ def test_the_command_on_what_is_no_file(tmp_path: Path) -> None:
 
 
 def test_nobody_reads_the_policy_while_somebody_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As long as the file takes: a pipe that nobody writes to."""
+    """Reading hangs: the file is a pipe without a writer."""
     monkeypatch.setattr(policy_file, "INTERVAL_S", 0.0)
     path = tmp_path / "policy.yaml"
     os.mkfifo(path)

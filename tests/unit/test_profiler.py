@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The facade: init, get, clean, start, stop, Trace, annotate; what is recorded, and that nothing of ours is raised."""
+"""The facade: init, get, clean, start, stop, Trace, annotate: what they record, and that they never raise."""
 
 import asyncio
 import contextlib
@@ -55,7 +55,7 @@ def test_a_disabled_process_starts_no_trace(records: Caught) -> None:
     with profiler.Trace("a"):
         pass
     assert records == []
-    assert made.get_base_id() == BASE  # callers use what init returns without a look
+    assert made.get_base_id() == BASE  # callers use the result of init unchecked
 
 
 # Identity
@@ -153,7 +153,7 @@ def test_init_with_a_base_in_an_open_point_ends_with_it(records: Caught) -> None
 def test_a_second_init_in_an_open_point_replaces_the_first_one_there() -> None:
     profiler.init("key", base_id=BASE)
     with profiler.Trace("outer"):
-        for index in range(50):  # a worker that calls init for each message must not pile roots up
+        for index in range(50):  # a worker that calls init for each message must not add a root each time
             profiler.init("key", base_id=OTHER, parent_id=f"parent {index}")
         node, depth = current.point.get(), 0
         while node is not None:
@@ -330,7 +330,7 @@ def test_an_error_is_a_tag_and_a_log(spans: SpanKeeper) -> None:
     assert (told["event"], told["error.kind"], told["message"]) == ("error", "NotFound", "gone")
 
 
-# What must never reach the service
+# Faults that must not reach the service
 
 
 class Hostile:
@@ -399,7 +399,7 @@ def test_a_notifier_that_raises_is_counted_and_harmless() -> None:
 def test_a_notifier_that_is_traced_itself_does_not_call_itself(records: Caught) -> None:
     def traced(record: dict[str, Any]) -> None:
         records.append(record)
-        if len(records) < 10:  # or the test would fail by never ending
+        if len(records) < 10:  # or a failing test would never end
             with profiler.Trace("notify"):
                 pass
 
@@ -484,7 +484,7 @@ def test_one_trace_object_in_many_flows(records: Caught) -> None:
     thread = threading.Thread(target=traced)
     thread.start()
     assert entered.wait(30)
-    with shared:  # no trace is on here: it must neither open nor close a point
+    with shared:  # no trace is on here: no point may be opened or closed
         pass
     assert records.paths() == ["shared!", "shared/shared!"]
     leave.set()

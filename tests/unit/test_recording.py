@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The public helpers for tests: what recording() gives, and what it leaves behind."""
+"""The public helpers for tests: the result of recording(), and the state after it."""
 
 import contextlib
 import threading

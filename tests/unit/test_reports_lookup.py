@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ids as people have them: every notation finds its trace, in a store as in a file; what may be several is listed."""
+"""Ids in all notations find their trace, in a store and in a file. Ambiguous ids are listed."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from osprofiler.reports import model
 from osprofiler.reports.views import html
 from osprofiler.testing.records import OTHER, TRACE, record, span, two_spans
 
-# A trace that another tracer began, one with a short id, and one whose id is no UUID.
+# A trace of another tracer, one with a short id, and one whose id is not a UUID.
 FOREIGN = "0af76519-16cd-43dd-8448-eb211c80319c"
 SHORT = "00000000-0000-0000-b7ad-6b7169203331"
 NAMED = "nightly build"
@@ -29,13 +29,13 @@ WAYS = [
     (TRACE.replace("-", ""), TRACE),
     (f"{{{TRACE}}}", TRACE),
     ("0AF7651916CD43DD8448EB211C80319C", FOREIGN),
-    ("af7651916cd43dd8448eb211c80319c", FOREIGN),  # as Jaeger shows it
+    ("af7651916cd43dd8448eb211c80319c", FOREIGN),  # Jaeger's form
     (f"http://jaeger:16686/trace/{FOREIGN.replace('-', '')}?uiFind=b7ad6b7169203331", FOREIGN),
     (f"https://jaeger/base/api/traces/{FOREIGN.replace('-', '')}", FOREIGN),
     ("0af7", FOREIGN),
     ("0AF7651916CD4", FOREIGN),
     ("0af76519-16cd-4", FOREIGN),
-    (str(int(OTHER.replace("-", ""), 16) & (1 << 64) - 1), OTHER),  # as openstackclient prints it
+    (str(int(OTHER.replace("-", ""), 16) & (1 << 64) - 1), OTHER),  # openstackclient's form
     (OTHER.replace("-", "")[16:], OTHER),
     ("b7ad6b7169203331", SHORT),
     (NAMED, NAMED),
@@ -140,7 +140,7 @@ def test_a_span_by_its_id_its_beginning_and_jaegers() -> None:
             number.lstrip("0"),
         ):
             assert lookup.span(trace, text) is trace.spans[one]
-        # The search in the report's page looks at the same.
+        # The search in the HTML report uses the same forms.
         assert f'"span id in Jaeger":"{number}"' in html.page(trace)
     assert lookup.span(trace, "no u") is trace.spans["no uuid"]
     assert lookup.span(trace, "fff") is None

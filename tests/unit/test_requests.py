@@ -188,7 +188,7 @@ def test_an_url_that_cannot_be_read_is_requests_business(trace: Recorder, url: s
 
 
 def _sending(answer: Callable[..., requests.Response], act: Callable[[], requests.Response]) -> None:
-    """Run *act* where ``HTTPAdapter.send`` is *answer*, traced."""
+    """Run *act* with *answer* as ``HTTPAdapter.send``, traced."""
     traced.disable()
     original = HTTPAdapter.send
     HTTPAdapter.send = answer  # type: ignore[method-assign, assignment]

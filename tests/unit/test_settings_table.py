@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One row makes a setting: its option, its field, its place in a policy and in the documentation."""
+"""One row makes a setting: its option, its field, its name in a policy, and its documentation."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _PAGE = Path(__file__).resolve().parents[2] / "doc/source/configuration.rst"
 
 @dataclasses.dataclass(frozen=True)
 class OneMore(config.Settings):
-    """The table with one row more."""
+    """The table of settings with one more row."""
 
     colour: str = setting(Row(kinds.choice("red", "blue"), "red", "The colour.", mutable=True, policy=True))
 
@@ -41,7 +41,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def conf(file: Path) -> cfg.ConfigOpts:
-    """A configuration that is read from *file*, with the options of the larger table."""
+    """Read a configuration from *file*, with the options of the larger table."""
     conf = cfg.ConfigOpts()
     for group in settings_table.GROUPS:
         conf.register_opts(opts.options(group, OneMore), group=group)

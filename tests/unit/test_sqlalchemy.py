@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SQLAlchemy tracing on a real SQLite: one point a statement, closed once, whatever happens."""
+"""SQLAlchemy tracing on a real SQLite: each statement is one point, and is closed once in every case."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_a_listener_that_fails_before_the_statement_leaves_no_point_open(
     with profiler.Trace("outer"), engine.connect() as conn, pytest.raises(RuntimeError):
         conn.execute(sqlalchemy.text("SELECT 1"))
     failed = trace.by_name("db")
-    # SQLAlchemy 2.0 tells no listener of this error; then the point ends with the one around it
+    # SQLAlchemy 2.0 does not report this error to listeners: the point ends with the outer one
     assert failed.own_tags.get("error") or failed.own_tags.get("osprofiler.unclosed")
     assert trace.names() == ["db", "outer"]
 
@@ -147,7 +147,7 @@ def test_an_error_is_one_where_a_listener_before_ours_raises(engine: sqlalchemy.
 def test_an_error_is_one_where_no_listener_is_told(engine: sqlalchemy.Engine, trace: Recorder) -> None:
     traced.add_tracing(sqlalchemy, engine, "db")
     with profiler.Trace("outer"), engine.connect() as conn:
-        quiet = conn.execution_options(skip_user_error_events=True)  # as in has_table() of MySQL's dialect
+        quiet = conn.execution_options(skip_user_error_events=True)  # has_table() of MySQL's dialect does the same
         with pytest.raises(sqlalchemy.exc.OperationalError):
             quiet.execute(sqlalchemy.text("SELECT * FROM missing"))
         with profiler.Trace("later"):
@@ -347,7 +347,7 @@ def test_every_engine_that_a_session_uses_is_instrumented(
         session.rollback()
         assert session.execute(sqlalchemy.select(TABLE)).all() == []
     assert trace.names() == ["db"] * 2
-    assert not list(session.dispatch.after_begin)  # and the session is as it was
+    assert not list(session.dispatch.after_begin)  # and the session is unchanged
 
 
 def test_an_engine_that_a_statement_names_is_instrumented(engine: sqlalchemy.Engine, trace: Recorder) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who turns what on and off: the service's code, an object's own argument, configuration and policy."""
+"""Who decides on a switch: the service's code, an object's argument, the configuration, or the policy."""
 
 from collections.abc import Iterator
 
@@ -46,7 +46,7 @@ def test_statements_go_by_the_last_decision() -> None:
     switches.decide_statements(True)
     assert switches.statements()
     switches.decide_statements(False)
-    switches.follow(off, off, keys_changed=False)  # nothing new
+    switches.follow(off, off, keys_changed=False)  # no change
     assert not switches.statements()
     switches.follow(off, Settings(trace_sqlalchemy=True), keys_changed=False)
     assert switches.statements()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The middleware without a server: what is traced, what a piece of a request sees, and that nothing is left behind."""
+"""The middleware without a server: which requests are traced, the current point of each piece, and after a request."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def environ(traced: bool = True, **more: Any) -> Environ:
 
 
 class Server:
-    """What a WSGI server does, in steps."""
+    """The steps of a WSGI server."""
 
     def __init__(self) -> None:
         self.status: str | None = None
@@ -92,7 +92,7 @@ def plain(env: Environ, start_response: Any) -> Iterable[bytes]:
     return [b"answer"]
 
 
-# What is traced
+# Which requests are traced
 
 
 def test_a_signed_request_is_one_server_span_under_its_caller(spans: Recorder) -> None:  # noqa: F811
@@ -204,7 +204,7 @@ def test_a_sampler_begins_traces_signed_with_the_first_key(
 
 
 def test_a_sampler_that_says_no(spans: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    """Whoever is called learns of it, signed, and need not decide anew; a plain osprofiler sees nothing."""
+    """The called service gets the signed decision and does not decide again; a plain osprofiler sees nothing."""
     tracer = global_tracer.get_tracer()
     monkeypatch.setattr(tracer, "sampler", ConstSampler(False))
     config.publish(sampler="const:0", propagation=("osprofiler", "jaeger", "w3c", "b3"))
@@ -466,7 +466,7 @@ def test_exc_info_after_the_headers_are_out_raises_in_the_application(spans: Rec
     with pytest.raises(Broken) as caught:
         ask(middleware(app))
     assert caught.value is fault
-    # what the client saw
+    # the client's view
     assert spans.by_name("wsgi").own_tags["http.status_code"] == 200
 
 
@@ -482,7 +482,7 @@ def test_write_reaches_the_server(spans: Recorder) -> None:  # noqa: F811
 
 
 def streaming(env: Environ, start_response: Any) -> Iterator[bytes]:
-    """Calls start_response late, and opens a point over several chunks."""
+    """An application that calls start_response late, and opens a point over several chunks."""
     profiler.start("setup")
     profiler.stop()
     start_response("200 OK", [("Content-Type", "text/plain")])
@@ -666,7 +666,7 @@ def test_a_webob_request_is_answered_with_a_webob_response(spans: Recorder) -> N
     request = webob.Request.blank("/x", environ=headers())
     response: Any = middleware(app)(request)  # type: ignore[arg-type]
     assert isinstance(response, webob.Response)
-    assert spans.names() == ["inside", "wsgi"]  # the point ended, read or not
+    assert spans.names() == ["inside", "wsgi"]  # the point has ended, also if the body was not read
     assert (response.status_code, response.text) == (200, "hello /x")
 
 
@@ -678,7 +678,7 @@ def test_a_webob_request_may_be_answered_by_a_stream(spans: Recorder) -> None:  
 
 # Bad input
 
-#: Some text over and over: thousands of characters drawn one by one are too much for hypothesis.
+#: A short text many times: hypothesis is too slow for thousands of separate characters.
 LONG = st.builds(lambda part, size: (part * size)[:size], st.text(min_size=1, max_size=50), st.integers(5000, 6000))
 
 
@@ -784,7 +784,7 @@ def test_an_answer_of_webob_that_is_raised_is_given_as_stock_gives_it(enabled: b
 def test_a_header_under_a_name_that_no_server_should_give_it_changes_nothing(spans: Recorder) -> None:  # noqa: F811
     packed, signature = signed_pack({"base_id": BASE, "parent_id": PARENT}, KEY)
     environ: Environ = {"HTTP_X_TRACE_INFO": packed.decode(), "HTTP_X_TRACE_HMAC": signature}
-    environ["HTTP_UBERCTX_\xe9"] = "1"  # uWSGI's upper case is that of ASCII
+    environ["HTTP_UBERCTX_\xe9"] = "1"  # uWSGI converts only ASCII to upper case
     setup_testing_defaults(environ)
     middleware = web.WsgiMiddleware(lambda _, start: (start("200 OK", []), [b""])[1], hmac_keys=KEY, enabled=True)
     list(middleware(environ, lambda *_: None))  # type: ignore[arg-type, return-value]
