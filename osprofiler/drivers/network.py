@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the drivers of network stores share: a client per process, one error for reading, lists of traces, batches."""
+"""The shared parts of the drivers of network stores: a client per process, errors of reading, lists, batches."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Traces to an OpenTelemetry Collector, or whatever else takes OTLP over HTTP."""
+"""The driver of an OpenTelemetry Collector, and of other receivers of OTLP over HTTP."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ _CALLS = {"request": _RECEIVED, "requests": (*_RECEIVED, "hostname", "port")}
 class OTLP(SpanStore):
     """``otlp://host[:4318][/path]``, ``otlps://`` with TLS.
 
-    OTLP only sends. Where what it sends ends up in Jaeger, ``?query=http://host:16686`` says where to read it.
+    OTLP can only send. If the receiver sends the spans on to Jaeger, ``?query=http://host:16686`` is the address for
+    reading.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class OTLP(SpanStore):
         otlp.check_library()
 
     def create_span_tags(self, payload: dict[str, Any]) -> dict[str, Any]:
-        """The tags that osprofiler 4.4.0 made of a start record. What is sent has OpenTracing's, and all of info."""
+        """The tags that osprofiler 4.4.0 makes of a start record. Now spans have OpenTracing's tags and all of info."""
         info = payload["info"]
         if info.get("db"):
             return {"db.statement": info["db"]["statement"], "db.params": json.dumps(info["db"]["params"], default=str)}

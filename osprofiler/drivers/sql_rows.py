@@ -66,7 +66,7 @@ def record(row: Row[Any]) -> dict[str, Any]:
     if isinstance(rest, str):
         rest = loads_json(rest)  # both this version and older ones write a text within a JSON value
     if not isinstance(rest, dict):
-        raise Unreadable("its data is no object")
+        raise Unreadable("its data is not an object")
     return checked(record | rest)
 
 

@@ -41,8 +41,8 @@ class Searching(Setting):
         assert list(driver.list_traces()) == []
         driver.write(list(reversed(two_spans())))
         driver.write(span(7, 5_000_000, OTHER))
-        found = {trace["base_id"]: trace["timestamp"] for trace in driver.list_traces()}
-        assert found == {TRACE: timestamp(T0_US), OTHER: timestamp(T0_US + 5_000_000)}
+        times = {trace["base_id"]: trace["timestamp"] for trace in driver.list_traces()}
+        assert times == {TRACE: timestamp(T0_US), OTHER: timestamp(T0_US + 5_000_000)}
         assert len(driver.list_traces()) == 2
 
     @guarantee("list")
@@ -64,7 +64,7 @@ class Searching(Setting):
         """With and without 4.4.0's option, with which a store has a separate list of failed traces."""
         driver.filter_error_trace = filter_error_trace
         driver.write(two_spans())
-        driver.write([record(7, "start", 5, OTHER, said="no error here, only the word etype")])
+        driver.write([record(7, "start", 5, OTHER, note="no error here, only the word etype")])
         if Can.LIST_ERRORS not in driver.can:
             with pytest.raises(Unsupported):
                 driver.list_error_traces()
@@ -80,8 +80,8 @@ class Searching(Setting):
         tagged = {**stop, "info": {**stop["info"], names.RESERVED: {"tags": _TAGS}}}
         connect(project="glance", service="glance-api").write([start, tagged])
         reader = connect()
-        for wanted, found in _WANTED:
-            assert {trace.base_id for trace in search.traces(reader, wanted)} == found, wanted
+        for wanted, base_ids in _WANTED:
+            assert {trace.base_id for trace in search.traces(reader, wanted)} == base_ids, wanted
 
     @guarantee("garbage")
     def test_garbage_ends_nothing_and_is_named(self, driver: Driver, request: pytest.FixtureRequest) -> None:
@@ -90,8 +90,8 @@ class Searching(Setting):
         planted = request.getfixturevalue("plant")() if self.takes_garbage else 0
         with unreadable.collected() as ledger:
             assert essence(driver.read(TRACE)) == essence(two_spans())
-            found = {trace["base_id"]: trace["timestamp"] for trace in driver.list_traces()}
-            assert found == {TRACE: timestamp(T0_US), OTHER: timestamp(T0_US + 5_000_000)}
+            times = {trace["base_id"]: trace["timestamp"] for trace in driver.list_traces()}
+            assert times == {TRACE: timestamp(T0_US), OTHER: timestamp(T0_US + 5_000_000)}
             if Can.LIST_ERRORS in driver.can:
                 assert [trace["base_id"] for trace in driver.list_error_traces()] == [TRACE]
             assert {trace.base_id for trace in search.traces(driver, search.Wanted())} == {TRACE, OTHER}
