@@ -63,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
         return _fail("eventlet not installed: pip install eventlet")
     from osprofiler import exc
     from osprofiler.demo.cloud import DemoError
+    from osprofiler.drivers.errors import StoreError
 
     try:
         return _run(args)
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         return _fail(str(fault), 2)
     except BrokenPipeError:  # the reader has closed the pipe; the command line handles that
         raise
-    except (DemoError, OSError, exc.CommandError) as fault:
+    except (DemoError, OSError, exc.CommandError, StoreError) as fault:
         return _fail(str(fault))
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
