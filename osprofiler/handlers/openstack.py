@@ -88,7 +88,7 @@ def of_arguments(arguments: Any) -> dict[str, str]:
     """The tags for the resources in the *arguments* of a call, by name, as they are in its message. Never raises.
 
     An argument counts if it is a UUID (``volume_id``, ``instance_uuid``) or a serialized versioned object
-    (``instance``, or any name). Lists are not looked at.
+    (``instance``, or any name). Of a list only a sole item counts: one tag cannot name several resources.
     """
     tags: dict[str, str] = {}
     if isinstance(arguments, Mapping) and len(arguments) <= _MAX_ARGUMENTS:
@@ -101,6 +101,8 @@ def of_arguments(arguments: Any) -> dict[str, str]:
 def _resources(arguments: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
     """The kind and id of each resource in *arguments*."""
     for name, value in arguments.items():
+        if isinstance(value, list) and len(value) == 1 and isinstance(name, str):
+            name, value = name.removesuffix("s"), value[0]
         if isinstance(value, Mapping):
             name, value = _object(value)
         if isinstance(value, str) and isinstance(name, str) and _IS_UUID.fullmatch(value):
@@ -110,15 +112,17 @@ def _resources(arguments: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _object(primitive: Mapping[Any, Any]) -> tuple[Any, Any]:
-    """The class's name and the UUID of a versioned object, serialized by oslo.versionedobjects; else a pair of None.
+    """The class and UUID of a versioned object, serialized by oslo.versionedobjects; else a pair of None.
 
-    Its keys are ``nova_object.name``, ``versioned_object.name`` and the like, by the project.
+    Its keys are ``nova_object.name``, ``versioned_object.name`` and the like, by the project. An object that is part of
+    a server, such as a block device or a request to build it, counts as that server.
     """
     for key in primitive:
         if isinstance(key, str) and key.endswith("_object.name"):
             data = primitive.get(f"{key.removesuffix('name')}data")
             if isinstance(data, Mapping):
-                return primitive[key], data.get("uuid") or data.get("id")
+                of_server = data.get("instance_uuid")
+                return ("instance", of_server) if of_server else (primitive[key], data.get("uuid") or data.get("id"))
     return None, None
 
 

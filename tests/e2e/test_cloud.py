@@ -293,6 +293,23 @@ def test_all_boots_look_the_same(boots: list[Traced]) -> None:
         assert rest[0] >= rest[1]
 
 
+def test_each_server_span_knows_its_request(boots: list[Traced], patched: bool) -> None:
+    """Each has a request id, and nova's and neutron's lead to the request of the client."""
+    for each in boots:
+        served = [span for span in each.spans if tags(span).get("span.kind") in ("server", "consumer")]
+        assert [span["operationName"] for span in served if "openstack.request_id" not in tags(span)] == []
+        (post,) = [tags(span) for span in served if (each.services[span["processID"]], span["operationName"]) ==
+                   ("nova-osapi_compute", "wsgi POST")]  # fmt: skip
+        request_id, server_ids = post["openstack.request_id"], set()
+        for span in served:
+            if each.services[span["processID"]] == "neutron-neutron-server" and span["operationName"] != "wsgi GET":
+                assert tags(span)["openstack.global_request_id"] == request_id
+            if span["operationName"] in ("rpc build_and_run_instance", "rpc select_destinations"):
+                assert tags(span)["openstack.request_id"] == request_id
+                server_ids.add(tags(span)["openstack.server_id"])
+        assert len(server_ids) == (1 if patched else 0)
+
+
 def nova_services() -> set[str]:
     return {name for name in EVERYWHERE if name.startswith("nova-")}
 
