@@ -105,6 +105,10 @@ class Backlog:
     def rejected(self, fault: Rejected) -> list[Entry]:
         """The other side will never take the part as it is. Return the entries that are given up."""
         part = self.part()
+        if fault.places is not None and len(fault.places) < len(part):
+            refused = [part[place] for place in fault.places]
+            self.taken()  # the others, so it takes spans
+            return refused
         self._took_last = False
         self._rejections += 1
         if self._rejections >= REJECTIONS:

@@ -107,10 +107,7 @@ class Delivery:
         """The exporter has returned *outcome* for the part."""
         starts = count_starts(self.backlog.part())
         self.backlog.taken()
-        if self._is_failing:
-            self._is_failing = False
-            if not guard.is_mute():
-                guard.LOG.info("traces are delivered to %s again", self._target)
+        self._note_success()
         self._count_out(outcome.delivered, starts)
         if outcome.merged:
             self._handled += outcome.merged
@@ -122,6 +119,11 @@ class Delivery:
     def failed(self, fault: Exception) -> None:
         """The exporter has raised *fault* for the part: Transient, Rejected, or another exception by mistake."""
         if isinstance(fault, Rejected):
+            if fault.places is not None:
+                taken = [entry for place, entry in enumerate(self.backlog.part()) if place not in fault.places]
+                if taken:
+                    self._note_success()
+                self._count_out(len(taken), count_starts(taken))
             self._give_up(fault.reason, self.backlog.rejected(fault), fault)
         elif isinstance(fault, Transient):
             self._is_failing = True
@@ -136,6 +138,12 @@ class Delivery:
         else:
             self._drop("fault", self.backlog.give_up())
             guard.swallow("exporter", fault)
+
+    def _note_success(self) -> None:
+        if self._is_failing:
+            self._is_failing = False
+            if not guard.is_mute():
+                guard.LOG.info("traces are delivered to %s again", self._target)
 
     def _give_up(self, reason: str, entries: Sequence[Entry], fault: Failed) -> None:
         if entries:

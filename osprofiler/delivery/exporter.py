@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Protocol, TypeAlias
 
 import osprofiler
@@ -54,12 +54,19 @@ class Transient(Failed):
 
 
 class Rejected(Failed):
-    """Trying the same again is no use. *divisible*: parts of the batch may still be taken."""
+    """The other side will never take this batch.
 
-    def __init__(self, text: str, *, reason: str = "rejected", divisible: bool = False) -> None:
+    *places*: it refused only the entries at these places of the batch, and has taken all others. *divisible*: it may
+    still take parts of the batch.
+    """
+
+    def __init__(
+        self, text: str, *, reason: str = "rejected", divisible: bool = False, places: Set[int] | None = None
+    ) -> None:
         super().__init__(text)
         self.reason = reason
         self.divisible = divisible
+        self.places = places
 
 
 class Exporter(Protocol):

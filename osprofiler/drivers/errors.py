@@ -24,18 +24,18 @@ class StoreError(Exception):
 
 
 class StoreUnavailable(StoreError):
-    """The store is not available now: it is away, full or read-only, or it refuses our account.
+    """The store is not available now: it is away, full or read-only, or it denies access.
 
     Delivery keeps the batch and tries again until the store takes it.
     """
 
 
 class RecordsRefused(StoreError):
-    """The store will never take some of the records. Delivery searches for them and drops them."""
+    """The store will never take some of the records. Delivery drops them. Without *places* it searches for them."""
 
     def __init__(self, text: str, *, places: Sequence[int] | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(text, retry_after_s=retry_after_s)
-        #: The places in the batch of the records that are refused; all others are stored then. None: not known.
+        #: The places of the refused records in the batch. All others are stored. None: not known.
         self.places = places
 
 

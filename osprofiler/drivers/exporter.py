@@ -94,6 +94,9 @@ class StoreExporter:
         try:
             driver.write(rendered)
         except Exception as fault:
+            places = _refused_places(fault, len(rendered))
+            if places:
+                raise Rejected(str(fault), places=places) from fault
             raise self._failure(fault) from fault
 
     def _one_by_one(self, driver: Driver, rendered: Sequence[dict[str, Any]]) -> None:
@@ -112,3 +115,9 @@ class StoreExporter:
             return Rejected(str(error), divisible=True)
         unreachable = isinstance(error, StoreUnavailable)
         return Transient(str(error), done=done, unreachable=unreachable, retry_after_s=error.retry_after_s)
+
+
+def _refused_places(fault: Exception, number: int) -> frozenset[int]:
+    """The places that *fault* names in a batch of *number* records; none if it names an impossible one."""
+    places = frozenset(getattr(fault, "places", None) or ()) if isinstance(fault, RecordsRefused) else frozenset()
+    return places if places <= frozenset(range(number)) else frozenset()

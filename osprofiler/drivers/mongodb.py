@@ -113,14 +113,17 @@ class MongoDB(base.Driver):
             return
         with errors.writing(self.connection_str, _kind):
             self._make_ready()
-            self._insert([self._document(record) for record in records])
+            refused = self._insert([self._document(record) for record in records])
             if self.filter_error_trace:
                 # For osprofiler 4.4.0. This driver itself finds failed traces by their records.
                 for record in records:
                     if error_kind(record.get("info")):
                         self.notify_error_trace(record)
+            if refused:
+                raise errors.RecordsRefused(f"{len(refused)} of {len(records)} documents", places=refused)
 
-    def _insert(self, documents: list[dict[str, Any]]) -> None:
+    def _insert(self, documents: list[dict[str, Any]]) -> list[int]:
+        """Insert *documents*. Return the places of those that the server refuses; it has taken all others."""
         try:
             # Unordered: if the server refuses one document, it still stores the others.
             self.db.profiler.insert_many(documents, ordered=False)
@@ -128,8 +131,8 @@ class MongoDB(base.Driver):
             refused = fault.details.get("writeErrors") or []
             if not refused or not _UNAVAILABLE.isdisjoint(error.get("code") for error in refused):
                 raise
-            places = sorted({int(error["index"]) for error in refused})
-            raise errors.RecordsRefused(f"{len(places)} of {len(documents)} documents", places=places) from fault
+            return sorted({int(error["index"]) for error in refused})
+        return []
 
     def notify_error_trace(self, data: dict[str, Any]) -> None:
         """Add the trace of the record *data* to the collection of failed traces."""

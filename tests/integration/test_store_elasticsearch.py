@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 import requests
 
+from osprofiler._runtime import guard
+from osprofiler.delivery.reporter import QueueReporter
 from osprofiler.drivers.elasticsearch_driver import ElasticsearchDriver
 from osprofiler.drivers.errors import RecordsRefused, StoreError, StoreUnavailable
+from osprofiler.drivers.exporter import StoreExporter
 from osprofiler.testing.records import T0_US, TRACE, record, two_spans
 from tests import servers
 
@@ -108,6 +111,27 @@ def test_one_bad_record_keeps_no_other_from_being_stored(server: servers.Elastic
     bad = {**record(2, "start", 1), "timestamp": "yesterday"}
     with pytest.raises(RecordsRefused):
         driver.write([*two_spans(), bad])
+    assert len(driver.read(TRACE)) == 4
+
+
+def test_delivery_drops_a_refused_record_and_sends_no_other_again(
+    server: servers.Elasticsearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard.counters.clear()
+    driver = ElasticsearchDriver(server.url, index_name=server.fresh_name())
+    paths: list[str] = []
+    ask = driver._http._ask
+    monkeypatch.setattr(driver._http, "_ask", lambda *args, **options: paths.append(args[1]) or ask(*args, **options))
+    reporter = QueueReporter(StoreExporter(lambda: driver, "the store"), interval_s=3600)
+    for each in *two_spans(), {**record(2, "start", 1), "timestamp": "yesterday"}:
+        reporter.report_record(each)
+    assert not reporter.flush(60), "one was lost"
+    assert {name: guard.counters[name] for name in ("delivered", "dropped.rejected")} == {
+        "delivered": 4,
+        "dropped.rejected": 1,
+    }
+    assert sum("_bulk" in path for path in paths) == 2, "the batch, and the refused record in another form"
+    reporter.close()
     assert len(driver.read(TRACE)) == 4
 
 

@@ -9,7 +9,7 @@ import pytest
 from redis.exceptions import ReadOnlyError
 from sqlalchemy import exc
 
-from osprofiler._runtime import inherited
+from osprofiler._runtime import guard, inherited
 from osprofiler.delivery.base import NullReporter
 from osprofiler.delivery.exporter import Rejected, Transient
 from osprofiler.delivery.queue import Entry
@@ -17,7 +17,7 @@ from osprofiler.delivery.reporter import QueueReporter
 from osprofiler.drivers.base import Driver
 from osprofiler.drivers.errors import RecordsRefused, StoreError, StoreUnavailable
 from osprofiler.drivers.exporter import StoreExporter
-from tests.unit.reporting_kit import Traced
+from tests.unit.reporting_kit import Traced, counted
 
 
 class Batching(Driver):
@@ -177,6 +177,57 @@ def test_faults_of_a_value_divide_the_batch(fault: Exception) -> None:
     with pytest.raises(Rejected) as caught:
         StoreExporter(lambda: Batching(fault), "t").export(spans(2), 0)
     assert caught.value.divisible
+
+
+class Picky(Batching):
+    """Refuses the records of this name, and takes all others of a batch."""
+
+    def __init__(self, name: str, offset: int = 0) -> None:
+        super().__init__()
+        self.name = name
+        self.offset = offset
+
+    def write(self, records: Sequence[dict[str, Any]]) -> None:
+        refused = [place for place, record in enumerate(records) if record["name"] == self.name]
+        self.batches.append([record for record in records if record["name"] != self.name])
+        if refused:
+            raise RecordsRefused("refused", places=[place + self.offset for place in refused])
+
+
+@pytest.mark.parametrize(
+    ("name", "lost"), [("bad-start", {"dropped_starts.rejected": 1}), ("bad-stop", {"dropped.rejected": 1})]
+)
+def test_a_record_whose_place_the_store_names_costs_one_request(name: str, lost: dict[str, int]) -> None:
+    guard.counters.clear()
+    driver = Picky(name)
+    reporter = QueueReporter(StoreExporter(lambda: driver, "t"), interval_s=3600)
+    traced = Traced(reporter)
+    for point in "good", "bad", "good":
+        traced.point(point)
+    assert not reporter.flush(30), "one was lost"
+    (batch,) = driver.batches
+    assert len(batch) == 5
+    assert counted() == {"queued": 3, "delivered": 3 - lost.get("dropped.rejected", 0), **lost}
+    assert not reporter.pending()
+    reporter.close()
+
+
+def test_a_batch_of_refused_records_alone_is_given_up() -> None:
+    guard.counters.clear()
+    driver = Picky("bad-stop")
+    reporter = QueueReporter(StoreExporter(lambda: driver, "t"), interval_s=3600)
+    for _ in range(2):
+        reporter.report_record({"name": "bad-stop"})
+    assert not reporter.flush(30)
+    assert driver.batches == [[]]
+    assert counted() == {"records": 2, "queued": 2, "dropped.rejected": 2}
+    reporter.close()
+
+
+def test_a_place_that_is_not_in_the_batch_divides_it() -> None:
+    with pytest.raises(Rejected) as caught:
+        StoreExporter(lambda: Picky("p-stop", offset=2), "t").export(spans(2), 0)
+    assert (caught.value.places, caught.value.divisible) == (None, True)
 
 
 def test_a_span_outside_of_the_calendar_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
