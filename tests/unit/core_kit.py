@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of the facade and the core share: records caught as they are made, and a trace told as text."""
+"""Shared by the tests of the facade and the core: the records that are made, and a trace as text."""
 
 import contextlib
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ __all__ = ["Caught", "SpanKeeper", "a_clean_process", "caught_records", "kept_sp
 
 
 class Caught(list[dict[str, Any]]):
-    """Records in the order in which they came."""
+    """Records in the order of their arrival."""
 
     @property
     def starts(self) -> list[dict[str, Any]]:
@@ -25,7 +25,7 @@ class Caught(list[dict[str, Any]]):
         return [record for record in self if record["name"].endswith("-stop")]
 
     def stop_of(self, name: str) -> dict[str, Any]:
-        """The stop record of the only point called *name*."""
+        """The stop record of the only point with this *name*."""
         (found,) = [record for record in self.stops if record["name"] == f"{name}-stop"]
         return found
 
@@ -34,7 +34,7 @@ class Caught(list[dict[str, Any]]):
         return found
 
     def paths(self) -> list[str]:
-        """Each point as the names from its trace's root down to it, in the order of starts; ``!``: never stopped."""
+        """Each point as its path of names from the root, in the order of starts; ``!``: never stopped."""
         stopped = {record["trace_id"] for record in self.stops}
         names = {record["trace_id"]: record["name"].removesuffix("-start") for record in self.starts}
         parents = {record["trace_id"]: record["parent_id"] for record in self.starts}

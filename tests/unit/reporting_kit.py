@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the reporting tests share: an exporter that does as told, and spans to report."""
+"""Shared by the tests of delivery: an exporter that does as told, and spans to report."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from osprofiler.tracer.tracer import Tracer
 
 
 class Obedient:
-    """Takes everything, unless *answer* (called with each batch) raises or returns an outcome of its own."""
+    """Takes every batch, unless *answer*, called with it, raises or returns an outcome."""
 
     target = "the test"
     blocking = False
@@ -54,7 +54,7 @@ class Obedient:
         self.forks += 1
 
     def names(self) -> list[str]:
-        """The operations taken, in order."""
+        """The operations of the entries taken, in order."""
         return [name_of(entry) for entry in self.taken]
 
 
@@ -66,7 +66,7 @@ def name_of(entry: Entry) -> str:
 
 
 class Traced:
-    """A tracer on a reporter, and one trace to open points in."""
+    """A tracer with a reporter, and one trace for points."""
 
     def __init__(self, reporter: Any) -> None:
         self.tracer = Tracer("unnamed", reporter)
@@ -78,7 +78,7 @@ class Traced:
         return f"{self.origin.trace_id:032x}"
 
     def point(self, name: str, info: dict[str, Any] | None = None, stop: dict[str, Any] | None = None) -> Any:
-        """Open and close one point under the virtual root; its span."""
+        """Open and close one point under the virtual root. Return its span."""
         point = self.tracer.open_point(self.root, name, info)
         point.end(stop)
         return point.span
@@ -94,14 +94,14 @@ def counted() -> dict[str, int]:
 
 
 def unaccounted(counters: dict[str, int]) -> int:
-    """How many spans and records *counters* say nothing of; below zero: of how many they say too much."""
+    """How many spans and records are missing in *counters*; below zero: how many are counted twice."""
     fates = ("open", "waiting", "delivered", "sent", "merged")
     accounted = sum(n for name, n in counters.items() if name in fates or name.startswith("dropped."))
     return counters["started"] + counters.get("records", 0) - accounted
 
 
 def out() -> int:
-    """How many entries have left the pipeline, by whatever door but a full queue."""
+    """How many entries are out or lost, without those that a full queue refused."""
     return sum(
         number
         for name, number in guard.counters.items()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tests of integrations look at: the spans that finished, and that nothing was left open or current."""
+"""For tests of instrumentations: the spans that finished, and a check that nothing was left open or current."""
 
 import pytest
 
@@ -10,5 +10,5 @@ __all__ = ["Recorder", "spans"]
 
 @pytest.fixture
 def spans(osprofiler_recorder: Recorder) -> Recorder:
-    """Records every span of the test; fails where one was left open, a point current, or a fault swallowed."""
+    """Records every span of the test. Fails if a span is left open, a point current, or a fault was swallowed."""
     return osprofiler_recorder

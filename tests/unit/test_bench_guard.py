@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a traced span costs, by measures that are the same on every machine: bytes, calls and locks; never a time.
+"""The cost of a traced span in units that are the same on every machine: bytes, calls and locks, never times.
 
-Who makes a span dearer on purpose raises a bound here, and says why in the change.
+A change that makes a span dearer on purpose raises a bound here, and its message says why.
 """
 
 import contextlib

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Dates and durations while the process's clocks are frozen: those of the machine, at every boundary."""
+"""With frozen clocks of the process, dates and durations are those of the machine, at every boundary."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ def spans() -> Iterator[SpanKeeper]:
 
 
 def one_point(where: str) -> None:
-    """A trace with one point and one log in it; the clocks are frozen in the part *where* of it."""
+    """A trace with one point and one log. The clocks are frozen during the part *where* of it."""
     frozen = freeze_time(FROZEN)
     steps = [
         lambda: profiler.init("key"),

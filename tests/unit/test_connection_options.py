@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The options of a connection string: one check for readers and writers, and what those of TLS do, on real servers."""
+"""The options of a connection string: one check for readers and writers, and those of TLS on real servers."""
 
 import contextlib
 import gzip
@@ -102,7 +102,7 @@ def test_every_scheme_that_is_built_in_is_in_the_table() -> None:
 
 
 class Certificates:
-    """The server's and a client's certificate, each signed by itself."""
+    """The certificates of the server and of a client, both self-signed."""
 
     def __init__(self, folder: Path) -> None:
         self.server = self._make(folder, "server")
@@ -124,7 +124,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 class Server:
-    """Takes spans and answers queries over TLS; lets only the client's certificate in where it asks for one."""
+    """Takes spans and answers queries over TLS. If it asks for a certificate, it accepts only the client's."""
 
     def __init__(self, certificates: Certificates, *, asks: bool = False) -> None:
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
@@ -152,7 +152,7 @@ class Server:
 
         class Quiet(http.server.ThreadingHTTPServer):
             def handle_error(self, *_: object) -> None:
-                """A handshake that the other side broke off."""
+                """The other side may break off the handshake."""
 
         self._server = Quiet(("127.0.0.1", 0), Handler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which requests are traced though nobody asked: samplers by text, and Jaeger's remote strategies."""
+"""Requests that are traced unasked: samplers by text, and Jaeger's remote strategies."""
 
 import json
 import subprocess

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tracer's own part: spans and their limits, virtual roots, clocks, remote contexts, guard and settings."""
+"""The tracer: spans and their limits, virtual roots, clocks, remote contexts, guard and settings."""
 
 import concurrent.futures
 import dataclasses
@@ -557,7 +557,7 @@ def test_a_trace_that_opentracing_began_is_signed_like_any_that_a_sampler_did(tr
 
 
 def test_a_foreign_trace_that_opentracing_continues_is_signed_on(tracer: Tracer) -> None:
-    """As one that came by HTTP or RPC: the services behind need not trust anybody."""
+    """As for a context received by HTTP or RPC: the next services need not trust anybody."""
     config.publish(hmac_keys=("first",))
     foreign = tracer.extract(opentracing.Format.HTTP_HEADERS, {"uber-trace-id": "1:2:0:1"})
     with tracer.start_active_span("job", child_of=foreign):

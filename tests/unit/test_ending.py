@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What still comes while a process ends: it is delivered or counted, and the process does end."""
+"""Spans that end while the process ends are delivered or counted, and the process does end."""
 
 import json
 import subprocess
@@ -40,7 +40,7 @@ class Client:
 
 
 def _run(program: str, *arguments: str, patched: bool = False) -> tuple[list[dict[str, int]], str]:
-    """The counters, as often as *program* told them, and its log; *patched* by eventlet."""
+    """The counters that *program* printed, each time, and its log. *patched*: by eventlet."""
     begin = f"import eventlet; eventlet.monkey_patch(){_BEGIN}" if patched else _BEGIN
     ended = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", begin + program, *arguments],
@@ -89,7 +89,7 @@ client.flusher = Flusher()
 
 
 def test_a_trace_that_begins_in_a_finalizer_starts_no_thread(tmp_path: Path, sqlite: str) -> None:
-    """The sampler's and the policy file's threads are started by whoever begins a unit of work."""
+    """The code that begins a unit of work starts the threads of the sampler and of the policy file."""
     policy = tmp_path / "policy.yaml"
     policy.write_text("services: {}\n")
     program = """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Secrets: none of them is in any store, wherever a service puts it."""
+"""No secret reaches any store, wherever a service puts it."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ sql_text = sqlalchemy.text
 
 
 def failing_sql() -> None:
-    """SQLAlchemy's own fault, which shows the parameters, passes through a point."""
+    """An error of SQLAlchemy, whose text has the parameters, passes through a point."""
     engine = sqlalchemy.create_engine("sqlite://")
     with engine.connect() as conn, suppress(sqlalchemy.exc.SQLAlchemyError), profiler.Trace("around"):
         conn.exec_driver_sql("INSERT INTO missing (id, password) VALUES (?, ?)", (1, S))
@@ -258,7 +258,7 @@ def a_callable(tmp_path: Path) -> Iterator[tuple[Any, Callable[[], bytes]]]:
 
 
 def told(store: Any, held: Callable[[], bytes], make: Callable[[], None]) -> bytes:
-    """What *store* holds of a trace in which *make* did its work."""
+    """The content of *store* for a trace in which *make* ran."""
     notifier.set(notifier.create(store, project="p", service="s") if isinstance(store, str) else store)
     profiler.init(KEY)
     with profiler.Trace("the whole"):

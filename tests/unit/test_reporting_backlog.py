@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of a batch is sent next, and when: driven by hand, with a clock that nobody waits for."""
+"""Which part of a batch is sent next, and when. The tests drive it by hand, with a clock of their own."""
 
 import math
 import random
@@ -16,7 +16,7 @@ from osprofiler.delivery.exporter import Rejected, Transient
 
 
 class Collector:
-    """Takes numbers as entries but the *poisoned*, to which it answers with *fault*; nothing while it is *down*."""
+    """A collector of numbers. It answers the *poisoned* ones with *fault*, and takes nothing while it is *down*."""
 
     def __init__(self, poisoned: Sequence[int] = (), fault: Callable[[], Exception] | None = None) -> None:
         self.poisoned = set(poisoned)
@@ -35,7 +35,7 @@ class Collector:
 
 
 class Driver:
-    """Sends what a backlog says to a collector, and turns the clock on where it says to wait."""
+    """Sends the parts of a backlog to a collector, and sets the clock forward instead of waiting."""
 
     def __init__(self, collector: Collector) -> None:
         self.now = 1000.0
@@ -118,7 +118,7 @@ def test_what_is_not_at_fault_is_delivered_once(poisoned: set[int], size: int, f
 @pytest.mark.parametrize("poisoned", [[], [17]])
 @pytest.mark.parametrize("lasts", [1, 2, 5, 40, 400])
 def test_an_outage_costs_no_entry_and_no_storm(unreachable: bool, poisoned: list[int], lasts: int) -> None:
-    """Also one that begins while an entry at fault is searched for."""
+    """Even if the outage begins during the search for an entry at fault."""
     for begins in range(16):
         driver = Driver(Collector(poisoned))
         driver.add(range(100))
@@ -239,7 +239,7 @@ def test_who_takes_nothing_at_all_is_not_asked_about_each_entry() -> None:
 
 
 def test_one_that_takes_entries_in_turn_goes_on_behind_those_it_took() -> None:
-    """A store's driver without batches: it stops at the entry at fault."""
+    """A driver without batches stops at the entry at fault."""
     taken: list[int] = []
 
     class InTurn(Collector):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our thrift messages, read back by jaeger-client's generated classes; the C codec and the Python one alike."""
+"""jaeger-client's generated classes read our thrift messages, from the C codec and from the Python one."""
 
 import pytest
 from hypothesis import given, settings
@@ -37,7 +37,7 @@ SHAPES = st.sampled_from(({}, {"request": {"method": "GET", "path": "/"}}, {"db"
 
 @st.composite
 def spans(draw: st.DrawFn) -> Span:
-    """Finished spans with anything in any of their fields that the facade lets in."""
+    """Finished spans with any values that the facade accepts, in any field."""
     base_id = draw(st.uuids().map(str) | st.uuids().map(lambda one: one.hex) | TEXT)
     origin = Origin.from_osprofiler("k", base_id or None, draw(st.none() | st.uuids().map(str) | TEXT))
     tracer = Tracer("test")
@@ -58,8 +58,7 @@ def spans(draw: st.DrawFn) -> Span:
 
 
 def plain(item: object) -> object:
-    """A struct as nested lists, ours and jaeger-client's alike; what is None is not on the wire, and the order of tags
-    says nothing."""
+    """A struct, ours or jaeger-client's, as nested lists. None is not sent, and the order of tags has no meaning."""
     if isinstance(item, list):
         return (
             sorted((plain(one) for one in item), key=repr)

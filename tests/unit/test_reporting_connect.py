@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a connection string to the right exporter, with nothing connected, or to one clear line."""
+"""A connection string gives the right exporter, without a connection, or an error of one clear line."""
 
 import socket
 import sys

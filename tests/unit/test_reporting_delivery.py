@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is sent when, and what is counted: without a thread, on a clock of the test's own."""
+"""Which entries are sent when, and the counters. Without a thread, on a clock of the test."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ def _clean() -> Iterator[None]:
 
 
 class Driven:
-    """A delivery, and the clock that it reads."""
+    """A delivery, and its clock."""
 
     def __init__(self, acknowledged: bool = True) -> None:
         self.now = 100.0
@@ -40,7 +40,7 @@ class Driven:
         return None if entries is None else [name_of(entry) for entry in entries]
 
     def send(self) -> list[str]:
-        """Send parts until none is due; the names that were sent."""
+        """Send parts until none is due. Return the names of the entries."""
         sent: list[str] = []
         while (part := self.part()) is not None:
             self.delivery.sent(Outcome(len(part)))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The deadline that the hooks of one exit have in common, and what they say is left."""
+"""The hooks of one exit share a deadline, and log how much is left."""
 
 from collections.abc import Callable
 from types import SimpleNamespace

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of a span reaches Jaeger: ids, references, every key of info, and what is left of one that is too large."""
+"""The parts of a span that reach Jaeger: ids, references, and every key of info; and a span that is too large."""
 
 from typing import Any
 
@@ -199,7 +199,7 @@ def test_two_records_made_by_hand_are_one_span() -> None:
 
 
 def test_what_the_reserved_key_says_is_the_spans_own(tracer: Tracer) -> None:
-    """Records made of a span become the structure that the span itself becomes."""
+    """A span and its records become the same structure."""
     origin = Origin.from_osprofiler("k", BASE, PARENT)
     span = span_of(tracer, origin, "db", {"db": {"statement": "SELECT 1"}}, fault=KeyError("gone"), follows=True)
     span.links = [(ReferenceType.FOLLOWS_FROM, origin.trace_id, 7), (ReferenceType.CHILD_OF, 5, 6)]
@@ -213,7 +213,7 @@ def test_what_the_reserved_key_says_is_the_spans_own(tracer: Tracer) -> None:
 
 
 def test_a_parent_with_the_traces_own_id_is_one_where_the_record_says_so() -> None:
-    """As where another tracer's root has the low half of its trace id for a span id."""
+    """The root of another tracer may have the low half of its trace id as span id."""
     ids_alike = {"base_id": BASE, "parent_id": BASE}
     for info, parent in ({"osprofiler": {"parent": "child_of"}}, int(BASE[-17:].replace("-", ""), 16)), ({}, 0):
         pairs = Pairs()

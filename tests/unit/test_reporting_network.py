@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two network exporters against servers on this machine: what each answer, and silence, comes to."""
+"""The two network exporters and servers on this machine: the outcome of each answer, and of silence."""
 
 import contextlib
 import datetime
@@ -32,7 +32,7 @@ TOO_LONG = 256 << 20
 
 
 class Collector(http.server.ThreadingHTTPServer):
-    """Answers every POST with *status*, and keeps what it was sent."""
+    """Answers every POST with *status*, and keeps the requests."""
 
     daemon_threads = True
 
@@ -318,7 +318,7 @@ def test_an_agent_whose_name_is_not_known_yet_is_waited_for(monkeypatch: pytest.
 
 
 def test_an_agent_at_another_address_of_its_name_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``localhost`` is ::1 first on many machines, and Jaeger listens at 127.0.0.1."""
+    """On many machines ``localhost`` is ::1 first, but Jaeger listens at 127.0.0.1."""
     with agent() as (exporter, received), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unused:
         unused.bind(("127.0.0.1", 0))
         nobody = unused.getsockname()

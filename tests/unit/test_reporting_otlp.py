@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The OTLP exporter against servers that answer all that the protocol knows, and what its messages hold."""
+"""The OTLP exporter and servers with every answer of the protocol, and the content of its messages."""
 
 import http.server
 import threading

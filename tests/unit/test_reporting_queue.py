@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The buffer: order, both bounds, and counts that stay right under threads; the points in it that a flush waits for."""
+"""The buffer: its order, both bounds, counts that stay exact under threads, and the points that a flush waits for."""
 
 import threading
 from collections.abc import Sequence

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reporter: what the service's side may notice (nothing), and that every entry is accounted for."""
+"""The reporter: the service notices nothing, and every entry is counted."""
 
 import logging
 import subprocess
@@ -228,7 +228,7 @@ def test_a_whole_batch_rejected_is_not_tried_again() -> None:
 
 
 def test_who_rejects_everything_is_not_asked_about_each_entry() -> None:
-    """As a collector that wants TLS does, of a batch like of any part of it."""
+    """A collector that expects TLS refuses a batch and every part of it."""
 
     def no(batch: Sequence[Entry]) -> None:
         if any(name_of(entry) != "good0" for entry in batch):
@@ -302,7 +302,7 @@ def test_counters_add_up_under_threads_and_faults() -> None:
 
 @pytest.mark.parametrize("wants_starts", [True, False])
 def test_started_spans_are_open_waiting_delivered_or_dropped(wants_starts: bool) -> None:
-    """Whatever the store does; in spans, also where each is two entries."""
+    """Whatever the store does, the counters count spans, even if each span is two entries."""
     turn = iter(range(1_000_000))
 
     def moody(batch: Sequence[Entry]) -> Outcome | None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bridge to drivers: what records they get, and what their faults mean for the batch."""
+"""The exporter to drivers: the records that they get, and what their errors mean for the batch."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +21,7 @@ from tests.unit.reporting_kit import Traced, counted
 
 
 class Batching(Driver):
-    """Keeps what it gets in batches, and raises *fault* if it has one."""
+    """Keeps each batch, or raises *fault* if there is one."""
 
     def __init__(self, fault: Exception | None = None) -> None:
         super().__init__("kept://")
@@ -35,7 +35,7 @@ class Batching(Driver):
 
 
 class Stock(Driver):
-    """As drivers of osprofiler 4 are: one record a call."""
+    """Like the drivers of osprofiler 4: one record a call."""
 
     def __init__(self, fail_at: int) -> None:
         super().__init__("stock://")
@@ -137,7 +137,7 @@ def _sql_faults() -> list[Any]:
 
 
 class Moved(Batching):
-    """Its connection leads to a server that takes nothing any more; a new one leads to another server."""
+    """Its first connection leads to a server that takes no more records; a new one leads to another server."""
 
     def close(self) -> None:
         self.fault = None

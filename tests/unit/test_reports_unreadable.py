@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading loses nothing without a word: what is garbage is left out and named, and no span hides another."""
+"""Reading loses nothing in silence: garbage is left out and reported, and no span hides another."""
 
 import gzip
 import io
@@ -26,7 +26,7 @@ from osprofiler.testing.records import OTHER, T0_US, TRACE, no_records, point, r
 
 
 def read(work: Callable[[], Any]) -> tuple[Any, list[str]]:
-    """What *work* returns, and what it told."""
+    """The result of *work*, and the lines that it reported."""
     with unreadable.collected() as ledger:
         result = work()
     return result, list(ledger.lines())
@@ -184,7 +184,7 @@ def test_a_span_without_sense_is_named() -> None:
 
 
 def shared(order: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] = list) -> list[dict[str, Any]]:
-    """A client's and a server's span with one id, as some tracers have it, and a child of either."""
+    """Spans of a client and a server with the same id, as some tracers make them, and a child of each."""
     server = [{**each, "name": each["name"].replace("neutron", "nova"), "service": "s"} for each in span(1, 10)]
     return order([*span(1, 0, client=True), *server, record(2, "start", 20, parent=1), record(2, "stop", 25, parent=1)])
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""No password, token or key of a connection string is told, however malformed the string is."""
+"""No password, token or key of a connection string is shown, even if the string is malformed."""
 
 import contextlib
 import functools
@@ -143,7 +143,7 @@ def connection_strings(draw: st.DrawFn) -> str:
 
 
 class Log(logging.Handler):
-    """What is logged, with tracebacks, at every level."""
+    """The log at every level, with tracebacks."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)

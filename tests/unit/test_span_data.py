@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What encoders read of a span: a live one and one made of its records say the same, and names stand in one place."""
+"""A live span and one made of its records are the same to encoders, and each name is written down once."""
 
 import ast
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def live_span(origin: Origin) -> Span:
 
 
 def read(span: SpanData) -> dict[str, Any]:
-    """Every member of the protocol; info without the host, which records have and processes of spans too."""
+    """Every member of the protocol. Info is without the host, which is in records, and in the process of a span."""
     values = {name: getattr(span, name) for name in MEMBERS - {LOOKED_AT, "head"}}
     for info in "start_info", "stop_info":
         values[info] = {key: value for key, value in values[info].items() if key != "host"}
