@@ -42,6 +42,7 @@ class Call(NamedTuple):
     namespace: str | None
     version: str | None
     kind: str | None = None  # ``call``, ``cast`` or ``fanout``; only the client knows it
+    action: str | None = None  # what is done, where the method does not tell it
 
 
 # The message
@@ -118,16 +119,16 @@ def _open_client(here: Point, description: Call) -> Point:
 
 
 def receive(
-    context: Mapping[str, Any], method: Any, *, keep_w3c: bool = False
+    context: Mapping[str, Any], named: Any, *, keep_w3c: bool = False
 ) -> tuple[Incoming | None, Mapping[str, Any]]:
     """The trace of a received message, or None, and the context dictionary for the service, without our fields.
 
-    *keep_w3c*: as in :func:`inject`.
+    *named* is the call's action, or else its method. *keep_w3c*: as in :func:`inject`.
     """
     settings = config.fresh()
     incoming = None
     if switches.work(settings):
-        sample = global_tracer.sample_for(operation(method)) if settings.samples else None
+        sample = global_tracer.sample_for(operation(named)) if settings.samples else None
         incoming = envelope.extract(context, sample=sample)
     if (incoming is not None and not incoming.begins) or envelope.is_ours(context):
         # A copy: transports inside one process hand the same dictionary to all receivers.
@@ -157,9 +158,9 @@ def close(point: Point, fault: BaseException | None = None) -> None:
     plain_call.close(point, fault, "messaging.close")
 
 
-def operation(method: Any) -> str:
-    """The operation name of the spans of a call to *method*."""
-    return f"rpc {str(method)[:_MAX_NAME_CHARS]}"
+def operation(named: Any) -> str:
+    """The operation name of the spans of a call, by its action or method."""
+    return f"rpc {str(named)[:_MAX_NAME_CHARS]}"
 
 
 def _open(
@@ -175,6 +176,7 @@ def _open(
         ext_tags.MESSAGE_BUS_DESTINATION: f"{topic}.{server}" if server else topic,
         **more_tags,
     }
+    name = operation(description.action or description.method)
     return global_tracer.get_tracer().open_point(
-        above, POINT, {"rpc": info}, operation=operation(description.method), tags=tags, follows=follows
+        above, POINT, {"rpc": info}, operation=name, tags=tags, follows=follows
     )

@@ -15,6 +15,7 @@ from osprofiler._runtime.wrapping import Method, Target, Wrapping
 from osprofiler.concurrency.isolation import isolated
 from osprofiler.context import current
 from osprofiler.handlers import rpc
+from osprofiler.instrumentation.versioned_objects import action
 
 _COMPONENT = "oslo.messaging"
 
@@ -31,7 +32,14 @@ def called(method: Method, kind: str, context: Any, /, *args: Any, **kwargs: Any
         target, rpc_method = context.target, args[1] if len(args) > 1 else kwargs.get("method")
         shown_kind = "fanout" if kind == "cast" and target.fanout else kind
         return rpc.Call(
-            _COMPONENT, rpc_method, target.topic, target.server, target.namespace, target.version, shown_kind
+            _COMPONENT,
+            rpc_method,
+            target.topic,
+            target.server,
+            target.namespace,
+            target.version,
+            shown_kind,
+            action(kwargs),
         )
 
     return rpc.call(here, describe, functools.partial(method, *args, **kwargs))
@@ -89,15 +97,22 @@ class _Dispatch:
         self._message = message
         self._point = None
         received, method = message.message, message.message.get("method")
+        done = action(received.get("args"))
         context = message.ctxt if isinstance(message.ctxt, Mapping) else {}
-        incoming, stripped = rpc.receive(context, method, keep_w3c=_traces_itself(server))
+        incoming, stripped = rpc.receive(context, done or method, keep_w3c=_traces_itself(server))
         if stripped is not context:
             message.ctxt = stripped
         if incoming is None:
             return
         target = server._target
         description = rpc.Call(
-            _COMPONENT, method, target.topic, target.server, received.get("namespace"), received.get("version")
+            _COMPONENT,
+            method,
+            target.topic,
+            target.server,
+            received.get("namespace"),
+            received.get("version"),
+            action=done,
         )
         self._point = rpc.enter(incoming, description, context, received.get("args"))
         if self._point is not None:

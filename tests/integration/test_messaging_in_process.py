@@ -16,6 +16,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from oslo_config import cfg
 from oslo_messaging.rpc import client as rpc_client
 from oslo_messaging.rpc import server as rpc_server
+from oslo_versionedobjects import base as versioned_objects
+from oslo_versionedobjects import fields
 
 from osprofiler import config, messaging, profiler
 from osprofiler._runtime import guard
@@ -84,9 +86,9 @@ def transport() -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def served(transport: Any, **options: Any) -> Iterator[tuple[Any, Any, Endpoint]]:
+def served(transport: Any, endpoint: Any = None, **options: Any) -> Iterator[tuple[Any, Any, Any]]:
     """A client, its server, and the endpoint."""
-    endpoint = Endpoint()
+    endpoint = endpoint or Endpoint()
     target = oslo_messaging.Target(topic="topic", server="server")
     server = oslo_messaging.get_rpc_server(transport, target, [endpoint], executor="threading", **options)
     server.start(override_pool_size=2)
@@ -122,6 +124,70 @@ def test_a_client_traced_by_itself_leaves_others_of_its_transport_alone(recorded
         other.call({}, "look")
     assert recorded.kinds() == ["consumer", "producer"]
     assert endpoint.traces[1] is None
+
+
+@versioned_objects.VersionedObjectRegistry.register
+class Server(versioned_objects.VersionedObject):
+    """As nova's objects are; what is remotable runs where the database is."""
+
+    fields = {"name": fields.StringField()}  # noqa: RUF012
+
+    @versioned_objects.remotable
+    def save(self) -> None:
+        assert self.name == "one"
+
+    @classmethod
+    def get(cls, context: Any, name: str) -> Any:
+        return cls(context, name=name)
+
+
+class Conductor:
+    """Runs methods of objects for others."""
+
+    def object_action(self, ctxt: Any, objinst: Any, objmethod: str, args: Any, kwargs: Any) -> Any:
+        return {}, getattr(objinst, objmethod)(*args, **kwargs)
+
+    def object_class_action_versions(
+        self, ctxt: Any, objname: str, objmethod: str, object_versions: Any, args: Any, kwargs: Any
+    ) -> Any:
+        return getattr(versioned_objects.VersionedObject.obj_class_from_name(objname, "1.0"), objmethod)(ctxt, *args)
+
+
+class Remote(versioned_objects.VersionedObjectIndirectionAPI):  # type: ignore[misc]
+    """Sends them there, as nova's conductor API does."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def object_action(self, context: Any, objinst: Any, objmethod: str, args: Any, kwargs: Any) -> Any:
+        arguments = {"objinst": objinst, "objmethod": objmethod, "args": args, "kwargs": kwargs}
+        return self._client.call({}, "object_action", **arguments)
+
+    def object_class_action_versions(
+        self, context: Any, objname: str, objmethod: str, object_versions: Any, args: Any, kwargs: Any
+    ) -> Any:
+        return self._client.call(
+            {},
+            "object_class_action_versions",
+            objname=objname, objmethod=objmethod, object_versions=object_versions, args=args, kwargs=kwargs,
+        )  # fmt: skip
+
+
+def test_methods_of_versioned_objects_are_named(recorded: Recorded, transport: Any) -> None:
+    messaging.instrument()
+    serializer = versioned_objects.VersionedObjectSerializer()
+    with served(transport, endpoint=Conductor(), serializer=serializer) as (client, _, _):
+        server = Server({}, name="one")
+        server.indirection_api = Remote(client)
+        profiler.init(KEY)
+        server.save()
+        Remote(client).object_class_action_versions({}, "Server", "get", {"Server": "1.0"}, ["two"], {})
+        wait_until(lambda: len(recorded.spans) == 4)
+    assert sorted(span.operation_name for span in recorded.spans) == ["rpc Server.get"] * 2 + ["rpc Server.save"] * 2
+    assert {(span.start_info["rpc"]["method"], span.start_info["rpc"]["action"]) for span in recorded.spans} == {
+        ("object_action", "Server.save"),
+        ("object_class_action_versions", "Server.get"),
+    }
 
 
 def test_uninstrument_puts_everything_back(recorded: Recorded, transport: Any) -> None:
