@@ -15,13 +15,14 @@ from osprofiler.concurrency import isolation
 from osprofiler.config import options, switches
 from osprofiler.config.configuration import Configuration
 from osprofiler.context import scope
-from osprofiler.instrumentation import layers, registry
+from osprofiler.instrumentation import layers, points, registry
 from osprofiler.instrumentation import logging as log_records
 from osprofiler.tracer import global_tracer
 
 LOG = logging.getLogger(__name__)
 
 _configuration: Configuration | None = None
+_project = ""
 
 
 def init_from_conf(
@@ -38,8 +39,9 @@ def init_from_conf(
     store gets *context* and *kwargs*. Mutable options change when *conf* is mutated. If the configuration cannot be
     used, the error is logged, and the service is not traced.
     """
-    global _configuration
+    global _configuration, _project
     with guard.Harmless("init_from_conf"):
+        _project = project
         _name_default_layers(conf)
         _configuration = Configuration(conf, _service_name, _act)
         chosen = notifier.create(
@@ -68,10 +70,15 @@ def init_from_conf(
                 step(conf)
 
 
+def _libraries(conf: cfg.ConfigOpts) -> tuple[str, ...]:
+    """What is to be instrumented: by ``instrument``, and by the profiles of ``points``."""
+    return points.instrumentations(_project, options.value(conf, "points"), options.value(conf, "instrument"))
+
+
 def _name_default_layers(conf: cfg.ConfigOpts) -> None:
-    """A layer that ``instrument`` names is on unless its switch, in the configuration or the policy, is off."""
-    for name in options.value(conf, "instrument"):
-        if name in layers.SWITCHES:
+    """A layer that is to be instrumented is on unless its switch, in the configuration or the policy, is off."""
+    for name in _libraries(conf):
+        if layers.SWITCHES.get(name) in conf.profiler:
             conf.set_default(layers.SWITCHES[name], True, group="profiler")
 
 
@@ -105,6 +112,7 @@ def _act(before: config.Settings, after: config.Settings) -> None:
     assert _configuration is not None
     switches.follow(before, after, _configuration.keys_changed)
     registry.follow(before, after)
+    points.follow(_project, after)
     if (after.sampler, after.operations) != (before.sampler, before.operations):
         _sample()  # only on a change: a new sampler starts with a full bucket
 
@@ -134,7 +142,7 @@ def _correlate_logs(conf: cfg.ConfigOpts) -> None:
 
 
 def _instrument(conf: cfg.ConfigOpts) -> None:
-    for name in config.current().instrument:
+    for name in _libraries(conf):
         if name in layers.SWITCHES:
             continue  # its switch decides
         try:

@@ -25,6 +25,7 @@ _THEIR_TESTS = (
     "testtools",
     "wsgi-intercept",
 )
+_ENGINES = ("openstack-heat==27.0.1", "ironic==39.0.0")
 _APIS = ("keystone==30.0.0", "glance==33.0.0", "openstack-placement==16.0.0", "zaqar[redis]==23.0.1")
 
 
@@ -55,3 +56,8 @@ def python() -> Path:
 def apis() -> Path:
     """The interpreter of an environment with keystone, glance, placement and zaqar. Raises NotMade."""
     return environments.python("openstack-apis", *_APIS, *_OSPROFILER, constraints=environments.CONSTRAINTS)
+
+
+def engines() -> Path:
+    """The interpreter of an environment with heat and ironic. Raises NotMade."""
+    return environments.python("openstack-engines", *_ENGINES, *_OSPROFILER, constraints=environments.CONSTRAINTS)

@@ -5,7 +5,7 @@
 first checks whether the policy file has changed.
 """
 
-from osprofiler.config.settings import current, fresh, publish, reset, watch
+from osprofiler.config.settings import current, fresh, publish, reset, unwatch, watch
 from osprofiler.config.table import Settings
 
-__all__ = ["Settings", "current", "fresh", "publish", "reset", "watch"]
+__all__ = ["Settings", "current", "fresh", "publish", "reset", "unwatch", "watch"]

@@ -45,10 +45,12 @@ class Configuration:
 
     def follow_policy(self, conf: cfg.ConfigOpts) -> None:
         """Read the policy file that *conf* names now, if any, and follow its changes."""
+        if self.policy_file:
+            in_force.unwatch(self.policy_file.look)
         path = options.value(conf, "policy_file")
         self.policy_file = PolicyFile(path, self.put_in_force, self._table) if path else None
-        in_force.watch(self.policy_file.look if self.policy_file else None)
         if self.policy_file:
+            in_force.watch(self.policy_file.look)
             self.policy_file.read()
 
     def put_in_force(self) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from osprofiler._runtime import entry_points
-from osprofiler.config import sampler_spec
+from osprofiler.config import point_spec, sampler_spec
 
 T = TypeVar("T")
 
@@ -123,6 +123,20 @@ def _level_of_policy(value: Any) -> int:
     raise ValueError(f"one of these is wanted: {', '.join(LEVELS)}")
 
 
+def _points(entries: Sequence[str] | None, complain: Complain) -> tuple[str, ...] | None:
+    return None if entries is None else tuple(entry.strip() for entry in entries)
+
+
+def _points_of_policy(value: Any) -> tuple[str, ...]:
+    entries = value if isinstance(value, list) else [value]
+    for entry in entries:
+        if not isinstance(entry, str):
+            raise ValueError("a list of these is wanted: auto, names of profiles, files, points")
+        if point_spec.is_point(entry):
+            point_spec.parse(entry)
+    return tuple(entries)
+
+
 def choice(*words: str) -> Kind[str]:
     """One of *words*."""
 
@@ -154,6 +168,7 @@ TAGS: Kind[dict[str, str]] = Kind("list of NAME:VALUE", "DictOpt", _unchanged)
 KEYS: Kind[tuple[str, ...]] = Kind("list", "StrOpt", _keys)
 PATTERNS: Kind[tuple[str, ...]] = Kind("regular expression, several times", "MultiStrOpt", _patterns)
 PROPAGATION: Kind[tuple[str, ...]] = Kind("list", "ListOpt", _formats, _formats_of_policy)
+POINTS: Kind[tuple[str, ...] | None] = Kind("list", "ListOpt", _points, _points_of_policy)
 SAMPLER: Kind[str] = Kind("sampler", "StrOpt", _unchanged, _sampler_of_policy)
 LEVEL: Kind[int] = Kind(
     f"one of {', '.join(LEVELS)}",

@@ -11,7 +11,7 @@ from osprofiler.config.table import Settings
 
 _current = Settings()
 
-_look: Callable[[], None] | None = None
+_looks: tuple[Callable[[], None], ...] = ()
 
 
 def current() -> Settings:
@@ -21,8 +21,8 @@ def current() -> Settings:
 
 def fresh() -> Settings:
     """The settings for a unit of work that begins now: changes of the policy file count."""
-    if _look is not None:
-        _look()
+    for look in _looks:
+        look()
     return _current
 
 
@@ -35,12 +35,18 @@ def publish(**changes: Any) -> Settings:
 
 def reset() -> None:
     """Go back to the defaults."""
-    global _current
-    _current = Settings()
-    watch(None)
+    global _current, _looks
+    _current, _looks = Settings(), ()
 
 
-def watch(look: Callable[[], None] | None) -> None:
-    """Call *look* before each unit of work. It publishes new settings if there are any. None: call nothing."""
-    global _look
-    _look = look
+def watch(look: Callable[[], None]) -> None:
+    """Call *look* before each unit of work. It publishes new settings if there are any. A second call does nothing."""
+    global _looks
+    if look not in _looks:
+        _looks += (look,)
+
+
+def unwatch(look: Callable[[], None]) -> None:
+    """Undo :func:`watch`."""
+    global _looks
+    _looks = tuple(each for each in _looks if each != look)

@@ -248,6 +248,18 @@ class Settings:
             link="See `Logs`_.",
         )
     )
+    points: tuple[str, ...] | None = setting(
+        Row(
+            kinds.POINTS,
+            mutable=True,
+            policy=True,
+            help="Functions of the service that become trace points: auto (the shipped profile of the service's "
+            "project), names of shipped profiles, YAML files, or single points such as "
+            "nova.virt.driver:ComputeDriver+.spawn. A profile also names libraries, which are instrumented at start. "
+            "Not set: auto, or nothing where instrument is set.",
+            link="See `points <points.rst>`_.",
+        )
+    )
     scope_manager: ClassVar = Row(
         kinds.TEXT,
         default="",

@@ -8,6 +8,7 @@ pieces): the wrappers in ``instrumentation`` do.
 from __future__ import annotations
 
 import inspect
+import random
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
@@ -26,6 +27,9 @@ B = TypeVar("B")
 
 #: The longest text, in characters, of all positional arguments, of all keyword arguments, and of a result.
 MAX_ARGUMENT_CHARS = 16_384
+
+# Of our own generator: a service may have seeded Python's, to draw the same numbers again.
+_draw = random.Random().random
 
 
 class Definition(NamedTuple):
@@ -49,6 +53,21 @@ class Definition(NamedTuple):
             return None
         cls = args[0] if isinstance(args[0], type) else type(args[0])
         return None if cls is self.owner else {names.CLASS: _class_name(cls)}
+
+
+class ModuleFunction(NamedTuple):
+    """A callable as an attribute of a module, whatever the function behind it is called."""
+
+    module: str
+    attribute: str
+
+    @property
+    def name(self) -> str:
+        """Its full name."""
+        return f"{self.module}.{self.attribute}"
+
+    def tags(self, args: tuple[Any, ...]) -> None:
+        """A call of it needs no tags of its own."""
 
 
 def open_block(here: Point, name: str, info: Mapping[str, Any] | None) -> Point | None:
@@ -75,14 +94,16 @@ class Call:
 
     is_open = False  # each call opens a point: see instrumentation.bodies.Opening
 
-    __slots__ = ("_base", "_definition", "_function_name", "_hide_args", "_hide_result", "_name", "_parameters")
+    __slots__ = (
+        "_base", "_definition", "_function_name", "_hide_args", "_hide_result", "_name", "_parameters", "_rate"
+    )  # fmt: skip
 
     def __init__(
         self,
         name: str,
         base: dict[str, Any],
         f: Callable[..., Any],
-        definition: Definition | None,
+        definition: Definition | ModuleFunction | None,
         hide_args: bool,
         hide_result: bool,
     ) -> None:
@@ -93,10 +114,20 @@ class Call:
         self._hide_args = hide_args
         self._hide_result = hide_result
         self._parameters = _positional(f)
+        self._rate = 1.0
+
+    def change(self, name: str, *, hide_args: bool, rate: float) -> None:
+        """Have other points from now on; *rate* is the share of calls that become points: 0 (none) .. 1 (all)."""
+        self._name = name
+        self._hide_args = hide_args
+        self._rate = rate
+        self._base = {"rate": rate} if rate < 1.0 else {}
 
     def open(self, here: Point, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Point | None:
         """Open a point for one call. None if nothing is recorded."""
         if not here.origin.flags & SAMPLED:
+            return None
+        if self._rate < 1.0 and _draw() >= self._rate:
             return None
         try:
             function: dict[str, Any] = {"name": self._function_name}

@@ -21,6 +21,8 @@ from osprofiler.instrumentation.returned import BODIES, go_on
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_POINT = "__osprofiler_point__"
+
 
 class Decorate(Protocol):
     """The type of the decorator that :func:`trace` returns."""
@@ -53,11 +55,12 @@ def trace(
             if definition is not None and isinstance(f, staticmethod):
                 definition = definition._replace(takes_self=False)
             return cast("Callable[P, R]", type(f)(decorate(f.__func__, definition)))
+        f = _without_point(f)
         times = getattr(f, "__traced__", 0)
         if times and not allow_multiple_trace:
             raise ValueError(f"{callable_name(f)} is traced already ({times} times), and multiple tracing is off")
         call = Call(name, base, f, definition, hide_args, hide_result)
-        wrapper = functools.wraps(f)(_wrapper_for(f)(call, f))
+        wrapper = _wrapped(f, call)
         target: Any
         for target in (f, wrapper):
             try:
@@ -67,6 +70,35 @@ def trace(
         return cast("Callable[P, R]", wrapper)
 
     return decorate
+
+
+def point(f: Callable[..., Any], call: Call) -> Callable[..., Any]:
+    """A function for the place of *f*, whose code asks for no trace point: it opens those of *call*.
+
+    Code that decorates it by :func:`trace` later decorates *f* instead, so one call is never two points.
+    """
+    wrapper = _wrapped(f, call)
+    setattr(wrapper, _POINT, (wrapper, f))
+    return wrapper
+
+
+def is_traced(function: Any) -> bool:
+    """Whether calls of *function* open trace points, by :func:`trace` or by :func:`point`."""
+    return bool(getattr(function, "__traced__", 0)) or hasattr(function, _POINT)
+
+
+def _without_point(f: Callable[P, R]) -> Callable[P, R]:
+    """What :func:`point` has replaced by the function, or bound method, *f*; *f* if it is none of that."""
+    method: Any = f
+    function = getattr(f, "__func__", f)
+    replacement, original = getattr(function, _POINT, (None, None))
+    if original is None or replacement is not function:  # a decorator around it has copied the attribute
+        return f
+    return cast("Callable[P, R]", original if function is f else original.__get__(method.__self__))
+
+
+def _wrapped(f: Callable[..., Any], call: Call) -> Callable[..., Any]:
+    return functools.wraps(f)(_wrapper_for(f)(call, f))
 
 
 def _wrapper_for(f: Callable[..., Any]) -> Callable[[Call, Callable[..., Any]], Callable[..., Any]]:

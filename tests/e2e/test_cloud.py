@@ -33,30 +33,27 @@ NETWORK = [
     ("neutron-neutron-server", "wsgi POST", "server"),
     ("neutron-neutron-server", "wsgi PUT", "server"),
 ]
-#: What happens exactly once in a boot besides.
-ONCE_PATCHED = [
+#: What happens exactly once in a boot besides, by the points of nova's profile.
+ONCE = [
     ("nova-osapi_compute", "wsgi POST", "server"),
     ("nova-osapi_compute", "rpc schedule_and_build_instances", "producer"),
     ("nova-nova-conductor", "rpc schedule_and_build_instances", "consumer"),
+    ("nova-nova-conductor", "nova.conductor.manager.ComputeTaskManager.schedule_and_build_instances", None),
     ("nova-nova-conductor", "rpc select_destinations", "client"),
     ("nova-nova-scheduler", "rpc select_destinations", "server"),
     ("nova-nova-scheduler", "nova.scheduler.manager.SchedulerManager.select_destinations", None),
     ("nova-nova-conductor", "rpc build_and_run_instance", "producer"),
     ("nova-nova-compute", "rpc build_and_run_instance", "consumer"),
+    ("nova-nova-compute", "nova.compute.manager.ComputeManager.build_and_run_instance", None),
     ("nova-nova-compute", "nova.compute.manager.ComputeManager._do_build_and_run_instance", None),
     ("nova-nova-compute", "nova.compute.manager.ComputeManager._build_and_run_instance", None),
     ("nova-nova-compute", "nova.compute.manager.ComputeManager._allocate_network", None),
-    ("nova-nova-compute", "allocate network", None),
     ("nova-nova-compute", "nova.compute.manager.ComputeManager._allocate_network_async", None),
     ("nova-nova-compute", "nova.compute.resource_tracker.ResourceTracker.instance_claim", None),
     ("nova-nova-compute", "nova.virt.fake.FakeDriver.spawn", None),
 ]
-ONCE_PLAIN = [
-    ("nova-osapi_compute", "wsgi POST", "server"),
-    ("nova-nova-conductor", "nova.conductor.manager.ComputeTaskManager.schedule_and_build_instances", None),
-    ("nova-nova-scheduler", "nova.scheduler.manager.SchedulerManager.select_destinations", None),
-    ("nova-nova-compute", "nova.compute.manager.ComputeManager.build_and_run_instance", None),
-]
+#: What a patch adds.
+ONCE_PATCHED = [*ONCE, ("nova-nova-compute", "allocate network", None)]
 
 
 class Request(NamedTuple):
@@ -64,8 +61,7 @@ class Request(NamedTuple):
 
     words: list[str]
     wanted: str  # the server's status afterwards; empty: it is gone
-    once: list[tuple[str, str, str | None]]  # patched or not
-    once_patched: list[tuple[str, str, str | None]]
+    once: list[tuple[str, str, str | None]]
 
 
 #: In the order in which they are asked for.
@@ -77,8 +73,6 @@ AFTERWARDS = {
             ("glance-api", "wsgi POST", "server"),
             ("nova-osapi_compute", "wsgi POST", "server"),
             ("nova-nova-compute", "nova.compute.manager.ComputeManager.snapshot_instance", None),
-        ],
-        [
             ("nova-osapi_compute", "rpc snapshot_instance", "producer"),
             ("nova-nova-compute", "rpc snapshot_instance", "consumer"),
             ("nova-nova-compute", "nova.compute.manager.ComputeManager._snapshot_instance", None),
@@ -94,8 +88,6 @@ AFTERWARDS = {
             ("nova-nova-compute", "nova.compute.manager.ComputeManager.prep_resize", None),
             ("nova-nova-compute", "nova.compute.manager.ComputeManager.resize_instance", None),
             ("nova-nova-compute", "nova.compute.manager.ComputeManager.finish_resize", None),
-        ],
-        [
             *(("nova-nova-compute", f"rpc {name}", "consumer") for name in ("prep_resize", "resize_instance")),
             ("nova-nova-compute", "rpc finish_resize", "consumer"),
             ("nova-nova-compute", "nova.compute.resource_tracker.ResourceTracker.resize_claim", None),
@@ -109,8 +101,6 @@ AFTERWARDS = {
         [
             ("nova-osapi_compute", "wsgi POST", "server"),
             ("nova-nova-compute", "nova.compute.manager.ComputeManager.confirm_resize", None),
-        ],
-        [
             ("nova-nova-compute", "rpc confirm_resize", "consumer"),
             ("nova-nova-compute", "nova.virt.fake.FakeDriver.confirm_migration", None),
         ],
@@ -122,11 +112,9 @@ AFTERWARDS = {
             ("nova-osapi_compute", "wsgi DELETE", "server"),
             ("nova-nova-compute", "nova.compute.manager.ComputeManager.terminate_instance", None),
             ("placement-placement", "wsgi DELETE", "server"),
-        ],
-        [
             ("nova-nova-compute", "rpc terminate_instance", "consumer"),
             ("nova-nova-compute", "nova.virt.fake.FakeDriver.destroy", None),
-            # In a looping call, whose calls are units of work of their own in a nova without patches.
+            # In a looping call of oslo.service.
             ("neutron-neutron-server", "wsgi DELETE", "server"),
         ],
     ),
@@ -140,8 +128,8 @@ ONCE_REFUSED = Request(
         ("nova-osapi_compute", "wsgi POST", "server"),
         ("nova-nova-conductor", "nova.conductor.manager.ComputeTaskManager.schedule_and_build_instances", None),
         ("nova-nova-scheduler", "nova.scheduler.manager.SchedulerManager.select_destinations", None),
+        ("nova-nova-conductor", "rpc select_destinations", "client"),
     ],
-    [("nova-nova-conductor", "rpc select_destinations", "client")],
 )
 
 
@@ -203,7 +191,7 @@ def run(request: pytest.FixtureRequest, patched: bool, jaeger: Jaeger) -> Run:
     """
     faulthandler.cancel_dump_traceback_later()  # all of it takes longer than a test may; each wait has its deadline
     boots, afterwards = [], {}
-    in_a_boot = [*NETWORK, *(ONCE_PATCHED if patched else ONCE_PLAIN)]
+    in_a_boot = [*NETWORK, *(ONCE_PATCHED if patched else ONCE)]
     try:
         with (
             environment.environment(patched=patched) as programs,
@@ -217,9 +205,9 @@ def run(request: pytest.FixtureRequest, patched: bool, jaeger: Jaeger) -> Run:
             for name, asked in AFTERWARDS.items():
                 base_id = cloud.traced("nova", *asked.words)
                 cloud.wait("worked-with", asked.wanted)
-                afterwards[name] = whole(jaeger, base_id, "nova", expected_once(asked, patched))
+                afterwards[name] = whole(jaeger, base_id, "nova", asked.once)
             base_id = cloud.boot("too-large", flavor="huge", wanted=ONCE_REFUSED.wanted)
-            refused = whole(jaeger, base_id, "nova", expected_once(ONCE_REFUSED, patched))
+            refused = whole(jaeger, base_id, "nova", ONCE_REFUSED.once)
             cloud.delete("too-large")
             logs = {name: server.log_tail(100_000) for name, server in cloud.services.items()}
             found = [*boots, *afterwards.values(), refused]
@@ -236,10 +224,6 @@ def run(request: pytest.FixtureRequest, patched: bool, jaeger: Jaeger) -> Run:
 @pytest.fixture
 def boots(run: Run) -> list[Traced]:
     return run.boots
-
-
-def expected_once(asked: Request, patched: bool) -> list[tuple[str, str, str | None]]:
-    return [*asked.once, *(asked.once_patched if patched else ())]
 
 
 def lost(each: Traced) -> list[str]:
@@ -263,13 +247,11 @@ def way_up(each: Traced, span: dict[str, Any]) -> list[dict[str, Any]]:
     return way
 
 
-def test_each_boot_is_one_whole_trace(boots: list[Traced], patched: bool) -> None:
+def test_each_boot_is_one_whole_trace(boots: list[Traced]) -> None:
     assert len({each.base_id for each in boots}) == 6
     for each in boots:
         services = set(each.services.values())
-        # Of an unpatched scheduler's calls of placement, and of tokens that were cached, keystone sees nothing.
-        expected = EVERYWHERE - (set() if patched else {"keystone-public", "placement-placement", "glance-api"})
-        assert services >= expected, f"{each.cli}: {services}"
+        assert services >= EVERYWHERE, f"{each.cli}: {services}"
         assert not lost(each), f"{each.cli}: these have lost their parents: {lost(each)}"
         assert KEY not in str(each.spans)
 
@@ -277,7 +259,7 @@ def test_each_boot_is_one_whole_trace(boots: list[Traced], patched: bool) -> Non
 def test_nothing_of_another_request_is_in_it(boots: list[Traced], patched: bool) -> None:
     for each in boots:
         kinds = each.kinds()
-        for kind in [*NETWORK, *(ONCE_PATCHED if patched else ONCE_PLAIN)]:
+        for kind in [*NETWORK, *(ONCE_PATCHED if patched else ONCE)]:
             assert kinds[kind] == 1, f"{each.cli}: {kind} {kinds[kind]} times"
         strangers = [name for _, name, _ in kinds if "terminate" in name or "delete" in name or "periodic" in name]
         assert not strangers, strangers
@@ -314,14 +296,12 @@ def nova_services() -> set[str]:
     return {name for name in EVERYWHERE if name.startswith("nova-")}
 
 
-def test_the_build_is_under_the_request(boots: list[Traced], patched: bool) -> None:
+def test_the_build_is_under_the_request(boots: list[Traced]) -> None:
     """From the driver's call up to the client's request, whoever ran it and wherever."""
-    if not patched:
-        return  # nothing of it is shown: ONCE_PLAIN is all that there is
     for each in boots:
         (spawn,) = [span for span in each.spans if span["operationName"] == "nova.virt.fake.FakeDriver.spawn"]
         way = [(each.services[span["processID"]], span["operationName"]) for span in way_up(each, spawn)]
-        wanted = [(service, operation) for service, operation, kind in reversed(ONCE_PATCHED)
+        wanted = [(service, operation) for service, operation, kind in reversed(ONCE)
                   if kind in ("consumer", "producer", "server") and "select" not in operation]  # fmt: skip
         assert [step for step in way if step in wanted] == wanted
 
@@ -349,18 +329,18 @@ def test_the_network_is_under_the_request_and_the_driver_joins_it(boots: list[Tr
 
 
 @pytest.mark.parametrize("name", AFTERWARDS)
-def test_what_is_done_with_a_server_is_one_whole_trace(run: Run, patched: bool, name: str) -> None:
+def test_what_is_done_with_a_server_is_one_whole_trace(run: Run, name: str) -> None:
     each = run.afterwards[name]
     assert not lost(each), f"these have lost their parents: {lost(each)}"
     kinds = each.kinds()
-    wrong = {kind: kinds[kind] for kind in expected_once(AFTERWARDS[name], patched) if kinds[kind] != 1}
+    wrong = {kind: kinds[kind] for kind in AFTERWARDS[name].once if kinds[kind] != 1}
     assert not wrong
 
 
-def test_a_boot_that_finds_no_host_is_one_whole_trace_with_its_error(run: Run, patched: bool) -> None:
+def test_a_boot_that_finds_no_host_is_one_whole_trace_with_its_error(run: Run) -> None:
     assert not lost(run.refused)
     kinds = run.refused.kinds()
-    wrong = {kind: kinds[kind] for kind in expected_once(ONCE_REFUSED, patched) if kinds[kind] != 1}
+    wrong = {kind: kinds[kind] for kind in ONCE_REFUSED.once if kinds[kind] != 1}
     assert not wrong
     assert not [kind for kind in kinds if kind[0] == "nova-nova-compute"]
     failed = {span["operationName"] for span in run.refused.spans if tags(span).get("error")}

@@ -34,7 +34,7 @@ def ask(tmp_path: Path, policy: Path) -> Iterator[Ask]:
     config = tmp_path / "nova.conf"
     config.write_text(
         f"[profiler]\nenabled = true\nhmac_keys = {KEY}\nconnection_string = sqlite:///{tmp_path}/traces.db\n"
-        f"policy_file = {policy}\npropagation = w3c\n"
+        f"policy_file = {policy}\npropagation = w3c\npoints =\n"
     )
     command = [sys.executable, str(PROGRAM), str(config)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as service:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """keystone, placement, glance and zaqar as they were released, with this osprofiler in the place of stock's: each
-request that asks for a trace gets a whole one, and nothing of another is in it, on native threads that are reused.
+request that asks for a trace gets a whole one, with the points of the service's profile, and nothing of another is in
+it, on native threads that are reused.
 
 They set tracing up in four ways of their own: keystone in code, as a stevedore middleware; placement in code with the
 whole configuration as keywords of the factory; glance by Paste; zaqar by the middleware's older arguments and by
@@ -70,6 +71,25 @@ class Api(NamedTuple):
     requests: list[Request]
 
 
+# The points of its profile that the request for a token passes.
+KEYSTONE_POINTS = {
+    f"keystone.{name}"
+    for name in (
+        "auth.plugins.password.Password.authenticate",
+        "federation.backends.sql.Federation.get_enabled_service_providers",
+        "identity.backends.sql.Identity.authenticate",
+        "identity.backends.sql.Identity.get_user",
+        "identity.backends.sql.Identity.get_user_by_name",
+        "identity.shadow_backends.sql.ShadowUsers.get_federated_objects",
+        "identity.shadow_backends.sql.ShadowUsers.get_user",
+        "identity.shadow_backends.sql.ShadowUsers.set_last_active_at",
+        "resource.backends.sql.Resource.get_project",
+        "token.provider.Manager.issue_token",
+        "token.providers.fernet.core.Provider.generate_id_and_issued_at",
+    )
+}
+
+
 def keystone(at: Place) -> Api:
     user = {"name": "admin", "domain": {"id": "default"}, "password": PASSWORD}
     login = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}}}
@@ -94,7 +114,7 @@ def keystone(at: Place) -> Api:
         headers={},
         requests=[
             Request("GET", "/v3", None, 200, set()),
-            Request("POST", "/v3/auth/tokens", login, 201, {"db SELECT"}),
+            Request("POST", "/v3/auth/tokens", login, 201, {"db SELECT", *KEYSTONE_POINTS}),
         ],
     )
 
@@ -110,10 +130,11 @@ def placement(at: Place) -> Api:
         commands=[["placement-manage", "--config-file", "placement.conf", "db", "sync"]],
         headers={"X-Auth-Token": "admin", "OpenStack-API-Version": "placement 1.9"},
         requests=[
-            Request("GET", "/resource_providers", None, 200, set()),
-            Request("GET", "/usages?project_id=p", None, 200, set()),
+            Request("GET", "/resource_providers", None, 200,
+                    {"placement.objects.resource_provider.get_all_by_filters"}),
+            Request("GET", "/usages?project_id=p", None, 200, {"placement.objects.usage.get_all_by_project_user"}),
         ],
-    )
+    )  # fmt: skip
 
 
 def glance(at: Place) -> Api:
@@ -123,6 +144,7 @@ def glance(at: Place) -> Api:
 
     (at.folder / "policy.yaml").write_text('{"get_images": "@", "get_image": "@", "add_image": "@"}')
     image = {"name": "tiny", "owner": "p", "container_format": "bare", "disk_format": "raw"}
+    database = "glance.db.sqlalchemy.api"
     return Api(
         name="glance-api",
         module="glance.wsgi.api",
@@ -141,10 +163,11 @@ def glance(at: Place) -> Api:
         commands=[["glance-manage", "--config-file", "glance-api.conf", "db_sync"]],
         headers={},
         requests=[
-            Request("GET", "/v2/images?limit=1", None, 200, {"db SELECT"}),
-            Request("POST", "/v2/images", image, 201, {"db INSERT", "db SELECT"}),
+            Request("GET", "/v2/images?limit=1", None, 200, {"db SELECT", f"{database}.image_get_all"}),
+            Request("POST", "/v2/images", image, 201,
+                    {"db INSERT", "db SELECT", f"{database}.image_create", f"{database}.image_tag_set_all"}),
         ],
-    )
+    )  # fmt: skip
 
 
 def zaqar(at: Place) -> Api:

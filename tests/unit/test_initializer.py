@@ -62,7 +62,7 @@ def configured(tmp_path: Path) -> Write:
 
 
 def init(conf: cfg.ConfigOpts) -> None:
-    initializer.init_from_conf(conf=conf, context={}, project="nova", service="api", host="host")
+    initializer.init_from_conf(conf=conf, context={}, project="shop", service="api", host="host")
 
 
 def store(tmp_path: Path) -> str:
@@ -102,7 +102,7 @@ def test_everything_is_put_into_force(configured: Write, tmp_path: Path) -> None
     assert registry.in_force() == ["requests"]
     assert isinstance(notifier.get(), notifier.StoreNotifier)
     tracer = global_tracer.get_tracer()
-    assert tracer.service_name == "nova-api"
+    assert tracer.service_name == "shop-api"
     assert isinstance(tracer.sampler, ProbabilisticSampler)
     assert not guard.counters
 
@@ -195,7 +195,7 @@ def test_keys_that_are_taken_away_are_not_those_of_the_paste_file(configured: Wr
 def test_the_policy_goes_before_the_options_as_long_as_it_says_so(configured: Write, tmp_path: Path) -> None:
     policy, other = tmp_path / "policy.yaml", tmp_path / "other.yaml"
     policy.write_text(
-        "services:\n  glance-*: {enabled: false}\n  nova-api:\n    enabled: false\n    trace_requests: true\n"
+        "services:\n  glance-*: {enabled: false}\n  shop-api:\n    enabled: false\n    trace_requests: true\n"
         "    trace_sqlalchemy: false\n    sampler: const:1\n    operations: {'wsgi *': 'const:0'}\n"
     )
     other.write_text("services:\n  '*': {propagation: [b3]}\n")
@@ -219,7 +219,7 @@ def test_the_policy_goes_before_the_options_as_long_as_it_says_so(configured: Wr
 
     configured(**fixed)
     assert config.current() == config.Settings(hmac_keys=("one",), trust_incoming=False)
-    assert settings_in_force._look is None
+    assert settings_in_force._looks == ()
     assert not guard.counters
 
 
@@ -381,7 +381,7 @@ from osprofiler import initializer, opts, profiler
 conf = cfg.ConfigOpts()
 opts.set_defaults(conf, enabled=True, connection_string=sys.argv[1])
 conf([])
-initializer.init_from_conf(conf, {}, "nova", "api", "host")
+initializer.init_from_conf(conf, {}, "shop", "api", "host")
 profiler.init("key", base_id="of the program")
 with profiler.Trace("a"):
     pass

@@ -48,7 +48,7 @@ def configured(tmp_path: Path) -> Write:
         else:
             began.append(True)
             conf(["--config-file", str(path)])
-            initializer.init_from_conf(conf=conf, context={}, project="nova", service="api", host="host")
+            initializer.init_from_conf(conf=conf, context={}, project="shop", service="api", host="host")
         assert not _faults()
         return conf
 
@@ -81,7 +81,7 @@ def test_a_layer_that_is_on_from_the_start_is_turned_off_by_the_policy(
     configured: Write, tmp_path: Path, library: str, switch: str
 ) -> None:
     policy = tmp_path / "policy.yaml"
-    policy.write_text(f"services: {{'nova-*': {{{switch}: false}}}}")
+    policy.write_text(f"services: {{'shop-*': {{{switch}: false}}}}")
     configured(**{switch: True})
     assert registry.in_force() == [library]
     configured(**{switch: True}, policy_file=policy)
@@ -91,7 +91,7 @@ def test_a_layer_that_is_on_from_the_start_is_turned_off_by_the_policy(
 @pytest.mark.parametrize(("library", "switch"), LAYERS)
 def test_a_policy_turns_a_layer_on_at_the_start(configured: Write, tmp_path: Path, library: str, switch: str) -> None:
     policy = tmp_path / "policy.yaml"
-    policy.write_text(f"services: {{'nova-*': {{{switch}: true}}}}")
+    policy.write_text(f"services: {{'shop-*': {{{switch}: true}}}}")
     configured(policy_file=policy)
     assert registry.in_force() == [library]
 
@@ -134,7 +134,7 @@ def test_a_service_that_begins_again_with_a_layer_off_has_it_off(tmp_path: Path)
     conf.set_override("connection_string", f"sqlite:///{tmp_path / 'traces.db'}", "profiler")
     for on, in_force in ((True, ["requests"]), (False, [])):
         conf.set_override("trace_requests", on, "profiler")
-        initializer.init_from_conf(conf=conf, context={}, project="nova", service="api", host="host")
+        initializer.init_from_conf(conf=conf, context={}, project="shop", service="api", host="host")
         assert registry.in_force() == in_force
 
 

@@ -4,17 +4,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import contenders
 from contenders import TEXT, calls, floor
 from osprofiler import config, notifier, opentracing_compat, profiler, web
 from osprofiler._runtime import guard
+from osprofiler.config import point_spec
 from osprofiler.context import current, scope
 from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
 from osprofiler.delivery import masking
+from osprofiler.instrumentation.points.placing import placing
 
 _KEY = "bench"
 
@@ -93,6 +95,7 @@ class Made(contenders.Contender):
             **calls.public_calls(profiler, web),
             **calls.raising_calls(profiler, self.root),
             "rest annotate": profiler.annotate,
+            "rest point": _placed(),
             "rest fork": lambda: profiler.fork("bench"),
             "wsgi off": lambda: contenders.answer(off, request),
             "wsgi no header": lambda: contenders.answer(self._app, request),
@@ -105,6 +108,16 @@ class Made(contenders.Contender):
             "mask a secret": lambda: _mask({"n": 1, "text": f"{TEXT}?token=bench"}),
             "floor": floor.span,
         }
+
+
+def bare(n: int) -> int:
+    """A function that the configuration makes a trace point."""
+    return n
+
+
+def _placed() -> Callable[[], int]:
+    placing.follow((point_spec.parse(f"{__name__}:bare"),))
+    return lambda: bare(1)
 
 
 def _mask(info: dict[str, Any]) -> None:

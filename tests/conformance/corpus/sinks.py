@@ -61,7 +61,7 @@ def configure(connection_string: str, **options: Any) -> None:
     conf = cfg.ConfigOpts()
     opts.set_defaults(conf, enabled=True, hmac_keys=KEY, connection_string=connection_string)
     conf([])
-    for name, value in {"flush_interval": 3600.0, **options}.items():
+    for name, value in {"flush_interval": 3600.0, "points": [], **options}.items():
         conf.set_override(name, value, "profiler")
     initializer.init_from_conf(conf, {}, "nova", "api", "host-1")
 

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What ``points`` asks for, in the configuration or the policy: trace points, files of these, and shipped profiles."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from osprofiler.config import Settings, point_spec
+from osprofiler.config.kinds import Complain
+from osprofiler.instrumentation.points import profile
+from osprofiler.instrumentation.points.placing import placing
+from osprofiler.instrumentation.points.profile import Profile
+
+LOG = logging.getLogger(__name__)
+
+
+def follow(project: str, settings: Settings) -> None:
+    """Have the trace points in place that *settings* ask for, in a service of *project*; no others."""
+    placing.follow(chosen(project, settings.points, settings.instrument, _log).points if settings.enabled else ())
+
+
+def instrumentations(project: str, points: tuple[str, ...] | None, instrument: tuple[str, ...]) -> tuple[str, ...]:
+    """The libraries to instrument at the start: those of *instrument*, and of the profiles in *points*."""
+    by_profiles = chosen(project, points, instrument, lambda _: None).instrument  # follow() tells the mistakes
+    return tuple(dict.fromkeys((*instrument, *by_profiles)))
+
+
+def chosen(project: str, points: tuple[str, ...] | None, instrument: tuple[str, ...], complain: Complain) -> Profile:
+    """The profiles and points that the entries *points* name, as one; *complain* gets a line about each mistake.
+
+    Without a value it is the profile of *project*, unless the operator has chosen what to *instrument*.
+    """
+    if points is None:
+        points = () if instrument else (point_spec.AUTO,)
+    parts = [_part(entry, project.lower(), complain) for entry in points]
+    return Profile(
+        tuple(name for part in parts for name in part.instrument), tuple(spec for part in parts for spec in part.points)
+    )
+
+
+def _log(mistake: str) -> None:
+    LOG.error("[profiler] points: %s", mistake)
+
+
+def _part(entry: str, project: str, complain: Complain) -> Profile:
+    def of_entry(mistake: str) -> None:
+        complain(f"{entry}: {mistake}")
+
+    if point_spec.is_point(entry):
+        return Profile(points=profile.parsed([entry], complain))
+    names = profile.shipped()
+    if entry == point_spec.AUTO:
+        if project not in names:
+            return Profile()
+        entry = project
+    try:
+        return profile.load(profile.SHIPPED / f"{entry}.yaml" if entry in names else Path(entry), of_entry)
+    except (OSError, ValueError) as error:
+        known = "" if "/" in entry else f"; the shipped profiles are {', '.join(names)}"
+        of_entry(f"it cannot be used: {error}{known}")
+        return Profile()
