@@ -11,8 +11,8 @@ from typing import Any
 
 from osprofiler import initializer, messaging, profiler
 from osprofiler._runtime import guard
-from osprofiler.config import switches
-from osprofiler.instrumentation import nova_manager, nova_work, registry
+from osprofiler.config import point_spec, switches
+from osprofiler.instrumentation import nova_work, registry
 from osprofiler.instrumentation.nova_work import Cells, handed_over
 
 __all__ = ["Cells", "get", "handed_over", "init_from_conf", "inject", "instrument", "on", "receive"]
@@ -34,23 +34,22 @@ def instrument(conf: Any) -> None:
             messaging.instrument()
 
 
-def init_from_conf(conf: Any, manager: Any = None, **kwargs: Any) -> None:
+def init_from_conf(conf: Any, **kwargs: Any) -> None:
     """Turn tracing on for a nova service, as ``initializer.init_from_conf`` does. Call it only if profiling is enabled.
 
-    Outgoing REST requests are trace points, unless the configuration turns that off. Looping calls, in which nova
-    retries and polls, stay in the request that starts them. The steps of a compute *manager* and the calls of its
-    driver become trace points.
+    Unless the configuration says otherwise, outgoing REST requests are trace points, and so is what nova's profile
+    names: the steps of a build, the virt driver. Looping calls, in which nova retries and polls, stay in the request
+    that starts them.
     """
     with guard.Harmless("nova.init_from_conf"):
         conf.set_default("trace_requests", True, group="profiler")
+        conf.set_default("points", [point_spec.AUTO], group="profiler")
     initializer.init_from_conf(conf=conf, **kwargs)
     instrument(conf)
     with guard.Harmless("nova.looping_calls"):
         registry.instrument("oslo_service")
     with guard.Harmless("nova.networks"):
         nova_work.networks.install()
-    with guard.Harmless("nova.trace_manager"):
-        nova_manager.trace_manager(manager)
 
 
 def inject(context: Any) -> Any:

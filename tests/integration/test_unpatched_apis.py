@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """keystone, placement, glance and zaqar as they were released, with this osprofiler in the place of stock's: each
-request that asks for a trace gets a whole one, with the points of the service's profile, and nothing of another is in
-it, on native threads that are reused.
+request that asks for a trace gets a whole one, with the points and libraries of the service's profile, and nothing of
+another is in it, on native threads that are reused.
 
 They set tracing up in four ways of their own: keystone in code, as a stevedore middleware; placement in code with the
 whole configuration as keywords of the factory; glance by Paste; zaqar by the middleware's older arguments and by
@@ -192,10 +192,13 @@ def zaqar(at: Place) -> Api:
         commands=[["zaqar-sql-db-manage", "--config-file", ".zaqar/zaqar.conf", "upgrade", "head"]],
         headers={"Client-ID": str(uuid.uuid4()), "X-Project-ID": "p"},
         requests=[
-            Request("PUT", "/v2/queues/one", None, 204, {f"{queues}.create", f"{driver}.run", "db INSERT"}),
-            Request("POST", "/v2/queues/one/messages", message, 201, {f"{messages}.post", *asked_first}),
+            Request("PUT", "/v2/queues/one", None, 204,
+                    {f"{queues}.create", f"{driver}.run", "db INSERT", "redis MULTI"}),
+            Request("POST", "/v2/queues/one/messages", message, 201,
+                    {f"{messages}.post", *asked_first, "redis EVALSHA", "redis MULTI"}),
             Request("GET", "/v2/queues/one/messages?limit=1", None, 200,
-                    {f"{queues}.exists", f"{messages}.list", *asked_first}),
+                    {f"{queues}.exists", f"{messages}.list", *asked_first,
+                     "redis HMGET", "redis MULTI", "redis ZRANGE", "redis ZRANK"}),
         ],
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,10 +16,14 @@ from opentracing import ReferenceType
 from oslo_config import cfg
 
 from osprofiler import config, messaging, nova, novaclient, opentracing_compat, opts, profiler
+from osprofiler.concurrency import isolation
+from osprofiler.config import switches
 from osprofiler.context import current
 from osprofiler.instrumentation import messaging as instrumented
-from osprofiler.instrumentation import nova_manager
+from osprofiler.instrumentation import nova_work, points
+from osprofiler.instrumentation.points.placing import placing
 from osprofiler.propagation import signed
+from tests.unit.core_kit import a_clean_process
 from tests.unit.span_kit import Recorder, spans  # noqa: F401
 
 KEY = "a key of this test"
@@ -207,86 +212,23 @@ def test_cells_without_a_trace_are_nothing(recorder: Recorder) -> None:
     assert recorder.started == []
 
 
-class AllDrivers:
-    """Stands for nova.virt.driver.ComputeDriver."""
-
-    def not_supported(self) -> None:
-        raise NotImplementedError
-
-
-AllDrivers.not_supported.__module__ = "nova.virt.driver"
-
-
-def quiet(f: Any) -> Any:
-    """A decorator whose wrapper does not have the name of the function."""
-    return lambda *args: f(*args)
-
-
-class Driver(AllDrivers):
-    @quiet
-    def spawn(self, admin_password: str) -> str:
-        return self._inner()
-
-    def _inner(self) -> str:
-        return "spawned"
-
-    @staticmethod
-    def capabilities() -> str:
-        return "many"
-
-
-class OwnDriver(Driver):
-    pass
-
-
-class Tracker:
-    def instance_claim(self) -> None:
-        pass
-
-    def other(self) -> None:
-        pass
-
-
-class Manager:
-    def __init__(self) -> None:
-        self.driver = OwnDriver()
-        self.rt = Tracker()
-
-    def _do_build_and_run_instance(self, admin_password: str) -> str:
-        self.rt.instance_claim()
-        self.rt.other()
-        self.driver.capabilities()
-        with pytest.raises(NotImplementedError):
-            self.driver.not_supported()
-        return self.driver.spawn(admin_password)
-
-    def _not_a_step(self) -> None:
-        pass
-
-
-def test_a_compute_managers_steps_and_its_drivers_calls_are_points(recorder: Recorder, conf: cfg.ConfigOpts) -> None:
-    manager = Manager()
-    for _ in range(2):  # a second call in the same process does nothing
-        nova_manager.trace_manager(manager)
-    assert manager._do_build_and_run_instance("the admin's password") == "spawned"
-    assert recorder.started == []
-    profiler.init(KEY)
-    manager._do_build_and_run_instance("the admin's password")
-    manager._not_a_step()
-    profiler.clean()
-    step = next(span.operation_name for span in recorder.started)
-    assert step.endswith("Manager._do_build_and_run_instance")
-    assert recorder.tree() == [("compute", None), ("compute", "compute"), ("virt", "compute"), ("virt", "compute")]
-    assert [span.operation_name for span in recorder.started[1:]] == [
-        f"{__name__}.{name}" for name in ("Tracker.instance_claim", "Driver.capabilities", "Driver.spawn")
-    ]
-    assert recorder.started[-1].own_tags["osprofiler.class"] == f"{__name__}.OwnDriver"
-    assert "the admin's password" not in str([span.start_info for span in recorder.started])
-
-
-def test_a_manager_without_a_driver_is_left_alone() -> None:
-    nova_manager.trace_manager(None)
-    nova_manager.trace_manager(SimpleNamespace())
+@pytest.mark.parametrize(("options", "expected"), [({"instrument": "threading"}, True), ({"points": ""}, False)])
+def test_a_patched_nova_has_its_points_unless_the_operator_wants_none(
+    conf: cfg.ConfigOpts, options: dict[str, str], expected: bool, tmp_path: Path
+) -> None:
+    file = tmp_path / "nova.conf"
+    lines = [f"{name} = {value}" for name, value in {"connection_string": "sqlite://", **options}.items()]
+    file.write_text("\n".join(["[profiler]", "enabled = true", *lines]))
+    conf(["--config-file", str(file)])
+    with a_clean_process():
+        nova.init_from_conf(conf, context={}, project="nova", service="nova-compute", host="here")
+        asked_for = {spec.target for spec in placing._specs}
+        assert ("nova.compute.manager:ComputeManager._do_build_and_run_instance" in asked_for) is expected
+        points.follow("", config.Settings())
+        opentracing_compat.uninstrument()
+        nova_work.networks.uninstall()
+        isolation.uninstall()
+        switches.reset()
 
 
 def test_what_nova_retries_stays_in_its_request() -> None:
