@@ -55,6 +55,7 @@ def rpc() -> Iterator[Any]:
 @pytest.fixture(params=["jaeger", "sqlite"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The connection string that the process's traces go to."""
+    switches.reset()
     in_jaeger = request.param == "jaeger"
     url = request.getfixturevalue("jaeger").url if in_jaeger else f"sqlite:///{tmp_path / 'traces.db'}"
     config.publish(enabled=True, hmac_keys=(KEY,))

@@ -16,6 +16,7 @@ from oslo_config import cfg
 
 from osprofiler import config, initializer, opts, policy, profiler
 from osprofiler._runtime import guard
+from osprofiler.config import switches
 from osprofiler.instrumentation import logging as instrumentation
 from osprofiler.testing import recording
 from osprofiler.testing.recorder import Recording
@@ -141,6 +142,7 @@ def test_a_service_has_it_from_its_start_unless_it_says_otherwise(correlation: b
         initializer.init_from_conf(conf, None, "nova", "api", "host")
         assert hasattr(logging.Logger.handle, "__wrapped__") == correlation
         instrumentation.uninstrument()
+    switches.reset()
 
 
 # Span logs
