@@ -43,13 +43,13 @@ def rooms() -> dict[str, list[str]]:
 def imports() -> dict[str, set[str]]:
     """The rooms that each room imports, also inside functions, but not only for type checkers."""
     room_of = {name: room for room, names in rooms().items() for name in names}
-    found: dict[str, set[str]] = {room: set() for room in rooms()}
+    imported: dict[str, set[str]] = {room: set() for room in rooms()}
     for path in PACKAGE.rglob("*.py"):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
         if parts[0] in room_of:
             here = room_of[parts[0]]
-            found[here] |= {room_of[name] for name in _imported(path) if name in room_of} - {here}
-    return found
+            imported[here] |= {room_of[name] for name in _imported(path) if name in room_of} - {here}
+    return imported
 
 
 def _imported(path: Path) -> Iterator[str]:
@@ -72,10 +72,10 @@ def _imported(path: Path) -> Iterator[str]:
 def table() -> str:
     """The map as reStructuredText: each room, what it holds, the rooms that it imports."""
     order = list(rooms())
-    found = imports()
+    imported = imports()
     rows = [["room", "what it holds", "imports"]]
     for room, names in rooms().items():
-        below = ", ".join(sorted(found[room], key=order.index)) or "no other room"
+        below = ", ".join(sorted(imported[room], key=order.index)) or "no other room"
         title = f"``{room}``" if room != _DOORS else ", ".join(f"``{name}``" for name in names)
         rows.append([title, _text(room, names), below])
     return tables.list_table(rows)

@@ -67,17 +67,17 @@ def _class(cls: type) -> dict[str, Any]:
 
 def _module(name: str) -> dict[str, Any]:
     module = importlib.import_module(name)
-    found: dict[str, Any] = {}
+    names: dict[str, Any] = {}
     for key, value in vars(module).items():
         if not _public(key) or inspect.ismodule(value) or getattr(value, "__module__", name) != name:
             continue
         if inspect.isclass(value):
-            found[key] = _class(value)
+            names[key] = _class(value)
         elif callable(value):
-            found[key] = {"kind": "function", "parameters": _signature(value)}
+            names[key] = {"kind": "function", "parameters": _signature(value)}
         elif key.isupper() and key != "TYPE_CHECKING" and isinstance(value, (str, int, float)):
-            found[key] = {"kind": "constant", "value": repr(value)}
-    return found
+            names[key] = {"kind": "constant", "value": repr(value)}
+    return names
 
 
 def _options() -> dict[str, Any]:
@@ -96,8 +96,8 @@ def _options() -> dict[str, Any]:
 
 
 def _entry_points() -> list[str]:
-    found = importlib.metadata.distribution("osprofiler").entry_points
-    return sorted(f"{point.group}: {point.name} = {point.value}" for point in found)
+    points = importlib.metadata.distribution("osprofiler").entry_points
+    return sorted(f"{point.group}: {point.name} = {point.value}" for point in points)
 
 
 def table() -> dict[str, Any]:

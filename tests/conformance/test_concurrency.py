@@ -33,7 +33,7 @@ def test_cell(model: type[concurrency.Model], guarantee: str) -> None:
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.title)
 def test_with_everything_instrumented_at_once(model: type[concurrency.Model]) -> None:
     """A service may instrument everything: no branch is doubled or lost."""
-    wrong = {name: said for name, said in outcomes(model, *EXECUTION_MODELS).items() if said != "ok"}
+    wrong = {name: outcome for name, outcome in outcomes(model, *EXECUTION_MODELS).items() if outcome != "ok"}
     assert not wrong, "\n".join(wrong.values())
 
 

@@ -190,9 +190,9 @@ class Wrong(base.Driver):
 
 class Draining(Wrong):
     def read(self, base_id: str) -> list[dict[str, Any]]:
-        found = super().read(base_id)
+        records = super().read(base_id)
         self.store.clear()
-        return found
+        return records
 
 
 class CuttingText(Wrong):

@@ -52,10 +52,10 @@ class ElasticKit(ServerKit):
 
 
 def _nested(levels: int) -> list[Any]:
-    found: list[Any] = []
+    nested: list[Any] = []
     for _ in range(levels):
-        found = [found]
-    return found
+        nested = [nested]
+    return nested
 
 
 class TestElasticsearch(ElasticKit):

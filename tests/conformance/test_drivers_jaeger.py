@@ -35,8 +35,8 @@ class _Seen(SpanStore):
         """The spans of a trace that can be read now."""
         address = f"{self.query_address(self.connection_str)}/api/traces/{ids.trace_id_of(base_id):032x}"
         answer = requests.get(address, timeout=30)
-        found = answer.json()["data"][0]["spans"] if answer.status_code == 200 else []
-        return {int(span["spanID"], 16) for span in found}
+        spans = answer.json()["data"][0]["spans"] if answer.status_code == 200 else []
+        return {int(span["spanID"], 16) for span in spans}
 
 
 class SeenJaeger(_Seen, Jaeger):

@@ -53,12 +53,12 @@ def test_each_name_is_there(module: str, name: str, entry: dict[str, Any]) -> No
     assert inspect.isclass(ours) == (entry["kind"] == "class")
     same_parameters(ours, entry["parameters"])
     for member, told in entry.get("members", {}).items():
-        found = getattr(ours, member)
+        attribute = getattr(ours, member)
         raw = inspect.getattr_static(ours, member)
         if told["kind"] in ("staticmethod", "classmethod", "property"):
             assert type(raw).__name__ == told["kind"], member
         if "parameters" in told:
-            same_parameters(found, told["parameters"])
+            same_parameters(attribute, told["parameters"])
     own = [f"{base.__module__}.{base.__qualname__}" for base in inspect.getmro(ours)] if entry.get("bases") else []
     for base in entry.get("bases", []):
         assert base in own
@@ -81,13 +81,13 @@ def test_the_options_are_registered_on_the_global_configuration() -> None:
 def test_each_entry_point_is_there(point: str) -> None:
     group, _, rest = point.partition(": ")
     name, _, value = rest.partition(" = ")
-    (found,) = [
+    (entry,) = [
         each
         for each in importlib.metadata.distribution("osprofiler").entry_points
         if (each.group, each.name) == (group, name)
     ]
-    assert found.value == value
-    assert callable(found.load())
+    assert entry.value == value
+    assert callable(entry.load())
 
 
 def test_the_distribution() -> None:

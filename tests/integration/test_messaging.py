@@ -87,9 +87,9 @@ class Peers:
         """Wait for so many spans of the trace *base*: the span of a server ends after its reply."""
 
         def complete() -> list[dict[str, Any]]:
-            found = self.spans(base)
-            assert len(found) == spans, found
-            return found
+            recorded = self.spans(base)
+            assert len(recorded) == spans, recorded
+            return recorded
 
         return wait_until(complete, what=f"{spans} spans of one trace")
 
@@ -100,8 +100,8 @@ def peers(rabbit: Rabbit, tmp_path: Path) -> Peers:
 
 
 def one(rows: list[dict[str, Any]], **wanted: Any) -> dict[str, Any]:
-    (found,) = [row for row in rows if wanted.items() <= row.items()]
-    return found
+    (row,) = [row for row in rows if wanted.items() <= row.items()]
+    return row
 
 
 VARIANTS = {

@@ -22,14 +22,14 @@ from tests.waiting import wait_until
 
 def recorded(base_id: str) -> list[dict[str, Any]]:
     """The records of a request with a cast, a join and an error, with new ids."""
-    found = records(
+    made = records(
         Made("boot", None, 0, 1_000, info={"request": {"path": "/servers", "method": "POST"}}),
         Made("ask", "boot", 100, 300),
         Made("ask too", "boot", 110, 700),
         Made("join", "boot", 710, 720, joins=["ask", "ask too"]),
         Made("cast", "boot", 800, 810, follows=True),
     )
-    text = json.dumps(found).replace(point(0)[:23], f"{base_id[:18]}-0000").replace(TRACE, base_id)
+    text = json.dumps(made).replace(point(0)[:23], f"{base_id[:18]}-0000").replace(TRACE, base_id)
     own: list[dict[str, Any]] = json.loads(text)
     own[-1]["info"]["etype"] = "ValueError"
     return own
@@ -133,17 +133,17 @@ def test_jaeger_is_searched(
     base.get_driver(jaeger.url).write([{**each, "service": service} for each in recorded(base_id)])
     jaeger.wait_for_trace(base_id.replace("-", ""), 5)
 
-    def found(*options: str) -> list[str]:
+    def listed(*options: str) -> list[str]:
         command("list", "--json", "--service", service, *options, "--connection-string", jaeger.url)
         return [each["base_id"] for each in json.loads(capsys.readouterr().out)]
 
-    wait_until(lambda: found() == [base_id])
-    assert found("--operation", "ask*", "--min-duration", "500us") == [base_id]
-    assert found("--operation", "ask", "--min-duration", "500us") == []
+    wait_until(lambda: listed() == [base_id])
+    assert listed("--operation", "ask*", "--min-duration", "500us") == [base_id]
+    assert listed("--operation", "ask", "--min-duration", "500us") == []
     of_one = {"services", f"traces/{base_id.replace('-', '')}", f"traces?service={service}"}
     assert {path.partition("&")[0] for path in asked} == of_one
     asked.clear()
-    assert found("--since", "30m") == []
+    assert listed("--since", "30m") == []
     assert len(asked) == 2, "the services, and what this one did since then"
 
 

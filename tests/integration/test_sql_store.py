@@ -75,12 +75,12 @@ def test_eight_writers_of_which_one_is_killed_while_one_reads(url: str) -> None:
         assert [process.returncode for process in writers] == [0] * 7
         confirmed = 10 + len(doomed.stdout.read().splitlines())
 
-    found = per_writer(base.get_driver(url).read(TRACE))
-    assert {name: found[name] for name in found if name != "writer-8"} == {
+    counts = per_writer(base.get_driver(url).read(TRACE))
+    assert {name: counts[name] for name in counts if name != "writer-8"} == {
         f"writer-{number}": BATCHES * 10 for number in range(1, 8)
     }
-    assert found["writer-8"] % 10 == 0
-    assert found["writer-8"] >= confirmed * 10
+    assert counts["writer-8"] % 10 == 0
+    assert counts["writer-8"] >= confirmed * 10
 
 
 @pytest.fixture(params=[Postgres, MariaDB])

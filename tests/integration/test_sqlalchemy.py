@@ -160,7 +160,7 @@ def test_the_asyncio_engine_keeps_tasks_apart(postgres: Postgres, spans: Recorde
         await engine.dispose()
 
     asyncio.run(main())
-    found: dict[str, list[tuple[str | None, bool]]] = {}
+    traces: dict[str, list[tuple[str | None, bool]]] = {}
     for span in spans.finished:
-        found.setdefault(span.origin.base_id, []).append((span.name, "error" in span.own_tags))
-    assert found == {f"trace-{i}": [("db", False), ("db", True), ("task", False)] for i in range(20)}
+        traces.setdefault(span.origin.base_id, []).append((span.name, "error" in span.own_tags))
+    assert traces == {f"trace-{i}": [("db", False), ("db", True), ("task", False)] for i in range(20)}

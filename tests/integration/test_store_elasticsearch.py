@@ -22,8 +22,8 @@ from tests import servers
 
 @pytest.fixture(params=["elasticsearch", "opensearch"])
 def server(request: pytest.FixtureRequest) -> servers.Elasticsearch:
-    found: servers.Elasticsearch = request.getfixturevalue(request.param)
-    return found
+    server: servers.Elasticsearch = request.getfixturevalue(request.param)
+    return server
 
 
 class Pages:
@@ -45,8 +45,8 @@ def test_an_index_with_a_field_for_each_key_takes_what_does_not_fit(server: serv
     driver = ElasticsearchDriver(server.url, index_name=name)
     misfit = record(1, "stop", 1, "stock", db={"params": "none"}, etype="E", osprofiler={"tags": {"a": 1, "a.b": 2}})
     driver.write([misfit, record(2, "start", 2, "other")])
-    found = {each["name"]: each["info"] for each in driver.read("stock")}
-    assert found == {"neutron-api-start": first["info"], "neutron-api-stop": misfit["info"]}
+    infos = {each["name"]: each["info"] for each in driver.read("stock")}
+    assert infos == {"neutron-api-start": first["info"], "neutron-api-stop": misfit["info"]}
     assert {trace["base_id"] for trace in driver.list_traces()} == {"stock", "other"}
     assert [trace["base_id"] for trace in driver.list_error_traces()] == ["stock"]
     assert driver.delete("stock") == 2
@@ -138,29 +138,29 @@ def test_delivery_drops_a_refused_record_and_sends_no_other_again(
 @contextmanager
 def answering(status: int, body: Any, to_head: int | None = None) -> Iterator[str]:
     """A server with the same response to all requests, but *to_head* to a HEAD. Yields its connection string."""
-    said = json.dumps(body).encode()
+    content = json.dumps(body).encode()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             self.send_response(to_head if to_head and self.command == "HEAD" else status)
-            self.send_header("Content-Length", str(len(said)))
+            self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(said)
+                self.wfile.write(content)
 
         do_GET = do_POST = do_PUT = do_HEAD = answer
 
         def log_message(self, *_: object) -> None:
             """Log nothing."""
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as found:
-        thread = threading.Thread(target=found.serve_forever)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield f"elasticsearch://osp:my-secret@127.0.0.1:{found.server_port}"
+            yield f"elasticsearch://osp:my-secret@127.0.0.1:{server.server_port}"
         finally:
-            found.shutdown()
+            server.shutdown()
             thread.join()
 
 

@@ -89,9 +89,9 @@ def shape(children: list[dict[str, Any]]) -> list[Any]:
 def test_ours_reads_what_stock_wrote(store: Store) -> None:
     base_id = str(uuid.uuid4())
     store.stock("write", given=two_spans(base_id))
-    found = store.open().read(base_id)
+    records = store.open().read(base_id)
     labels = {"project": "nova", "service": "old"}
-    assert sorted(found, key=lambda each: each["timestamp"]) == [{**each, **labels} for each in two_spans(base_id)]
+    assert sorted(records, key=lambda each: each["timestamp"]) == [{**each, **labels} for each in two_spans(base_id)]
     assert [trace["base_id"] for trace in store.open().list_traces()].count(base_id) == 1
 
 

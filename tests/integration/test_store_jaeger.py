@@ -86,8 +86,8 @@ def work(tracer: Tracer, origin: Origin) -> int:
         return tracer.open_point(current.point.get() or Point(None, None, origin), name, info, tags=tags, **more)
 
     request = {"request": {"method": "GET", "path": "/servers", "query": "a=1", "scheme": "http"}}
-    said = {"span.kind": "server", "component": "wsgi", "http.method": "GET", "http.url": "http://nova/servers"}
-    root = opened("wsgi", request, said)
+    tags = {"span.kind": "server", "component": "wsgi", "http.method": "GET", "http.url": "http://nova/servers"}
+    root = opened("wsgi", request, tags)
     statement = {"db": {"statement": "SELECT 1", "params": {"a.b": None, "t~": [1, 2.5, True], "\\": {}}}}
     opened("db", statement).end({"db": {"result": "1"}})
     try:
@@ -134,8 +134,8 @@ def test_a_report_is_the_same_from_jaeger_and_from_redis(
     wait_until(lambda: len(reader(url).read(base_id)) == 2 * spans, what="the trace in Jaeger")
     there, here = model.from_records(reader(url).read(base_id)), model.from_records(Redis(redis.url).read(base_id))
     assert there.base_id == here.base_id == base_id
-    for found, expected in zip(comparable(there), comparable(here), strict=True):
-        assert found == expected
+    for actual, expected in zip(comparable(there), comparable(here), strict=True):
+        assert actual == expected
 
 
 @pytest.mark.usefixtures("at_rest")
@@ -180,8 +180,8 @@ def test_plain_records_come_back_as_they_were(url: str) -> None:
     driver.write([written[3], written[2], written[0], written[5]])
     driver.close()
     wait_until(lambda: len(driver.read(base_id)) == len(written), what="the trace in Jaeger")
-    found = [{key: value for key, value in each.items() if value is not None} for each in driver.read(base_id)]
-    in_order = [sorted(each, key=lambda one: (one["timestamp"], one["trace_id"])) for each in (found, written)]
+    stored = [{key: value for key, value in each.items() if value is not None} for each in driver.read(base_id)]
+    in_order = [sorted(each, key=lambda one: (one["timestamp"], one["trace_id"])) for each in (stored, written)]
     assert in_order[0] == in_order[1]
 
 
@@ -253,8 +253,8 @@ def test_spans_of_other_tracers_are_shown(jaeger: servers.Jaeger, service: str) 
     }
     requests.post(f"{jaeger.otlp_url}/v1/traces", json=sent, timeout=30).raise_for_status()
     jaeger.wait_for_trace(f"{trace:032x}", 2)
-    found = model.from_records(Jaeger(jaeger.url).read(ids.uuid_text(trace)))
-    (top,) = found.roots
+    model_trace = model.from_records(Jaeger(jaeger.url).read(ids.uuid_text(trace)))
+    (top,) = model_trace.roots
     (below,) = top.children
     assert (top.name, top.service, top.duration_us, top.tags) == (
         "GET /",
@@ -293,8 +293,8 @@ def test_what_is_no_trace_is_refused(what: dict[str, Any]) -> None:
 def test_a_span_that_makes_no_sense_hides_no_other() -> None:
     good = {"traceID": "1", "spanID": "2", "operationName": "o", "startTime": 1, "duration": 2, "tags": [], "logs": []}
     bad: list[Any] = [1, None, {}, {**good, "spanID": 7}, {**good, "startTime": None}, {**good, "tags": [1]}]
-    found = jaeger_json.records({"spans": [*bad, good], "processes": {}})
-    assert [each["name"] for each in found] == ["o-start", "o-stop"]
+    records = jaeger_json.records({"spans": [*bad, good], "processes": {}})
+    assert [each["name"] for each in records] == ["o-start", "o-stop"]
 
 
 def test_the_default_query_service_is_on_the_same_host() -> None:

@@ -128,15 +128,15 @@ def test_a_trace_that_is_still_being_written_is_waited_for(url: str) -> None:
     driver = open_driver(url)
     driver.write([record(1, "start", 0)])
     reader = Messaging("messaging://", transport_url=url, idle_timeout=2)
-    found: list[list[dict[str, Any]]] = []
-    reading = threading.Thread(target=lambda: found.append(reader.read(two_spans()[0]["base_id"])))
+    results: list[list[dict[str, Any]]] = []
+    reading = threading.Thread(target=lambda: results.append(reader.read(two_spans()[0]["base_id"])))
     reading.start()
     wait_until(lambda: waiting(url) == 0, what="the reader to hold the first")
     driver.write([record(2, "start", 1)])
     wait_until(lambda: waiting(url) == 0, what="the reader to hold the second")
     driver.write([record(3, "start", 2)])
     reading.join(60)
-    assert len(found[0]) == 3
+    assert len(results[0]) == 3
 
 
 def test_a_plain_listener_understands_what_it_always_got(url: str) -> None:
@@ -170,12 +170,12 @@ def test_a_queue_too_long_to_be_looked_at_is_said(
     driver = open_driver(url)
     driver.write(two_spans("short enough"))
     driver.list_traces()
-    said = lambda: [each.getMessage() for each in caplog.records if each.name == notifications.LOG.name]  # noqa: E731
-    assert not said()
+    warnings = lambda: [each.getMessage() for each in caplog.records if each.name == notifications.LOG.name]  # noqa: E731
+    assert not warnings()
     for number in range(9):
         driver.write(two_spans(f"trace {number}"))
     assert len(driver.list_traces()) == 4
-    (line,) = said()
+    (line,) = warnings()
     assert line.startswith("4 notifications were read")
     assert len(line.splitlines()) == 1
     wait_until(lambda: waiting(url) == 10, what="all to be back")

@@ -127,9 +127,9 @@ def test_what_bson_does_not_hold_is_stored_as_text(ferretdb: servers.FerretDB) -
     driver = MongoDB(ferretdb.url, db_name=ferretdb.fresh_name())
     made = record(1, "start", 0, huge=2**70, lone="\ud800", path=Path("/etc"), pair=(1, 2), keys={1: {None: 2}})
     driver.write([made, record(2, "start", 1)])
-    found = {each["trace_id"]: each["info"] for each in driver.read(TRACE)}
-    assert len(found) == 2
-    info = found[made["trace_id"]]
+    infos = {each["trace_id"]: each["info"] for each in driver.read(TRACE)}
+    assert len(infos) == 2
+    info = infos[made["trace_id"]]
     assert (info["huge"], info["lone"], info["path"]) == (str(2**70), "\\ud800", "/etc")
     assert (info["pair"], info["keys"]) == ([1, 2], {"1": {"None": 2}})
 

@@ -175,11 +175,11 @@ def test_200_requests_at_once_are_200_traces(spans: Recorder) -> None:  # noqa: 
 
     with serving(app, threads=16) as url, concurrent.futures.ThreadPoolExecutor(50) as clients:
         list(clients.map(ask, range(200)))
-    found: dict[str, list[tuple[str | None, Any]]] = {}
+    traces: dict[str, list[tuple[str | None, Any]]] = {}
     for span in spans.finished:
         path = span.start_info and (span.start_info.get("path") or span.start_info["request"]["path"])
-        found.setdefault(span.origin.base_id, []).append((span.name, path))
-    assert found == {
+        traces.setdefault(span.origin.base_id, []).append((span.name, path))
+    assert traces == {
         f"trace-{i}": [(name, f"/{i}") for name in ("inner", "outer", "a", "b", "wsgi")] for i in range(200)
     }
 
@@ -228,12 +228,12 @@ def test_a_plain_osprofiler_in_the_middle_of_a_chain(spans: Recorder, stock_pyth
             with profiler.Trace("client"):
                 assert requests.get(f"http://127.0.0.1:{port}/x", timeout=60).text == "from the backend"
             profiler.clean()
-            said = json.loads(stock.stdout.readline())
+            result = json.loads(stock.stdout.readline())
         finally:
             stock.terminate()
     client = spans.by_name("http")
-    records = {record["name"]: record for record in said["records"]}
-    assert {record["base_id"] for record in said["records"]} == {client.origin.base_id}
+    records = {record["name"]: record for record in result["records"]}
+    assert {record["base_id"] for record in result["records"]} == {client.origin.base_id}
     assert records["wsgi-start"]["parent_id"] == client.point_id
     server = spans.by_name("wsgi")
     assert server.origin.base_id == client.origin.base_id

@@ -541,13 +541,13 @@ def test_an_old_style_coroutine_stays_awaitable(records: Caught) -> None:
 
 def points_of(make: Callable[[], object], names: list[str], records: Caught) -> list[str]:
     """The names in *names* whose call makes a point."""
-    found = []
+    traced = []
     for name in names:
         before = len(records)
         getattr(make(), name)()
         if len(records) > before:
-            found.append(name)
-    return found
+            traced.append(name)
+    return traced
 
 
 def make_class() -> type:
@@ -690,14 +690,14 @@ def make_hidden(kind: type = type) -> type:
 
 def names_and_classes(keeper: SpanKeeper, *calls: Callable[[], object]) -> list[tuple[str, str | None]]:
     """The operation of each call's point, and its class tag, both without their common prefix."""
-    found = []
+    pairs = []
     for call in calls:
         call()
         span = keeper.finished[-1]
         assert span.start_info["function"]["name"] == span.operation_name
         tag = span.own_tags.get("osprofiler.class")
-        found.append((span.operation_name, tag))
-    return [tuple(text and text.replace(f"{__name__}.make_hidden.<locals>.", "") for text in pair) for pair in found]  # type: ignore[misc]
+        pairs.append((span.operation_name, tag))
+    return [tuple(text and text.replace(f"{__name__}.make_hidden.<locals>.", "") for text in pair) for pair in pairs]  # type: ignore[misc]
 
 
 def test_a_method_is_named_by_its_class_whatever_is_around_it(spans: SpanKeeper) -> None:

@@ -71,10 +71,10 @@ def test_sql_urls_go_to_the_sql_driver(connection_string: str) -> None:
 
 
 def test_a_subclass_is_found_by_its_name_also_without_slashes() -> None:
-    found = base.get_driver("old", "nova", service="api", host="here", conf=None, anything=1)
-    assert type(found) is Old
-    assert (found.connection_str, found.project, found.service, found.host) == ("old://", "nova", "api", "here")
-    assert (found.filter_error_trace, found.default_trace_fields) == (False, {"base_id", "timestamp"})
+    driver = base.get_driver("old", "nova", service="api", host="here", conf=None, anything=1)
+    assert type(driver) is Old
+    assert (driver.connection_str, driver.project, driver.service, driver.host) == ("old://", "nova", "api", "here")
+    assert (driver.filter_error_trace, driver.default_trace_fields) == (False, {"base_id", "timestamp"})
 
 
 def test_a_driver_is_found_by_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,10 +106,10 @@ def test_a_driver_is_found_by_entry_point(tmp_path: Path, monkeypatch: pytest.Mo
 def test_what_cannot_work_is_one_line_without_the_password(connection_string: str) -> None:
     with pytest.raises((ValueError, exc.CommandError)) as caught:
         base.get_driver(connection_string)
-    said = str(caught.value)
-    assert said
-    assert "\n" not in said
-    assert "s3cr" not in said
+    message = str(caught.value)
+    assert message
+    assert "\n" not in message
+    assert "s3cr" not in message
 
 
 @pytest.mark.parametrize(

@@ -152,8 +152,8 @@ def test_a_failed_read_is_one_line_without_the_password() -> None:
 def test_lists_show_the_earliest_record_of_each_trace_by_time() -> None:
     records = [*reversed(two_spans("b")), *two_spans("a")]
     records[-1] = {**records[-1], "timestamp": "2020-01-01T00:00:00.000000"}
-    found = network.listed(records, {"base_id", "name"})
-    assert found == [{"base_id": "a", "name": "neutron-api-stop"}, {"base_id": "b", "name": "neutron-api-start"}]
+    listed = network.listed(records, {"base_id", "name"})
+    assert listed == [{"base_id": "a", "name": "neutron-api-stop"}, {"base_id": "b", "name": "neutron-api-start"}]
 
 
 def test_importing_a_driver_loads_no_stores_client() -> None:

@@ -10,7 +10,7 @@ from osprofiler.hacking import checks
 
 
 @pytest.mark.parametrize(
-    ("line", "found"),
+    ("line", "offsets"),
     [
         ('f("a")', []),
         ("f('a')", [2]),
@@ -21,19 +21,19 @@ from osprofiler.hacking import checks
         ("f(\"a\", 'b', 'c')", [7]),
     ],
 )
-def test_quotes(line: str, found: list[int]) -> None:
-    assert [at for at, _ in checks.check_quotes(line, "x.py")] == found
+def test_quotes(line: str, offsets: list[int]) -> None:
+    assert [at for at, _ in checks.check_quotes(line, "x.py")] == offsets
     assert list(checks.check_quotes(line, "x.py", noqa=True)) == []
 
 
-@pytest.mark.parametrize(("line", "found"), [("x = dict()", 1), ("x = list()", 1), ("x = dict(a=1)", 0), ("{} []", 0)])
-def test_literals(line: str, found: int) -> None:
-    assert len(list(checks.check_no_constructor_data_struct(line, "x.py"))) == found
+@pytest.mark.parametrize(("line", "count"), [("x = dict()", 1), ("x = list()", 1), ("x = dict(a=1)", 0), ("{} []", 0)])
+def test_literals(line: str, count: int) -> None:
+    assert len(list(checks.check_no_constructor_data_struct(line, "x.py"))) == count
     assert list(checks.check_no_constructor_data_struct(line, "x.py", noqa=True)) == []
 
 
 @pytest.mark.parametrize(
-    ("line", "found"),
+    ("line", "violations"),
     [
         ('"%(a)s" % {"a": 1}', 1),
         ('("%(a)s") % {"a": 1}', 1),
@@ -44,14 +44,14 @@ def test_literals(line: str, found: int) -> None:
         ('f("%(a)s", 5 % 3)', 0),
     ],
 )
-def test_mapping_formats(line: str, found: int) -> None:
+def test_mapping_formats(line: str, violations: int) -> None:
     tokens = list(tokenize.generate_tokens(io.StringIO(line).readline))
-    assert len(list(checks.check_dict_formatting_in_string(line, tokens))) == found
+    assert len(list(checks.check_dict_formatting_in_string(line, tokens))) == violations
     assert list(checks.check_dict_formatting_in_string(line, tokens, noqa=True)) == []
 
 
 @pytest.mark.parametrize(
-    ("line", "found"),
+    ("line", "is_violation"),
     [
         ("    :raises ValueError: if it is no number", False),
         ("    :raise ValueError: if it is no number", True),
@@ -60,8 +60,8 @@ def test_mapping_formats(line: str, found: int) -> None:
         ("    raises nothing", False),
     ],
 )
-def test_raises(line: str, found: bool) -> None:
-    assert (checks.check_raises(line, "x.py") is not None) is found
+def test_raises(line: str, is_violation: bool) -> None:
+    assert (checks.check_raises(line, "x.py") is not None) is is_violation
 
 
 def test_flake8_finds_them() -> None:

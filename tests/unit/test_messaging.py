@@ -50,10 +50,10 @@ def trace_info(**changes: Any) -> dict[str, Any]:
 def test_the_context_of_a_point_comes_out_as_it_went_in(point: Point) -> None:
     carried = json.loads(json.dumps(messaging.inject(CONTEXT, follows=True)))
     assert {name: carried[name] for name in CONTEXT} == CONTEXT
-    found = messaging.extract(carried)
-    assert found is not None
-    assert found.follows
-    origin = found.origin
+    incoming = messaging.extract(carried)
+    assert incoming is not None
+    assert incoming.follows
+    origin = incoming.origin
     assert (origin.base_id, origin.parent_id, origin.hmac_key, origin.sampled) == (BASE, point.id(), KEY, True)
     assert point.span is not None
     assert origin.parent_span_id == point.span.span_id
@@ -64,9 +64,9 @@ def test_a_virtual_root_stays_one() -> None:
     profiler.init(KEY, base_id=BASE)
     carried = messaging.inject({})
     assert set(carried) == {"osprofiler_context"}  # the unsigned formats have no field for it
-    found = messaging.extract(carried)
-    assert found is not None
-    assert (found.origin.parent_id, found.origin.parent_span_id) == (None, 0)
+    incoming = messaging.extract(carried)
+    assert incoming is not None
+    assert (incoming.origin.parent_id, incoming.origin.parent_span_id) == (None, 0)
 
 
 @pytest.mark.parametrize("tracing", [True, False])
@@ -124,9 +124,9 @@ def test_plain_peers_hear_nothing_of_a_request_that_is_not_sampled() -> None:
 @pytest.mark.parametrize("plain_peers", [True, False])
 def test_a_plain_peers_trace_info_counts_with_one_of_our_keys(plain_peers: bool) -> None:
     config.publish(rpc_plain_peers=plain_peers)
-    found = messaging.extract({"trace_info": trace_info(hmac_key="an older key")})
-    assert found is not None
-    origin = found.origin
+    incoming = messaging.extract({"trace_info": trace_info(hmac_key="an older key")})
+    assert incoming is not None
+    origin = incoming.origin
     assert (origin.base_id, origin.parent_id, origin.hmac_key) == (BASE, PARENT, "an older key")
     assert messaging.extract({"trace_info": trace_info(hmac_key="unknown")}) is None
 
@@ -135,9 +135,9 @@ def test_a_plain_peers_trace_info_counts_with_one_of_our_keys(plain_peers: bool)
 def test_what_is_signed_wins() -> None:
     carried = messaging.inject({})
     other = trace_info(base_id="11111111-2222-3333-4444-555555555555")
-    found = messaging.extract({**carried, "trace_info": other})
-    assert found is not None
-    assert found.origin.base_id == BASE
+    incoming = messaging.extract({**carried, "trace_info": other})
+    assert incoming is not None
+    assert incoming.origin.base_id == BASE
 
 
 @pytest.mark.usefixtures("point")
@@ -154,18 +154,18 @@ def test_not_sampled_is_carried_on_and_recognised() -> None:
     current.point.set(Point(None, None, Origin.from_ids(7 << 64 | 5, 9, flags=0)))
     carried = messaging.inject(CONTEXT)
     assert carried["traceparent"].endswith("-00")
-    found = messaging.extract(carried)
-    assert found is not None
-    assert not found.origin.sampled
+    incoming = messaging.extract(carried)
+    assert incoming is not None
+    assert not incoming.origin.sampled
     assert messaging.TracingSerializer().deserialize_context(carried) == CONTEXT
     assert profiler.get() is None
 
 
 def test_a_trace_without_a_key_of_its_own_is_signed_with_the_first() -> None:
     current.point.set(Point(None, None, Origin.from_ids(7 << 64 | 5, 9)))
-    found = messaging.extract(messaging.inject({}))
-    assert found is not None
-    assert (found.origin.hmac_key, found.origin.trace_id, found.origin.parent_span_id) == (KEY, 7 << 64 | 5, 9)
+    incoming = messaging.extract(messaging.inject({}))
+    assert incoming is not None
+    assert (incoming.origin.hmac_key, incoming.origin.trace_id, incoming.origin.parent_span_id) == (KEY, 7 << 64 | 5, 9)
 
 
 def test_under_the_reporter_nothing_is_written() -> None:
@@ -178,16 +178,16 @@ FOREIGN = "00-0000000000000000000000000000abcd-000000000000ef01-01"
 
 def test_a_foreign_context_is_a_tag_where_it_is_not_trusted() -> None:
     assert messaging.extract({"traceparent": FOREIGN}) is None
-    found = messaging.extract({"traceparent": FOREIGN, "trace_info": trace_info()})
-    assert found is not None
-    assert found.origin.foreign == {"foreign.traceparent": FOREIGN}
+    incoming = messaging.extract({"traceparent": FOREIGN, "trace_info": trace_info()})
+    assert incoming is not None
+    assert incoming.origin.foreign == {"foreign.traceparent": FOREIGN}
 
 
 def test_and_is_continued_where_it_is() -> None:
     config.publish(trust_incoming=True)
-    found = messaging.extract({"traceparent": FOREIGN})
-    assert found is not None
-    assert (found.origin.trace_id, found.origin.parent_span_id) == (0xABCD, 0xEF01)
+    incoming = messaging.extract({"traceparent": FOREIGN})
+    assert incoming is not None
+    assert (incoming.origin.trace_id, incoming.origin.parent_span_id) == (0xABCD, 0xEF01)
 
 
 def test_another_tracers_traceparent_is_kept_where_it_is_its_business(point: Point) -> None:
@@ -299,9 +299,9 @@ def test_the_serializer_carries_the_trace_round_a_service_that_knows_nothing_of_
 
 def test_the_serializer_changes_nothing_inside_a_span_of_the_same_dispatch(point: Point) -> None:
     carried = messaging.inject({})
-    found = messaging.extract(carried)
-    assert found is not None
-    server = global_tracer.get_tracer().open_point(Point(None, None, found.origin), "rpc")
+    incoming = messaging.extract(carried)
+    assert incoming is not None
+    server = global_tracer.get_tracer().open_point(Point(None, None, incoming.origin), "rpc")
     messaging.TracingSerializer().deserialize_context(carried)
     assert current.point.get() is server
     server.end()

@@ -91,9 +91,9 @@ def test_each_mistake_is_told_with_its_line(text: str, mistakes: list[str]) -> N
     with pytest.raises(policy.PolicyError) as caught:
         policy.parse(text)
     assert len(caught.value.mistakes) == len(mistakes)
-    for found, expected in zip(caught.value.mistakes, mistakes, strict=True):
-        assert found.startswith(expected)
-        assert "\n" not in found
+    for mistake, expected in zip(caught.value.mistakes, mistakes, strict=True):
+        assert mistake.startswith(expected)
+        assert "\n" not in mistake
 
 
 @given(st.text(alphabet="services:\n a-*[]{}\"'&!|>%@?#0,", max_size=60))

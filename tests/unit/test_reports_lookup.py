@@ -105,12 +105,12 @@ def test_a_whole_id_is_not_looked_for_in_part(store: base.Driver, monkeypatch: p
 def test_the_database_looks_for_a_prefix_in_its_index(store: base.Driver) -> None:
     from sqlalchemy import event
 
-    said: list[Any] = []
+    statements: list[Any] = []
     engine = store._database.engine()  # type: ignore[attr-defined]
-    event.listen(engine, "before_cursor_execute", lambda *args: said.append(args[2:4]))
+    event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2:4]))
     assert store.find_ids("0af7") == [FOREIGN]
     with engine.connect() as connection:
-        plan = connection.exec_driver_sql(f"explain query plan {said[-1][0]}", said[-1][1]).fetchall()
+        plan = connection.exec_driver_sql(f"explain query plan {statements[-1][0]}", statements[-1][1]).fetchall()
     assert "SEARCH data USING COVERING INDEX" in str(plan)
 
 

@@ -72,9 +72,9 @@ def test_a_request_is_one_client_span_and_carries_its_context(service: EchoServe
         "peer.port": port,
     }
     (headers,) = service.headers
-    found = propagation.read(headers, [KEY])
-    assert found is not None
-    assert found.origin.parent_id == span.point_id
+    incoming = propagation.read(headers, [KEY])
+    assert incoming is not None
+    assert incoming.origin.parent_id == span.point_id
 
 
 def test_without_a_trace_a_request_is_left_alone(service: EchoServer, spans: Recorder) -> None:  # noqa: F811
@@ -111,7 +111,8 @@ def test_a_request_that_fails_ends_its_span_and_raises_the_same(trace: Recorder)
 def test_each_redirect_is_a_span_of_its_own(service: EchoServer, trace: Recorder) -> None:
     assert requests.get(f"{service.url}/302", timeout=30).text == "ok"
     assert [span.own_tags["http.status_code"] for span in trace.finished] == [302, 200]
-    parents = [found.origin.parent_id for headers in service.headers if (found := propagation.read(headers, [KEY]))]
+    incoming = (propagation.read(headers, [KEY]) for headers in service.headers)
+    parents = [each.origin.parent_id for each in incoming if each]
     assert parents == [span.point_id for span in trace.finished]
 
 
