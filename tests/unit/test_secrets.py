@@ -19,10 +19,12 @@ from oslo_config import cfg
 
 from osprofiler import initializer, notifier, opts, profiler
 from osprofiler.cmd import shell
+from osprofiler.config import switches
 from osprofiler.connection import fault_text, secrets
-from osprofiler.drivers import base, connect, network
+from osprofiler.drivers import base, connect
 from osprofiler.testing.records import two_spans
-from osprofiler.tracer import global_tracer, sampling
+from osprofiler.tracer import sampling
+from tests.unit.core_kit import a_clean_process
 from tests.waiting import wait_until
 
 #: The two halves of a secret, between which a special character stands. A first half that is a number reads as a port.
@@ -338,8 +340,8 @@ def test_no_object_of_ours_shows_a_key_or_a_password(tmp_path: Path) -> None:
     url = f"jaeger+http://u:{password}@127.0.0.1:1?query_token={password}"
     opts.set_defaults(conf, enabled=True, hmac_keys=key, connection_string=url)
     conf([], project="shop")
-    initializer.init_from_conf(conf, None, "shop", "till", "h")
-    try:
+    with a_clean_process():
+        initializer.init_from_conf(conf, None, "shop", "till", "h")
         profiler.init(key)
         stores = [base.get_driver(f"{scheme}://u:{password}@127.0.0.1:1") for scheme in ("redis", "mongodb", "otlp")]
         stores.append(base.get_driver(f"loginsight://u:{password}@127.0.0.1"))
@@ -354,12 +356,9 @@ def test_no_object_of_ours_shows_a_key_or_a_password(tmp_path: Path) -> None:
                     text = _representation(each)
                     assert key not in text, type(each)
                     assert password not in text, type(each)
-        assert looked_at > 20
-        assert network.PerProcess is not None
-    finally:
         profiler.clean()
-        notifier.set(notifier._noop_notifier)
-        global_tracer.get_tracer()
+        switches.reset()
+        assert looked_at > 20
 
 
 def _representation(value: object) -> str:
