@@ -90,5 +90,5 @@ def _rate(text: str, place: str) -> float:
     except ValueError:
         rate = -1.0
     if not 0.0 <= rate <= 1.0:
-        raise ValueError(f"{place}: rate={text} is no share of the calls: 0 .. 1")
+        raise ValueError(f"{place}: rate={text} is not a share of the calls: 0 .. 1")
     return rate

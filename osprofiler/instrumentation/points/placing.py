@@ -3,7 +3,7 @@
 
 The points in force are a list. What it asks for is compared with what is in place: when the list changes, when a module
 that it names is imported, and, for subclasses, when a unit of work begins after more modules were imported. A function
-that is traced already stays as it is. A function that is no point any more is the original again.
+that is traced already stays as it is. A function that is not a point any more is the original again.
 """
 
 from __future__ import annotations

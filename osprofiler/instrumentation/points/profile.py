@@ -39,7 +39,7 @@ def shipped() -> list[str]:
 def load(path: Path, complain: Complain) -> Profile:
     """The profile in the file *path*; *complain* gets a line about each part that cannot be used.
 
-    Raises OSError, and ValueError for a file that is no profile.
+    Raises OSError, and ValueError for a file that is not a profile.
     """
     import yaml
 
