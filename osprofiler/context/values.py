@@ -128,9 +128,11 @@ def frozen(value: Any, room: int) -> tuple[Any, int]:
 
 def frozen_info(info: Any, room: int) -> tuple[dict[str, Any], int]:
     """A bounded copy of an ``info`` mapping, and how many of *room* characters it uses."""
-    plain = plain_copy(info, room)
-    if plain is not None:
-        return plain
+    return plain_copy(info, room) or bounded_copy(info, room)
+
+
+def bounded_copy(info: Any, room: int) -> tuple[dict[str, Any], int]:
+    """:func:`frozen_info` for a mapping of which :func:`plain_copy` makes no copy."""
     budget = Budget(room)
     return budget.freeze_info(info), room - budget.left
 

@@ -12,7 +12,16 @@ from osprofiler._runtime import clocks, guard
 from osprofiler.context import faults
 from osprofiler.context.origin import Origin
 from osprofiler.context.trace_context import DEBUG, SAMPLED
-from osprofiler.context.values import CONTAINER_CHARS, ITEM_CHARS, frozen, frozen_info, label, plain_copy, text
+from osprofiler.context.values import (
+    CONTAINER_CHARS,
+    ITEM_CHARS,
+    bounded_copy,
+    frozen,
+    frozen_info,
+    label,
+    plain_copy,
+    text,
+)
 from osprofiler.records import ids, names
 from osprofiler.tracer.readable_span import ReadableSpan
 
@@ -237,7 +246,8 @@ def begin(
         span.start_info = None
         span.chars = 0
     else:
-        span.start_info, span.chars = frozen_info(info, tracer.max_span_chars)
+        room = tracer.max_span_chars
+        span.start_info, span.chars = plain_copy(info, room) or bounded_copy(info, room)  # without one call more
     span.stop_info = None
     span.follows = follows
     span.links = None
