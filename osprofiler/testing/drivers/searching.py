@@ -24,13 +24,13 @@ _WANTED: tuple[tuple[search.Wanted, set[str]], ...] = (
     (search.Wanted(since_us=T0_US + 1), {OTHER}),
     (search.Wanted(until_us=T0_US + 1), {TRACE}),
     (search.Wanted(limit=1), {OTHER}),
-    (search.Wanted(tags=(("openstack.request_id", "req-1"),)), {OTHER}),
-    (search.Wanted(tags=(("openstack.request_id", "req-*"), ("attempt", "2"), ("retried", "true"))), {OTHER}),
-    (search.Wanted(tags=(("openstack.request_id", "req-1"), ("attempt", "3"))), set()),
-    (search.Wanted(service="nova-api", tags=(("openstack.request_id", "req-1"),)), set()),
+    (search.Wanted(tags=((names.REQUEST_ID, "req-1"),)), {OTHER}),
+    (search.Wanted(tags=((names.REQUEST_ID, "req-*"), ("attempt", "2"), ("retried", "true"))), {OTHER}),
+    (search.Wanted(tags=((names.REQUEST_ID, "req-1"), ("attempt", "3"))), set()),
+    (search.Wanted(service="nova-api", tags=((names.REQUEST_ID, "req-1"),)), set()),
 )
 
-_TAGS = {"openstack.request_id": "req-1", "attempt": 2, "retried": True}
+_TAGS = {names.REQUEST_ID: "req-1", "attempt": 2, "retried": True}
 
 
 class Searching(Setting):
