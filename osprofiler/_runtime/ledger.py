@@ -24,6 +24,8 @@ class Private(NamedTuple):
 _PYTHON = ("Python", "3.10 - 3.13")
 _JAEGER_CLIENT = ("jaeger-client", "4.8")
 _URLLIB3 = ("urllib3", "1.26 - 2.8")
+_AIOHTTP = ("aiohttp", "3.8 - 3.14")
+_FALCON = ("falcon", "3.0 - 4.4")
 _SQLALCHEMY = ("SQLAlchemy", "2.0 - 2.1")
 _PYMONGO = ("pymongo", "4.0 - 4.20")
 _OSLO_MESSAGING = ("oslo.messaging", "14.1 - 18.3")
@@ -56,6 +58,17 @@ LEDGER = (
     Private("requests:Response._content", "requests", "2.25 - 2.34", "stores that speak HTTP cannot be read"),
     Private("urllib3.connection:HTTPConnection._new_conn", *_URLLIB3, "connecting has no deadline"),
     Private("urllib3.connection:HTTPConnection._dns_host", *_URLLIB3, "connecting has no deadline"),
+    Private("urllib3.connectionpool:HTTPConnectionPool._make_request", *_URLLIB3, "urllib3's requests are no spans"),
+    # Web frameworks
+    Private("aiohttp.web_protocol:RequestHandler._handle_request", *_AIOHTTP, "aiohttp's server is not traced"),
+    Private("falcon.app:App._get_responder", *_FALCON, "requests of Falcon have no tag http.route"),
+    Private("aiohttp.client:ClientSession._request", *_AIOHTTP, "requests of aiohttp's client are no spans"),
+    Private(
+        "aiohttp.client:ClientSession._middlewares",
+        *_AIOHTTP,
+        "requests of aiohttp's client are no spans",
+        since="3.12",
+    ),
     # Databases
     Private(
         "sqlalchemy.engine.base:Connection._handle_dbapi_exception",

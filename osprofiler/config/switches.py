@@ -53,7 +53,8 @@ def work(settings: Settings) -> bool:
 
 def wsgi(own: bool, settings: Settings) -> bool:
     """Whether a middleware may trace a request; *own* is the middleware's argument ``enabled``."""
-    return (own if _last.wsgi is None else _last.wsgi) and settings.enabled  # no call: each request pays for it
+    # No call: each request pays for it.
+    return (own if _last.wsgi is None else _last.wsgi) and settings.enabled and settings.trace_wsgi is not False
 
 
 def wsgi_keys(own: Sequence[str]) -> Sequence[str]:

@@ -32,6 +32,17 @@ class Settings:
         ),
         unread=True,
     )
+    trace_wsgi: bool | None = setting(
+        Row(
+            kinds.SWITCH,
+            default=True,
+            mutable=True,
+            policy=True,
+            help="Whether web requests that the service receives can become trace points: those of the WSGI and ASGI "
+            "middleware, and of aiohttp's server. Each of them must still ask for it, or a sampler select it.",
+        ),
+        unread=None,  # as each middleware decides
+    )
     trace_sqlalchemy: bool | None = setting(
         Row(
             kinds.SWITCH,
@@ -49,7 +60,8 @@ class Settings:
             default=False,
             mutable=True,
             policy=True,
-            help="Whether each HTTP request that the service sends with python-requests becomes a trace point.",
+            help="Whether each HTTP request that the service sends becomes a trace point. The libraries are requests, "
+            "urllib3, httpx and aiohttp.",
         )
     )
     trace_mongodb: bool = setting(

@@ -7,7 +7,7 @@ headers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import SplitResult
 
@@ -26,6 +26,8 @@ _Answer = TypeVar("_Answer", contravariant=True)
 #: The lowest status that is an error of a client span, as in OpenTelemetry's semantic conventions. A server span has
 #: another limit: see ``http_server``.
 LOWEST_ERROR = 400
+
+_PORTS = {"http": 80, "https": 443}
 
 
 class Request(NamedTuple):
@@ -82,6 +84,32 @@ def get_trace_id_headers() -> dict[str, str]:
         return {}
 
 
+class RequestPoint(Point):
+    """The point of a request: a library that sends it by another library is inside."""
+
+    __slots__ = ()
+
+
+def describe(method: str, url: SplitResult) -> Request:
+    """Describe a request in the shape that all HTTP libraries have in common."""
+    port = url.port or _PORTS.get(url.scheme)
+    info = {
+        "method": method,
+        "query": url.query,
+        "path": url.path,
+        "hostname": url.hostname,
+        "port": port or "",
+        "scheme": url.scheme,
+    }
+    tags = {"peer.hostname": url.hostname or "", "peer.port": port or 0}
+    return Request(url.scheme, method, url, {"requests": info}, tags)
+
+
+def describe_status(status: int) -> Response:
+    """Describe a response in the shape that all HTTP libraries have in common."""
+    return Response(status, {"requests": {"status_code": status}}, {})
+
+
 def exchange(
     library: Library[Outgoing, Answer], here: Point, outgoing: Outgoing, send: Callable[[Outgoing], Answer]
 ) -> Answer:
@@ -89,21 +117,49 @@ def exchange(
 
     Returns the response. An exception of *send* reaches the caller unchanged.
     """
+    point, outgoing = _begin(library, here, outgoing)
+    try:
+        answer = send(outgoing)
+    except BaseException as fault:
+        _fail(point, library, fault)
+        raise
+    _finish(point, library, answer)
+    return answer
+
+
+async def exchange_async(
+    library: Library[Outgoing, Answer], here: Point, outgoing: Outgoing, send: Callable[[Outgoing], Awaitable[Answer]]
+) -> Answer:
+    """Do the same as :func:`exchange` for a *send* that is awaited."""
+    point, outgoing = _begin(library, here, outgoing)
+    try:
+        answer = await send(outgoing)
+    except BaseException as fault:
+        _fail(point, library, fault)
+        raise
+    _finish(point, library, answer)
+    return answer
+
+
+def _begin(library: Library[Outgoing, Answer], here: Point, outgoing: Outgoing) -> tuple[Point | None, Outgoing]:
+    """Open the span, if *here* is sampled, and add the headers. Never raises."""
     point = None
     with guard.Harmless(f"{library.name}.start"):
         if here.origin.flags & SAMPLED:
             point = _open(library.component, here, library.request(outgoing))
         outgoing = library.with_headers(outgoing, get_trace_id_headers())
-    try:
-        answer = send(outgoing)
-    except BaseException as fault:
-        if point is not None:
-            close(point, fault, f"{library.name}.stop")
-        raise
+    return point, outgoing
+
+
+def _fail(point: Point | None, library: Library[Any, Any], fault: BaseException) -> None:
+    if point is not None:
+        close(point, fault, f"{library.name}.stop")
+
+
+def _finish(point: Point | None, library: Library[Any, Answer], answer: Answer) -> None:
     if point is not None:
         with guard.Harmless(f"{library.name}.stop"):
             _conclude(point, library, answer)
-    return answer
 
 
 def _open(component: str, here: Point, request: Request) -> Point:
@@ -115,7 +171,7 @@ def _open(component: str, here: Point, request: Request) -> Point:
         **request.tags,
     }
     return global_tracer.get_tracer().open_point(
-        here, request.name, request.info, operation=request.operation, tags=tags
+        here, request.name, request.info, RequestPoint, operation=request.operation, tags=tags
     )
 
 

@@ -8,7 +8,7 @@ pieces (:attr:`Served.pieces`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from osprofiler import propagation
 from osprofiler._runtime import guard, native
@@ -20,6 +20,9 @@ from osprofiler.context.points import Point
 from osprofiler.handlers import openstack
 from osprofiler.records import names
 from osprofiler.tracer import global_tracer
+
+if TYPE_CHECKING:
+    from osprofiler.tracer.span import Span
 
 Raw = TypeVar("Raw")
 
@@ -58,6 +61,13 @@ class Request(Protocol):
     @property
     def query(self) -> str: ...
 
+    @property
+    def route(self) -> str | None:
+        """The template of the path, such as ``/servers/{id}``; None if the framework does not tell it.
+
+        It is asked for when the request ends, because the framework looks for its route meanwhile.
+        """
+
     def service_context(self, answer: Mapping[str, str]) -> Mapping[str, Any]:
         """What the service knows of the request, by the keys of oslo.context: ``request_id``, ``user_id`` and so on.
 
@@ -94,6 +104,20 @@ class Served:
             guard.swallow("web.answer", own)
             return headers
 
+    def answered(self, status: int | None) -> None:
+        """End the span: its response is whole, and the application may still run. Never raises.
+
+        Points that are open stay open. Points that are opened later follow from the span. :meth:`close` is still due.
+        """
+        point = self._point
+        if point is None or point.span is None or point.span.finished:
+            return
+        try:
+            self._describe(point.span, status)
+            point.span.finish()
+        except Exception as own:
+            guard.swallow("web.end", own)
+
     def close(self, status: int | None, fault: BaseException | None, unread: bool, deliver: bool) -> None:
         """Close the trace point. Never raises.
 
@@ -104,16 +128,9 @@ class Served:
         if point is None or point.span is None:
             return
         try:
-            if status is not None:
-                point.span.set_tag("http.status_code", status)
-                if status >= LOWEST_ERROR:
-                    point.span.set_tag("error", True)
+            self._describe(point.span, status)
             if unread:
                 point.span.set_tag(names.BODY_UNREAD, True)
-            if self._request is not None:
-                with guard.Harmless("web.context"):
-                    for name, value in openstack.of_context(self._request.service_context(self._answer)).items():
-                        point.span.set_tag(name, value)
             with self.pieces:
                 point.end(fault=fault)
             self.pieces = Pieces(point)  # later points of the application stay below this request
@@ -123,6 +140,20 @@ class Served:
                 request_threads.after_request()
         except Exception as own:
             guard.swallow("web.end", own)
+
+    def _describe(self, span: Span, status: int | None) -> None:
+        if status is not None:
+            span.set_tag("http.status_code", status)
+            if status >= LOWEST_ERROR:
+                span.set_tag("error", True)
+        if self._request is None:
+            return
+        with guard.Harmless("web.route"):
+            if (route := self._request.route) is not None:
+                span.set_tag("http.route", route)
+        with guard.Harmless("web.context"):
+            for name, value in openstack.of_context(self._request.service_context(self._answer)).items():
+                span.set_tag(name, value)
 
 
 def accept(

@@ -15,7 +15,8 @@ from osprofiler.config import Settings
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "trace_mongodb": ("pymongo",),
     "trace_redis": ("redis",),
-    "trace_requests": ("requests",),
+    "trace_requests": ("aiohttp", "httpx", "requests", "urllib3"),
+    "trace_wsgi": ("aiohttp_server", "falcon", "flask"),
 }
 
 #: The switch of each library.

@@ -12,8 +12,6 @@ from osprofiler._runtime.wrapping import Method, Target, Wrapping
 from osprofiler.context import current
 from osprofiler.handlers import http_client
 
-_PORTS = {"http": 80, "https": 443}
-
 
 class Requests:
     """Describes the requests and responses of python-requests to the handler."""
@@ -21,18 +19,7 @@ class Requests:
     name = component = "requests"
 
     def request(self, outgoing: Any) -> http_client.Request:
-        url = urlsplit(outgoing.url)
-        port = url.port or _PORTS.get(url.scheme)
-        info = {
-            "method": outgoing.method,
-            "query": url.query,
-            "path": url.path,
-            "hostname": url.hostname,
-            "port": port or "",
-            "scheme": url.scheme,
-        }
-        tags = {"peer.hostname": url.hostname or "", "peer.port": port or 0}
-        return http_client.Request(url.scheme, outgoing.method, url, {"requests": info}, tags)
+        return http_client.describe(outgoing.method, urlsplit(outgoing.url))
 
     def with_headers(self, outgoing: Any, headers: Mapping[str, str]) -> Any:
         """Return a copy of *outgoing*: its owner may send the original again, in another trace or in none."""
@@ -42,7 +29,7 @@ class Requests:
         return traced
 
     def response(self, answer: Any) -> http_client.Response:
-        return http_client.Response(answer.status_code, {"requests": {"status_code": answer.status_code}}, {})
+        return http_client.describe_status(answer.status_code)
 
 
 LIBRARY = Requests()

@@ -14,6 +14,7 @@ from osprofiler._runtime import guard
 from osprofiler.config import switches
 from osprofiler.context import current
 from osprofiler.handlers import http_server
+from osprofiler.instrumentation import routes
 from osprofiler.instrumentation.wsgi_call import Call
 from osprofiler.propagation import carriers, osprofiler, signed
 from osprofiler.propagation.packing import split
@@ -25,7 +26,6 @@ _INFO_KEY = carriers.environ_key(osprofiler.TRACE_INFO)
 _CONTEXT_KEY = carriers.environ_key(signed.HEADER)
 
 _OFF = frozenset(("", "0", "false", "no", "off", "f", "n"))
-_PATH_SAFE = "/~!$&'()*+,;=:@"
 
 
 def disable() -> None:
@@ -135,12 +135,16 @@ class _Request:
 
     @property
     def path(self) -> str:
-        return quote(self._bytes("SCRIPT_NAME") + self._bytes("PATH_INFO"), safe=_PATH_SAFE)
+        return quote(self._bytes("SCRIPT_NAME") + self._bytes("PATH_INFO"), safe=carriers.PATH_SAFE)
 
     @property
     def query(self) -> str:
         query: str = self._environ.get("QUERY_STRING", "")
         return query
+
+    @property
+    def route(self) -> str | None:
+        return routes.of_environ(self._environ)
 
     def service_context(self, answer: Mapping[str, str]) -> Mapping[str, Any]:
         environ = self._environ

@@ -1,15 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Carriers: a WSGI environment, or any dictionary, as a mapping from field names in lower case to text."""
+"""Carriers: headers of WSGI and ASGI, or any dictionary, as a mapping from field names in lower case to text."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from osprofiler._runtime import guard
+from osprofiler.propagation import osprofiler, signed
 
 _HTTP = "HTTP_"
+
+#: The headers with which a request asks for a trace, as ASGI has them.
+ASKING = frozenset(name.lower().encode() for name in (osprofiler.TRACE_INFO, signed.HEADER))
+
+#: The characters that need no percent-encoding in a path; and in one that is encoded already.
+PATH_SAFE = "/~!$&'()*+,;=:@"
+RAW_PATH_SAFE = f"{PATH_SAFE}%"
 
 
 class Environ(Mapping[str, str]):
@@ -46,6 +54,15 @@ class Environ(Mapping[str, str]):
 def environ_key(name: str) -> str:
     """The key that PEP 3333 defines for the request header *name*."""
     return _HTTP + name.replace("-", "_").upper()
+
+
+def headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Request headers, in bytes, by name in lower case. Values of the same name are joined by a comma."""
+    values: dict[str, str] = {}
+    for raw_name, raw_value in pairs:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        values[name] = f"{values[name]},{value}" if name in values else value
+    return values
 
 
 def fields(carrier: Mapping[Any, Any]) -> dict[str, str]:

@@ -6,10 +6,12 @@ Subclass :class:`HttpClientKit` in a test module, and override the fixture ``cli
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import http.server
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -32,11 +34,30 @@ class HttpClient(Protocol):
     def uninstrument(self) -> None:
         """Undo :meth:`instrument`."""
 
-    def get(self, url: str, headers: dict[str, str]) -> int:
-        """Send a GET request. Returns the status of the response, or raises the library's exception."""
+    def get(self, url: str, headers: dict[str, str]) -> int | Awaitable[int]:
+        """Send a GET request, once, and follow no redirect.
+
+        Returns the status of the response, or raises the library's exception. An asynchronous library returns a
+        coroutine, which the kit runs in an event loop.
+        """
 
     def original(self) -> Any:
         """The function or method of the library that the instrumentation replaces: its present value."""
+
+
+def ask(client: HttpClient, url: str, headers: dict[str, str]) -> int:
+    """Send a GET request by *client*, and return the answer's status."""
+    answer = client.get(url, headers)
+    return asyncio.run(_awaited(answer)) if isinstance(answer, Awaitable) else answer
+
+
+async def _awaited(answer: Awaitable[int]) -> int:
+    """The answer; the task that waits for it must stay at its point."""
+    before = current.point.get()
+    try:
+        return await answer
+    finally:
+        assert current.point.get() is before, "the request has moved its caller"
 
 
 class EchoServer(http.server.ThreadingHTTPServer):
@@ -84,9 +105,11 @@ class _EchoHandler(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         if status == 302:
             self.send_header("Location", "/200")
-        self.send_header("Content-Length", "2")
+        body = b"" if status in (204, 304) else b"ok"  # these two have no body
+        if body:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(b"ok")
+        self.wfile.write(body)
 
     def log_message(self, *args: Any) -> None:
         pass
@@ -124,7 +147,7 @@ class HttpClientKit:
     def test_a_request_is_one_client_span(self, client: HttpClient, server: EchoServer, spans: Recording) -> None:
         """The span is under the current point, and has the standard tags."""
         with profiler.Trace("outer"):
-            assert client.get(f"{server.url}/a/200?token=t0ken", {}) == 200
+            assert ask(client, f"{server.url}/a/200?token=t0ken", {}) == 200
         outer = spans.one("outer")
         (span,) = [span for span in spans if span is not outer]
         assert span.parent_id == outer.point_id
@@ -136,7 +159,7 @@ class HttpClientKit:
 
     def test_the_url_is_without_its_secrets(self, client: HttpClient, server: EchoServer, spans: Recording) -> None:
         """No tag contains the query, the user or the password; nor does the operation."""
-        client.get(f"http://user:pa55@127.0.0.1:{server.port}/a/200?token=t0ken", {})
+        ask(client, f"http://user:pa55@127.0.0.1:{server.port}/a/200?token=t0ken", {})
         (span,) = spans
         assert span.tags["http.url"] == f"{server.url}/a/200"
         assert "/a/200" not in span.operation
@@ -147,7 +170,7 @@ class HttpClientKit:
         self, client: HttpClient, server: EchoServer, spans: Recording
     ) -> None:
         """The server receives the client span as the parent, and also the caller's own headers."""
-        client.get(f"{server.url}/200", {"X-Own": "1"})
+        ask(client, f"{server.url}/200", {"X-Own": "1"})
         (headers,) = server.headers
         incoming = propagation.read(headers, [KEY])
         assert incoming is not None
@@ -157,7 +180,7 @@ class HttpClientKit:
     def test_the_caller_s_headers_stay_the_caller_s(self, client: HttpClient, server: EchoServer) -> None:
         """The caller's dictionary does not change."""
         headers = {"X-Own": "1"}
-        client.get(f"{server.url}/200", headers)
+        ask(client, f"{server.url}/200", headers)
         assert headers == {"X-Own": "1"}
 
     @pytest.mark.parametrize(
@@ -167,7 +190,7 @@ class HttpClientKit:
         self, client: HttpClient, server: EchoServer, spans: Recording, status: int, is_error: bool
     ) -> None:
         """The client span is an error if, and only if, the status is 400 or more."""
-        client.get(f"{server.url}/{status}", {})
+        ask(client, f"{server.url}/{status}", {})
         (span,) = spans
         assert span.tags["http.status_code"] == status
         assert bool(span.error) == is_error
@@ -178,7 +201,7 @@ class HttpClientKit:
             unused.bind(("127.0.0.1", 0))
             port = unused.getsockname()[1]
         with pytest.raises(Exception) as raised:
-            client.get(f"http://127.0.0.1:{port}/200", {})
+            ask(client, f"http://127.0.0.1:{port}/200", {})
         (span,) = spans
         assert span.error is not None
         assert span.error.endswith(type(raised.value).__name__)
@@ -186,20 +209,42 @@ class HttpClientKit:
     def test_the_current_point_is_as_before(self, client: HttpClient, server: EchoServer) -> None:
         """A request does not change the caller's current point."""
         before = current.point.get()
-        client.get(f"{server.url}/500", {})
+        ask(client, f"{server.url}/500", {})
         assert current.point.get() is before
+
+    def test_requests_at_the_same_time_do_not_mix(
+        self, client: HttpClient, server: EchoServer, spans: Recording
+    ) -> None:
+        """Each is under the point of its own caller, in a thread or a task."""
+
+        def call(name: str) -> None:
+            with profiler.Trace(name):
+                barrier.wait(timeout=60)
+                ask(client, f"{server.url}/{name}/200", {})
+
+        names = ["one", "two", "three"]
+        barrier = threading.Barrier(len(names))
+        threads = [threading.Thread(target=contextvars.copy_context().run, args=(call, name)) for name in names]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        requests = [span for span in spans if span.name not in names]
+        assert sorted(span.tags["http.url"] for span in requests) == sorted(f"{server.url}/{n}/200" for n in names)
+        for span in requests:
+            assert span.parent_id == spans.one(span.tags["http.url"].split("/")[-2]).point_id
 
     def test_without_a_trace_it_only_sends(self, client: HttpClient, server: EchoServer, spans: Recording) -> None:
         """There is no span, and no header of osprofiler."""
         with scope.entered(None):
-            client.get(f"{server.url}/200", {})
+            ask(client, f"{server.url}/200", {})
         assert spans == []
         assert not {"x-trace-info", "uber-trace-id", "traceparent"} & server.headers[0].keys()
 
     def test_no_is_carried_on(self, client: HttpClient, server: EchoServer, spans: Recording) -> None:
         """In a trace that is not sampled, the request has no span, and tells the server that."""
         with scope.entered(Point(None, None, Origin.from_osprofiler(KEY, flags=0))):
-            client.get(f"{server.url}/200", {})
+            ask(client, f"{server.url}/200", {})
         assert spans == []
         incoming = propagation.read(server.headers[0], [KEY])
         assert incoming is not None
@@ -210,9 +255,9 @@ class HttpClientKit:
     ) -> None:
         """After uninstrument() nothing is traced, and after another instrument() each request is one span."""
         client.uninstrument()
-        client.get(f"{server.url}/200", {})
+        ask(client, f"{server.url}/200", {})
         assert spans == []
         client.instrument()
         client.instrument()
-        client.get(f"{server.url}/200", {})
+        ask(client, f"{server.url}/200", {})
         assert len(spans) == 1

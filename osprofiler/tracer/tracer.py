@@ -108,23 +108,25 @@ class Tracer(jaeger_client.Tracer):
         operation: str | None = None,
         tags: Mapping[str, Any] | None = None,
         span_id: int | None = None,
-        follows: bool = False,
+        follows: bool | None = None,
         above: Point | EllipsisType | None = ...,
     ) -> Point:
         """Open a trace point under *parent* and make it the current one.
 
         *info* is frozen here. *tags* follow the semantic conventions and have plain values. The caller has checked that
         ``parent.origin`` is sampled, and calls ``end`` of the returned point. That makes *above* the current point, or
-        *parent* by default; *above* differs if *parent* is a point of another flow of control.
+        *parent* by default; *above* differs if *parent* is a point of another flow of control. *follows*: the parent
+        does not wait; None: it waits unless it has ended.
         """
         origin, above_span = parent.origin, parent.span
+        is_over = above_span is not None and bool(above_span.end_tick)
         # Nothing may fail here: if ``start`` opened no point, its ``stop`` would close another one.
         known = name if type(name) is str and name in usual else label(name)
-        span = begin(self, origin, above_span, known, operation, info, span_id, follows)
+        span = begin(self, origin, above_span, known, operation, info, span_id, is_over if follows is None else follows)
         if tags or (above_span is None and origin.foreign):
             span.set_first_tags(tags)
         if above is ...:
-            above = parent if above_span is None or not above_span.end_tick else without_ended_parents(parent)
+            above = without_ended_parents(parent) if is_over else parent
         elif above is not None:
             above = without_ended_parents(above)
         point = kind(span, above, origin)

@@ -18,6 +18,7 @@ FILE = Path(__file__).with_name("api.txt")
 
 #: The modules that other packages import.
 MODULES = (
+    "osprofiler.asgi",
     "osprofiler.drivers.base",
     "osprofiler.exc",
     "osprofiler.initializer",

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The shipped kit on each wire, and on wires that are wrong on purpose."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from osprofiler import messaging, profiler, web
+from osprofiler import asgi, messaging, profiler, web
 from osprofiler.context import scope
 from osprofiler.testing.wires import KEY, Wire, WireKit
 from tests.conformance.kit_runs import failed
@@ -32,6 +33,24 @@ class Headers:
         web.WsgiMiddleware(application, hmac_keys=KEY, enabled=True)(environ, lambda status, headers: lambda _: None)
 
 
+class AsgiHeaders(Headers):
+    """REST: ``get_trace_id_headers`` and the ASGI middleware."""
+
+    def receive(self, message: dict[str, Any], work: Callable[[], None]) -> None:
+        async def application(*call: Any) -> None:
+            work()
+
+        async def nothing(*message: Any) -> Any:
+            pass
+
+        headers = [
+            (str(name).lower().encode(errors="surrogatepass"), str(value).encode(errors="surrogatepass"))
+            for name, value in message.items()
+        ]
+        request = {"type": "http", "path": "/", "headers": headers}
+        asyncio.run(asgi.AsgiMiddleware(application, hmac_keys=KEY)(request, nothing, nothing))  # type: ignore[arg-type]
+
+
 class Envelope:
     """RPC: the context dictionary that a serializer writes and reads."""
 
@@ -49,6 +68,12 @@ class TestHeaders(WireKit):
     @pytest.fixture
     def wire(self) -> Wire:
         return Headers()
+
+
+class TestAsgiHeaders(WireKit):
+    @pytest.fixture
+    def wire(self) -> Wire:
+        return AsgiHeaders()
 
 
 class TestEnvelope(WireKit):

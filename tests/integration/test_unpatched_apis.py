@@ -56,6 +56,7 @@ class Request(NamedTuple):
     body: Any
     status: int
     operations: set[str]
+    route: str | None  # the tag ``http.route``; None: the framework does not tell it
 
 
 class Api(NamedTuple):
@@ -113,8 +114,8 @@ def keystone(at: Place) -> Api:
         ],
         headers={},
         requests=[
-            Request("GET", "/v3", None, 200, set()),
-            Request("POST", "/v3/auth/tokens", login, 201, {"db SELECT", *KEYSTONE_POINTS}),
+            Request("GET", "/v3", None, 200, set(), "/v3"),
+            Request("POST", "/v3/auth/tokens", login, 201, {"db SELECT", *KEYSTONE_POINTS}, "/v3/auth/tokens"),
         ],
     )
 
@@ -131,8 +132,9 @@ def placement(at: Place) -> Api:
         headers={"X-Auth-Token": "admin", "OpenStack-API-Version": "placement 1.9"},
         requests=[
             Request("GET", "/resource_providers", None, 200,
-                    {"placement.objects.resource_provider.get_all_by_filters"}),
-            Request("GET", "/usages?project_id=p", None, 200, {"placement.objects.usage.get_all_by_project_user"}),
+                    {"placement.objects.resource_provider.get_all_by_filters"}, None),
+            Request("GET", "/usages?project_id=p", None, 200,
+                    {"placement.objects.usage.get_all_by_project_user"}, None),
         ],
     )  # fmt: skip
 
@@ -163,9 +165,10 @@ def glance(at: Place) -> Api:
         commands=[["glance-manage", "--config-file", "glance-api.conf", "db_sync"]],
         headers={},
         requests=[
-            Request("GET", "/v2/images?limit=1", None, 200, {"db SELECT", f"{database}.image_get_all"}),
+            Request("GET", "/v2/images?limit=1", None, 200, {"db SELECT", f"{database}.image_get_all"}, "/v2/images"),
             Request("POST", "/v2/images", image, 201,
-                    {"db INSERT", "db SELECT", f"{database}.image_create", f"{database}.image_tag_set_all"}),
+                    {"db INSERT", "db SELECT", f"{database}.image_create", f"{database}.image_tag_set_all"},
+                    "/v2/images"),
         ],
     )  # fmt: skip
 
@@ -193,12 +196,14 @@ def zaqar(at: Place) -> Api:
         headers={"Client-ID": str(uuid.uuid4()), "X-Project-ID": "p"},
         requests=[
             Request("PUT", "/v2/queues/one", None, 204,
-                    {f"{queues}.create", f"{driver}.run", "db INSERT", "redis MULTI"}),
+                    {f"{queues}.create", f"{driver}.run", "db INSERT", "redis MULTI"}, "/v2/queues/{queue_name}"),
             Request("POST", "/v2/queues/one/messages", message, 201,
-                    {f"{messages}.post", *asked_first, "redis EVALSHA", "redis MULTI"}),
+                    {f"{messages}.post", *asked_first, "redis EVALSHA", "redis MULTI"},
+                    "/v2/queues/{queue_name}/messages"),
             Request("GET", "/v2/queues/one/messages?limit=1", None, 200,
                     {f"{queues}.exists", f"{messages}.list", *asked_first,
-                     "redis HMGET", "redis MULTI", "redis ZRANGE", "redis ZRANK"}),
+                     "redis HMGET", "redis MULTI", "redis ZRANGE", "redis ZRANK"},
+                    "/v2/queues/{queue_name}/messages"),
         ],
     )  # fmt: skip
 
@@ -301,6 +306,7 @@ def test_each_request_has_a_whole_trace_of_its_own(
         (first,) = [span for span in spans if not span["references"]]
         assert first["operationName"] == f"wsgi {request.method}"
         tags = {tag["key"]: tag["value"] for tag in first["tags"]}
+        assert tags.get("http.route") == request.route
         assert tags.get("openstack.request_id") == request_ids[base]
         assert tags.get("openstack.project_id") == api.headers.get("X-Project-ID")
         assert all(reference["spanID"] in ids for span in spans for reference in span["references"])

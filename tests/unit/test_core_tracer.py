@@ -71,6 +71,19 @@ def test_the_first_point_under_a_remote_parent(tracer: Tracer) -> None:
     assert current.point.get() is root
 
 
+def test_what_begins_under_a_point_that_has_ended_follows_from_it(tracer: Tracer) -> None:
+    root = Point(None, None, Origin.from_ids(TRACE, 7))
+    ended = tracer.open_point(root, "ended")
+    during = tracer.open_point(ended, "during")
+    during.end()
+    ended.end()
+    after = tracer.open_point(ended, "after")
+    below = tracer.open_point(after, "below")
+    chosen = tracer.open_point(ended, "chosen", follows=False)
+    spans = [point.span for point in (during, after, below, chosen)]
+    assert [span is not None and span.follows for span in spans] == [False, True, False, False]
+
+
 def test_other_instrumentation_gets_the_origins_tags_on_its_first_span_only(tracer: Tracer) -> None:
     origin = Origin.from_ids(TRACE, 7)
     origin.foreign = {"sampler.type": "const"}

@@ -23,7 +23,7 @@ from osprofiler.concurrency import isolation
 from osprofiler.config import settings as settings_in_force
 from osprofiler.config import switches
 from osprofiler.context import current, scope
-from osprofiler.instrumentation import registry
+from osprofiler.instrumentation import layers, registry
 from osprofiler.tracer import global_tracer
 from osprofiler.tracer.sampling import sampler_for
 from tests.unit.core_kit import a_clean_process, kept_spans
@@ -61,6 +61,11 @@ def configured(tmp_path: Path) -> Write:
     return write
 
 
+def in_force(*switched_on: str) -> list[str]:
+    """The libraries of the layers whose switches are on."""
+    return sorted(library for switch in switched_on for library in layers.LIBRARIES[switch])
+
+
 def init(conf: cfg.ConfigOpts) -> None:
     initializer.init_from_conf(conf=conf, context={}, project="shop", service="api", host="host")
 
@@ -93,13 +98,14 @@ def test_everything_is_put_into_force(configured: Write, tmp_path: Path) -> None
         rpc_plain_peers=True,
         sampler="probabilistic:0.5",
         trace_requests=True,
+        trace_wsgi=True,
         queue_spans=5,
         queue_bytes=6,
         flush_interval_s=0.5,
         flush_timeout_s=0.25,
     )
     assert (switches._last.wsgi, list(switches._last.wsgi_keys or ())) == (True, ["one", "two"])
-    assert registry.in_force() == ["requests"]
+    assert registry.in_force() == in_force("trace_requests", "trace_wsgi")
     assert isinstance(notifier.get(), notifier.StoreNotifier)
     tracer = global_tracer.get_tracer()
     assert tracer.service_name == "shop-api"
@@ -118,7 +124,7 @@ def test_a_service_that_registered_only_stocks_options(tmp_path: Path) -> None:
     conf([])
     conf.set_override("connection_string", store(tmp_path), "profiler")
     init(conf)
-    assert config.current() == config.Settings(hmac_keys=("SECRET_KEY",), trust_incoming=False)
+    assert config.current() == config.Settings(hmac_keys=("SECRET_KEY",), trust_incoming=False, trace_wsgi=True)
     assert switches._last.wsgi is True
     assert not guard.counters
 
@@ -133,7 +139,7 @@ def test_switches_follow_a_mutation(configured: Write, tmp_path: Path) -> None:
     assert config.current().hmac_keys == ("two", "three")
     assert list(switches._last.wsgi_keys or ()) == ["two", "three"]
     assert global_tracer.get_tracer().sampler is sampler  # a new sampler would start with a full bucket
-    assert registry.in_force() == ["requests"]
+    assert registry.in_force() == in_force("trace_requests", "trace_wsgi")
     assert not switches.statements()
 
     configured(enabled=False, hmac_keys="two", trust_incoming=True, propagation="w3c", rpc_plain_peers=True, **fixed)
@@ -212,13 +218,13 @@ def test_the_policy_goes_before_the_options_as_long_as_it_says_so(configured: Wr
     assert (config.current().enabled, config.current().rpc_plain_peers) == (False, True)
 
     configured(policy_file=other, sampler="ratelimiting:3", **fixed)
-    assert (switches._last.wsgi, registry.in_force(), switches.statements()) == (True, [], True)
-    options = config.Settings(hmac_keys=("one",), trust_incoming=False)
+    assert (switches._last.wsgi, registry.in_force(), switches.statements()) == (True, in_force("trace_wsgi"), True)
+    options = config.Settings(hmac_keys=("one",), trust_incoming=False, trace_wsgi=True)
     assert config.current() == dataclasses.replace(options, sampler="ratelimiting:3", propagation=("b3",))
     assert isinstance(global_tracer.get_tracer().sampler, RateLimitingSampler)
 
     configured(**fixed)
-    assert config.current() == config.Settings(hmac_keys=("one",), trust_incoming=False)
+    assert config.current() == config.Settings(hmac_keys=("one",), trust_incoming=False, trace_wsgi=True)
     assert settings_in_force._looks == ()
     assert not guard.counters
 

@@ -28,6 +28,11 @@ def test_a_middleware(own: bool, decided: bool | None, settings: Settings) -> No
     assert switches.wsgi(own, settings) == (settings.enabled and (own if decided is None else decided))
 
 
+def test_no_middleware_traces_where_the_switch_of_web_requests_is_off() -> None:
+    switches.decide_wsgi(True)
+    assert not switches.wsgi(True, Settings(enabled=True, trace_wsgi=False))
+
+
 def test_the_keys_of_a_middleware() -> None:
     assert switches.wsgi_keys(["own"]) == ["own"]
     switches.decide_wsgi_keys(["of all"])
