@@ -187,6 +187,11 @@ MODEL = Extension(
                     work()
                 except Exception:
                     pass
+                finally:
+                    self._queue.task_done()
+
+        def wait(self):
+            self._queue.join()
 
         def close(self):
             for _ in self._workers:
@@ -205,21 +210,11 @@ MODEL = Extension(
     uninstrument = _wrapping.uninstall
     ''',
     """
-    import threading
     import pytest
     import acme
     from osprofiler.concurrency import isolation
     from osprofiler.context import scope
     from osprofiler.testing.concurrency import GUARANTEES, Model, check_in_own_process
-
-    def ending(work, ended):
-        def run():
-            try:
-                work()
-            finally:
-                ended.release()
-
-        return run
 
     class AcmePool(Model):
         title = "acme.Pool.submit"
@@ -230,12 +225,10 @@ MODEL = Extension(
             if self.pool is None:
                 with scope.entered(None):  # the workers outlive the request that happens to come first
                     self.pool = acme.Pool()
-            ended = threading.Semaphore(0)
             self.mark()
             for work in works:
-                self.pool.submit(ending(work, ended))
-            for _ in works:
-                ended.acquire()
+                self.pool.submit(work)
+            self.pool.wait()
 
         def run_inside(self, works):
             inner = type(self)()
