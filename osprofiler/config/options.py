@@ -23,13 +23,13 @@ LOG = logging.getLogger(__name__)
 def read(conf: cfg.ConfigOpts, changed: Collection[str] = (), table: type = Settings) -> dict[str, Any]:
     """The settings in *conf*, by name.
 
-    *changed*: the names of the options that have changed since the start (see :attr:`Row.once_changed`).
+    *changed*: the names of the options that have changed since the start (see :attr:`Row.false_once_changed`).
     """
-    values = {
-        name: value(conf, name, table)
-        for name, row in settings(table).items()
-        if row.kind.option is not None and (not row.once_changed or row.name in changed)
-    }
+    described = settings(table)
+    values = {name: value(conf, name, table) for name, row in described.items() if row.kind.option is not None}
+    for name, row in described.items():
+        if row.false_once_changed and not values[name] and row.name not in changed:
+            del values[name]
     if not values["hmac_keys"]:
         LOG.warning("[profiler] hmac_keys is empty: nobody can ask for a trace")
     return values

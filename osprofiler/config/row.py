@@ -34,8 +34,8 @@ class Row(Generic[T]):
     policy: bool = False  # whether a policy can set it
     secret: bool = False
     deprecated_name: str | None = None
-    # The service itself reads the option when it starts. Here the value counts only after it has changed.
-    once_changed: bool = False
+    # The service itself reads the option when it starts. Here false counts only after the option has changed.
+    false_once_changed: bool = False
     link: str = ""  # text after the help in the documentation, as reStructuredText
 
     @property

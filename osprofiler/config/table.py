@@ -25,7 +25,7 @@ class Settings:
             default=False,
             mutable=True,
             policy=True,
-            once_changed=True,
+            false_once_changed=True,
             deprecated_name="profiler_enabled",
             help="Whether this service can be traced. A service started with true follows this option without a "
             "restart; one started with false has nothing decorated, so turning it on needs a restart.",
@@ -49,8 +49,9 @@ class Settings:
             default=False,
             mutable=True,
             policy=True,
-            once_changed=True,
-            help="Whether each SQL statement becomes a trace point.",
+            false_once_changed=True,
+            help="Whether each SQL statement that the service sends with SQLAlchemy becomes a trace point, and each "
+            "commit, rollback, new connection and wait for a connection.",
         ),
         unread=None,  # the service decides when it starts
     )

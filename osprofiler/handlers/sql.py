@@ -19,36 +19,50 @@ PARAMS_CHARS = 16384
 RESULT_CHARS = 16384
 
 
-class Statement(NamedTuple):
-    """One statement, as its span shows it. Fields of the database that are None are left out."""
+class Database(NamedTuple):
+    """The database of a span. Fields that are None are left out."""
 
     component: str  # the tag ``component``
-    text: str
-    parameters: Any
-    database: str | None
+    instance: str | None
     user: str | None
     host: str | None
     port: int | None
 
+    def tags(self) -> dict[str, Any]:
+        """The standard tags of a span."""
+        tags = {
+            "span.kind": "client",
+            "component": self.component,
+            "db.type": "sql",
+            "db.instance": self.instance,
+            "db.user": self.user,
+            "peer.hostname": self.host,
+            "peer.port": self.port,
+        }
+        return {key: value for key, value in tags.items() if value is not None}
+
+
+class Statement(NamedTuple):
+    """One statement, as its span shows it."""
+
+    database: Database
+    text: str
+    parameters: Any
+
 
 def open_point(here: Point, name: str, statement: Statement) -> Point:
     """Open a point called *name* for a statement: a client span under *here*, which must be sampled."""
-    tags = {
-        "span.kind": "client",
-        "component": statement.component,
-        "db.type": "sql",
-        "db.instance": statement.database,
-        "db.user": statement.user,
-        "peer.hostname": statement.host,
-        "peer.port": statement.port,
-    }
     info = {
         "statement": clean(statement.text, STATEMENT_CHARS),
         "params": Budget(PARAMS_CHARS).freeze(statement.parameters),
     }
-    return global_tracer.get_tracer().open_point(
-        here, name, {"db": info}, tags={key: value for key, value in tags.items() if value is not None}
-    )
+    return global_tracer.get_tracer().open_point(here, name, {"db": info}, tags=statement.database.tags())
+
+
+def open_step(here: Point, name: str, step: str, database: Database) -> Point:
+    """Open a point called *name* for a *step* that is not a statement, such as ``CONNECT``. See :func:`open_point`."""
+    tracer = global_tracer.get_tracer()
+    return tracer.open_point(here, name, operation=f"{name} {step}", tags=database.tags())
 
 
 def close(point: Point, result: Mapping[str, Any] | None) -> None:

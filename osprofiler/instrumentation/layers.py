@@ -16,6 +16,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "trace_mongodb": ("pymongo",),
     "trace_redis": ("redis",),
     "trace_requests": ("aiohttp", "httpx", "requests", "urllib3"),
+    "trace_sqlalchemy": ("sqlalchemy",),
     "trace_wsgi": ("aiohttp_server", "falcon", "flask"),
 }
 

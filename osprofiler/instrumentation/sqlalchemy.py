@@ -1,204 +1,185 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The adapter of SQLAlchemy: each statement that an engine executes is a trace point.
+"""Tracing of SQLAlchemy: a span for each statement, commit, rollback, new connection, and wait for a connection.
 
-The point of a statement is stored with its connection and its execution context. So an error before or after the
-statement does not close another point, and a statement inside another one (in an event listener) has its own point.
+This covers every engine of the process, also one that was made before, and ``AsyncEngine``, which uses an ``Engine``.
+Statements of an engine with ``add_tracing`` keep the trace points that it makes.
 """
 
 from __future__ import annotations
 
-import contextlib
-import functools
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
-from osprofiler import config
 from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
 from osprofiler.config import switches
-from osprofiler.context import current
 from osprofiler.context.points import Point
-from osprofiler.handlers import sql
+from osprofiler.handlers import command, sql
+from osprofiler.instrumentation import sqlalchemy_engines as engines
 
-#: The number of rows that a trace point shows at most, with ``hide_result=False``.
-RESULT_ROWS = 100
-
-_MARK = "_osprofiler_traced"
-_OPEN = "_osprofiler_open"
+#: The engine for which this flow of control takes a connection from a pool. A pool does not know its engine.
+_connecting: ContextVar[Any] = ContextVar("osprofiler_sqlalchemy", default=None)
 
 
-def disable() -> None:
-    """Stop tracing statements, also of engines that are instrumented already."""
-    switches.decide_statements(False)
+# Statements
 
 
-def enable() -> None:
-    """Trace the statements of the engines that are instrumented (the default)."""
-    switches.decide_statements(True)
+def _execute(original: Method) -> Method:
+    def do_execute(self: Any, /, cursor: Any, statement: Any, parameters: Any, context: Any = None) -> Any:
+        here = command.sampled_point()
+        if here is None:
+            return original(self, cursor, statement, parameters, context)
+        point = _statement(here, context, statement, parameters)
+        return _traced(point, original, self, cursor, statement, parameters, context)
+
+    return do_execute
 
 
-def add_tracing(sqlalchemy: Any, engine: Any, name: str, hide_result: bool = True) -> None:
-    """Instrument *engine* (an ``Engine`` or ``AsyncEngine``). A second call for the same engine does nothing.
+def _execute_no_params(original: Method) -> Method:
+    def do_execute_no_params(self: Any, /, cursor: Any, statement: Any, context: Any = None) -> Any:
+        here = command.sampled_point()
+        if here is None:
+            return original(self, cursor, statement, context)
+        return _traced(_statement(here, context, statement, ()), original, self, cursor, statement, context)
 
-    *sqlalchemy* is the module, *name* the name of the trace points. Without *hide_result* a point shows the first rows
-    of the result; the application still gets all rows. Does nothing after :func:`disable`. If only the configuration or
-    the policy disables statements, the engine is instrumented: these may enable them later.
-    """
-    if not switches.engines(config.current()):
-        return
-    with guard.Harmless("sqlalchemy.add_tracing"):
-        engine = getattr(engine, "sync_engine", engine)
-        if _MARK in vars(engine):
-            return
-        listen = sqlalchemy.event.listen
-        listen(engine, "before_cursor_execute", _before_cursor_execute(name))
-        listen(engine, "after_cursor_execute", _after_cursor_execute(hide_result=hide_result))
-        listen(engine, "handle_error", handle_error)
-        setattr(engine, _MARK, True)
-        _wrapping.install()
+    return do_execute_no_params
 
 
-@contextlib.contextmanager
-def wrap_session(sqlalchemy: Any, sess: Any) -> Iterator[Any]:
-    """Enter the session *sess*, and instrument every engine that it uses under the name ``db``.
-
-    Its own engine is instrumented at once, an engine of ``binds`` or ``get_bind`` when the session first uses it.
-    """
-    with sess as session:
-        bind = getattr(session, "bind", None)
-        if bind is not None:
-            add_tracing(sqlalchemy, getattr(bind, "engine", bind), "db")
-
-        def begun(session: Any, transaction: Any, connection: Any) -> None:
-            add_tracing(sqlalchemy, connection.engine, "db")
-
-        listening = False
-        with guard.Harmless("sqlalchemy.wrap_session"):
-            sqlalchemy.event.listen(session, "after_begin", begun)
-            listening = True
-        try:
-            yield session
-        finally:
-            if listening:
-                with guard.Harmless("sqlalchemy.wrap_session"):
-                    sqlalchemy.event.remove(session, "after_begin", begun)
-
-
-def _before_cursor_execute(name: str) -> Callable[..., None]:
-    """Make the listener that opens the point of a statement."""
-
-    def handler(conn: Any, cursor: Any, statement: Any, params: Any, context: Any, executemany: Any) -> None:
-        here = current.point.get()
-        if here is None or not switches.statements() or not here.origin.sampled:
-            return
-        with guard.Harmless("sqlalchemy.start"):
-            points = vars(conn).setdefault(_OPEN, [])
-            if context is not None and points and points[-1][0] is context:
-                return  # opened already: the engine is a view of another one, with other options and the same listener
-            points.append((context, sql.open_point(here, name, _description(conn, statement, params))))
-
-    return handler
-
-
-def _after_cursor_execute(hide_result: bool = True) -> Callable[..., None]:
-    """Make the listener that closes the point of a statement."""
-
-    def handler(conn: Any, cursor: Any, statement: Any, params: Any, context: Any, executemany: Any) -> None:
-        if not getattr(conn, _OPEN, None):
-            return
-        rows = None
-        if not hide_result and _can_peek(cursor, context):
-            # Not guarded: the application would get an error of this fetch one line later.
-            rows = cursor.fetchmany(RESULT_ROWS)
-            context.cursor_fetch_strategy = _strategy()(cursor, context.execution_options, initial_buffer=deque(rows))
-        with guard.Harmless("sqlalchemy.stop"):
-            point = _take(conn, context)
-            if point is None:
-                return
-            rows_text = None if rows is None else sql.shown_rows(rows)
-            sql.close(point, None if hide_result else {"result": rows_text, "rowcount": cursor.rowcount})
-
-    return handler
-
-
-def handle_error(exception_context: Any) -> None:
-    """A listener: close the point of a statement that has failed, if it is open."""
-    with guard.Harmless("sqlalchemy.error"):
-        context = exception_context
-        _fail(context.connection, context.execution_context, context.original_exception)
-
-
-def _handle(handle: Method) -> Method:
-    """Close the point also for errors that SQLAlchemy does not report to our listener.
-
-    Another listener may raise before ours. With ``skip_user_error_events`` no listener is called: the dialect for MySQL
-    sets it while it checks whether a table exists.
-    """
-
-    def run(
-        self: Any,
-        /,
-        e: BaseException,
-        statement: Any,
-        parameters: Any,
-        cursor: Any,
-        context: Any,
-        *args: Any,
-        **kwargs: Any,
-    ) -> Any:
-        with guard.Harmless("sqlalchemy.error"):
-            _fail(self, context, e)
-        return handle(self, e, statement, parameters, cursor, context, *args, **kwargs)
-
-    return run
-
-
-_wrapping = Wrapping(Target("sqlalchemy.engine.base", "Connection", "_handle_dbapi_exception", _handle))
-
-
-def _fail(conn: Any, context: Any, fault: BaseException) -> None:
-    """Close the point of the statement with the execution context *context* as an error, if it is open."""
-    point = _take(conn, context)
-    if point is not None:
-        sql.fail(point, fault)
-
-
-def _take(conn: Any, context: Any) -> Point | None:
-    """Remove and return the open point of the statement with the execution context *context*."""
-    if conn is None:  # the error is that no connection could be made
+def _statement(here: Point, context: Any, statement: Any, parameters: Any) -> Point | None:
+    """Open the point of a statement; None if it has one, or if it is not of a connection of SQLAlchemy's."""
+    if context is None or not switches.statements():
         return None
-    points: list[tuple[Any, Point]] = vars(conn).get(_OPEN, [])
-    for i in range(len(points) - 1, -1, -1):
-        if points[i][0] is context:
-            point = points[i][1]
-            del points[i:]  # the statements above it failed, and no listener was called
-            return point
+    with guard.Harmless("sqlalchemy.start"):
+        connection = context.root_connection
+        if engines.is_open(connection, context):
+            return None
+        return _open(here, connection, statement, parameters)
     return None
 
 
-def _description(conn: Any, statement: Any, params: Any) -> sql.Statement:
-    url = conn.engine.url
-    return sql.Statement("sqlalchemy", str(statement), params, url.database, url.username, url.host, url.port)
+# Transactions
 
 
-@functools.cache
-def _strategy() -> Any:
-    from sqlalchemy.engine.cursor import BufferedRowCursorFetchStrategy
+def _end(word: str) -> Callable[[Method], Method]:
+    """Make a span for each call of a method that ends a transaction with the statement *word*."""
 
-    return BufferedRowCursorFetchStrategy
+    def wrap(original: Method) -> Method:
+        def end(self: Any, /) -> Any:
+            here = command.sampled_point()
+            if here is None:
+                return original(self)
+            return _traced(_ending(here, self, word), original, self)
+
+        return end
+
+    return wrap
 
 
-def _can_peek(cursor: Any, context: Any) -> bool:
-    """Whether rows read ahead still reach the application: true for a plain query whose result is not streamed."""
-    with guard.Harmless("sqlalchemy.peek"):
-        from sqlalchemy.engine.cursor import _DEFAULT_FETCH
+def _ending(here: Point, connection: Any, word: str) -> Point | None:
+    """Open the point of the end of a transaction; None if there is nothing to end in the database."""
+    if not switches.statements():
+        return None
+    with guard.Harmless("sqlalchemy.start"):
+        if connection.closed or connection.invalidated or connection._is_autocommit_isolation():
+            return None
+        return _open(here, connection, word, None)
+    return None
 
-        return (
-            cursor.description is not None
-            and context is not None
-            and context.cursor_fetch_strategy is _DEFAULT_FETCH
-            and not (context.isinsert or context.isupdate or context.isdelete or context._is_server_side)
-            and _strategy() is not None
-        )
-    return False
+
+def _open(here: Point, connection: Any, statement: Any, parameters: Any) -> Point:
+    described = engines.description(connection.engine, statement, parameters)
+    return sql.open_point(here, engines.name(connection), described)
+
+
+# Connections
+
+
+def _take(original: Method) -> Method:
+    """Make a span for a wait, if the pool has no connection to give and may not make another one."""
+
+    def raw_connection(self: Any, /) -> Any:
+        here = command.sampled_point()
+        if here is None or not switches.statements():
+            return original(self)
+        before = _connecting.get()
+        _connecting.set(self)
+        try:
+            return _traced(_waiting(here, self), original, self)
+        finally:
+            _connecting.set(before)
+
+    return raw_connection
+
+
+def _waiting(here: Point, engine: Any) -> Point | None:
+    with guard.Harmless("sqlalchemy.start"):
+        pool = engine.pool
+        most = getattr(pool, "_max_overflow", -1)  # only a QueuePool has it; -1: as many connections as are wanted
+        if most > -1 and not pool.checkedin() and pool.overflow() >= most:
+            return sql.open_step(here, engines.name(engine), "WAIT", engines.database(engine))
+    return None
+
+
+def _connect(original: Method) -> Method:
+    """Make a span for each connection that a pool makes, with what is sent before its first use."""
+
+    def connect(self: Any, /) -> Any:
+        here = command.sampled_point()
+        if here is None or (engine := _connecting.get()) is None:
+            return original(self)
+        point = None
+        with guard.Harmless("sqlalchemy.start"):
+            point = sql.open_step(here, engines.name(engine), "CONNECT", engines.database(engine))
+        return _traced(point, original, self)
+
+    return connect
+
+
+def _traced(point: Point | None, original: Method, *args: Any) -> Any:
+    """Call *original*, and close *point* with its error, if any: the error of the driver, not SQLAlchemy's own."""
+    try:
+        result = original(*args)
+    except BaseException as fault:
+        if point is not None:
+            with guard.Harmless("sqlalchemy.stop"):
+                sql.fail(point, getattr(fault, "orig", None) or fault)
+        raise
+    if point is not None:
+        with guard.Harmless("sqlalchemy.stop"):
+            sql.close(point, None)
+    return result
+
+
+_DIALECT = ("sqlalchemy.engine.default", "DefaultDialect")
+
+#: The methods that are wrapped.
+TARGETS = (
+    Target(*_DIALECT, "do_execute", _execute),
+    Target(*_DIALECT, "do_executemany", _execute),
+    Target(*_DIALECT, "do_execute_no_params", _execute_no_params),
+    # The dialects that have a method of their own, which does not call that of DefaultDialect.
+    Target("sqlalchemy.dialects.postgresql.psycopg2", "PGDialect_psycopg2", "do_executemany", _execute),
+    Target("sqlalchemy.dialects.mysql.mysqldb", "MySQLDialect_mysqldb", "do_executemany", _execute),
+    Target("sqlalchemy.dialects.oracle.cx_oracle", "OracleDialect_cx_oracle", "do_executemany", _execute),
+    Target("sqlalchemy.engine.base", "Connection", "_commit_impl", _end("COMMIT")),
+    Target("sqlalchemy.engine.base", "Connection", "_rollback_impl", _end("ROLLBACK")),
+    Target("sqlalchemy.engine.base", "Engine", "raw_connection", _take),
+    Target("sqlalchemy.pool.base", "_ConnectionRecord", "_ConnectionRecord__connect", _connect),
+)
+
+_wrapping = Wrapping(*TARGETS)
+
+
+def instrument() -> None:
+    """Trace what SQLAlchemy sends, also if it is imported later. A second call does nothing.
+
+    This overrides an earlier ``disable``; a later one stops this layer too.
+    """
+    switches.decide_statements(True)
+    _wrapping.install()
+
+
+def uninstrument() -> None:
+    """Stop tracing what SQLAlchemy sends, except on engines with ``add_tracing``."""
+    _wrapping.uninstall()
