@@ -30,10 +30,10 @@ pytestmark = pytest.mark.slow
 
 PROGRAM = Path(__file__).parent / "programs" / "unpatched_api.py"
 KEY = "a key of this test"
+PASSWORD = "a password"
 
 #: Spans that depend on the requests which are answered at the same time.
 OF_THE_POOL = {"db CONNECT", "db WAIT"}
-PASSWORD = "a password"
 
 
 class Place(NamedTuple):
@@ -111,14 +111,9 @@ def keystone(at: Place) -> Api:
         ],
         headers={},
         requests=[
-<<<<<<< Updated upstream
             Request("GET", "/v3", None, 200, set(), "/v3"),
-            Request("POST", "/v3/auth/tokens", login, 201, {"db SELECT", *KEYSTONE_POINTS}, "/v3/auth/tokens"),
-=======
-            Request("GET", "/v3", None, 200, set()),
             Request("POST", "/v3/auth/tokens", login, 201,
-                    {"db COMMIT", "db ROLLBACK", "db SELECT", *KEYSTONE_POINTS}),
->>>>>>> Stashed changes
+                    {"db COMMIT", "db ROLLBACK", "db SELECT", *KEYSTONE_POINTS}, "/v3/auth/tokens"),
         ],
     )  # fmt: skip
 
@@ -135,15 +130,9 @@ def placement(at: Place) -> Api:
         headers={"X-Auth-Token": "admin", "OpenStack-API-Version": "placement 1.9"},
         requests=[
             Request("GET", "/resource_providers", None, 200,
-<<<<<<< Updated upstream
-                    {"placement.objects.resource_provider.get_all_by_filters"}, None),
+                    {"placement.objects.resource_provider.get_all_by_filters", "db ROLLBACK", "db SELECT"}, None),
             Request("GET", "/usages?project_id=p", None, 200,
-                    {"placement.objects.usage.get_all_by_project_user"}, None),
-=======
-                    {"placement.objects.resource_provider.get_all_by_filters", "db ROLLBACK", "db SELECT"}),
-            Request("GET", "/usages?project_id=p", None, 200,
-                    {"placement.objects.usage.get_all_by_project_user", "db ROLLBACK", "db SELECT"}),
->>>>>>> Stashed changes
+                    {"placement.objects.usage.get_all_by_project_user", "db ROLLBACK", "db SELECT"}, None),
         ],
     )  # fmt: skip
 
@@ -174,15 +163,11 @@ def glance(at: Place) -> Api:
         commands=[["glance-manage", "--config-file", "glance-api.conf", "db_sync"]],
         headers={},
         requests=[
-<<<<<<< Updated upstream
-            Request("GET", "/v2/images?limit=1", None, 200, {"db SELECT", f"{database}.image_get_all"}, "/v2/images"),
-            Request("POST", "/v2/images", image, 201,
-                    {"db INSERT", "db SELECT", f"{database}.image_create", f"{database}.image_tag_set_all"},
+            Request("GET", "/v2/images?limit=1", None, 200, {"db ROLLBACK", "db SELECT", f"{database}.image_get_all"},
                     "/v2/images"),
-=======
-            Request("GET", "/v2/images?limit=1", None, 200, {"db ROLLBACK", "db SELECT", f"{database}.image_get_all"}),
             Request("POST", "/v2/images", image, 201,
-                    {"db COMMIT", "db INSERT", "db ROLLBACK", "db SELECT", f"{database}.image_create", f"{database}.image_tag_set_all"}),
+                    {"db COMMIT", "db INSERT", "db ROLLBACK", "db SELECT", f"{database}.image_create",
+                     f"{database}.image_tag_set_all"}, "/v2/images"),
         ],
     )  # fmt: skip
 
@@ -210,10 +195,10 @@ def cinder(at: Place) -> Api:
         requests=[
             Request("GET", f"/v3/{project}/volumes/detail", None, 200,
                     {"cinder.volume.api.API.check_volume_filters", "cinder.volume.api.API.get_all",
-                     "cinder.db.api.volume_get_all_by_project", "db ROLLBACK", "db SELECT"}),
+                     "cinder.db.api.volume_get_all_by_project", "db ROLLBACK", "db SELECT"},
+                    "/v3/{project_id}/volumes/detail"),
             Request("GET", f"/v3/{project}/types", None, 200,
-                    {"cinder.db.api.volume_type_get_all", "db ROLLBACK", "db SELECT"}),
->>>>>>> Stashed changes
+                    {"cinder.db.api.volume_type_get_all", "db ROLLBACK", "db SELECT"}, "/v3/{project_id}/types"),
         ],
     )  # fmt: skip
 
@@ -241,11 +226,8 @@ def zaqar(at: Place) -> Api:
         headers={"Client-ID": str(uuid.uuid4()), "X-Project-ID": "p"},
         requests=[
             Request("PUT", "/v2/queues/one", None, 204,
-<<<<<<< Updated upstream
-                    {f"{queues}.create", f"{driver}.run", "db INSERT", "redis MULTI"}, "/v2/queues/{queue_name}"),
-=======
-                    {f"{queues}.create", f"{driver}.run", "db INSERT", "db ROLLBACK", "redis MULTI"}),
->>>>>>> Stashed changes
+                    {f"{queues}.create", f"{driver}.run", "db INSERT", "db ROLLBACK", "redis MULTI"},
+                    "/v2/queues/{queue_name}"),
             Request("POST", "/v2/queues/one/messages", message, 201,
                     {f"{messages}.post", *asked_first, "redis EVALSHA", "redis MULTI"},
                     "/v2/queues/{queue_name}/messages"),
