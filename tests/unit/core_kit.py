@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from osprofiler import notifier
+from osprofiler._runtime import guard
 from osprofiler.testing.process import clean_process as a_clean_process
 from osprofiler.testing.recorder import SpanRecorder as SpanKeeper
 from osprofiler.tracer import global_tracer
@@ -44,6 +45,14 @@ class Caught(list[dict[str, Any]]):
             return f"{path(above)}/{names[point]}" if above in names else names[point]
 
         return [path(point) + ("" if point in stopped else "!") for point in names]
+
+
+def faults() -> dict[str, int]:
+    """The faults of tracing that were swallowed, by the names of their counters.
+
+    The other counters may also count what an earlier test has left to deliver.
+    """
+    return {name: count for name, count in guard.counters.items() if name.startswith("fault.")}
 
 
 @contextlib.contextmanager

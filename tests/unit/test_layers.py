@@ -11,13 +11,12 @@ import pytest
 from oslo_config import cfg
 
 from osprofiler import config, initializer, opts, requests
-from osprofiler._runtime import guard
 from osprofiler.concurrency import isolation
 from osprofiler.config import switches
 from osprofiler.config.row import rows
 from osprofiler.instrumentation import layers, registry
 from tests import pages
-from tests.unit.core_kit import a_clean_process
+from tests.unit.core_kit import a_clean_process, faults
 
 Write = Callable[..., cfg.ConfigOpts]
 
@@ -56,14 +55,10 @@ def configured(tmp_path: Path) -> Write:
             began.append(True)
             conf(["--config-file", str(path)])
             initializer.init_from_conf(conf=conf, context={}, project="shop", service="api", host="host")
-        assert not _faults()
+        assert not faults()
         return conf
 
     return write
-
-
-def _faults() -> dict[str, int]:
-    return {name: count for name, count in guard.counters.items() if name.startswith("fault.")}
 
 
 @pytest.mark.parametrize("switch", layers.LIBRARIES)
@@ -152,7 +147,7 @@ def test_a_layer_that_cannot_be_turned_on_leaves_the_others_on(monkeypatch: pyte
     off = config.Settings()
     registry.follow(off, config.Settings(trust_incoming=True, trace_requests=True))
     assert set(registry.in_force()) == set(layers.LIBRARIES["trace_requests"])
-    assert _faults() == {"fault.layer.broken": 1}
+    assert faults() == {"fault.layer.broken": 1}
 
 
 @pytest.mark.parametrize("library", layers.SWITCHES)

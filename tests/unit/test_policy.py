@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from osprofiler import policy
-from osprofiler._runtime import guard
 from osprofiler.config import policy_file, policy_text
 from osprofiler.config.policy_file import PolicyFile
+from tests.unit.core_kit import faults
 from tests.unit.test_cli import run
 from tests.waiting import wait_until
 
@@ -217,7 +217,7 @@ def test_of_a_broken_file_there_is_one_line_and_the_last_good_policy_stays(
     assert "\n" not in error
     file.write_text(sampler("const:0"))
     says("const:0")
-    assert not guard.counters
+    assert not faults()
 
 
 def test_a_look_is_one_stat_now_and_then(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
