@@ -3,7 +3,8 @@
 
 The code of a service decides through ``web.enable``, ``sqlalchemy.disable`` and similar functions, as in osprofiler 4.
 The configuration and the policy decide through the settings in force: :func:`follow` is called when these change. The
-last decision counts. Before the first decision, the object's own argument counts, such as a middleware's ``enabled``.
+last decision counts. Before the first decision, the object's own argument counts, such as a middleware's ``enabled``;
+a middleware that was made with false stays off.
 """
 
 from __future__ import annotations
@@ -51,10 +52,16 @@ def work(settings: Settings) -> bool:
     return settings.enabled
 
 
-def wsgi(own: bool, settings: Settings) -> bool:
-    """Whether a middleware may trace a request; *own* is the middleware's argument ``enabled``."""
+def wsgi(own: bool | None, settings: Settings) -> bool:
+    """Whether a middleware may trace a request.
+
+    *own* is the middleware's argument ``enabled``. False is final. True counts until the first decision. None, if it
+    was not given, is off until then.
+    """
     # No call: each request pays for it.
-    return (own if _last.wsgi is None else _last.wsgi) and settings.enabled and settings.trace_wsgi is not False
+    if own is False or not settings.enabled or settings.trace_wsgi is False:
+        return False
+    return bool(own) if _last.wsgi is None else _last.wsgi
 
 
 def wsgi_keys(own: Sequence[str]) -> Sequence[str]:

@@ -108,8 +108,8 @@ def _options(config: ServiceConfig, file: PasteFile, name: str) -> Iterator[Resu
     options = file.filters.get(name, {})
     values = {"path": file.path, "filter": name}
     if options.get("enabled", "yes").strip().lower() in _OFF:
-        text = f"{file.path}: [filter:{name}] has enabled = {options['enabled']}"
-        yield Result("paste", Status.WARN, text, "remove it: [profiler] enabled decides", values)
+        text = f"{file.path}: [filter:{name}] has enabled = {options['enabled']}: its requests are not traced"
+        yield Result("paste", Status.WARN, text, "remove it, so that [profiler] decides", values)
     keys = [key.strip() for key in options.get("hmac_keys", "").split(",") if key.strip()]
     foreign = [fingerprint(key) for key in keys if key not in config.keys]
     if not foreign:

@@ -25,6 +25,16 @@ if TYPE_CHECKING:
 _INFO_KEY = carriers.environ_key(osprofiler.TRACE_INFO)
 _CONTEXT_KEY = carriers.environ_key(signed.HEADER)
 
+
+class _NotGiven(int):
+    """The default of ``enabled``: equal to False, and shown as it, but not False that somebody has given."""
+
+    def __repr__(self) -> str:
+        return "False"
+
+
+_NOT_GIVEN: Any = _NotGiven()
+
 _OFF = frozenset(("", "0", "false", "no", "off", "f", "n"))
 
 
@@ -51,16 +61,18 @@ class WsgiMiddleware:
         self,
         application: WSGIApplication,
         hmac_keys: str | None = None,
-        enabled: bool | str = False,
+        enabled: bool | str = _NOT_GIVEN,
         **kwargs: Any,
     ) -> None:
         """*hmac_keys* (comma-separated) and *enabled* count until :func:`enable` or :func:`disable` is called.
 
-        Other arguments, which older configurations have, are ignored.
+        With *enabled* false, or a text that means it, such as ``no``, this middleware stays off. Without the argument
+        it is off until :func:`enable` is called, or a configuration turns the service on. Other arguments, which older
+        configurations have, are ignored.
         """
         self.application = application
         self.name = "wsgi"
-        self.enabled = enabled.strip().lower() not in _OFF if isinstance(enabled, str) else enabled
+        self.enabled = None if enabled is _NOT_GIVEN else _is_on(enabled)
         self.hmac_keys = split(hmac_keys or "")
 
     @classmethod
@@ -101,6 +113,10 @@ class WsgiMiddleware:
 
     def _trace_is_valid(self, trace_info: Any) -> bool:
         return osprofiler.is_trace_info(trace_info)
+
+
+def _is_on(enabled: bool | str) -> bool:
+    return enabled.strip().lower() not in _OFF if isinstance(enabled, str) else bool(enabled)
 
 
 class _Request:

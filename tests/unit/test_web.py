@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import io
 import sys
 import tempfile
@@ -136,7 +137,11 @@ def test_other_requests_are_not(spans: Recorder, env: Environ) -> None:  # noqa:
     [
         (False, None, False),
         (True, None, True),
-        (False, lambda: web.enable(KEY), True),
+        (False, lambda: web.enable(KEY), False),
+        ("no", lambda: web.enable(KEY), False),
+        ("", lambda: web.enable(KEY), False),
+        (None, None, False),
+        (None, lambda: web.enable(KEY), True),
         (True, web.disable, False),
         (True, lambda: web.enable("other"), False),
         (True, lambda: web.enable(), True),
@@ -145,12 +150,34 @@ def test_other_requests_are_not(spans: Recorder, env: Environ) -> None:  # noqa:
         ("yes", None, True),
     ],
 )
-def test_switches(spans: Recorder, own: bool, switch: Callable[[], object] | None, traced: bool) -> None:  # noqa: F811
-    app = web.WsgiMiddleware(plain, hmac_keys=KEY, enabled=own)
+def test_switches(
+    spans: Recorder,  # noqa: F811
+    own: bool | str | None,
+    switch: Callable[[], object] | None,
+    traced: bool,
+) -> None:
+    """*own* is the argument ``enabled``; None: it is not given."""
+    app = web.WsgiMiddleware(plain, hmac_keys=KEY, **({} if own is None else {"enabled": own}))  # type: ignore[arg-type]
     if switch is not None:
         switch()
     assert ask(app) == ("200 OK", b"answer")
     assert bool(spans.started) is traced
+
+
+def test_a_middleware_of_code_without_the_argument_follows_the_configuration(spans: Recorder) -> None:  # noqa: F811
+    off, on = web.WsgiMiddleware.factory({}, enabled="no")(plain), web.WsgiMiddleware.factory({})(plain)
+    for trace_wsgi, traced in ((None, True), (False, False), (True, True)):
+        settings = config.publish(hmac_keys=(KEY,), trace_wsgi=trace_wsgi)
+        switches.follow(config.Settings(), settings, keys_changed=False)
+        for app, expected in ((on, traced), (off, False)):
+            before = len(spans.started)
+            ask(app)
+            assert (len(spans.started) > before) is expected
+
+
+def test_the_default_of_enabled_is_shown_and_compared_as_in_osprofiler_4() -> None:
+    default = inspect.signature(web.WsgiMiddleware).parameters["enabled"].default
+    assert (repr(default), default == False, bool(default)) == ("False", True, False)  # noqa: E712
 
 
 def test_without_keys_nobody_can_ask(spans: Recorder) -> None:  # noqa: F811
