@@ -72,7 +72,11 @@ def init_from_conf(
 
 def _libraries(conf: cfg.ConfigOpts) -> tuple[str, ...]:
     """What is to be instrumented: by ``instrument``, and by the profiles of ``points``."""
-    return points.instrumentations(_project, options.value(conf, "points"), options.value(conf, "instrument"))
+
+    def is_on(option: str) -> bool:
+        return option in conf.profiler and bool(conf.profiler[option])
+
+    return points.instrumentations(_project, options.value(conf, "points"), options.value(conf, "instrument"), is_on)
 
 
 def _name_default_layers(conf: cfg.ConfigOpts) -> None:

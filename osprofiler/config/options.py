@@ -68,10 +68,13 @@ def name_unknown(conf: cfg.ConfigOpts) -> None:
         LOG.warning("%s", line)
 
 
-def unknown(conf: cfg.ConfigOpts) -> Iterator[str]:
-    """One line for each unknown name in our groups in the configuration files."""
+def unknown(conf: cfg.ConfigOpts, of_service: Collection[str] = ()) -> Iterator[str]:
+    """One line for each unknown name in our groups in the configuration files.
+
+    *of_service*: the options that the service itself would register in our groups.
+    """
     for file, group, names in _assignments(conf):
-        known = {*(conf.get(group, ())), *_deprecated_names(group)}
+        known = {*(conf.get(group, ())), *_deprecated_names(group), *of_service}
         for name in sorted(names - known):
             near = difflib.get_close_matches(name, known, 1)
             hint = f"; did you mean {near[0]}?" if near else ""

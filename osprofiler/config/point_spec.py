@@ -39,6 +39,7 @@ class PointSpec(NamedTuple):
     name: str = DEFAULT_NAME
     hide_args: bool = False
     rate: float = 1.0  # the share of calls that become trace points: 0 (off) .. 1
+    switch: str = ""  # the setting without which these points are not in force; empty: none
 
     @property
     def target(self) -> str:

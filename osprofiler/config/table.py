@@ -83,6 +83,48 @@ class Settings:
             help="Whether each command that the service sends with redis-py becomes a trace point.",
         )
     )
+    trace_rpc: bool = setting(
+        Row(
+            kinds.SWITCH,
+            default=True,
+            mutable=True,
+            policy=True,
+            help="Whether both ends of each RPC become trace points, where messaging is instrumented. While it is off, "
+            "messages still pass the trace on.",
+        )
+    )
+    trace_db_api: bool = setting(
+        Row(
+            kinds.SWITCH,
+            default=True,
+            mutable=True,
+            policy=True,
+            help="Whether the trace points of kind db_api in profiles are in place: the calls of a database API.",
+            link="See `points <points.rst>`_.",
+        )
+    )
+    trace_drivers: bool = setting(
+        Row(
+            kinds.SWITCH,
+            default=True,
+            mutable=True,
+            policy=True,
+            help="Whether the trace points of kind drivers in profiles are in place: the calls of drivers, such as "
+            "nova's virt driver.",
+            link="See `points <points.rst>`_.",
+        )
+    )
+    trace_pooling: bool = setting(
+        Row(
+            kinds.SWITCH,
+            default=True,
+            mutable=True,
+            policy=True,
+            help="Whether Zaqar's pooling is traced: its look-up of pools, and the trace points of its own code whose "
+            "names begin with pooling_.",
+            link="See `points <points.rst>`_.",
+        )
+    )
     trace_arguments: str = setting(
         Row(
             kinds.choice(*kinds.ARGUMENTS),
@@ -334,6 +376,11 @@ class Settings:
     def first_key(self) -> str | None:
         """The key that signs a trace without a key of its own, so that services which trust only keys continue it."""
         return self.hmac_keys[0] if self.hmac_keys else None
+
+    @functools.cached_property
+    def names_off(self) -> tuple[str, ...]:
+        """How the names of trace points begin that code of services makes itself, and a switch turns off."""
+        return () if self.trace_pooling else ("pooling_",)  # zaqar's controllers and its driver for pools
 
     @functools.cached_property
     def samples(self) -> bool:

@@ -10,16 +10,31 @@ from osprofiler.config import options
 from osprofiler.diagnosis.results import Result, Status
 from osprofiler.diagnosis.service_config import ServiceConfig
 
+#: The options that code of services registers in [profiler], by project.
+_OF_SERVICES = {
+    "mistral": ("profiler_log_name",),
+    "zaqar": ("trace_wsgi_transport", "trace_message_store", "trace_management_store"),
+}
+
 
 def check(config: ServiceConfig) -> Iterator[Result]:
     """One result for each wrong option, or one if there is none."""
     results = [
-        *(Result("options", Status.WARN, line, "correct or remove it") for line in options.unknown(config.conf)),
+        *(
+            Result("options", Status.WARN, line, "correct or remove it")
+            for line in options.unknown(config.conf, _of_service(config.project))
+        ),
         *(Result("options", Status.WARN, line, "rename it") for line in options.deprecated(config.conf)),
         *(Result("options", Status.FAIL, line, "correct it") for line in config.complaints),
         *_scope_manager(config),
     ]
     yield from results or [Result("options", Status.OK, "all names and values in [profiler*] are known")]
+
+
+def _of_service(project: str | None) -> tuple[str, ...]:
+    """The options in [profiler] of a service of *project*; of all services if it is not known."""
+    named = _OF_SERVICES.items()
+    return tuple(name for of, names in named for name in names if project is None or project.lower() == of)
 
 
 def _scope_manager(config: ServiceConfig) -> Iterator[Result]:

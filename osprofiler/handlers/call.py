@@ -130,8 +130,11 @@ class Call:
         if self._rate < 1.0 and _draw() >= self._rate:
             return None
         try:
+            settings = config.current()
+            if self._name.startswith(settings.names_off):
+                return None
             function: dict[str, Any] = {"name": self._function_name}
-            if not self._hide_args and (detail := config.current().trace_arguments) != "none":
+            if not self._hide_args and (detail := settings.trace_arguments) != "none":
                 show = argument_types
                 if detail == "full":
                     show, args = arguments, masking.arguments(self._parameters, args)

@@ -92,9 +92,9 @@ def without_trace(context: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def call(here: Point, describe: Callable[[], Call], send: Callable[[], T]) -> T:
-    """Call *send*, inside a client span if *here* is sampled. Returns the result of *send*."""
+    """Call *send*, inside a client span if *here* is sampled and RPC is traced. Returns the result of *send*."""
     point = None
-    if here.origin.flags & SAMPLED:
+    if here.origin.flags & SAMPLED and config.current().trace_rpc:
         try:
             point = _open_client(here, describe())
         except Exception as fault:
@@ -128,7 +128,8 @@ def receive(
     settings = config.fresh()
     incoming = None
     if switches.work(settings):
-        sample = global_tracer.sample_for(operation(named)) if settings.samples else None
+        # A trace that begins here begins with the server span.
+        sample = global_tracer.sample_for(operation(named)) if settings.samples and settings.trace_rpc else None
         incoming = envelope.extract(context, sample=sample)
     if (incoming is not None and not incoming.begins) or envelope.is_ours(context):
         # A copy: transports inside one process hand the same dictionary to all receivers.
@@ -137,13 +138,15 @@ def receive(
 
 
 def enter(incoming: Incoming, description: Call, context: Mapping[str, Any], arguments: Any) -> Point | None:
-    """Make the trace of a message current, and open the server span of its dispatch. None if it is not sampled.
+    """Make the trace of a message current, and open the server span of its dispatch.
+
+    None if the trace is not sampled, or RPC is not traced: the service's own trace points are in the trace anyway.
 
     *context* and *arguments* are those of the message, before the service's serializer reads them.
     """
     root = Point(None, None, incoming.origin)
     current.point.set(root)
-    if not incoming.origin.flags & SAMPLED:
+    if not (incoming.origin.flags & SAMPLED and config.current().trace_rpc):
         return None
     kind = ext_tags.SPAN_KIND_CONSUMER if incoming.follows else ext_tags.SPAN_KIND_RPC_SERVER
     tags = {**openstack.of_context(context), **openstack.of_arguments(arguments)}

@@ -43,7 +43,7 @@ class Recorded(Reporter):
         self.spans.append(span)
 
     def kinds(self) -> list[Any]:
-        return sorted(span.own_tags["span.kind"] for span in self.spans)
+        return sorted(span.own_tags.get("span.kind", "") for span in self.spans)
 
 
 class Endpoint:
@@ -265,6 +265,54 @@ def test_a_sampler_starts_a_trace_for_a_message_that_asks_for_none(recorded: Rec
     (span,) = recorded.spans
     assert (span.operation_name, span.parent_id, span.origin.hmac_key) == ("rpc look", None, KEY)
     assert endpoint.traces == [span.origin.base_id, None]
+
+
+def test_while_rpc_is_not_traced_messages_still_pass_the_trace_on(recorded: Recorded, transport: Any) -> None:
+    """The switch changes while client and server live."""
+    messaging.instrument()
+    with served(transport) as (client, _, endpoint):
+        for on, kinds in ((True, ["client", "server"]), (False, []), (True, ["client", "server"])):
+            config.publish(trace_rpc=on)
+            recorded.spans.clear()
+            profiler.init(KEY)
+            with profiler.Trace("above"):
+                client.call({}, "look")
+                here = profiler.get()
+                assert here is not None
+                assert endpoint.traces[-1] == here.get_base_id()
+            wait_until(lambda wanted=["", *kinds]: recorded.kinds() == wanted)  # type: ignore[misc]
+            profiler.clean()
+    assert endpoint.contexts == [{}] * 3
+
+
+def test_points_of_a_server_are_below_the_clients_while_rpc_is_not_traced(recorded: Recorded, transport: Any) -> None:
+    class Working(Endpoint):
+        @profiler.trace("inside")
+        def work(self, ctxt: Any) -> None:
+            pass
+
+    messaging.instrument()
+    config.publish(trace_rpc=False)
+    with served(transport, Working()) as (client, _, _):
+        profiler.init(KEY)
+        with profiler.Trace("above"):
+            client.call({}, "work")
+        wait_until(lambda: len(recorded.spans) == 2)
+    inside, above = recorded.spans
+    assert (inside.operation_name.rpartition(".")[2], inside.parent_span_id) == ("work", above.span_id)
+
+
+def test_while_rpc_is_not_traced_no_sampler_is_asked(recorded: Recorded, transport: Any) -> None:
+    messaging.instrument()
+    tracer = global_tracer.get_tracer()
+    sampler, tracer.sampler = tracer.sampler, _Always()
+    config.publish(sampler="const:1", trace_rpc=False)
+    try:
+        with served(transport) as (client, _, endpoint):
+            client.call({}, "look")
+    finally:
+        tracer.sampler = sampler
+    assert (recorded.spans, endpoint.traces) == ([], [None])
 
 
 class _Always:

@@ -251,6 +251,15 @@ def test_options(text: str, status: Status, words: str, tmp_path: Path) -> None:
     assert "Secret" not in shown
 
 
+@pytest.mark.parametrize(
+    ("project", "status"), [(None, OK), ("Zaqar", OK), ("zaqar", OK), ("nova", WARN), ("mistral", WARN)]
+)
+def test_an_option_that_the_service_registers_itself(project: str | None, status: Status, tmp_path: Path) -> None:
+    read = ServiceConfig([write(tmp_path, "[profiler]\ntrace_wsgi_transport = true\n")], project=project)
+    (result,) = options.check(read)
+    assert result.status is status
+
+
 # Keys
 
 
@@ -413,7 +422,7 @@ def test_the_alternative_that_the_service_takes(strategy: str, statuses: list[St
         (f"hmac_keys = {OTHER_KEY}", f"hmac_keys = {KEY}", "keys that the configuration does not have"),
         (f"hmac_keys = {KEY},{OTHER_KEY}", f"hmac_keys = {KEY}", "keys that the configuration does not have"),
         (f"hmac_keys = {OTHER_KEY}", "hmac_keys =", "the keys in [filter:osprofiler] count"),
-        ("enabled = no", f"hmac_keys = {KEY}", "enabled = no"),
+        ("enabled = no", f"hmac_keys = {KEY}", "enabled = no: its requests are not traced"),
     ],
 )
 def test_the_options_of_the_filter(filter_options: str, options: str, words: str, tmp_path: Path) -> None:

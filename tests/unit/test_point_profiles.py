@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from oslo_config import cfg
 
-from osprofiler import config, initializer, opts
+from osprofiler import config, initializer, opts, profiler
 from osprofiler._runtime import guard
 from osprofiler.concurrency import isolation
 from osprofiler.config import switches
 from osprofiler.config.policy_text import PolicyError, parse
+from osprofiler.config.row import rows
 from osprofiler.instrumentation import points, registry
 from osprofiler.instrumentation.points import choice, profile
 from osprofiler.testing import recording
@@ -70,6 +71,7 @@ def configured(tmp_path: Path) -> Write:
             conf.mutate_config_files()
         return conf
 
+    write.conf = conf  # type: ignore[attr-defined]
     return write
 
 
@@ -113,7 +115,7 @@ def test_which_profile_counts(
 ) -> None:
     wanted = profile.load(profile.SHIPPED / f"{expected}.yaml", refuse) if expected else profile.Profile()
     assert choice.chosen(project, points_option, instrument, refuse) == wanted
-    libraries = points.instrumentations(project, points_option, instrument)
+    libraries = points.instrumentations(project, points_option, instrument, lambda _: False)
     assert libraries == tuple(dict.fromkeys((*instrument, *wanted.instrument)))
 
 
@@ -130,9 +132,12 @@ def test_entries_add_up(tmp_path: Path) -> None:
     ("text", "reason"),
     [
         (None, "cannot be used: "),
-        ("- a:f", "only the keys"),
-        ("point: []", "only the keys"),
+        ("- a:f", "only these keys"),
+        ("point: []", "only these keys"),
         ("points: a:f", "points: a list"),
+        ("drivers: a:f", "drivers: a list"),
+        ("instrument_if: [redis]", "instrument_if: lists"),
+        ("instrument_if: {a: redis}", "a: a list"),
         ("points: [", "not YAML"),
         ("points: [a]", "'a': after the module"),
         ("points: [{a: f}]", "a point is wanted"),
@@ -173,6 +178,60 @@ def test_points_follow_the_configuration(configured: Write, service: Any, tmp_pa
     assert not [name for name in guard.counters if name.startswith("fault.")]
 
 
+@pytest.mark.parametrize(("kind", "switch"), profile.KINDS.items())
+def test_points_of_a_kind_follow_its_switch(
+    kind: str, switch: str, configured: Write, service: Any, tmp_path: Path
+) -> None:
+    original = service.function
+    file, off, on = (tmp_path / name for name in ("mine.yaml", "off.yaml", "on.yaml"))
+    file.write_text(f"points: ['{MODULE}:other']\n{kind}: ['{POINT}']\n")
+    configured(points=file)
+    assert recorded(service) == ["function", "other"]
+    configured(points=file, **{switch: False})
+    assert recorded(service) == ["other"]
+    assert service.function is original
+    configured(points=file)
+    assert recorded(service) == ["function", "other"]
+    off.write_text(f"services: {{'shop-*': {{{switch}: false}}}}")
+    configured(points=file, policy_file=off)
+    assert recorded(service) == ["other"]
+    assert service.function is original
+    on.write_text(f"services: {{'shop-*': {{{switch}: true}}}}")
+    configured(points=file, policy_file=on, **{switch: False})
+    assert recorded(service) == ["function", "other"]
+    assert not [name for name in guard.counters if name.startswith("fault.")]
+
+
+@pytest.mark.parametrize("switch", profile.KINDS.values())
+def test_the_switch_of_a_kind_follows_mutate_and_the_policy(switch: str) -> None:
+    row = rows(config.Settings)[switch]
+    assert (row.kind.word, row.default, row.mutable, row.policy) == ("true or false", True, True, True)
+
+
+def test_a_point_of_the_operator_has_no_kind(configured: Write, service: Any, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"drivers: ['{POINT}']")
+    configured(points=f"{file}, {POINT}", trace_drivers=False)
+    assert recorded(service) == ["function"]
+
+
+def test_zaqars_own_points_of_pooling_follow_the_switch(configured: Write) -> None:
+    class Controller:
+        def lookup(self) -> list[int]:
+            return list(self.each())
+
+        def each(self) -> Iterator[int]:
+            yield 1
+
+    controller: Any = Controller()
+    profiler.trace_cls("pooling_catalogue_controller")(controller)  # as Zaqar does it: an object, not a class
+    for on, seen in ((True, 2), (False, 0), (True, 2)):
+        configured(trace_pooling=on)
+        with recording() as spans:
+            assert controller.lookup() == [1]
+        assert len(spans) == seen
+
+
 def test_points_follow_the_policy(configured: Write, service: Any, tmp_path: Path) -> None:
     original = service.function
     one, none = tmp_path / "one.yaml", tmp_path / "none.yaml"
@@ -206,6 +265,22 @@ def test_a_profile_instruments_at_the_start(configured: Write, tmp_path: Path) -
     assert "requests" not in registry.in_force()
 
 
+@pytest.mark.parametrize("own", ["trace_message_store", "trace_management_store"])
+def test_commands_of_zaqars_stores_follow_its_own_options(own: str, configured: Write) -> None:
+    conf = configured.conf  # type: ignore[attr-defined]
+    for name in ("trace_message_store", "trace_management_store"):
+        conf.register_opt(cfg.BoolOpt(name, default=False), "profiler")
+    configured(points="zaqar", **{own: True}, trace_redis=False)
+    assert "pymongo" in registry.in_force()
+    assert "redis" not in registry.in_force(), "the operator's switch wins"
+
+
+def test_zaqar_without_its_own_options_shows_no_commands(configured: Write) -> None:
+    configured(points="zaqar")
+    assert "requests" in registry.in_force()
+    assert not {"redis", "pymongo"} & set(registry.in_force())
+
+
 def test_an_operators_switch_wins_over_a_profile(configured: Write) -> None:
     configured(points="heat", trace_requests=False)
     assert "requests" not in registry.in_force()
@@ -217,10 +292,16 @@ def test_an_operators_switch_wins_over_a_profile(configured: Write) -> None:
 
 def test_the_files_on_the_page_have_no_mistakes(tmp_path: Path) -> None:
     (page,) = [page for page in pages.DOCUMENTATION if page.name == "points.rst"]
-    mine, policy = [block.text for block in pages.blocks(page) if block.language == "yaml"]
+    mine, kinds, condition, policy = [block.text for block in pages.blocks(page) if block.language == "yaml"]
     file = tmp_path / "mine.yaml"
-    file.write_text(mine)
-    assert len(profile.load(file, refuse).points) == 3
+    for text, switches_of_points, conditions in (
+        (mine, ["", "", ""], ()),
+        (kinds, ["", "trace_db_api", "trace_drivers"], ()),
+        (condition, [], (("trace_message_store", "redis"),)),
+    ):
+        file.write_text(text)
+        loaded = profile.load(file, refuse)
+        assert (sorted(spec.switch for spec in loaded.points), loaded.instrument_if) == (switches_of_points, conditions)
     assert parse(policy).of("nova-compute")["points"][0] == "auto"
     for name in profile.shipped():
         libraries = ", ".join(profile.load(profile.SHIPPED / f"{name}.yaml", refuse).instrument) or "none"

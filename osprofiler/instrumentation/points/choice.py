@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from osprofiler.config import Settings, point_spec
@@ -17,13 +18,20 @@ LOG = logging.getLogger(__name__)
 
 def follow(project: str, settings: Settings) -> None:
     """Have the trace points in place that *settings* ask for, in a service of *project*; no others."""
-    placing.follow(chosen(project, settings.points, settings.instrument, _log).points if settings.enabled else ())
+    wanted = chosen(project, settings.points, settings.instrument, _log).points if settings.enabled else ()
+    placing.follow(tuple(spec for spec in wanted if not spec.switch or getattr(settings, spec.switch)))
 
 
-def instrumentations(project: str, points: tuple[str, ...] | None, instrument: tuple[str, ...]) -> tuple[str, ...]:
-    """The libraries to instrument at the start: those of *instrument*, and of the profiles in *points*."""
-    by_profiles = chosen(project, points, instrument, lambda _: None).instrument  # follow() tells the mistakes
-    return tuple(dict.fromkeys((*instrument, *by_profiles)))
+def instrumentations(
+    project: str, points: tuple[str, ...] | None, instrument: tuple[str, ...], is_on: Callable[[str], bool]
+) -> tuple[str, ...]:
+    """The libraries to instrument at the start: those of *instrument*, and of the profiles in *points*.
+
+    *is_on* tells whether an option of the service itself is on; some libraries depend on one.
+    """
+    by_profiles = chosen(project, points, instrument, lambda _: None)  # follow() tells the mistakes
+    conditional = (library for option, library in by_profiles.instrument_if if is_on(option))
+    return tuple(dict.fromkeys((*instrument, *by_profiles.instrument, *conditional)))
 
 
 def chosen(project: str, points: tuple[str, ...] | None, instrument: tuple[str, ...], complain: Complain) -> Profile:
@@ -35,7 +43,9 @@ def chosen(project: str, points: tuple[str, ...] | None, instrument: tuple[str, 
         points = () if instrument else (point_spec.AUTO,)
     parts = [_part(entry, project.lower(), complain) for entry in points]
     return Profile(
-        tuple(name for part in parts for name in part.instrument), tuple(spec for part in parts for spec in part.points)
+        tuple(name for part in parts for name in part.instrument),
+        tuple(spec for part in parts for spec in part.points),
+        tuple(pair for part in parts for pair in part.instrument_if),
     )
 
 

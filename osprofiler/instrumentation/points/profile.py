@@ -4,11 +4,14 @@
 ::
 
     instrument: [messaging, requests]   # as [profiler] instrument takes them
+    instrument_if:                      # more of them, each if an option in [profiler], of the service itself, is on
+      trace_message_store: [redis]
     points:                             # a line each, as osprofiler.config.point_spec reads it
     - nova.compute.manager:ComputeManager._build_and_run_instance name=compute hide_args
+    drivers:                            # the same, while the switch trace_drivers is on
     - nova.virt.driver:ComputeDriver+ name=virt hide_args
 
-Both keys may be missing.
+Each key may be missing. Points under a kind, such as ``drivers``, have the kind's switch.
 """
 
 from __future__ import annotations
@@ -23,12 +26,19 @@ from osprofiler.config.point_spec import PointSpec
 
 SHIPPED = Path(__file__).parent / "profiles"
 
+#: The kinds of points, which have sections of their own, and the switch of each, a setting.
+KINDS = {"db_api": "trace_db_api", "drivers": "trace_drivers", "pooling": "trace_pooling"}
+
+_KEYS = ("instrument", "instrument_if", "points", *KINDS)
+
 
 class Profile(NamedTuple):
     """Trace points, and names of libraries to instrument."""
 
     instrument: tuple[str, ...] = ()
     points: tuple[PointSpec, ...] = ()
+    #: Options of the service itself, and the libraries to instrument if they are on.
+    instrument_if: tuple[tuple[str, str], ...] = ()
 
 
 def shipped() -> list[str]:
@@ -49,10 +59,18 @@ def load(path: Path, complain: Complain) -> Profile:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader) or {}
     except yaml.YAMLError as error:
         raise ValueError(f"it is not YAML: {str(error).partition(chr(10))[0]}") from None
-    if not isinstance(content, dict) or not content.keys() <= {"instrument", "points"}:
-        raise ValueError("only the keys instrument and points are known, each with a list")
+    if not isinstance(content, dict) or not content.keys() <= set(_KEYS):
+        raise ValueError(f"only these keys are known: {', '.join(_KEYS)}")
+    conditions = content.get("instrument_if") or {}
+    if not isinstance(conditions, dict):
+        raise ValueError("instrument_if: lists of libraries are wanted, by options")
+    specs = list(parsed(_listed(content, "points"), complain))
+    for kind, switch in KINDS.items():
+        specs += [spec._replace(switch=switch) for spec in parsed(_listed(content, kind), complain)]
     return Profile(
-        tuple(map(str, _listed(content, "instrument"))), parsed(map(str, _listed(content, "points")), complain)
+        _listed(content, "instrument"),
+        tuple(specs),
+        tuple((str(option), library) for option in conditions for library in _listed(conditions, option)),
     )
 
 
@@ -67,8 +85,8 @@ def parsed(lines: Iterable[str], complain: Complain) -> tuple[PointSpec, ...]:
     return tuple(specs)
 
 
-def _listed(content: dict[str, Any], key: str) -> list[Any]:
+def _listed(content: dict[str, Any], key: str) -> tuple[str, ...]:
     value = content.get(key) or []
     if not isinstance(value, list):
         raise ValueError(f"{key}: a list is wanted")
-    return value
+    return tuple(map(str, value))
