@@ -12,6 +12,8 @@ from osprofiler.diagnosis.results import Result, Status
 from osprofiler.diagnosis.service_config import ServiceConfig
 from osprofiler.instrumentation import layers, registry
 
+_OF_ZAQAR = "trace_wsgi_transport"
+
 
 def check(config: ServiceConfig) -> Iterator[Result]:
     """The layers that are on and off, and the names in ``instrument`` that are not known."""
@@ -26,6 +28,9 @@ def check(config: ServiceConfig) -> Iterator[Result]:
     if not config.settings.enabled:
         text = f"all are off with the service; with enabled = true {text}"
     yield Result("layers", Status.OK, text, values=values)
+    if (config.project or "").lower() == "zaqar" and not _is_true(config.text("profiler", _OF_ZAQAR)):
+        text = f"[profiler] {_OF_ZAQAR}, an option of Zaqar itself, is off: no web request is traced"
+        yield Result("layers", Status.WARN, text, "set it to true")
     text = ", ".join(instrumented) or "no library is named"
     advice = "" if "messaging" in instrumented else "add messaging to see both ends of each RPC"
     yield Result("instrument", Status.OK, f"{text}", advice)
@@ -36,6 +41,10 @@ def check(config: ServiceConfig) -> Iterator[Result]:
             f"not known: {', '.join(unknown)}",
             f"correct or remove it; known are {', '.join(registry.known())}",
         )
+
+
+def _is_true(text: str | None) -> bool:
+    return text is not None and text.strip().lower() in ("1", "true", "on", "yes")  # as oslo.config reads it
 
 
 def switched(config: ServiceConfig) -> dict[str, bool]:

@@ -260,6 +260,22 @@ def test_an_option_that_the_service_registers_itself(project: str | None, status
     assert result.status is status
 
 
+@pytest.mark.parametrize(
+    ("project", "text", "warned"),
+    [
+        ("Zaqar", "", True),
+        ("Zaqar", "trace_wsgi_transport = no", True),
+        ("Zaqar", "trace_wsgi_transport = True", False),
+        ("nova", "", False),
+    ],
+)
+def test_zaqars_own_switch_of_requests(project: str, text: str, warned: bool, tmp_path: Path) -> None:
+    results = traced_layers.check(config(tmp_path, text, project=project))
+    warnings = [result.text for result in results if result.status is WARN]
+    assert [line for line in warnings if "no web request is traced" in line] == warnings
+    assert bool(warnings) is warned
+
+
 # Keys
 
 

@@ -202,8 +202,8 @@ def test_points_of_a_kind_follow_its_switch(
     assert not [name for name in guard.counters if name.startswith("fault.")]
 
 
-@pytest.mark.parametrize("switch", profile.KINDS.values())
-def test_the_switch_of_a_kind_follows_mutate_and_the_policy(switch: str) -> None:
+@pytest.mark.parametrize("switch", ["trace_rpc", *profile.KINDS.values()])
+def test_a_switch_follows_mutate_and_the_policy(switch: str) -> None:
     row = rows(config.Settings)[switch]
     assert (row.kind.word, row.default, row.mutable, row.policy) == ("true or false", True, True, True)
 
