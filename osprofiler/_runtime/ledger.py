@@ -59,6 +59,9 @@ LEDGER = (
     Private("urllib3.connection:HTTPConnection._new_conn", *_URLLIB3, "connecting has no deadline"),
     Private("urllib3.connection:HTTPConnection._dns_host", *_URLLIB3, "connecting has no deadline"),
     Private("urllib3.connectionpool:HTTPConnectionPool._make_request", *_URLLIB3, "urllib3's requests are no spans"),
+    Private(
+        "keystoneauth1.session:Session._send_request", "keystoneauth1", "5.0 - 5.18", "resent requests are not counted"
+    ),
     # Web frameworks
     Private("aiohttp.web_protocol:RequestHandler._handle_request", *_AIOHTTP, "aiohttp's server is not traced"),
     Private("falcon.app:App._get_responder", *_FALCON, "requests of Falcon have no tag http.route"),

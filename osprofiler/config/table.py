@@ -65,6 +65,16 @@ class Settings:
             "urllib3, httpx and aiohttp.",
         )
     )
+    trace_keystoneauth: bool = setting(
+        Row(
+            kinds.SWITCH,
+            default=False,
+            mutable=True,
+            policy=True,
+            help="Whether each call that the service makes with a session of keystoneauth becomes a trace point. The "
+            "HTTP requests of the call are inside it if trace_requests is on.",
+        )
+    )
     trace_mongodb: bool = setting(
         Row(
             kinds.SWITCH,

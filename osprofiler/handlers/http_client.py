@@ -30,6 +30,12 @@ LOWEST_ERROR = 400
 _PORTS = {"http": 80, "https": 443}
 
 
+class RequestPoint(Point):
+    """The point of a request: a library that sends it by another library is inside."""
+
+    __slots__ = ()
+
+
 class Request(NamedTuple):
     """One request, as its span shows it."""
 
@@ -39,6 +45,7 @@ class Request(NamedTuple):
     info: Mapping[str, Any]  # of the start record
     tags: Mapping[str, Any]  # additional tags of this library
     operation: str | None = None  # None: the tracer derives it from the name and the info
+    point_class: type[RequestPoint] = RequestPoint
 
 
 class Response(NamedTuple):
@@ -82,12 +89,6 @@ def get_trace_id_headers() -> dict[str, str]:
     except Exception as fault:
         guard.swallow("web.headers", fault)
         return {}
-
-
-class RequestPoint(Point):
-    """The point of a request: a library that sends it by another library is inside."""
-
-    __slots__ = ()
 
 
 def describe(method: str, url: SplitResult) -> Request:
@@ -167,11 +168,11 @@ def _open(component: str, here: Point, request: Request) -> Point:
         "span.kind": "client",
         "component": component,
         "http.method": request.method,
-        "http.url": _url_text(request.url),
+        "http.url": url_text(request.url),
         **request.tags,
     }
     return global_tracer.get_tracer().open_point(
-        here, request.name, request.info, RequestPoint, operation=request.operation, tags=tags
+        here, request.name, request.info, request.point_class, operation=request.operation, tags=tags
     )
 
 
@@ -191,6 +192,6 @@ def _conclude(point: Point, library: Library[Any, Answer], answer: Answer) -> No
         point.end(info)
 
 
-def _url_text(url: SplitResult) -> str:
+def url_text(url: SplitResult) -> str:
     """*url* without user, password and query: these may hold secrets. Only the path, if *url* has no host."""
     return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}" if url.netloc else url.path

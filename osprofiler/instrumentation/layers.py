@@ -13,6 +13,7 @@ from osprofiler.config import Settings
 
 #: The switch of each layer, a setting, and the libraries that it turns on.
 LIBRARIES: dict[str, tuple[str, ...]] = {
+    "trace_keystoneauth": ("keystoneauth",),
     "trace_mongodb": ("pymongo",),
     "trace_redis": ("redis",),
     "trace_requests": ("aiohttp", "httpx", "requests", "urllib3"),

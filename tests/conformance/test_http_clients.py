@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 import httpx
+import keystoneauth1.session
 import pytest
 import requests
 import urllib3
@@ -107,6 +108,19 @@ class Aiohttp(Library):
             return await answer.text()
 
 
+class Keystoneauth(Library):
+    """A session without authentication. It adds the headers by itself."""
+
+    name = "keystoneauth"
+
+    def get(self, url: str, headers: dict[str, str]) -> int:
+        session = keystoneauth1.session.Session(redirect=False)
+        return session.get(url, headers=headers, raise_exc=False, authenticated=False).status_code
+
+    def original(self) -> Any:
+        return keystoneauth1.session.Session.request
+
+
 LIBRARIES: list[Any] = [Requests, Urllib3, Httpx, AsyncHttpx, Aiohttp]
 
 
@@ -138,6 +152,12 @@ class TestAiohttp(HttpClientKit):
     @pytest.fixture
     def client(self) -> HttpClient:
         return Aiohttp()
+
+
+class TestKeystoneauth(HttpClientKit):
+    @pytest.fixture
+    def client(self) -> HttpClient:
+        return Keystoneauth()
 
 
 def test_every_layer_of_outgoing_requests_is_in_the_kit() -> None:
