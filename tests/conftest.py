@@ -25,6 +25,7 @@ from tests.servers import (
     FerretDB,
     Jaeger,
     MariaDB,
+    Memcached,
     Missing,
     MongoJava,
     OpenSearch,
@@ -122,6 +123,13 @@ def redis() -> Iterator[Redis]:
     """A Redis that all tests share: take ``fresh_url()``."""
     with ExitStack() as running:
         yield _served(Redis, running)
+
+
+@pytest.fixture(scope="session")
+def memcached() -> Iterator[Memcached]:
+    """A memcached that all tests share: use keys of your own."""
+    with ExitStack() as running:
+        yield _served(Memcached, running)
 
 
 @pytest.fixture(scope="session")

@@ -75,6 +75,15 @@ class Settings:
             "HTTP requests of the call are inside it if trace_requests is on.",
         )
     )
+    trace_memcached: bool = setting(
+        Row(
+            kinds.SWITCH,
+            default=False,
+            mutable=True,
+            policy=True,
+            help="Whether each command that the service sends to memcached with pymemcache becomes a trace point.",
+        )
+    )
     trace_mongodb: bool = setting(
         Row(
             kinds.SWITCH,

@@ -11,16 +11,20 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from osprofiler import config
 from osprofiler.context import current
 from osprofiler.context.faults import MAX_MESSAGE_CHARS
 from osprofiler.context.points import Point
 from osprofiler.context.trace_context import SAMPLED
-from osprofiler.context.values import clean
+from osprofiler.context.values import MAX_NAME_CHARS, clean
 from osprofiler.handlers import call
 from osprofiler.tracer import global_tracer
 
 #: The longest text of a statement, in characters.
 STATEMENT_CHARS = 4096
+
+#: A statement shows at most this number of arguments, or of keys, of a command.
+MAX_ARGUMENTS = 16
 
 #: A statement has this in the place of a value.
 VALUE = "?"
@@ -63,6 +67,23 @@ def open_point(here: Point, command: Command) -> Point:
         operation=f"{command.system} {command.verb}",
         tags={name: value for name, value in tags.items() if value is not None},
     )
+
+
+def shows_keys() -> bool:
+    """Whether statements show keys and channels: only if trace points also show the arguments of functions."""
+    return config.current().trace_arguments == "full"
+
+
+def text(value: Any) -> str:
+    """A word of a command, which may be text, bytes or a number, as text."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        value = bytes(value[: MAX_NAME_CHARS + 1]).decode("utf-8", "replace")
+    return clean(str(value), MAX_NAME_CHARS)
+
+
+def more(count: int, limit: int) -> tuple[str, ...]:
+    """What a statement shows in the place of those words, of *count* words, that are above *limit*."""
+    return (f"...({count - limit} more)",) if count > limit else ()
 
 
 def fail(point: Point, kind: str, message: str) -> None:

@@ -68,7 +68,7 @@ def _message(subscriber: Any, args: tuple[Any, ...]) -> Command | None:
 
 def _to(channel: Any) -> dict[str, Any]:
     """The tags of a message for *channel*."""
-    return {_CHANNEL: redis_commands.text(channel)} if channel is not None and redis_commands.shows_keys() else {}
+    return {_CHANNEL: command.text(channel)} if channel is not None and command.shows_keys() else {}
 
 
 def _command(client: Any, verb: str, statement: str | None, tags: Mapping[str, Any]) -> Command:

@@ -11,12 +11,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from osprofiler import config
-from osprofiler.context.values import MAX_NAME_CHARS, clean
-from osprofiler.handlers.command import VALUE
+from osprofiler.handlers.command import MAX_ARGUMENTS, VALUE, more, shows_keys, text
 
-#: The text shows at most this number of arguments of a command, and of commands of a pipeline.
-MAX_ARGUMENTS = 16
+#: The text shows at most this number of commands of a pipeline.
 MAX_COMMANDS = 32
 
 #: Commands by the positions of their keys: the first, the last (negative: from the end) and the step. These are the
@@ -73,26 +70,10 @@ def statement(name: str, rest: Sequence[Any]) -> str:
         first, last, step = _POSITIONS[name]
         keys = range(first - 1, len(rest) + last + 1 if last < 0 else last, step)
     shown = [text(each) if number in keys else VALUE for number, each in enumerate(rest[:MAX_ARGUMENTS])]
-    return " ".join((name, *shown, *_more(len(rest), MAX_ARGUMENTS)))
+    return " ".join((name, *shown, *more(len(rest), MAX_ARGUMENTS)))
 
 
 def statements(commands: Sequence[Sequence[Any]]) -> str:
     """The text of commands that are sent together: ``SET volume-1 ?; GET volume-2``."""
     shown = [statement(*split(args)) for args in commands[:MAX_COMMANDS]]
-    return "; ".join((*shown, *_more(len(commands), MAX_COMMANDS)))
-
-
-def shows_keys() -> bool:
-    """Whether spans show keys and channels: only if trace points also show the arguments of functions."""
-    return config.current().trace_arguments == "full"
-
-
-def _more(count: int, limit: int) -> tuple[str, ...]:
-    return (f"...({count - limit} more)",) if count > limit else ()
-
-
-def text(value: Any) -> str:
-    """A word of a command, which may be text, bytes or a number, as text."""
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        value = bytes(value[: MAX_NAME_CHARS + 1]).decode("utf-8", "replace")
-    return clean(str(value), MAX_NAME_CHARS)
+    return "; ".join((*shown, *more(len(commands), MAX_COMMANDS)))

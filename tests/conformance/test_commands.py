@@ -5,6 +5,7 @@ import asyncio
 from collections.abc import Awaitable, Iterator
 from typing import Any, ClassVar
 
+import pymemcache
 import pymongo
 import pymongo.monitoring
 import pytest
@@ -184,6 +185,82 @@ class TestRedisSentinel(CommandKit):
     @pytest.fixture(params=[Sentinel, AsyncSentinel])
     def client(self, redis_sentinel: servers.RedisSentinel, request: pytest.FixtureRequest) -> Iterator[CommandClient]:
         yield from _closing(request.param(redis_sentinel.port))
+
+
+# memcached
+
+
+class Pymemcache(Layer):
+    """pymemcache with one server."""
+
+    library = "pymemcache"
+    system = "memcached"
+    methods = ("set", "get", "get_many", "get_multi", "cas", "delete", "incr", "stats")
+
+    def __init__(self, port: int) -> None:
+        self.memcached = self.connected(port)
+
+    def connected(self, port: int) -> Any:
+        return pymemcache.Client(("127.0.0.1", port), default_noreply=False)
+
+    def original(self) -> Any:
+        return [vars(pymemcache.Client)[name] for name in self.methods]
+
+    def write(self, place: str, value: str) -> None:
+        self.memcached.set(place, value)
+
+    def read(self, place: str) -> Any:
+        return self.memcached.get(place)
+
+    def refused(self, place: str, value: str) -> None:
+        self.memcached.set(place, value * (2**21 // len(value)))  # the limit is 1 MiB
+
+    def unanswered(self, place: str) -> None:
+        door = Door(self.port())
+        client = self.connected(door.port)
+        client.version()
+        door.close()
+        client.get(place)
+
+    def port(self) -> int:
+        return int(self.memcached.server[1])
+
+    def close(self) -> None:
+        self.memcached.close()
+
+
+class PooledPymemcache(Pymemcache):
+    """Its pool of connections."""
+
+    def connected(self, port: int) -> Any:
+        return pymemcache.PooledClient(("127.0.0.1", port), default_noreply=False)
+
+    def unanswered(self, place: str) -> None:
+        door = Door(self.port())
+        client = self.connected(door.port)
+        client.get(place)
+        door.close()
+        client.get(place)
+
+
+class HashingPymemcache(Pymemcache):
+    """Its client for many servers."""
+
+    def connected(self, port: int) -> Any:
+        self.number = port
+        return pymemcache.HashClient([f"127.0.0.1:{port}"], default_noreply=False)
+
+    def port(self) -> int:
+        return self.number
+
+    def unanswered(self, place: str) -> None:
+        self.connected(1).get(place)
+
+
+class TestMemcached(CommandKit):
+    @pytest.fixture(params=[Pymemcache, PooledPymemcache, HashingPymemcache])
+    def client(self, memcached: servers.Memcached, request: pytest.FixtureRequest) -> Iterator[CommandClient]:
+        yield from _closing(request.param(memcached.port))
 
 
 # MongoDB

@@ -9,6 +9,7 @@ from tests.servers.base import Missing, Server, StartFailed, free_port
 from tests.servers.elastic import Elasticsearch, Elasticsearch8, OpenSearch
 from tests.servers.jaeger import Jaeger
 from tests.servers.mariadb import MariaDB
+from tests.servers.memcached import Memcached
 from tests.servers.mongo import NX27017, FerretDB, MongoJava
 from tests.servers.postgres import Postgres
 from tests.servers.rabbit import Rabbit
@@ -25,6 +26,7 @@ SERVERS: dict[str, type[Server]] = {
         Redis,
         RedisCluster,
         RedisSentinel,
+        Memcached,
         FerretDB,
         MongoJava,
         NX27017,
@@ -42,6 +44,7 @@ __all__ = [
     "FerretDB",
     "Jaeger",
     "MariaDB",
+    "Memcached",
     "Missing",
     "MongoJava",
     "OpenSearch",
