@@ -65,6 +65,16 @@ class Settings:
             "urllib3, httpx and aiohttp.",
         )
     )
+    trace_dogpile: bool = setting(
+        Row(
+            kinds.SWITCH,
+            default=False,
+            mutable=True,
+            policy=True,
+            help="Whether each value that the service gets from a region of dogpile.cache, or creates there, becomes a "
+            "trace point. oslo.cache uses such regions.",
+        )
+    )
     trace_keystoneauth: bool = setting(
         Row(
             kinds.SWITCH,

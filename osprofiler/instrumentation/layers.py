@@ -13,6 +13,7 @@ from osprofiler.config import Settings
 
 #: The switch of each layer, a setting, and the libraries that it turns on.
 LIBRARIES: dict[str, tuple[str, ...]] = {
+    "trace_dogpile": ("dogpile",),
     "trace_keystoneauth": ("keystoneauth",),
     "trace_memcached": ("pymemcache",),
     "trace_mongodb": ("pymongo",),
