@@ -85,6 +85,15 @@ class Settings:
             "HTTP requests of the call are inside it if trace_requests is on.",
         )
     )
+    trace_locks: bool = setting(
+        Row(
+            kinds.SWITCH,
+            default=False,
+            mutable=True,
+            policy=True,
+            help="Whether each wait for a lock of oslo.concurrency becomes a trace point. A free lock has none.",
+        )
+    )
     trace_memcached: bool = setting(
         Row(
             kinds.SWITCH,

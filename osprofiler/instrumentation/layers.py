@@ -15,6 +15,7 @@ from osprofiler.config import Settings
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "trace_dogpile": ("dogpile",),
     "trace_keystoneauth": ("keystoneauth",),
+    "trace_locks": ("lockutils",),
     "trace_memcached": ("pymemcache",),
     "trace_mongodb": ("pymongo",),
     "trace_redis": ("redis",),
