@@ -277,7 +277,7 @@ def test_all_boots_look_the_same(boots: list[Traced]) -> None:
         assert rest[0] >= rest[1]
 
 
-def test_each_server_span_knows_its_request(boots: list[Traced], patched: bool) -> None:
+def test_each_server_span_knows_its_request(boots: list[Traced]) -> None:
     """Each has a request id, and nova's and neutron's lead to the request of the client."""
     for each in boots:
         served = [span for span in each.spans if tags(span).get("span.kind") in ("server", "consumer")]
@@ -291,7 +291,7 @@ def test_each_server_span_knows_its_request(boots: list[Traced], patched: bool) 
             if span["operationName"] in ("rpc build_and_run_instance", "rpc select_destinations"):
                 assert tags(span)["openstack.request_id"] == request_id
                 server_ids.add(tags(span)["openstack.server_id"])
-        assert len(server_ids) == (1 if patched else 0)
+        assert len(server_ids) == 1
 
 
 def nova_services() -> set[str]:
