@@ -10,7 +10,7 @@ from jaeger_client.reporter import NullReporter as JaegerReporter
 
 from osprofiler._runtime import guard
 from osprofiler.context import scope
-from osprofiler.delivery import masking
+from osprofiler.delivery.masking import applying
 from osprofiler.delivery.queue import QueuedSpan
 from osprofiler.records import span_records
 
@@ -64,12 +64,13 @@ class CallableReporter(Reporter):
         self._notify = notify
 
     def report_start(self, span: QueuedSpan) -> None:
-        if not self._give(masking.record(span_records.start(span, plain=True))):
+        if not self._give(applying.record(span_records.start(span, plain=True))):
             guard.count("dropped_starts.fault")
 
     def report_span(self, span: QueuedSpan) -> None:
         guard.spans.ended += 1
-        guard.count("delivered" if self._give(masking.record(span_records.stop(span, plain=True))) else "dropped.fault")
+        stop = applying.record(span_records.stop(span, plain=True))
+        guard.count("delivered" if self._give(stop) else "dropped.fault")
 
     def report_record(self, record: dict[str, Any]) -> None:
         self._give(record)

@@ -16,10 +16,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from osprofiler._runtime import ending, guard, native
-from osprofiler.delivery import masking
 from osprofiler.delivery.backlog import Backlog
 from osprofiler.delivery.exporter import Failed, Outcome, Rejected, Transient
 from osprofiler.delivery.flush_points import FlushPoint, FlushPoints
+from osprofiler.delivery.masking import applying
 from osprofiler.delivery.queue import Entry, SpanQueue, Started
 
 #: One batch, bounded so that a collector's limit on a request is kept.
@@ -86,7 +86,7 @@ class Delivery:
             entries = self.queue.take(BATCH_ENTRIES, BATCH_BYTES) if self._unseen > 0 or self._flush_points else []
             if entries:
                 self._unseen -= len(entries)
-                masking.entries(entries)
+                applying.entries(entries)
                 self.backlog.add(entries)
             elif not self.backlog:
                 return None

@@ -19,7 +19,8 @@ from osprofiler.context.pieces import Pieces
 from osprofiler.context.points import Point
 from osprofiler.context.trace_context import SAMPLED
 from osprofiler.context.values import argument_types, arguments, representation, type_text
-from osprofiler.delivery import masking
+from osprofiler.delivery.masking import by_name
+from osprofiler.delivery.masking.names import MASK
 from osprofiler.records import names
 from osprofiler.tracer import global_tracer
 
@@ -137,7 +138,7 @@ class Call:
             if not self._hide_args and (detail := settings.trace_arguments) != "none":
                 show = argument_types
                 if detail == "full":
-                    show, args = arguments, masking.arguments(self._parameters, args)
+                    show, args = arguments, by_name.arguments(self._parameters, args)
                 function["args"] = show(args, MAX_ARGUMENT_CHARS)
                 function["kwargs"] = show(kwargs, MAX_ARGUMENT_CHARS)
             return global_tracer.get_tracer().open_point(
@@ -182,8 +183,8 @@ class Call:
 
     def _result_text(self, result: Any) -> str:
         """The text of *result*, masked if the function has the name of a secret."""
-        if result is not None and masking.is_secret(self._function_name.rpartition(".")[2]):
-            return masking.MASK
+        if result is not None and by_name.is_secret(self._function_name.rpartition(".")[2]):
+            return MASK
         return representation(result, MAX_ARGUMENT_CHARS)
 
     def failed(self, point: Point | None, fault: BaseException) -> None:

@@ -69,7 +69,7 @@ def _without_repetition(operation: str, text: str) -> str:
     """*text* without its first word if *operation* ends with it: after "db INSERT" only "INTO volumes"."""
     text = one_line(text[:_DETAIL_CHARS])
     first, _, rest = text.partition(" ")
-    return rest if rest and operation.upper().endswith(f" {first.upper()}") else text
+    return rest if operation.upper().endswith(f" {first.upper()}") else text
 
 
 #: Keys of ``info``, and the entries below a key that make up the detail.

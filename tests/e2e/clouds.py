@@ -24,6 +24,7 @@ client boot
       api http GET
         image wsgi GET
       api db INSERT
+      api db COMMIT
       api rpc build
         conductor rpc build ~
           conductor osprofiler.demo.scheduler.select_host
@@ -35,6 +36,7 @@ client boot
                 compute-2 rpc free_mb
             conductor join +2
           conductor db INSERT
+          conductor db COMMIT
           conductor rpc build
             compute-2 rpc build ~
               compute-2 http GET
@@ -50,6 +52,7 @@ client boot
               compute-2 rpc update
                 conductor rpc update
                   conductor db UPDATE
+                  conductor db COMMIT
 """
 
 #: With RPC in memory these are one process, whose service is the API.

@@ -15,7 +15,7 @@ import pytest
 
 from osprofiler import config, notifier, opentracing_compat, profiler
 from osprofiler.context import current, scope
-from osprofiler.delivery.masking import MASK
+from osprofiler.delivery.masking.names import MASK
 from osprofiler.delivery.masking.values import Masker
 from osprofiler.drivers import base
 from osprofiler.instrumentation import pymongo_commands, registry

@@ -25,7 +25,6 @@ LATE = {
     ("concurrency.fork", "osprofiler.concurrency.carrier"): "only carriers to other processes need the formats",
     ("profiler", "osprofiler.concurrency.carrier"): "only carriers to other processes need the formats",
     ("handlers.http_server", "osprofiler.delivery.request_threads"): "only native threads of a green process",
-    ("delivery.masking.applying", "osprofiler.delivery.masking.values"): "its patterns take time to compile",
     ("delivery.collector", "osprofiler._runtime.http_session"): "loads requests",
     ("tracer.sampling", "osprofiler._runtime.http_session"): "loads requests",
     ("drivers.elasticsearch_http", "osprofiler._runtime.http_session"): "loads requests",

@@ -24,8 +24,8 @@ from osprofiler import config, initializer, notifier, opentracing_compat, opts, 
 from osprofiler import sqlalchemy as traced
 from osprofiler._runtime import guard
 from osprofiler.context import current
-from osprofiler.delivery import masking
-from osprofiler.delivery.masking import MASK
+from osprofiler.delivery.masking import applying
+from osprofiler.delivery.masking.names import MASK
 from osprofiler.delivery.masking.values import Masker
 from osprofiler.delivery.reporter import QueueReporter
 from osprofiler.handlers import http_client
@@ -475,12 +475,12 @@ def test_options(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert (settings.mask_secrets, settings.mask_names) == (True, ("pin", "code"))
     assert settings.mask_patterns == (r"\d{2,3}x", "y+")
     assert [each for each in caplog.messages if "mask_patterns" in each and "(broken" in each]
-    by = masking.masker()
+    by = applying.masker()
     assert by is not None
     assert by.text("12x pin=3") == "*** pin=***"
     path.write_text(path.read_text() + "mask_secrets = false\n")
     conf.mutate_config_files()
-    assert masking.masker() is None
+    assert applying.masker() is None
 
 
 def test_the_policy_may_turn_it_off_for_some_services() -> None:

@@ -15,7 +15,7 @@ from osprofiler.config import point_spec
 from osprofiler.context import current, scope
 from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
-from osprofiler.delivery import masking
+from osprofiler.delivery.masking import applying
 from osprofiler.instrumentation.points.placing import placing
 
 _KEY = "bench"
@@ -122,7 +122,7 @@ def _placed() -> Callable[[], int]:
 
 def _mask(info: dict[str, Any]) -> None:
     """What the reporter pays for the secrets of one record, behind the service."""
-    masking.record({"name": "bench-start", "info": info})
+    applying.record({"name": "bench-start", "info": info})
 
 
 def _start_stop() -> None:

@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Masking by the current settings: of arguments in the caller, of entries when they leave the queue."""
+"""Masking of entries when they leave the queue, by the current settings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from osprofiler import config
 from osprofiler._runtime import guard
 from osprofiler.delivery.masking.names import MASK
+from osprofiler.delivery.masking.values import Masker
 from osprofiler.delivery.queue import Entry, QueuedSpan, Recorded, Started
-
-if TYPE_CHECKING:
-    from osprofiler.delivery.masking.values import Masker
 
 _cached: tuple[tuple[Any, ...], Masker] | None = None
 
@@ -26,24 +24,8 @@ def masker() -> Masker | None:
     names_and_patterns = (settings.mask_names, settings.mask_patterns)
     cached = _cached
     if cached is None or cached[0] != names_and_patterns:
-        from osprofiler.delivery.masking.values import Masker
-
         _cached = cached = (names_and_patterns, Masker(*names_and_patterns))
     return cached[1]
-
-
-def arguments(names: tuple[str, ...], values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The positional arguments *values*. Those whose parameter in *names* has the name of a secret are masked."""
-    current = masker()
-    if current is None or not (positions := current.names.positions(names)):
-        return values
-    return tuple(MASK if number in positions and item is not None else item for number, item in enumerate(values))
-
-
-def is_secret(name: str) -> bool:
-    """Whether a value with this *name* is masked."""
-    current = masker()
-    return current is not None and current.names.is_secret(name)
 
 
 def entries(entries: Iterable[Entry]) -> None:
