@@ -45,7 +45,7 @@ def _default(row: Row[Any]) -> str:
 
 def _escaped(text: str) -> str:
     """*text*, escaped so that it has no markup of reStructuredText."""
-    return re.sub(r"([*`|\\])", r"\\\1", text)
+    return re.sub(r"([*`|\\]|_(?!\w))", r"\\\1", text)
 
 
 if __name__ == "__main__":
