@@ -51,7 +51,7 @@ def _request(original: Method) -> Method:
     if not has_middlewares:
         LOG.warning("requests of aiohttp's client are not traced: that needs aiohttp 3.12")
 
-    def request(self: Any, *args: Any, middlewares: Any = None, **kwargs: Any) -> Any:
+    def request(self: Any, /, *args: Any, middlewares: Any = None, **kwargs: Any) -> Any:
         if not has_middlewares:
             return original(self, *args, **kwargs)
         if current.point.get() is not None:

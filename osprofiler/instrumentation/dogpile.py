@@ -29,13 +29,18 @@ def _calls(verb: str) -> Callable[[Method], Method]:
     """Make a span for each call of the method *verb*, and for the creation in it."""
 
     def wrap(original: Method) -> Method:
-        def method(self: Any, key: Any, creator: Any, *args: Any, **kwargs: Any) -> Any:
+        def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:
             here = sampled_point()
+            creator: Any = args[1] if len(args) > 1 else kwargs.get("creator")
             point = None if here is None else _opened(here, verb, self, creator)
             if point is None:
-                return original(self, key, creator, *args, **kwargs)
+                return original(self, *args, **kwargs)
+            if len(args) > 1:
+                args = (args[0], _creation(point, creator), *args[2:])
+            else:
+                kwargs["creator"] = _creation(point, creator)
             with Sending(point):
-                return original(self, key, _creation(point, creator), *args, **kwargs)
+                return original(self, *args, **kwargs)
 
         return method
 

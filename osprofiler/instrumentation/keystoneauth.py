@@ -71,7 +71,7 @@ LIBRARY = Keystoneauth()
 
 
 def _request(original: Method) -> Method:
-    def request(self: Any, url: str, method: str, *args: Any, **kwargs: Any) -> Any:
+    def request(self: Any, /, url: str, method: str, *args: Any, **kwargs: Any) -> Any:
         here = current.point.get()
         if here is None:
             return original(self, url, method, *args, **kwargs)

@@ -51,7 +51,7 @@ class _Semaphore(_Lock):
 class _FileLock(_Lock):
     """A lock of all processes that use one file."""
 
-    def acquire(self, blocking: bool = True, *args: Any, **kwargs: Any) -> Any:
+    def acquire(self, /, blocking: bool = True, *args: Any, **kwargs: Any) -> Any:
         acquire = self.__wrapped__.acquire
         if not blocking:
             return acquire(False, *args, **kwargs)

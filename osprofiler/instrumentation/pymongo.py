@@ -32,26 +32,35 @@ def _enabled(original: Method) -> Method:
 
 def _start(original: Method) -> Method:
     def publish_command_start(
-        self: Any, /, sent: Any, database: str, request_id: int, address: Any, *args: Any, **kwargs: Any
+        self: Any, /, command: Any, database_name: str, request_id: int, connection_id: Any, *args: Any, **kwargs: Any
     ) -> Any:
         with guard.Harmless("pymongo.start"):
-            _started(sent, database, request_id, address)
-        return original(self, sent, database, request_id, address, *args, **kwargs)
+            _started(command, database_name, request_id, connection_id)
+        return original(self, command, database_name, request_id, connection_id, *args, **kwargs)
 
     return publish_command_start
 
 
-def _end(original: Method) -> Method:
-    """Wrap the method for successes, and that for failures, whose *reply* describes an error."""
-
-    def publish_command_end(
+def _success(original: Method) -> Method:
+    def publish_command_success(
         self: Any, /, duration: Any, reply: Any, command_name: str, request_id: int, *args: Any, **kwargs: Any
     ) -> Any:
         with guard.Harmless("pymongo.stop"):
             _ended(request_id, reply)
         return original(self, duration, reply, command_name, request_id, *args, **kwargs)
 
-    return publish_command_end
+    return publish_command_success
+
+
+def _failure(original: Method) -> Method:
+    def publish_command_failure(
+        self: Any, /, duration: Any, failure: Any, command_name: str, request_id: int, *args: Any, **kwargs: Any
+    ) -> Any:
+        with guard.Harmless("pymongo.stop"):
+            _ended(request_id, failure)
+        return original(self, duration, failure, command_name, request_id, *args, **kwargs)
+
+    return publish_command_failure
 
 
 def _started(sent: Any, database: str, request_id: int, address: Any) -> None:
@@ -84,8 +93,8 @@ def _ended(request_id: int | None, reply: Any) -> None:
 _wrapping = Wrapping(
     Target("pymongo.monitoring", "_EventListeners", "enabled_for_commands", _enabled),
     Target("pymongo.monitoring", "_EventListeners", "publish_command_start", _start),
-    Target("pymongo.monitoring", "_EventListeners", "publish_command_success", _end),
-    Target("pymongo.monitoring", "_EventListeners", "publish_command_failure", _end),
+    Target("pymongo.monitoring", "_EventListeners", "publish_command_success", _success),
+    Target("pymongo.monitoring", "_EventListeners", "publish_command_failure", _failure),
 )
 
 

@@ -53,7 +53,7 @@ LIBRARY = Urllib3()
 
 
 def _make_request(original: Method) -> Method:
-    def make_request(self: Any, conn: Any, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+    def make_request(self: Any, /, conn: Any, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
         here = current.point.get()
         # urllib3 gives all other arguments by name.
         if here is None or isinstance(here, http_client.RequestPoint) or args:

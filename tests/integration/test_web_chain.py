@@ -60,14 +60,17 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
 WANTED = [
     ("fastapi", "asgi GET", "asgi", 0),
     ("fastapi", "db INSERT", "sqlalchemy", 1),
+    ("fastapi", "db COMMIT", "sqlalchemy", 1),
     ("fastapi", "http GET", "httpx", 1),
     ("aiohttp", "aiohttp GET", "aiohttp", 2),
     ("aiohttp", "db INSERT", "sqlalchemy", 3),
+    ("aiohttp", "db COMMIT", "sqlalchemy", 3),
     ("aiohttp", "http GET", "aiohttp", 3),
     ("flask", "wsgi GET", "wsgi", 4),
     ("flask", "db INSERT", "sqlalchemy", 5),
+    ("flask", "db COMMIT", "sqlalchemy", 5),
 ]
-NAMES = ["asgi", "aiohttp", "wsgi", *["http"] * 2, *["db"] * 3]
+NAMES = ["asgi", "aiohttp", "wsgi", *["http"] * 2, *["db"] * 6]
 
 
 @pytest.mark.parametrize("handler", ["orders", "plain"])

@@ -78,7 +78,7 @@ def test_names() -> None:
 
 def test_an_unknown_name_touches_nothing() -> None:
     before = threading.Thread.start
-    with pytest.raises(ValueError, match="unknown name 'everything'; known names: asyncio, "):
+    with pytest.raises(ValueError, match=r"unknown name 'everything'; known names: .*asyncio, "):
         opentracing_compat.instrument("threading", "everything")
     with pytest.raises(ValueError, match="unknown name"):
         opentracing_compat.uninstrument("everything")

@@ -41,6 +41,7 @@ ALLOWED = {
         "instrumentation/messaging.py",
         "_Transport._send",
     ): "stands for a method of oslo.messaging, whose parameters these are",
+    ("instrumentation/lockutils.py", "_FileLock.acquire"): "stands for a method of fasteners, whose parameter this is",
     ("instrumentation/messaging.py", "sent"): "stands for a method of oslo.messaging, whose parameters these are",
     ("instrumentation/messaging.py", "notified"): "stands for a method of oslo.messaging, whose parameters these are",
     ("instrumentation/requests.py", "send"): "osprofiler 4.4.0's signature",

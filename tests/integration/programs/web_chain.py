@@ -23,6 +23,7 @@ cfg.CONF(["--config-file", config_file], project="chain")
 initializer.init_from_conf(cfg.CONF, None, "chain", framework, "host")
 engine = sqlalchemy.create_engine(f"sqlite:///{database}")
 traced_sqlalchemy.add_tracing(sqlalchemy, engine, "db")
+engine.connect().close()  # the pool has a connection, so no request makes one
 listener = socket.socket()
 listener.bind(("127.0.0.1", 0))
 listener.listen(64)

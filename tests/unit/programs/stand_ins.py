@@ -62,6 +62,8 @@ def differences(replaced: Callable[..., Any], replacement: Callable[..., Any]) -
 rows = []
 for target in targets():
     held = original(target)
+    if isinstance(held, property):  # the getter is wrapped
+        held = held.fget
     replacement = target.wrap(held if held is not None else (lambda *args, **kwargs: None))
     function: Any = replacement
     while not Path(function.__code__.co_filename).is_relative_to(PACKAGE):  # a decorator's, such as contextmanager's
