@@ -42,7 +42,7 @@ def client_trace(
         if connection_string or before is notifier._noop_notifier:
             _write_to(connection_string or _default(), name)
     try:
-        with scope.entered(root), _span(root, name):
+        with scope.entered(root), call.Closing(call.open_block(root, name, None)):
             yield root.origin.base_id
     finally:
         with guard.Harmless("client_trace.end"):
@@ -56,21 +56,6 @@ def client_trace(
 def _script() -> str:
     program = Path(sys.argv[0]).name
     return "python" if program in ("", "-c") else program  # a prompt, or python -c
-
-
-@contextmanager
-def _span(above: Point, name: str) -> Iterator[None]:
-    point = call.open_block(above, name, None)
-    error: BaseException | None = None
-    try:
-        yield
-    except BaseException as fault:
-        error = fault
-        raise
-    finally:
-        if point is not None:
-            call.close(point, error)
-        error = None  # or it and this frame keep each other alive
 
 
 def _write_to(connection_string: str, service: str) -> None:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import opentracing
 
+from osprofiler.context.trace_context import SAMPLED
+
 if TYPE_CHECKING:
     from osprofiler.context.points import Point
 
@@ -32,6 +34,12 @@ point: Current = variable
 
 #: The scope manager in use, ours or the configured one. ``scope`` sets it when it is imported.
 manager: opentracing.ScopeManager
+
+
+def sampled() -> Point | None:
+    """The current point, if what happens now is recorded; else None."""
+    here = point.get()
+    return here if here is not None and here.origin.flags & SAMPLED else None
 
 
 def flow() -> int:

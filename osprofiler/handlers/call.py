@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import random
 from collections.abc import Callable, Mapping
+from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
 from osprofiler import config
@@ -88,6 +89,30 @@ def close(point: Point, fault: BaseException | None = None, where: str = "stop")
         point.end(fault=fault)
     except Exception as own:
         guard.swallow(where, own)
+
+
+class Closing:
+    """``with Closing(point):`` is a block that runs at a trace point, which is closed at its end.
+
+    An exception of the block is the error of the point; it reaches the caller. *point* is None if the block is not
+    recorded.
+    """
+
+    __slots__ = ("_point", "error")
+
+    def __init__(self, point: Point | None) -> None:
+        self._point = point
+        #: The block may set this to an error that it does not raise, such as that of one command of a pipeline.
+        self.error: BaseException | None = None
+
+    def __enter__(self) -> Closing:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._point is not None:
+            close(self._point, fault or self.error)
 
 
 class Call:

@@ -8,16 +8,12 @@ they have no names, so nobody can tell which of them are secrets.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any, NamedTuple
 
 from osprofiler import config
-from osprofiler.context import current
 from osprofiler.context.faults import MAX_MESSAGE_CHARS
 from osprofiler.context.points import Point
-from osprofiler.context.trace_context import SAMPLED
 from osprofiler.context.values import MAX_NAME_CHARS, clean
-from osprofiler.handlers import call
 from osprofiler.tracer import global_tracer
 
 #: The longest text of a statement, in characters.
@@ -41,12 +37,6 @@ class Command(NamedTuple):
     host: str | None = None
     port: int | None = None
     tags: Mapping[str, Any] = {}  # more tags, which only this library has
-
-
-def sampled_point() -> Point | None:
-    """The current point, if commands that are sent now are recorded; else None."""
-    here = current.point.get()
-    return here if here is not None and here.origin.flags & SAMPLED else None
 
 
 def open_point(here: Point, command: Command) -> Point:
@@ -89,27 +79,3 @@ def more(count: int, limit: int) -> tuple[str, ...]:
 def fail(point: Point, kind: str, message: str) -> None:
     """Close the point of a command that failed, if the library reports no exception, but its *kind* and *message*."""
     point.end({"etype": kind, "message": clean(message, MAX_MESSAGE_CHARS)})
-
-
-class Sending:
-    """``with Sending(point):`` is a block that sends a command and receives its answer. It closes the point.
-
-    An exception of the block is the error of the command; it reaches the caller. *point* is None if the command is not
-    recorded.
-    """
-
-    __slots__ = ("_point", "error")
-
-    def __init__(self, point: Point | None) -> None:
-        self._point = point
-        #: The block may set this to an error that it does not raise, such as that of one command of a pipeline.
-        self.error: BaseException | None = None
-
-    def __enter__(self) -> Sending:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._point is not None:
-            call.close(self._point, fault or self.error, "command.stop")

@@ -15,7 +15,6 @@ from osprofiler import config
 from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
 from osprofiler.config import switches
-from osprofiler.context import current
 from osprofiler.handlers import http_server
 from osprofiler.instrumentation import routes
 from osprofiler.propagation import carriers
@@ -71,8 +70,6 @@ def _accept(request: Any) -> http_server.Served | None:
         if not switches.wsgi(True, settings):
             return None
         asks = not carriers.ASKING.isdisjoint([name.lower() for name, _ in request.raw_headers])
-        if not (asks or settings.traces_unasked) and current.point.get() is None:
-            return None  # most requests: the handler has nothing to decide
         return http_server.accept(settings, NAME, settings.hmac_keys, asks, _Request, request)
     except Exception as fault:
         guard.swallow("web.request", fault)

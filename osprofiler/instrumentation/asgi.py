@@ -10,7 +10,6 @@ from urllib.parse import quote
 from osprofiler import config
 from osprofiler._runtime import guard
 from osprofiler.config import switches
-from osprofiler.context import current
 from osprofiler.handlers import http_server
 from osprofiler.instrumentation import routes
 from osprofiler.instrumentation.asgi_call import Connection, Exchange
@@ -62,8 +61,6 @@ class AsgiMiddleware:
             if not switches.wsgi(True, settings):
                 return None
             asks = not carriers.ASKING.isdisjoint([name for name, _ in scope["headers"]])
-            if not (asks or settings.traces_unasked) and current.point.get() is None:
-                return None  # most requests: the handler has nothing to decide
             return http_server.accept(settings, point_name, self.hmac_keys, asks, _Request, scope)
         except Exception as fault:
             guard.swallow("web.request", fault)

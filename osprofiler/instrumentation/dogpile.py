@@ -13,10 +13,10 @@ from typing import Any
 
 from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
+from osprofiler.context import current
 from osprofiler.context.points import Point
 from osprofiler.handlers import step
-from osprofiler.handlers.call import callable_name
-from osprofiler.handlers.command import Sending, sampled_point
+from osprofiler.handlers.call import Closing, callable_name
 
 #: The name of the points.
 _NAME = "dogpile.cache"
@@ -30,7 +30,7 @@ def _calls(verb: str) -> Callable[[Method], Method]:
 
     def wrap(original: Method) -> Method:
         def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-            here = sampled_point()
+            here = current.sampled()
             creator: Any = args[1] if len(args) > 1 else kwargs.get("creator")
             point = None if here is None else _opened(here, verb, self, creator)
             if point is None:
@@ -39,7 +39,7 @@ def _calls(verb: str) -> Callable[[Method], Method]:
                 args = (args[0], _creation(point, creator), *args[2:])
             else:
                 kwargs["creator"] = _creation(point, creator)
-            with Sending(point):
+            with Closing(point):
                 return original(self, *args, **kwargs)
 
         return method
@@ -67,10 +67,10 @@ def _creation(outer: Point, creator: Callable[..., Any]) -> Callable[..., Any]:
         with guard.Harmless("dogpile.create"):
             if outer.span is not None and not outer.is_over:
                 outer.span.set_tag(_HIT, False)
-            here = sampled_point()
+            here = current.sampled()
             if here is not None:
                 point = _open(here, "create", creator, {})
-        with Sending(point):
+        with Closing(point):
             return creator(*args, **kwargs)
 
     return create

@@ -13,20 +13,21 @@ import wrapt
 
 from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
+from osprofiler.context import current
 from osprofiler.handlers import command, step
-from osprofiler.handlers.command import Sending
+from osprofiler.handlers.call import Closing
 
 _NAME = "lock"
 
 
-def _waiting(name: str, kind: str) -> Sending:
+def _waiting(name: str, kind: str) -> Closing:
     """A block that waits for the lock *name*: its span."""
     with guard.Harmless("lockutils.start"):
-        here = command.sampled_point()
+        here = current.sampled()
         if here is not None:
             tags = {"component": "oslo.concurrency", "lock.name": command.text(name), "lock.kind": kind}
-            return Sending(step.open_point(here, _NAME, "lock wait", tags))
-    return Sending(None)
+            return Closing(step.open_point(here, _NAME, "lock wait", tags))
+    return Closing(None)
 
 
 class _Lock(wrapt.ObjectProxy):  # type: ignore[type-arg]  # generic only from wrapt 2 on
@@ -100,7 +101,7 @@ def _internal_lock(original: Method) -> Method:
     def internal_lock(name: str, *args: Any, **kwargs: Any) -> Any:
         lock = original(name, *args, **kwargs)
         # Without blocking it is a block that raises, and no semaphore.
-        return lock if command.sampled_point() is None or not hasattr(lock, "acquire") else _Semaphore(lock, name)
+        return lock if current.sampled() is None or not hasattr(lock, "acquire") else _Semaphore(lock, name)
 
     return internal_lock
 
@@ -108,7 +109,7 @@ def _internal_lock(original: Method) -> Method:
 def _internal_fair_lock(original: Method) -> Method:
     def internal_fair_lock(name: str) -> Any:
         lock = original(name)
-        return lock if command.sampled_point() is None else _FairLock(lock, name)
+        return lock if current.sampled() is None else _FairLock(lock, name)
 
     return internal_fair_lock
 
@@ -116,7 +117,7 @@ def _internal_fair_lock(original: Method) -> Method:
 def _external_lock(original: Method) -> Method:
     def external_lock(name: str, *args: Any, **kwargs: Any) -> Any:
         lock = original(name, *args, **kwargs)
-        return lock if command.sampled_point() is None else _FileLock(lock, name)
+        return lock if current.sampled() is None else _FileLock(lock, name)
 
     return external_lock
 

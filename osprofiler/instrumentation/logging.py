@@ -34,16 +34,6 @@ _OWN = "osprofiler"
 _OWN_PREFIX = f"{_OWN}."
 
 
-def instrument() -> None:
-    """Let each record of the process know its trace. A second call does nothing."""
-    wrapping.install()
-
-
-def uninstrument() -> None:
-    """Undo :func:`instrument`."""
-    wrapping.uninstall()
-
-
 def _handle(original: Method) -> Method:
     def handle(self: logging.Logger, record: logging.LogRecord) -> Any:
         try:
@@ -56,6 +46,9 @@ def _handle(original: Method) -> Method:
 
 
 wrapping = Wrapping(Target("logging", "Logger", "handle", _handle))
+
+instrument = wrapping.install
+uninstrument = wrapping.uninstall
 
 
 def _correlate(record: logging.LogRecord) -> None:

@@ -12,9 +12,11 @@ from typing import Any
 
 from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
+from osprofiler.context import current
 from osprofiler.context.points import Point
 from osprofiler.handlers import command
-from osprofiler.handlers.command import Command, Sending
+from osprofiler.handlers.call import Closing
+from osprofiler.handlers.command import Command
 
 _ONE_KEY = ("add", "append", "cas", "decr", "delete", "get", "gets", "incr", "prepend", "replace", "set", "touch")
 _MANY_KEYS = ("delete_many", "get_many", "gets_many", "set_many")
@@ -29,10 +31,10 @@ def _calls(verb: str) -> Callable[[Method], Method]:
 
     def wrap(original: Method) -> Method:
         def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-            here = command.sampled_point()
+            here = current.sampled()
             if here is None:
                 return original(self, *args, **kwargs)
-            with Sending(_opened(here, verb, self, args, kwargs)):
+            with Closing(_opened(here, verb, self, args, kwargs)):
                 return original(self, *args, **kwargs)
 
         return method

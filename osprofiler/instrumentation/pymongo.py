@@ -25,7 +25,7 @@ _waiting: ContextVar[tuple[int, Point] | None] = ContextVar("osprofiler_pymongo"
 def _enabled(original: Method) -> Method:
     def enabled_for_commands(self: Any, /) -> bool:
         """Whether a listener, or this layer, wants to know of commands."""
-        return command.sampled_point() is not None or bool(original(self))
+        return current.sampled() is not None or bool(original(self))
 
     return enabled_for_commands
 
@@ -64,7 +64,7 @@ def _failure(original: Method) -> Method:
 
 
 def _started(sent: Any, database: str, request_id: int, address: Any) -> None:
-    here = command.sampled_point()
+    here = current.sampled()
     _ended(None, {})
     if here is None:
         return
@@ -97,12 +97,5 @@ _wrapping = Wrapping(
     Target("pymongo.monitoring", "_EventListeners", "publish_command_failure", _failure),
 )
 
-
-def instrument() -> None:
-    """Trace the commands that pymongo sends, also if it is imported later. A second call does nothing."""
-    _wrapping.install()
-
-
-def uninstrument() -> None:
-    """Stop tracing the commands that pymongo sends."""
-    _wrapping.uninstall()
+instrument = _wrapping.install
+uninstrument = _wrapping.uninstall

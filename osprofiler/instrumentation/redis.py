@@ -11,9 +11,11 @@ from typing import Any
 
 from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
+from osprofiler.context import current
 from osprofiler.context.points import Point
 from osprofiler.handlers import command
-from osprofiler.handlers.command import Command, Sending
+from osprofiler.handlers.call import Closing
+from osprofiler.handlers.command import Command
 from osprofiler.instrumentation import redis_commands
 
 #: Describes a call of a method, from its object and its arguments. None: the call sends nothing.
@@ -88,10 +90,10 @@ def _calls(describe: Describe) -> Callable[[Method], Method]:
 
     def wrap(original: Method) -> Method:
         def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-            here = command.sampled_point()
+            here = current.sampled()
             if here is None:
                 return original(self, *args, **kwargs)
-            with Sending(_opened(here, describe, self, args)) as sending:
+            with Closing(_opened(here, describe, self, args)) as sending:
                 result = original(self, *args, **kwargs)
                 if describe in _BATCHES:
                     sending.error = _first_error(result)
@@ -107,10 +109,10 @@ def _awaited(describe: Describe) -> Callable[[Method], Method]:
 
     def wrap(original: Method) -> Method:
         async def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-            here = command.sampled_point()
+            here = current.sampled()
             if here is None:
                 return await original(self, *args, **kwargs)
-            with Sending(_opened(here, describe, self, args)) as sending:
+            with Closing(_opened(here, describe, self, args)) as sending:
                 result = await original(self, *args, **kwargs)
                 if describe in _BATCHES:
                     sending.error = _first_error(result)
@@ -137,7 +139,7 @@ def _queue(original: Method) -> Method:
     """Keep a list of the commands that a pipeline of a cluster queues. Its own list has a private name that changes."""
 
     def execute_command(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        if command.sampled_point() is None:
+        if current.sampled() is None:
             return original(self, *args, **kwargs)
         queued = [] if not len(self) else vars(self).get(_QUEUED, [])
         result = original(self, *args, **kwargs)
@@ -164,12 +166,5 @@ def _targets(package: str, of: Callable[[Describe], Callable[[Method], Method]])
 
 _wrapping = Wrapping(*_targets("redis", _calls), *_targets("redis.asyncio", _awaited))
 
-
-def instrument() -> None:
-    """Trace the commands that redis-py sends, also if it is imported later. A second call does nothing."""
-    _wrapping.install()
-
-
-def uninstrument() -> None:
-    """Stop tracing the commands that redis-py sends."""
-    _wrapping.uninstall()
+instrument = _wrapping.install
+uninstrument = _wrapping.uninstall

@@ -14,8 +14,9 @@ from typing import Any
 from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
 from osprofiler.config import switches
+from osprofiler.context import current
 from osprofiler.context.points import Point
-from osprofiler.handlers import command, sql
+from osprofiler.handlers import sql
 from osprofiler.instrumentation import sqlalchemy_engines as engines
 
 #: The engine for which this flow of control takes a connection from a pool. A pool does not know its engine.
@@ -27,7 +28,7 @@ _connecting: ContextVar[Any] = ContextVar("osprofiler_sqlalchemy", default=None)
 
 def _execute(original: Method) -> Method:
     def do_execute(self: Any, /, cursor: Any, statement: Any, parameters: Any, context: Any = None) -> Any:
-        here = command.sampled_point()
+        here = current.sampled()
         if here is None:
             return original(self, cursor, statement, parameters, context)
         point = _statement(here, context, statement, parameters)
@@ -38,7 +39,7 @@ def _execute(original: Method) -> Method:
 
 def _execute_no_params(original: Method) -> Method:
     def do_execute_no_params(self: Any, /, cursor: Any, statement: Any, context: Any = None) -> Any:
-        here = command.sampled_point()
+        here = current.sampled()
         if here is None:
             return original(self, cursor, statement, context)
         return _traced(_statement(here, context, statement, ()), original, self, cursor, statement, context)
@@ -66,7 +67,7 @@ def _end(word: str) -> Callable[[Method], Method]:
 
     def wrap(original: Method) -> Method:
         def end(self: Any, /) -> Any:
-            here = command.sampled_point()
+            here = current.sampled()
             if here is None:
                 return original(self)
             return _traced(_ending(here, self, word), original, self)
@@ -99,7 +100,7 @@ def _take(original: Method) -> Method:
     """Make a span for a wait, if the pool has no connection to give and may not make another one."""
 
     def raw_connection(self: Any, /) -> Any:
-        here = command.sampled_point()
+        here = current.sampled()
         if here is None or not switches.statements():
             return original(self)
         before = _connecting.get()
@@ -125,7 +126,7 @@ def _connect(original: Method) -> Method:
     """Make a span for each connection that a pool makes, with what is sent before its first use."""
 
     def connect(self: Any, /) -> Any:
-        here = command.sampled_point()
+        here = current.sampled()
         if here is None or (engine := _connecting.get()) is None:
             return original(self)
         point = None

@@ -123,8 +123,8 @@ def _before_cursor_execute(name: str) -> Callable[..., None]:
     """Make the listener that opens the point of a statement."""
 
     def handler(conn: Any, cursor: Any, statement: Any, params: Any, context: Any, executemany: Any) -> None:
-        here = current.point.get()
-        if here is None or not switches.statements() or not here.origin.sampled:
+        here = current.sampled()
+        if here is None or not switches.statements():
             return
         with guard.Harmless("sqlalchemy.start"):
             points = vars(conn).setdefault(_OPEN, [])

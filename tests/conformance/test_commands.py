@@ -16,8 +16,9 @@ import redis.sentinel
 
 from osprofiler import profiler
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
-from osprofiler.context import scope
+from osprofiler.context import current, scope
 from osprofiler.handlers import command
+from osprofiler.handlers.call import Closing
 from osprofiler.instrumentation import registry
 from osprofiler.testing.commands import CommandClient, CommandKit
 from tests import servers
@@ -371,12 +372,12 @@ _SEND = Store.send
 
 def _send(original: Method) -> Method:
     def send(self: Any, verb: str, place: str, *values: str) -> Any:
-        here = command.sampled_point()
+        here = current.sampled()
         if here is None:
             return original(self, verb, place, *values)
         shown = place if Memory.shows_places() else "?"
         described = command.Command("store", verb, "tests", f"{verb} {shown}", "0", "localhost", 1)
-        with command.Sending(command.open_point(here, described)):
+        with Closing(command.open_point(here, described)):
             return original(self, verb, place, *values)
 
     return send
