@@ -4,21 +4,25 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+#: A pattern of services, and their settings.
+ServiceEntry: TypeAlias = tuple[str, dict[str, Any]]
 
 
 class Policy:
-    """The entries of a policy file, from top to bottom: each is a pattern of services and their settings."""
+    """A policy file: its sections, and what they set for a service."""
 
-    def __init__(self, entries: list[tuple[str, dict[str, Any]]] | None = None) -> None:
-        self._entries = entries or []
+    def __init__(self, services: Sequence[ServiceEntry] = ()) -> None:
+        """*services*: the entries from top to bottom."""
+        self._services = services
 
     def of(self, service: str) -> dict[str, Any]:
         """The settings for *service*, by name."""
         chosen: dict[str, Any] = {}
         operations: tuple[tuple[str, str], ...] = ()
-        for pattern, settings in self._entries:
+        for pattern, settings in self._services:
             if fnmatch.fnmatchcase(service, pattern):
                 operations += settings.get("operations", ())
                 chosen = {**settings, **chosen}
@@ -27,8 +31,8 @@ class Policy:
     def unused(self) -> list[str]:
         """One line for each setting and operation without effect: an entry above sets it for the same services."""
         lines: list[str] = []
-        for number, (pattern, settings) in enumerate(self._entries):
-            above = [other for other in self._entries[:number] if _covers(other[0], pattern)]
+        for number, (pattern, settings) in enumerate(self._services):
+            above = [other for other in self._services[:number] if _covers(other[0], pattern)]
             for name, value in settings.items():
                 if name == "operations":
                     before = [operation for _, other in above for operation in other.get(name, ())]

@@ -20,11 +20,12 @@ setting. For an operation, the first line counts that matches it; if no line mat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from osprofiler.config.kinds import Kind
-from osprofiler.config.policy import Policy
+from osprofiler.config.policy import Policy, ServiceEntry
+from osprofiler.config.policy_nodes import Mistakes, pairs, plain
 from osprofiler.config.row import settings
 from osprofiler.config.table import Settings
 
@@ -58,7 +59,6 @@ def parse(text: str, table: type = Settings) -> Policy:
     """The policy in *text*, with the settings of *table*. Raises PolicyError, which lists all mistakes."""
     import yaml
 
-    mistakes: list[str] = []
     try:
         # libyaml's loader needs a tenth of the time of the one in Python. PyYAML may be installed without libyaml.
         root = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
@@ -67,75 +67,55 @@ def parse(text: str, table: type = Settings) -> Policy:
         raise PolicyError([f"line {mark.line + 1 if mark else 1}: {problem or 'not YAML'}"]) from None
     except RecursionError:
         raise PolicyError(["line 1: nested too deeply"]) from None
-    kinds = {name: row.kind for name, row in settings(table).items() if row.policy}
-    entries: list[tuple[str, dict[str, Any]]] = []
-    for name, node in _pairs(root, "the file", mistakes):
-        if name.value != "services":
-            _add(mistakes, name, f"unknown name {name.value!r}; the only known name is services")
-            continue
-        for pattern, entry in _pairs(node, "services", mistakes):
-            entries.append((pattern.value, _entry(entry, pattern.value, kinds, mistakes)))
+    mistakes = Mistakes()
+    sections: dict[str, Any] = {}
+    for name, node in pairs(root, "the file", mistakes):
+        read = _SECTIONS.get(name.value)
+        if read is None:
+            mistakes.add(name, f"unknown name {name.value!r}; known names: {', '.join(_SECTIONS)}")
+        else:
+            sections[name.value] = read(node, table, mistakes)
     if mistakes:
         raise PolicyError(mistakes)
-    return Policy(entries)
+    return Policy(**sections)
 
 
-def _entry(node: yaml.Node, service: str, kinds: dict[str, Kind[Any]], mistakes: list[str]) -> dict[str, Any]:
+def _services(node: yaml.Node, table: type, mistakes: Mistakes) -> list[ServiceEntry]:
+    """The entries of services, with the settings of *table*."""
+    kinds = {name: row.kind for name, row in settings(table).items() if row.policy}
+    return [
+        (pattern.value, _entry(entry, pattern.value, kinds, mistakes))
+        for pattern, entry in pairs(node, "services", mistakes)
+    ]
+
+
+def _entry(node: yaml.Node, service: str, kinds: dict[str, Kind[Any]], mistakes: Mistakes) -> dict[str, Any]:
     """The settings for one service."""
     entry: dict[str, Any] = {}
-    for name, value in _pairs(node, service, mistakes):
+    for name, value in pairs(node, service, mistakes):
         kind = kinds.get(name.value)
         if kind is None:
-            _add(mistakes, name, f"unknown setting {name.value!r}; known settings: {', '.join(kinds)}")
+            mistakes.add(name, f"unknown setting {name.value!r}; known settings: {', '.join(kinds)}")
         elif kind.values is not None:
-            pairs = _pairs(value, name.value, mistakes)
             entry[name.value] = tuple(
                 (str(pattern.value), _setting(setting, kind.values, repr(pattern.value), mistakes))
-                for pattern, setting in pairs
+                for pattern, setting in pairs(value, name.value, mistakes)
             )
         else:
             entry[name.value] = _setting(value, kind, name.value, mistakes)
     return entry
 
 
-def _setting(node: yaml.Node, kind: Kind[Any], name: str, mistakes: list[str]) -> Any:
+def _setting(node: yaml.Node, kind: Kind[Any], name: str, mistakes: Mistakes) -> Any:
     """The value of one setting; None if *node* is a mistake."""
     assert kind.from_policy is not None
     try:
-        return kind.from_policy(_plain(node))
+        return kind.from_policy(plain(node))
     except ValueError as error:
-        _add(mistakes, node, f"{name}: {error}")
+        mistakes.add(node, f"{name}: {error}")
         return None
 
 
-def _plain(node: yaml.Node) -> Any:
-    """A bool, a text, or a list of these; None for a mapping."""
-    import yaml
-
-    if isinstance(node, yaml.ScalarNode):
-        return str(node.value).lower() in ("true", "yes", "on") if node.tag.endswith(":bool") else node.value
-    return [_plain(item) for item in node.value] if isinstance(node, yaml.SequenceNode) else None
-
-
-def _pairs(node: yaml.Node | None, where: str, mistakes: list[str]) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
-    """The keys and values of a mapping. In YAML, an empty mapping may be written as nothing."""
-    import yaml
-
-    if node is None or (isinstance(node, yaml.ScalarNode) and node.tag.endswith(":null")):
-        return
-    if not isinstance(node, yaml.MappingNode):
-        _add(mistakes, node, f"{where}: must be a mapping of names to values")
-        return
-    seen: set[str] = set()
-    for name, value in node.value:
-        if not isinstance(name, yaml.ScalarNode):
-            _add(mistakes, name, f"{where}: a name must be text")
-        elif name.value in seen:
-            _add(mistakes, name, f"the name {name.value!r} occurs twice")
-        else:
-            seen.add(name.value)
-            yield name, value
-
-
-def _add(mistakes: list[str], node: yaml.Node, mistake: str) -> None:
-    mistakes.append(f"line {node.start_mark.line + 1}: {mistake}")
+#: The top level of a policy: the reader of each section. It gets the section's node, the table of settings, and the
+#: list to which it adds mistakes. Its result is an argument of :class:`Policy` with the same name.
+_SECTIONS: Mapping[str, Callable[[yaml.Node, type, Mistakes], Any]] = {"services": _services}
