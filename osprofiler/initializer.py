@@ -117,16 +117,15 @@ def _act(before: config.Settings, after: config.Settings) -> None:
     switches.follow(before, after, _configuration.keys_changed)
     registry.follow(before, after)
     points.follow(_project, after)
-    if (after.sampler, after.operations) != (before.sampler, before.operations):
-        _sample()  # only on a change: a new sampler starts with a full bucket
+    if (after.sampler, after.operations, after.rules) != (before.sampler, before.operations, before.rules):
+        _sample(before=before)
 
 
-def _sample(conf: cfg.ConfigOpts | None = None) -> None:
-    from osprofiler.tracer.sampling import sampler_of
+def _sample(conf: cfg.ConfigOpts | None = None, before: config.Settings | None = None) -> None:
+    from osprofiler.tracer.rules import sampler_after
 
     tracer = global_tracer.get_tracer()
-    before, tracer.sampler = tracer.sampler, sampler_of(config.current(), tracer.service_name)
-    before.close()
+    tracer.sampler = sampler_after(tracer.sampler, before, config.current(), tracer.service_name)
 
 
 def _use_scope_manager(conf: cfg.ConfigOpts) -> None:

@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import sys
+from collections.abc import Sequence
 
 from osprofiler import exc, policy
 from osprofiler.cmd import cliutils, output
 from osprofiler.cmd.commands import BaseCommand
+from osprofiler.config.explanation import Step, explain
+from osprofiler.config.rules import Rule
 
 
 class PolicyCommands(BaseCommand):
@@ -30,14 +34,9 @@ class PolicyCommands(BaseCommand):
         With --service also print the settings for one service.
         Exit status: 0 if services can use the file, 1 otherwise.
         """
-        try:
-            loaded = policy.load(args.file)
-        except policy.PolicyError as fault:
-            for mistake in fault.mistakes:
-                print(f"{args.file}: {mistake}", file=sys.stderr)
+        loaded = _load(args.file)
+        if loaded is None:
             return 1
-        except (OSError, UnicodeDecodeError) as fault:
-            raise exc.CommandError(f"cannot read {args.file}: {getattr(fault, 'strerror', None) or fault}") from fault
         for line in loaded.unused():
             print(f"{args.file}: {line}", file=sys.stderr)
         if args.service is None:
@@ -46,6 +45,92 @@ class PolicyCommands(BaseCommand):
             nothing = f"{args.file} sets nothing for {args.service}"
             output.write(_lines(loaded.of(args.service)) or output.text(nothing))
         return 0
+
+    @cliutils.examples(
+        "osprofiler policy explain policy.yaml --service nova-api --method POST --path /v2.1/servers --user alice",
+        "osprofiler policy explain policy.yaml --service nova-compute --operation 'rpc build_and_run_instance'",
+    )
+    @cliutils.arg("file", metavar="FILE", help="the file that [profiler] policy_file names")
+    @cliutils.arg("--service", metavar="NAME", required=True, help="the service, by its name in Jaeger and reports")
+    @cliutils.arg("--operation", metavar="NAME", help="the operation in Jaeger, such as 'rpc build_and_run_instance'")
+    @cliutils.arg("--method", metavar="METHOD", help="the method of an HTTP request")
+    @cliutils.arg("--path", metavar="PATH", help="its path")
+    @cliutils.arg("--header", metavar="NAME=VALUE", action="append", help="one of its headers; may be repeated")
+    @cliutils.arg("--network", metavar="IP", help="the address that it comes from")
+    @cliutils.arg("--project", metavar="ID", action="append", help="the project, by id or name; repeat it for both")
+    @cliutils.arg("--user", metavar="ID", action="append", help="the user, by id or name; repeat it for both")
+    @cliutils.arg("--role", metavar="NAME", action="append", help="a role of the user; may be repeated")
+    @cliutils.arg("--key", metavar="ID", action="append", help="the key that asks for a trace, by id or name")
+    def explain(self, args: argparse.Namespace) -> int:
+        """Say which rule of a policy file counts for a request, and why.
+
+        Without an option, nothing is known about that property of the request; without --key, no key asks.
+        Exit status: 0 if it is clear what counts; 1 if it depends on more options, or if the file has mistakes.
+        """
+        loaded = _load(args.file)
+        if loaded is None:
+            return 1
+        settings = loaded.of(args.service)
+        steps = explain(settings.get("rules", ()), _known(args), datetime.datetime.now(datetime.timezone.utc))
+        output.write([f"{line}\n" for step in steps for line in _explained(step)])
+        if any(step.missing and step.may_count for step in steps):
+            needed = {condition.name: None for step in steps if step.may_count for condition in step.missing}
+            output.write(output.text(f"it is not clear what counts: add {', '.join(f'--{name}' for name in needed)}"))
+            return 1
+        if not (steps and steps[-1].counts):
+            output.write([f"no rule counts for this request{_otherwise(settings, args.key)}\n"])
+        return 0
+
+
+def _load(path: str) -> policy.Policy | None:
+    """The policy in the file *path*; None if it has mistakes, which are printed. Raises CommandError."""
+    try:
+        return policy.load(path)
+    except policy.PolicyError as fault:
+        for mistake in fault.mistakes:
+            print(f"{path}: {mistake}", file=sys.stderr)
+        return None
+    except (OSError, UnicodeDecodeError) as fault:
+        raise exc.CommandError(f"cannot read {path}: {getattr(fault, 'strerror', None) or fault}") from fault
+
+
+def _known(args: argparse.Namespace) -> dict[tuple[str, str], Sequence[str]]:
+    """What the options say about the request; see ``explanation``. Raises CommandError."""
+    known: dict[tuple[str, str], Sequence[str]] = {("service", ""): (args.service,), ("key", ""): args.key or ()}
+    for name in ("operation", "path", "network", "project", "user", "role"):
+        value = getattr(args, name)
+        if value is not None:
+            known[name, ""] = (value,) if isinstance(value, str) else value
+    if args.method is not None:
+        known["method", ""] = (args.method.upper(),)
+    for text in args.header or ():
+        header, sign, value = text.partition("=")
+        if not sign:
+            raise exc.CommandError(f"--header {text}: NAME=VALUE is wanted")
+        known["header", header.lower()] = (value,)
+    return known
+
+
+def _explained(step: Step) -> list[str]:
+    """What one rule says about the request, as lines."""
+    rule = step.rule
+    title = f"line {rule.line}: rule {rule.reason!r}"
+    if step.obstacle:
+        return [f"{title} does not count: {step.obstacle}"]
+    if step.failing is not None:
+        return [f"{title} does not match: {step.failing}"]
+    holding = [f"  {condition}" for condition in step.holding] or ["  it has no conditions"]
+    if step.missing:
+        return [f"{title} may match", *(f"  it depends on {condition}" for condition in step.missing)]
+    return [f"{title} counts: {rule.sample}", *holding]
+
+
+def _otherwise(settings: dict[str, object], keys: Sequence[str] | None) -> str:
+    """What counts if no rule does."""
+    if keys:
+        return ": it is traced, as its key asks"
+    names = [name for name in ("operations", "sampler") if settings.get(name)]
+    return f": {' and '.join(names)} of the service count" if names else ": the options of the service count"
 
 
 def _lines(settings: dict[str, object]) -> list[str]:
@@ -56,9 +141,18 @@ def _lines(settings: dict[str, object]) -> list[str]:
             lines.append(f"{name}: {str(value).lower()}\n")
         elif isinstance(value, str):
             lines.append(f"{name}: {value}\n")
+        elif name == "rules":
+            assert isinstance(value, tuple)
+            lines += ["rules:\n", *(_rule_line(rule) for rule in value)]
         elif name == "operations":
             assert isinstance(value, tuple)
             lines += ["operations:\n", *(f'  "{pattern}": {spec}\n' for pattern, spec in value)]
         else:
             lines.append(f"{name}: [{', '.join(map(str, value))}]\n")  # type: ignore[call-overload]
     return lines
+
+
+def _rule_line(rule: Rule) -> str:
+    conditions = "; ".join(map(str, rule.conditions)) or "all requests"
+    end = f", until {rule.until:%Y-%m-%dT%H:%M%z}" if rule.until else ""
+    return f"  {rule.reason}: {rule.sample} for {conditions}{end}\n"

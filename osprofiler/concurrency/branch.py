@@ -199,20 +199,19 @@ class Branch:
     def hand_over(self) -> Handover | None:
         """Give the branch to another process. Later entries here are ordinary child spans. None if no trace is on."""
         at = self.at
-        if at is None:
+        context = None if at is None else at.context()
+        if context is None:
             return None
         span_id = self._unused_ids.pop() if self._unused_ids and self._process in (None, _process) else 0
         self.sent = self.sent or span_id != 0
-        origin, span = at.origin, at.span
-        has_parent = span is not None or origin.parent_span_id != 0
         return Handover(
-            base_id=origin.base_id,
-            trace_id=origin.trace_id,
-            parent_id=at.id() if has_parent else None,
-            parent_span_id=span.span_id if span is not None else origin.parent_span_id,
-            flags=span.flags if span is not None else origin.flags,
-            baggage=dict(span.context.baggage if span is not None else origin.baggage),
-            key_id=signed.key_id(origin.hmac_key) if origin.hmac_key else "",
+            base_id=context.base_id,
+            trace_id=context.trace_id,
+            parent_id=context.point_id,
+            parent_span_id=context.span_id,
+            flags=context.flags,
+            baggage=dict(context.baggage),
+            key_id=signed.key_id(context.hmac_key) if context.hmac_key else "",
             name=self.name,
             fork_name=self.fork_name,
             detached=self.detached,

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from osprofiler._runtime import entry_points
 from osprofiler.config import point_spec, sampler_spec
+from osprofiler.config.rules import Rule
 
 T = TypeVar("T")
 
@@ -177,4 +178,5 @@ LEVEL: Kind[int] = Kind(
     _level_of_policy,
     {"choices": ("", *LEVELS), "ignore_case": True},
 )
+RULES: Kind[tuple[Rule, ...]] = Kind("rules", None, _unchanged)
 OPERATIONS: Kind[tuple[tuple[str, str], ...]] = Kind("samplers by operation", None, _unchanged, values=SAMPLER)

@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import datetime
 import fnmatch
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
+
+from osprofiler.config.conditions import covers_text
+from osprofiler.config.rules import Rule, without_effect
 
 #: A pattern of services, and their settings.
 ServiceEntry: TypeAlias = tuple[str, dict[str, Any]]
@@ -14,9 +18,10 @@ ServiceEntry: TypeAlias = tuple[str, dict[str, Any]]
 class Policy:
     """A policy file: its sections, and what they set for a service."""
 
-    def __init__(self, services: Sequence[ServiceEntry] = ()) -> None:
-        """*services*: the entries from top to bottom."""
+    def __init__(self, services: Sequence[ServiceEntry] = (), rules: Sequence[Rule] = ()) -> None:
+        """*services*: the entries from top to bottom. *rules*: those of all services, from top to bottom."""
         self._services = services
+        self._rules = rules
 
     def of(self, service: str) -> dict[str, Any]:
         """The settings for *service*, by name."""
@@ -26,13 +31,16 @@ class Policy:
             if fnmatch.fnmatchcase(service, pattern):
                 operations += settings.get("operations", ())
                 chosen = {**settings, **chosen}
-        return {**chosen, "operations": operations} if operations else chosen
+        if operations:
+            chosen = {**chosen, "operations": operations}
+        rules = tuple(rule for rule in self._rules if rule.for_service(service))
+        return {**chosen, "rules": rules} if rules else chosen
 
     def unused(self) -> list[str]:
-        """One line for each setting and operation without effect: an entry above sets it for the same services."""
-        lines: list[str] = []
+        """One line for each rule, setting and operation without effect: one above counts for all of it."""
+        lines = list(without_effect(self._rules, datetime.datetime.now(datetime.timezone.utc)))
         for number, (pattern, settings) in enumerate(self._services):
-            above = [other for other in self._services[:number] if _covers(other[0], pattern)]
+            above = [other for other in self._services[:number] if covers_text(other[0], pattern)]
             for name, value in settings.items():
                 if name == "operations":
                     before = [operation for _, other in above for operation in other.get(name, ())]
@@ -48,15 +56,7 @@ def _unused_operations(
     pattern: str, operations: tuple[tuple[str, str], ...], above: list[tuple[str, str]]
 ) -> Iterator[str]:
     for operation, spec in operations:
-        by = next((other for other, _ in above if _covers(other, operation)), None)
+        by = next((other for other, _ in above if covers_text(other, operation)), None)
         if by is not None:
             yield f"{pattern!r}: operation {operation!r} has no effect: {by!r} above matches the same operations"
         above = [*above, (operation, spec)]
-
-
-def _covers(pattern: str, other: str) -> bool:
-    """Whether *pattern* surely matches every name that the pattern *other* matches."""
-    if pattern == other:
-        return True
-    # If a pattern has only stars and matches the text of another pattern, it matches all names of that pattern too.
-    return not set(pattern) & set("?[") and fnmatch.fnmatchcase(other, pattern)

@@ -16,6 +16,8 @@
 
 Entries are read from top to bottom. For each setting, the first entry counts that matches the service and has the
 setting. For an operation, the first line counts that matches it; if no line matches, ``sampler`` counts.
+
+The section ``rules`` comes before both: see :mod:`osprofiler.config.policy_rules`.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from osprofiler.config import policy_rules
 from osprofiler.config.kinds import Kind
 from osprofiler.config.policy import Policy, ServiceEntry
 from osprofiler.config.policy_nodes import Mistakes, pairs, plain
@@ -118,4 +121,7 @@ def _setting(node: yaml.Node, kind: Kind[Any], name: str, mistakes: Mistakes) ->
 
 #: The top level of a policy: the reader of each section. It gets the section's node, the table of settings, and the
 #: list to which it adds mistakes. Its result is an argument of :class:`Policy` with the same name.
-_SECTIONS: Mapping[str, Callable[[yaml.Node, type, Mistakes], Any]] = {"services": _services}
+_SECTIONS: Mapping[str, Callable[[yaml.Node, type, Mistakes], Any]] = {
+    "services": _services,
+    "rules": policy_rules.read,
+}

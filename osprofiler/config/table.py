@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from osprofiler.config import kinds
 from osprofiler.config.row import Row, setting
+from osprofiler.config.rules import Rule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -304,6 +305,8 @@ class Settings:
     operations: tuple[tuple[str, str], ...] = setting(
         Row(kinds.OPERATIONS, default=(), policy=True, help="Samplers for single operations, by patterns.")
     )
+    # The first that matches a request counts, before ``operations``. A policy has them in a section of its own.
+    rules: tuple[Rule, ...] = setting(Row(kinds.RULES, default=(), help="Rules that sample single requests."))
     policy_file: ClassVar = Row(
         kinds.TEXT,
         default="",
@@ -422,8 +425,8 @@ class Settings:
 
     @functools.cached_property
     def samples(self) -> bool:
-        """Whether a sampler may select requests that did not ask for a trace."""
-        return bool(self.sampler or self.operations)
+        """Whether a sampler or a rule may select requests that did not ask for a trace."""
+        return bool(self.sampler or self.operations or self.rules)
 
     @functools.cached_property
     def traces_unasked(self) -> bool:

@@ -50,18 +50,20 @@ def _enabled(config: ServiceConfig) -> Result:
 
 
 def _sampling(config: ServiceConfig) -> Result:
-    sampler, operations = config.settings.sampler, config.settings.operations
+    sampler, operations, rules = config.settings.sampler, config.settings.operations, config.settings.rules
     values = {"sampler": _plain(sampler), "operations": _plain(operations) or {}}
     signed = "requests with a header signed by one of hmac_keys"
     try:
         spec = sampler_spec.parse(sampler)
     except ValueError as error:
         return Result("sampler", Status.FAIL, f"{error}", f"until then only {signed} are traced", values)
-    if spec.kind == "const" and not spec.rate and not operations:
+    if spec.kind == "const" and not spec.rate and not operations and not rules:
         return Result("sampler", Status.OK, f"none: only {signed} are traced", values=values)
     kinds = [f"sampler = {_text(sampler)} {_where(config, 'sampler')}"] if sampler else []
     if operations:
         kinds.append(f"samplers of {len(operations)} operations in {config.policy_path}")
+    if rules:
+        kinds.append(f"{len(rules)} rules in {config.policy_path}")
     return Result("sampler", Status.OK, ", ".join([*kinds, f"and {signed}"]), values=values)
 
 

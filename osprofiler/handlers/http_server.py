@@ -14,9 +14,11 @@ from osprofiler import propagation
 from osprofiler._runtime import guard, native
 from osprofiler.config import Settings, switches
 from osprofiler.context import current
+from osprofiler.context.identity import Identity
 from osprofiler.context.origin import Origin
 from osprofiler.context.pieces import Pieces
 from osprofiler.context.points import Point
+from osprofiler.context.undecided import Undecided
 from osprofiler.handlers import openstack
 from osprofiler.records import names
 from osprofiler.tracer import global_tracer
@@ -43,6 +45,14 @@ class Request(Protocol):
     @property
     def fields(self) -> Mapping[str, str]:
         """The headers. The names are in lower case."""
+
+    @property
+    def peer(self) -> str | None:
+        """The IP address at the other end of the connection; None if it is not known. No header has a say in it."""
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who sends the request, by the service's own check; None: the check may still come."""
 
     @property
     def method(self) -> str: ...
@@ -97,6 +107,8 @@ class Served:
         if point is None or point.span is None:
             return headers
         try:
+            if not _is_kept(point):
+                return headers
             self._answer = {name.lower(): value for name, value in headers}
             ours = propagation.write_answer(point.context())
             return [*headers, *((name, value) for name, value in ours.items() if name.lower() not in self._answer)]
@@ -113,6 +125,7 @@ class Served:
         if point is None or point.span is None or point.span.finished:
             return
         try:
+            _is_kept(point)
             self._describe(point.span, status)
             point.span.finish()
         except Exception as own:
@@ -128,6 +141,7 @@ class Served:
         if point is None or point.span is None:
             return
         try:
+            _is_kept(point)
             self._describe(point.span, status)
             if unread:
                 point.span.set_tag(names.BODY_UNREAD, True)
@@ -177,8 +191,9 @@ def accept(
         request = describe(raw)
         # Clients can invent methods, and Jaeger lists every operation name.
         operation = f"{name} {request.method if request.method in _METHODS else 'other'}"
-        sample = global_tracer.sample_for(operation) if samples else None
-        incoming = propagation.read(request.fields, switches.wsgi_keys(keys), sample=sample)
+        sample = global_tracer.sample_for(operation, request) if samples else None
+        sample_asked = global_tracer.sample_asked_for(operation, request) if samples and settings.rules else None
+        incoming = propagation.read(request.fields, switches.wsgi_keys(keys), sample=sample, sample_asked=sample_asked)
         if incoming is not None:
             return Served(_open(name, operation, request, here, incoming), request)
     if here is None or inside:
@@ -202,9 +217,19 @@ def _open(name: str, operation: str, request: Request, here: Point | None, incom
         "http.url": f"{scheme}://{request.host}{path}",
         **openstack.of_path(path),
     }
-    point = global_tracer.get_tracer().open_point(root, name, info, operation=operation, tags=tags, follows=follows)
+    tracer = global_tracer.get_tracer()
+    if isinstance(incoming.origin, Undecided):
+        tracer.hold_undecided()
+    point = tracer.open_point(root, name, info, operation=operation, tags=tags, follows=follows)
     current.point.set(here)
     return point
+
+
+def _is_kept(point: Point) -> bool:
+    """Whether the trace of a request that is answered now is recorded. An undecided one is decided now."""
+    if isinstance(point.origin, Undecided):
+        point.origin.settle()
+    return point.origin.sampled
 
 
 def _is_same(origin: Origin, other: Origin) -> bool:

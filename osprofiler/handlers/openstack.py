@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from osprofiler._runtime import guard
+from osprofiler.context.identity import NOBODY, Identity
 from osprofiler.records import names
 
 #: The keys of oslo.context's ``RequestContext.to_dict`` for each tag, the newest first.
@@ -22,6 +23,9 @@ _CONTEXT_KEYS = (
     (names.PROJECT_ID, ("project_id", "project", "tenant")),
     (names.DOMAIN_ID, ("domain_id", "domain")),
 )
+
+#: The keys of WSGI that keystonemiddleware sets for a valid token: auth_token, and external_oauth2_token.
+_CHECKED = frozenset(("keystone.token_info", "external.token_info"))
 
 #: Collections in URLs to the kind of their resources. A collection that is not here makes no tag, because clients can
 #: make up paths, and each kind is a tag of its own.
@@ -74,6 +78,37 @@ def of_context(context: Mapping[Any, Any]) -> dict[str, str]:
             if value:
                 tags[tag] = value
     return tags
+
+
+def identity_of_context(context: Mapping[Any, Any]) -> Identity:
+    """Who sends a request with a *context* dictionary of oslo.context. Never raises."""
+    with guard.Harmless("openstack.context"):
+        roles = context.get("roles")
+        return Identity(
+            project=_texts(context, "project_id", "project", "tenant", "project_name"),
+            user=_texts(context, "user_id", "user", "user_name"),
+            role=tuple(filter(_text, roles)) if isinstance(roles, (list, tuple)) else (),
+        )
+    return NOBODY
+
+
+def identity_of_environ(environ: Mapping[str, Any]) -> Identity | None:
+    """Who sends a WSGI request, as keystonemiddleware has found out; None if it has not, or not yet.
+
+    A client can send its headers too. keystonemiddleware removes these, and then adds keys that no header can make.
+    """
+    if _CHECKED.isdisjoint(environ):
+        return None
+    roles = environ.get("HTTP_X_ROLES")
+    return Identity(
+        project=_texts(environ, "HTTP_X_PROJECT_ID", "HTTP_X_PROJECT_NAME"),
+        user=_texts(environ, "HTTP_X_USER_ID", "HTTP_X_USER_NAME"),
+        role=tuple(role.strip() for role in roles.split(",")) if isinstance(roles, str) else (),
+    )
+
+
+def _texts(values: Mapping[Any, Any], *keys: str) -> tuple[str, ...]:
+    return tuple(text for key in keys if (text := _text(values.get(key))))
 
 
 def of_path(path: str) -> dict[str, str]:

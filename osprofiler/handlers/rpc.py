@@ -16,6 +16,7 @@ from osprofiler import config
 from osprofiler._runtime import guard
 from osprofiler.config import switches
 from osprofiler.context import current, scope
+from osprofiler.context.identity import Identity
 from osprofiler.context.points import Point
 from osprofiler.context.trace_context import SAMPLED
 from osprofiler.handlers import call as plain_call
@@ -118,6 +119,20 @@ def _open_client(here: Point, description: Call) -> Point:
 # The server
 
 
+class _Message:
+    """What rules ask about a message: only who has sent it."""
+
+    method = path = peer = None
+    fields = _NO_TAGS
+
+    def __init__(self, context: Mapping[str, Any]) -> None:
+        self._context = context
+
+    @property
+    def identity(self) -> Identity:
+        return openstack.identity_of_context(self._context)
+
+
 def receive(
     context: Mapping[str, Any], named: Any, *, keep_w3c: bool = False
 ) -> tuple[Incoming | None, Mapping[str, Any]]:
@@ -129,8 +144,12 @@ def receive(
     incoming = None
     if switches.work(settings):
         # A trace that begins here begins with the server span.
-        sample = global_tracer.sample_for(operation(named)) if settings.samples and settings.trace_rpc else None
-        incoming = envelope.extract(context, sample=sample)
+        sample = sample_asked = None
+        if settings.samples and settings.trace_rpc:
+            name, message = operation(named), _Message(context)
+            sample = global_tracer.sample_for(name, message)
+            sample_asked = global_tracer.sample_asked_for(name, message) if settings.rules else None
+        incoming = envelope.extract(context, sample=sample, sample_asked=sample_asked)
     if (incoming is not None and not incoming.begins) or envelope.is_ours(context):
         # A copy: transports inside one process hand the same dictionary to all receivers.
         context = envelope.strip(context, keep_w3c=keep_w3c)

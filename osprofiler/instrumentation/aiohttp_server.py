@@ -15,6 +15,7 @@ from osprofiler import config
 from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
 from osprofiler.config import switches
+from osprofiler.context.identity import NOBODY
 from osprofiler.handlers import http_server
 from osprofiler.instrumentation import routes
 from osprofiler.propagation import carriers
@@ -81,11 +82,18 @@ class _Request:
 
     __slots__ = ("_request", "fields")
 
+    identity = NOBODY  # nothing between the client and the application checks who sends the request
     component = NAME
 
     def __init__(self, request: Any) -> None:
         self._request = request
         self.fields: Mapping[str, str] = carriers.headers(request.raw_headers)
+
+    @property
+    def peer(self) -> str | None:
+        transport = self._request.transport  # request.remote is what a middleware makes of it
+        address = transport.get_extra_info("peername") if transport is not None else None
+        return carriers.peer(address[0], self.fields) if isinstance(address, tuple) else None
 
     @property
     def method(self) -> str:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from osprofiler import config
 from osprofiler._runtime import guard
 from osprofiler.config import switches
+from osprofiler.context.identity import NOBODY
 from osprofiler.handlers import http_server
 from osprofiler.instrumentation import routes
 from osprofiler.instrumentation.asgi_call import Connection, Exchange
@@ -72,12 +73,18 @@ class _Request:
 
     __slots__ = ("_path", "_scope", "fields")
 
+    identity = NOBODY  # nothing between the client and the application checks who sends the request
     component = "asgi"
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
         self._path = scope["path"]  # a mount may change it
         self.fields: Mapping[str, str] = carriers.headers(scope["headers"])
+
+    @property
+    def peer(self) -> str | None:
+        client = self._scope.get("client")
+        return carriers.peer(client[0], self.fields) if client else None
 
     @property
     def method(self) -> str:

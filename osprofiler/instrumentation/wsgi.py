@@ -13,7 +13,8 @@ from osprofiler import config
 from osprofiler._runtime import guard
 from osprofiler.config import switches
 from osprofiler.context import current
-from osprofiler.handlers import http_server
+from osprofiler.context.identity import Identity
+from osprofiler.handlers import http_server, openstack
 from osprofiler.instrumentation import routes
 from osprofiler.instrumentation.wsgi_call import Call
 from osprofiler.propagation import carriers, osprofiler, signed
@@ -132,6 +133,14 @@ class _Request:
     @property
     def fields(self) -> Mapping[str, str]:
         return carriers.Environ(self._environ)
+
+    @property
+    def peer(self) -> str | None:
+        return carriers.peer(self._environ.get("REMOTE_ADDR"), self.fields)
+
+    @property
+    def identity(self) -> Identity | None:
+        return openstack.identity_of_environ(self._environ)
 
     @property
     def method(self) -> str:

@@ -14,8 +14,9 @@ from osprofiler import config
 from osprofiler._runtime import guard
 from osprofiler.context.origin import Origin
 from osprofiler.context.trace_context import TraceContext
+from osprofiler.context.undecided import Undecided
 from osprofiler.propagation import b3, formats, jaeger, osprofiler, precedence, signed, w3c
-from osprofiler.propagation.precedence import Sample
+from osprofiler.propagation.precedence import Sample, SampleAsked
 
 #: The header of an HTTP answer with the id of the trace as Jaeger shows it: 32 hexadecimal digits.
 TRACE_ID = "X-Trace-Id"
@@ -107,11 +108,12 @@ def read(
     *,
     plain: Any = None,
     sample: Sample | None = None,
+    sample_asked: SampleAsked | None = None,
 ) -> Incoming | None:
     """The trace that *fields* (names in lower case) belong to; None if neither a sender nor the sampler has decided.
 
-    *keys*: the keys that may ask for a trace; if None, ``[profiler] hmac_keys``. *plain* and *sample*: see
-    :func:`precedence.decide`. Never raises for the content of *fields*.
+    *keys*: the keys that may ask for a trace; if None, ``[profiler] hmac_keys``. *plain*, *sample*,
+    *sample_asked*: see :func:`precedence.decide`. Never raises for the content of *fields*.
     """
     settings = config.current()
     decision = precedence.decide(
@@ -120,10 +122,15 @@ def read(
         trusted=bool(settings.trust_incoming),
         plain=plain,
         sample=sample,
+        sample_asked=sample_asked,
         registered=formats.registered(settings.propagation),
     )
     if decision.malformed:
         guard.count("malformed", decision.malformed)
     if decision.context is None:
         return None
-    return Incoming(Origin.continuing(decision.context, decision.tags), decision.follows, decision.begins)
+    if decision.later is not None:
+        origin: Origin = Undecided.until(decision.context, decision.tags, decision.later)
+    else:
+        origin = Origin.continuing(decision.context, decision.tags)
+    return Incoming(origin, decision.follows, decision.begins)

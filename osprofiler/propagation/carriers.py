@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -14,6 +15,11 @@ _HTTP = "HTTP_"
 
 #: The headers with which a request asks for a trace, as ASGI has them.
 ASKING = frozenset(name.lower().encode() for name in (osprofiler.TRACE_INFO, signed.HEADER))
+
+#: The headers in which proxies tell the address of their client.
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
+#: An address in one of them, without its port.
+_ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*")
 
 #: The characters that need no percent-encoding in a path; and in one that is encoded already.
 PATH_SAFE = "/~!$&'()*+,;=:@"
@@ -54,6 +60,21 @@ class Environ(Mapping[str, str]):
 def environ_key(name: str) -> str:
     """The key that PEP 3333 defines for the request header *name*."""
     return _HTTP + name.replace("-", "_").upper()
+
+
+def peer(address: Any, fields: Mapping[str, str]) -> str | None:
+    """The IP address of the peer of a connection, from the server's word *address*; None if it is not known.
+
+    Some middleware replaces the address by one of a header, which any client can write. So an address that such a
+    header of *fields* names is not known.
+    """
+    if not (isinstance(address, str) and address):
+        return None
+    for name in _FORWARDED:
+        text = fields.get(name)
+        if text and address in _ADDRESS.findall(text):
+            return None
+    return address
 
 
 def headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from osprofiler import config, propagation
 from osprofiler._runtime import guard
 from osprofiler.context.trace_context import TraceContext
 from osprofiler.propagation import Incoming, b3, carriers, jaeger, osprofiler, signed, w3c
-from osprofiler.propagation.precedence import Sample
+from osprofiler.propagation.precedence import Sample, SampleAsked
 
 TRACE_INFO = "trace_info"
 
@@ -61,7 +61,11 @@ def without_key(message_context: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def extract(
-    message_context: Mapping[str, Any], keys: Sequence[str] | None = None, *, sample: Sample | None = None
+    message_context: Mapping[str, Any],
+    keys: Sequence[str] | None = None,
+    *,
+    sample: Sample | None = None,
+    sample_asked: SampleAsked | None = None,
 ) -> Incoming | None:
     """The trace that a received *message_context* belongs to, or None: see ``propagation.read``."""
     fields = carriers.fields({name: value for name, value in message_context.items() if _is_unsigned(name)})
@@ -70,7 +74,8 @@ def extract(
         fields[signed.HEADER.lower()] = text
     elif text is not None:
         guard.count("malformed")
-    return propagation.read(fields, keys, plain=message_context.get(TRACE_INFO), sample=sample)
+    plain = message_context.get(TRACE_INFO)
+    return propagation.read(fields, keys, plain=plain, sample=sample, sample_asked=sample_asked)
 
 
 def is_ours(message_context: Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ The first of these that is present counts:
 1. our signed text, signed with one of the keys;
 2. osprofiler's signed pair, or the ``trace_info`` of a plain peer, with one of the keys;
 3. if unsigned context is trusted: Jaeger's, W3C's, B3's, a debug id;
-4. the sampler.
+4. the sampler and the policy's rules.
 
 The first service decides for all services: a continued context is signed and passed on, even if it is not sampled. If
 a trace is not continued, its ids become tags, never a reference: a reference into another trace would move the span
@@ -20,14 +20,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from osprofiler.context.trace_context import DEBUG, SAMPLED, TraceContext
+from osprofiler.context.undecided import Later, Verdict
 from osprofiler.propagation import b3, jaeger, osprofiler, signed, w3c
 from osprofiler.propagation.formats import Format, Malformed, Remote
 from osprofiler.records import ids
 
 T = TypeVar("T")
 
-#: The sampler's decision for a trace id: whether to record the trace, and tags that show the reason.
-Sample = Callable[[int], tuple[bool, Mapping[str, Any]]]
+#: The sampler's decision for a trace id: whether to record the trace, and tags that show the reason. Or how to decide
+#: once it is known who asks.
+Sample = Callable[[int], Verdict | Later]
+
+#: The same for a request that asks for a trace, and the ids of its key: a rule may name the key.
+SampleAsked = Callable[[int, Sequence[str]], Verdict | Later]
 
 #: The tag that shows a continued trace's ``tracestate``.
 TRACESTATE_TAG = "w3c.tracestate"
@@ -35,6 +40,7 @@ TRACESTATE_TAG = "w3c.tracestate"
 _MAX_TAG_CHARS = 256
 _NO_TAGS: Mapping[str, Any] = {}
 _NO_FORMATS: Mapping[str, Format] = {}
+_FOR_NOW: Verdict = (True, _NO_TAGS)
 
 
 class Decision(NamedTuple):
@@ -45,6 +51,7 @@ class Decision(NamedTuple):
     tags: Mapping[str, Any] = _NO_TAGS  # for the first span in this process
     begins: bool = False  # the trace begins here, by the sampler, a debug id or a decision without ids
     malformed: int = 0  # how many fields were malformed, and so counted as absent
+    later: Later | None = None  # decides whether the trace, which is sampled for now, is kept
 
 
 class _Foreign(NamedTuple):
@@ -60,6 +67,7 @@ def decide(
     trusted: bool = False,
     plain: Any = None,
     sample: Sample | None = None,
+    sample_asked: SampleAsked | None = None,
     url_encoding: bool = True,
     registered: Mapping[str, Format] = _NO_FORMATS,
 ) -> Decision:
@@ -67,7 +75,8 @@ def decide(
 
     *keys*: the keys that may ask for a trace; the first one signs a context without a key. *trusted*: unsigned context
     counts. *plain*: the ``trace_info`` of an RPC message. *sample*: called only if no sender has decided; after its
-    "no" the result is a context that is not sampled. *url_encoding*: Jaeger's baggage is percent-encoded.
+    "no" the result is a context that is not sampled. *sample_asked*: called if a key asks for a trace that begins here:
+    its sender has no span. *url_encoding*: Jaeger's baggage is percent-encoded.
     *registered*: formats of other packages, which count after ours.
     """
     reading = _Reading(fields, registered)
@@ -88,7 +97,20 @@ def decide(
     context = reading.completed(context, foreign, url_encoding)
     if context.tracestate:
         tags = {**tags, TRACESTATE_TAG: context.tracestate}
-    return Decision(context, follows, tags if context.sampled else _NO_TAGS, begins, reading.malformed)
+    decision = Decision(context, follows, tags if context.sampled else _NO_TAGS, begins, reading.malformed)
+    if sample_asked is None or begins or context.span_id or not (context.sampled and context.hmac_key):
+        return decision
+    return _ruled(decision, context, sample_asked(context.trace_id, (signed.key_id(context.hmac_key),)))
+
+
+def _ruled(decision: Decision, context: TraceContext, answer: Verdict | Later) -> Decision:
+    """*decision* for *context*, a request with a key, after the *answer* of the rules."""
+    if isinstance(answer, Later):
+        return decision._replace(later=answer)
+    yes, tags = answer
+    if yes:
+        return decision._replace(tags={**decision.tags, **tags})
+    return decision._replace(context=_unsampled(context), tags=_NO_TAGS)
 
 
 def foreign_tags(fields: Mapping[str, str]) -> Mapping[str, str]:
@@ -156,11 +178,12 @@ class _Reading:
         if sample is None:
             return Decision(None, malformed=self.malformed)
         trace_id = ids.new_trace_id()
-        yes, tags = sample(trace_id)
+        answer = sample(trace_id)
+        later, (yes, tags) = (answer, _FOR_NOW) if isinstance(answer, Later) else (None, answer)
         context = _begun(SAMPLED if yes else 0, keys[0] if keys else None, trace_id)
         if yes:
             tags = {**tags, **_tags(self.foreign())}
-        return Decision(context, False, tags if yes else _NO_TAGS, True, self.malformed)
+        return Decision(context, False, tags if yes else _NO_TAGS, True, self.malformed, later)
 
     def completed(self, context: TraceContext, foreign: Sequence[_Foreign], url_encoding: bool) -> TraceContext:
         """*context* with the baggage, and with the state and flags of W3C's fields if they have the same trace id."""
@@ -188,6 +211,12 @@ def _begun(flags: int, key: str | None, trace_id: int | None = None) -> TraceCon
     """
     span_id = 0 if flags & SAMPLED else ids.new_span_id()
     return TraceContext.from_ids(trace_id or ids.new_trace_id(), span_id, flags=flags, hmac_key=key)
+
+
+def _unsampled(context: TraceContext) -> TraceContext:
+    """*context* under a span that nobody records: see :func:`_begun`."""
+    unsampled = TraceContext.from_ids(context.trace_id, ids.new_span_id(), flags=0, hmac_key=context.hmac_key)
+    return unsampled._replace(base_id=context.base_id, baggage=context.baggage)
 
 
 def _tags(foreign: Iterable[_Foreign]) -> dict[str, str]:

@@ -60,6 +60,10 @@ DOMAIN_ID: Final = "openstack.domain_id"
 #: The resource that the request is about, by its kind: ``openstack.server_id``, ``openstack.volume_id``.
 RESOURCE_ID: Final = "openstack.{}_id"
 
+# Tags of the first span of a trace
+#: The reason of the policy's rule by which the trace was recorded.
+RULE: Final = "sampling.rule"
+
 # Tags of branches
 #: The name of the branch's fork. For an automatic branch, the name of the instrumentation that made it.
 FORK: Final = "osprofiler.fork"

@@ -75,7 +75,7 @@ class BinaryCodec:
             span_context.trace_id,
             span_context.span_id,
             span_context.parent_id or 0,
-            span_context.flags,
+            _context_of(span_context).flags,
             span_context.baggage,
         )
 

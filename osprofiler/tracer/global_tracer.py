@@ -7,7 +7,7 @@ Importing this module does not load jaeger-client and its libraries (tornado, th
 from __future__ import annotations
 
 import _thread
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import opentracing
@@ -15,8 +15,10 @@ import opentracing
 from osprofiler._runtime import ending, finalizers, forks
 
 if TYPE_CHECKING:
+    from osprofiler.config.rule_index import Asked
+    from osprofiler.context.undecided import Later, Verdict
     from osprofiler.delivery.base import Reporter
-    from osprofiler.propagation.precedence import Sample
+    from osprofiler.propagation.precedence import Sample, SampleAsked
     from osprofiler.tracer.tracer import Tracer
 
 _tracer: Tracer | None = None
@@ -53,9 +55,35 @@ def _make() -> Tracer:
     return _tracer
 
 
-def sample_for(operation: str) -> Sample:
-    """A function that asks the tracer's sampler whether to record a trace that begins with *operation*."""
-    return lambda trace_id: get_tracer().sampler.is_sampled(trace_id, operation)
+def sample_for(operation: str, asked: Asked | None = None) -> Sample:
+    """A function that asks the tracer's sampler whether to record a trace that begins with *operation*.
+
+    *asked*: what the policy's rules ask about the request.
+    """
+
+    def sample(trace_id: int) -> Verdict | Later:
+        sampler = get_tracer().sampler
+        by_rule = getattr(sampler, "decide", None)  # its class is not loaded before tracing is used
+        if by_rule is None:
+            verdict: Verdict = sampler.is_sampled(trace_id, operation)
+            return verdict
+        answer: Verdict | Later = by_rule(trace_id, operation, asked)
+        return answer
+
+    return sample
+
+
+def sample_asked_for(operation: str, asked: Asked) -> SampleAsked | None:
+    """A function that asks the policy's rules about a request that asks for a trace; None if there are no rules."""
+    by_rule = getattr(get_tracer().sampler, "decide_asked", None)
+    if by_rule is None:
+        return None
+
+    def sample(trace_id: int, keys: Sequence[str]) -> Verdict | Later:
+        answer: Verdict | Later = by_rule(trace_id, operation, asked, keys)
+        return answer
+
+    return sample
 
 
 def existing_tracer() -> Tracer | None:

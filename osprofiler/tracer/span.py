@@ -201,7 +201,7 @@ class Span(ReadableSpan):
         if self.flags & SAMPLED:
             tracer = self._tracer
             try:
-                tracer.reporter.report_span(self)
+                tracer.receiver.report_span(self)
             except Exception as fault:
                 _counted.ended += 1
                 guard.count("dropped.fault")

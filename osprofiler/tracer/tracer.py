@@ -27,6 +27,7 @@ from osprofiler.context.points import Point
 from osprofiler.context.trace_context import DEBUG, NO_BAGGAGE, SAMPLED
 from osprofiler.context.values import label, usual
 from osprofiler.delivery.base import NullReporter, Reporter
+from osprofiler.delivery.holding import Holding
 from osprofiler.propagation.jaeger import DEBUG_ID
 from osprofiler.records import ids, names
 from osprofiler.tracer.codec import codecs
@@ -74,6 +75,7 @@ class Tracer(jaeger_client.Tracer):
         self.tags: dict[str, Any] = dict(tags or {})
         self.max_span_chars = MAX_SPAN_CHARS
         self.reporter: Reporter = NullReporter()
+        self.receiver: Reporter | Holding = self.reporter  # of the spans: the reporter, or what is in front of it
         self.report_to(reporter or NullReporter())
 
     # The process has one scope manager, and configuration may replace it. So it is read at each use.
@@ -93,8 +95,17 @@ class Tracer(jaeger_client.Tracer):
             self.service_name = service_name
         reporter.set_process(self.service_name, self.tags, self.max_span_chars)
         self.max_span_chars = min(reporter.max_span_chars or MAX_SPAN_CHARS, MAX_SPAN_CHARS)
+        holds = self.receiver is not self.reporter
+        self.reporter = self.receiver = reporter
         self._wants_starts = reporter.wants_starts
-        self.reporter = reporter
+        if holds:
+            self.hold_undecided()
+
+    def hold_undecided(self) -> None:
+        """From now on, hold the spans of undecided traces until they are decided."""
+        if self.receiver is self.reporter:
+            self.receiver = Holding(self.reporter)
+            self._wants_starts = True
 
     # Trace points
 
@@ -138,7 +149,7 @@ class Tracer(jaeger_client.Tracer):
     def _report_start(self, span: Span) -> None:
         if span.flags & SAMPLED:
             try:
-                self.reporter.report_start(span)
+                self.receiver.report_start(span)
             except Exception as fault:
                 guard.swallow("report", fault)
 
