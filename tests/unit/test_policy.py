@@ -63,7 +63,7 @@ def test_an_empty_policy_says_nothing(text: str) -> None:
     [
         ("services: [nova]", ["line 1: services: must be a mapping of names to values"]),
         ("- nova", ["line 1: the file: must be a mapping of names to values"]),
-        ("service:\n  a:", ["line 1: unknown name 'service'; known names: services"]),
+        ("service:\n  a:", ["line 1: unknown name 'service'; known names: services, rules"]),
         ("services:\n  a:\n    sampler: often", ["line 3: sampler: 'often' is not a sampler: use const:0"]),
         ("services:\n  a:\n    sampler:", ["line 3: sampler: must be a sampler"]),
         ("services:\n  a: {sampler: {x: 1}}", ["line 2: sampler: must be a sampler"]),
