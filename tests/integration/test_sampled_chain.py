@@ -9,25 +9,28 @@ import uuid
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from osprofiler.drivers import base
 from tests.servers import Rabbit
 
 PROGRAM = Path(__file__).parent / "programs" / "sampled_chain.py"
-REQUESTS, RATE = 300, 0.2
+RATE = 0.2
 
 
-def test_the_first_service_decides_for_all(rabbit: Rabbit, tmp_path: Path) -> None:
-    """A trace holds all three services; none is a fragment that a service behind the first began."""
+@pytest.mark.parametrize("requests", [300, pytest.param(5_000, marks=pytest.mark.slow)])
+def test_the_first_service_decides_for_all(rabbit: Rabbit, tmp_path: Path, requests: int) -> None:
+    """A trace holds all four services; none is a fragment that a service behind the first began."""
     config, store = tmp_path / "service.conf", f"sqlite:///{tmp_path}/traces.db"
     config.write_text(
         f"[profiler]\nenabled = true\nhmac_keys = KEY\nconnection_string = {store}\nsampler = probabilistic:{RATE}\n"
         "trace_requests = true\ninstrument = messaging\n"
     )
-    topic = f"chain-{uuid.uuid4().hex}"
+    workers, conductors = f"workers-{uuid.uuid4().hex}", f"conductors-{uuid.uuid4().hex}"
     with contextlib.ExitStack() as running:
 
-        def start(role: str, following: str) -> str:
-            command = [sys.executable, str(PROGRAM), role, str(config), rabbit.url, following]
+        def start(role: str, topic: str, following: str) -> str:
+            command = [sys.executable, str(PROGRAM), role, str(config), rabbit.url, topic, following]
             service = running.enter_context(
                 subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             )
@@ -36,19 +39,21 @@ def test_the_first_service_decides_for_all(rabbit: Rabbit, tmp_path: Path) -> No
             running.callback(service.stdin.close)
             return service.stdout.readline().strip()
 
-        assert start("worker", topic) == "serving"
-        middle = start("middle", topic)
-        api = start("api", f"http://127.0.0.1:{middle}/")
-        for _ in range(REQUESTS):
+        assert start("worker", workers, "") == "serving"
+        assert start("conductor", conductors, workers) == "serving"
+        middle = start("middle", "", conductors)
+        api = start("api", "", f"http://127.0.0.1:{middle}/")
+        for _ in range(requests):
             with urllib.request.urlopen(f"http://127.0.0.1:{api}/", timeout=60) as answer:
                 assert answer.read() == b"done"
     driver = base.get_driver(store)
     reports = [driver.get_report(trace["base_id"]) for trace in driver.list_traces()]
     kinds = Counter(tuple(sorted(_services(report["children"]))) for report in reports)
-    assert set(kinds) == {("api", "middle", "worker")}
-    # Binomial: six standard deviations, so that chance fails this once in a billion runs.
-    expected, deviation = REQUESTS * RATE, (REQUESTS * RATE * (1 - RATE)) ** 0.5
-    assert abs(kinds.total() - expected) < 6 * deviation
+    assert set(kinds) == {("api", "conductor", "middle", "worker")}
+    expected, deviation = requests * RATE, (requests * RATE * (1 - RATE)) ** 0.5
+    deviations = (kinds.total() - expected) / deviation
+    print(f"{kinds.total()} whole traces of {requests} requests, {deviations:+.2f} standard deviations")
+    assert abs(deviations) < 6  # chance fails this once in a billion runs
 
 
 def _services(children: list[dict]) -> set[str]:  # type: ignore[type-arg]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``sampled_chain.py ROLE CONFIG_FILE TRANSPORT_URL NEXT``: one of three services, each with a sampler of its own.
+"""``sampled_chain.py ROLE CONFIG_FILE TRANSPORT_URL TOPIC NEXT``: one of four services, each with its own sampler.
 
-``api`` and ``middle`` answer HTTP, and first call the next: ``api`` the URL *NEXT*, ``middle`` the RPC server of topic
-*NEXT*, which is ``worker``. Each prints a line once it serves (its port, or "serving"). It ends with its standard
-input.
+``api`` and ``middle`` answer HTTP; ``conductor`` and ``worker`` are RPC servers of *TOPIC*. All but ``worker`` first
+call the next one: ``api`` the URL *NEXT*, the others the RPC server of topic *NEXT*. Each prints a line once it serves
+(its port, or "serving"). It ends with its standard input.
 """
 
 import sys
@@ -16,7 +16,7 @@ from oslo_config import cfg
 
 from osprofiler import initializer, opts, web
 
-role, config_file, transport_url, following = sys.argv[1:]
+role, config_file, transport_url, topic, following = sys.argv[1:]
 
 
 class Quiet(WSGIRequestHandler):
@@ -26,6 +26,8 @@ class Quiet(WSGIRequestHandler):
 
 class Worker:
     def work(self, context):
+        if following:
+            following_service()
         return "done"
 
 
@@ -40,10 +42,12 @@ if role == "api":
 
 else:
     transport = oslo_messaging.get_rpc_transport(cfg.CONF, transport_url)
-    target = oslo_messaging.Target(topic=following, server="one")
 
     def following_service():
         client.call({}, "work")
+
+    if following:
+        client = oslo_messaging.get_rpc_client(transport, oslo_messaging.Target(topic=following))
 
 
 def application(environ, start_response):
@@ -52,7 +56,8 @@ def application(environ, start_response):
     return [b"done"]
 
 
-if role == "worker":
+if topic:
+    target = oslo_messaging.Target(topic=topic, server="one")
     server = oslo_messaging.get_rpc_server(transport, target, [Worker()], executor="threading")
     server.start()
     print("serving", flush=True)
@@ -60,8 +65,6 @@ if role == "worker":
     server.stop()
     server.wait()
 else:
-    if role == "middle":
-        client = oslo_messaging.get_rpc_client(transport, oslo_messaging.Target(topic=following))
     server = make_server("127.0.0.1", 0, web.WsgiMiddleware(application), handler_class=Quiet)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_port, flush=True)
