@@ -45,6 +45,8 @@ def goals(figures: Figures, burst: int) -> Iterator[Goal]:
         row = f"exception through {points}"
         ours, theirs = (figures.median(name, row, "ns") for name in ("ours", "stock-noop"))
         yield _ratio(f"{row} nested points / osprofiler 4.4.0", ours, theirs, 2.0, "ns")
+    one, many = (figures.median("ours", f"by {n}", "ns") for n in ("one rule", "1,000 rules"))
+    yield _ratio("decision by 1,000 rules / by one", many, one, 2.0, "ns")
     yield Goal(f"burst of {burst:,} over HTTP: lost", figures.median("ours", "burst", "lost"), 0, "spans")
     yield Goal(
         f"burst of {burst:,} over UDP: neither sent nor counted as lost",

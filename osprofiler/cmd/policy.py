@@ -12,7 +12,6 @@ from osprofiler import exc, policy
 from osprofiler.cmd import cliutils, output
 from osprofiler.cmd.commands import BaseCommand
 from osprofiler.config.explanation import Step, explain
-from osprofiler.config.rules import Rule
 
 
 class PolicyCommands(BaseCommand):
@@ -143,16 +142,10 @@ def _lines(settings: dict[str, object]) -> list[str]:
             lines.append(f"{name}: {value}\n")
         elif name == "rules":
             assert isinstance(value, tuple)
-            lines += ["rules:\n", *(_rule_line(rule) for rule in value)]
+            lines += ["rules:\n", *(f"  {rule}\n" for rule in value)]
         elif name == "operations":
             assert isinstance(value, tuple)
             lines += ["operations:\n", *(f'  "{pattern}": {spec}\n' for pattern, spec in value)]
         else:
             lines.append(f"{name}: [{', '.join(map(str, value))}]\n")  # type: ignore[call-overload]
     return lines
-
-
-def _rule_line(rule: Rule) -> str:
-    conditions = "; ".join(map(str, rule.conditions)) or "all requests"
-    end = f", until {rule.until:%Y-%m-%dT%H:%M%z}" if rule.until else ""
-    return f"  {rule.reason}: {rule.sample} for {conditions}{end}\n"

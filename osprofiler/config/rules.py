@@ -20,6 +20,12 @@ class Rule:
     until: datetime.datetime | None = None  # when it ends, with a time zone
     line: int = dataclasses.field(default=0, compare=False)  # of the policy
 
+    def __str__(self) -> str:
+        """One line for people."""
+        conditions = "; ".join(map(str, self.conditions)) or "all requests"
+        end = f", until {self.until:%Y-%m-%dT%H:%M%z}" if self.until else ""
+        return f"{self.reason}: {self.sample} for {conditions}{end}"
+
     @property
     def of_identity(self) -> bool:
         """Whether it needs to know who sends a request."""

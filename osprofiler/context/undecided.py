@@ -39,7 +39,6 @@ MAX_SPANS_IN_ALL, MAX_BYTES_IN_ALL = 20_000, 16 << 20
 # Why held spans are discarded, in the counters ``discarded.<reason>``
 NOT_SAMPLED = "not_sampled"
 HELD_TOO_MUCH = "held_too_much"
-FORKED = "forked"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -169,7 +168,7 @@ class Undecided(Origin):
                 self._hold(span, report, bytes_)
         elif not kept:
             self._open.pop(span, None)
-            _discard(span, NOT_SAMPLED if self._process is _process else FORKED)
+            _discard(span, NOT_SAMPLED)
         elif report is not None:
             report(span)
 
@@ -213,6 +212,7 @@ class Undecided(Origin):
         self._kept = False
         self._entries.clear()
         self._open.clear()
+        guard.count("not_followed.undecided")
 
 
 def _verdict(later: Later, identity: Identity) -> Verdict:

@@ -132,5 +132,5 @@ def _plain(value: Any) -> Any:
     """A setting as JSON has it."""
     if isinstance(value, tuple):
         pairs = value and all(isinstance(each, tuple) for each in value)
-        return {pattern: sampler_spec.shown(spec) for pattern, spec in value} if pairs else list(value)
+        return {pattern: sampler_spec.shown(spec) for pattern, spec in value} if pairs else list(map(str, value))
     return sampler_spec.shown(value) if isinstance(value, str) else value

@@ -147,6 +147,15 @@ services:
 """
 
 
+def test_the_rules_of_the_policy(tmp_path: Path) -> None:
+    text = "rules: [{reason: r, user: a, sample: 'const:1'}, {reason: s, sample: 'const:0'}]"
+    policy = write(tmp_path, text, "policy.yaml")
+    results = {result.check: result for result in tracing.check(config(tmp_path, f"policy_file = {policy}"))}
+    assert f"2 rules in {policy}" in results["sampler"].text
+    rules = ["r: const:1 for user: a", "s: const:0 for all requests"]
+    assert results["policy"].values["settings"] == {"rules": rules}
+
+
 @pytest.mark.parametrize(
     ("named", "on", "sampler", "requests"),
     [

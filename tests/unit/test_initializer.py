@@ -229,6 +229,26 @@ def test_the_policy_goes_before_the_options_as_long_as_it_says_so(configured: Wr
     assert not faults()
 
 
+def test_rules_of_the_policy_come_before_its_samplers(configured: Write, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.yaml"
+    rules = "rules:\n- {reason: r, service: shop-*, operation: rpc *, sample: 'const:0'}\n"
+    fixed = {"enabled": True, "connection_string": store(tmp_path), "hmac_keys": "one", "policy_file": policy}
+    policy.write_text(f"{rules}services:\n  shop-api: {{sampler: const:1}}\n")
+    init(configured(**fixed))
+
+    def sampled() -> list[bool]:
+        sampler = global_tracer.get_tracer().sampler
+        return [sampler.is_sampled(1, operation)[0] for operation in ("wsgi GET", "rpc build")]
+
+    assert (sampled(), config.current().samples) == ([True, False], True)
+    policy.write_text(f"{rules.replace('const:0', 'const:1')}services:\n  shop-api: {{sampler: const:0}}\n")
+    configured(**{**fixed, "policy_file": ""})
+    assert (sampled(), config.current().samples) == ([False, False], False)
+    configured(**fixed)
+    assert sampled() == [False, True]
+    assert not faults()
+
+
 def test_an_engine_that_is_made_while_statements_are_off_is_traced_once_they_are_on(
     configured: Write, tmp_path: Path
 ) -> None:

@@ -17,7 +17,8 @@ from osprofiler.config import switches
 from osprofiler.context import current, scope
 from osprofiler.context.points import Point
 from osprofiler.context.trace_context import TraceContext
-from osprofiler.propagation import envelope, osprofiler, precedence
+from osprofiler.context.undecided import Later, Verdict
+from osprofiler.propagation import envelope, osprofiler, precedence, signed
 from osprofiler.tracer import global_tracer
 from tests.unit import decision_table
 from tests.unit.decision_table import FOREIGN, KEY, SAMPLERS, SIGNED, SPAN, Row, rows, words
@@ -183,3 +184,48 @@ def test_the_service_s_own_code_sees_nothing_of_a_no(spans: Recorder) -> None:  
         with profiler.Trace("asked for"):
             pass
     assert spans.names() == ["asked for"]
+
+
+# Rules for keys
+
+
+ASKED = {"x-trace-context": propagation.write(TraceContext.from_osprofiler(KEY, "a1" * 16))["X-Trace-Context"]}
+
+
+@pytest.mark.parametrize("yes", [True, False])
+def test_a_rule_for_a_key_decides_where_its_trace_begins(yes: bool) -> None:
+    asked: list[tuple[int, Any]] = []
+
+    def sample(trace_id: int, keys: Any) -> Verdict:
+        asked.append((trace_id, keys))
+        return yes, {"sampling.rule": "support"}
+
+    decision = precedence.decide(ASKED, [KEY], sample_asked=sample)
+    context = decision.context
+    assert context is not None
+    assert asked == [(context.trace_id, (signed.key_id(KEY),))]
+    assert (context.base_id, context.hmac_key, context.sampled) == ("a1" * 16, KEY, yes)
+    assert decision.tags == ({"sampling.rule": "support"} if yes else {})
+    # A "no" has a span that nobody records: so formats without a virtual root pass it on too.
+    assert bool(context.span_id) != yes
+    behind = {name.lower(): value for name, value in propagation.write(context).items()}
+    read = precedence.decide(behind, [KEY], sample_asked=lambda *_: (True, {}))
+    assert read.context is not None
+    assert read.context.sampled == yes
+
+
+def test_a_rule_for_a_key_has_no_say_behind_the_first_service() -> None:
+    context = TraceContext.from_osprofiler(KEY, "a1" * 16, "b2" * 16)
+    for flags, fields in ((1, context), (0, TraceContext.from_osprofiler(KEY, "a1" * 16, flags=0))):
+        headers = {name.lower(): value for name, value in propagation.write(fields).items()}
+        decision = precedence.decide(headers, [KEY], sample_asked=lambda *_: pytest.fail("it was asked"))
+        assert decision.context is not None
+        assert decision.context.flags == flags
+
+
+def test_a_rule_for_a_key_may_wait_for_who_asks() -> None:
+    later = Later(lambda: None, lambda identity: (bool(identity.user), {}))
+    decision = precedence.decide(ASKED, [KEY], sample_asked=lambda *_: later)
+    assert (decision.later, decision.begins) == (later, False)
+    assert decision.context is not None
+    assert decision.context.sampled

@@ -20,6 +20,7 @@ from osprofiler.concurrency.branch import received
 from osprofiler.config import switches
 from osprofiler.context import current, scope, undecided
 from osprofiler.delivery.base import Reporter
+from osprofiler.handlers import rpc
 from osprofiler.propagation import carriers, signed
 from osprofiler.tracer import global_tracer
 from osprofiler.tracer.rules import sampler_after
@@ -215,6 +216,20 @@ def test_record_stores_get_no_start_before_the_decision() -> None:
         assert records.paths() == ["wsgi", "wsgi/before"]
         ask("/servers/1", "bob", point("before"), point("after"))
         assert len(records) == 4
+
+
+@pytest.mark.parametrize("traced", [True, False])
+def test_a_message_knows_its_sender_at_once(spans: SpanKeeper, traced: bool) -> None:
+    before = config.current()
+    rules = policy.parse("rules: [{user: alice, operation: rpc *, role: member, sample: 'const:1', reason: r}]")
+    config.publish(**rules.of("api"))
+    tracer = global_tracer.get_tracer()
+    tracer.sampler = sampler_after(tracer.sampler, before, config.current(), "api")
+    for user in ({"user": "alice"}, {"user_id": "1", "user_name": "alice"}, {"user": "bob"}, {"user": None}, {}):
+        incoming, _ = rpc.receive({"roles": ["member"] if traced else [], **user}, "build")
+        assert incoming is not None
+        assert incoming.origin.sampled == ("alice" in user.values() and traced)
+        assert not isinstance(incoming.origin, undecided.Undecided)
 
 
 # What is told to others
@@ -437,7 +452,9 @@ def test_a_forked_child_leaves_the_trace_to_its_parent(spans: SpanKeeper) -> Non
                 with branch:
                     point("child")()
                     told = is_sampled(web.get_trace_id_headers())
-                    os.write(write, f"{told} {len(spans.finished)} {guard.totals()['open']}".encode())
+                    totals = guard.totals()
+                    os.write(write, f"{told} {len(spans.finished)} {totals['open']} ".encode())
+                    os.write(write, str(totals["not_followed.undecided"]).encode())
             finally:
                 os._exit(0)
         os.waitpid(pid, 0)
@@ -446,5 +463,5 @@ def test_a_forked_child_leaves_the_trace_to_its_parent(spans: SpanKeeper) -> Non
         os.close(read)
 
     ask("/servers/1", "alice", fork, nothing)
-    assert out == [b"False 0 0"]
+    assert out == [b"False 0 0 1"]
     assert [span.name for span in spans.finished] == ["wsgi"]

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+from jaeger_client.sampler import ConstSampler
 
 import contenders
 from contenders import TEXT, calls, floor
-from osprofiler import config, notifier, opentracing_compat, profiler, web
+from osprofiler import config, notifier, opentracing_compat, policy, profiler, web
 from osprofiler._runtime import guard
 from osprofiler.config import point_spec
 from osprofiler.context import current, scope
@@ -17,6 +20,7 @@ from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
 from osprofiler.delivery.masking import applying
 from osprofiler.instrumentation.points.placing import placing
+from osprofiler.tracer.rules import ByRule
 
 _KEY = "bench"
 
@@ -104,6 +108,8 @@ class Made(contenders.Contender):
             "wsgi sampler's no": (lambda: contenders.answer(self._app, request), _sampler_says_no),
             "headers of a no": (web.get_trace_id_headers, _unsampled),
             "point into nothing": (lambda: self.two_tags(1), self.root),
+            "by one rule": _decision_by(1),
+            "by 1,000 rules": _decision_by(1000),
             "mask plain info": lambda: _mask({"n": 1, "text": TEXT}),
             "mask a secret": lambda: _mask({"n": 1, "text": f"{TEXT}?token=bench"}),
             "floor": floor.span,
@@ -118,6 +124,28 @@ def bare(n: int) -> int:
 def _placed() -> Callable[[], int]:
     placing.follow((point_spec.parse(f"{__name__}:bare"),))
     return lambda: bare(1)
+
+
+class _Asked:
+    """A request as rules see it."""
+
+    method, peer, identity = "GET", "10.3.231.9", None
+    fields: Mapping[str, str] = {"x-debug": "y999 please"}
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+
+def _decision_by(rules: int) -> Callable[[], object]:
+    """The decision on a request, each with another id in its path, that only the last of *rules* matches."""
+    text = "".join(
+        f"- {{reason: r{n}, method: GET, path: '/v2.1/{{p}}/servers/{{id}}/a{n}', sample: 'const:1', "
+        f"network: 10.{n // 256}.{n % 256}.0/24, header: {{X-Debug: 'y{n} *'}}}}\n"
+        for n in range(1000 - rules, 1000)
+    )
+    sampler = ByRule(policy.parse(f"rules:\n{text}").of("bench")["rules"], ConstSampler(False))
+    numbers = itertools.count()
+    return lambda: sampler.decide(1, "wsgi GET", _Asked(f"/v2.1/p/servers/{next(numbers)}/a999"))
 
 
 def _mask(info: dict[str, Any]) -> None:
