@@ -95,9 +95,10 @@ def identity_of_context(context: Mapping[Any, Any]) -> Identity:
 def identity_of_environ(environ: Mapping[str, Any]) -> Identity | None:
     """Who sends a WSGI request, as keystonemiddleware has found out; None if it has not, or not yet.
 
-    A client can send its headers too. keystonemiddleware removes these, and then adds keys that no header can make.
+    A client can send its headers too. keystonemiddleware removes these first. Once a token is valid, it adds a key that
+    no header can make, logs, and then writes its own headers.
     """
-    if _CHECKED.isdisjoint(environ):
+    if _CHECKED.isdisjoint(environ) or "HTTP_X_USER_ID" not in environ:
         return None
     roles = environ.get("HTTP_X_ROLES")
     return Identity(

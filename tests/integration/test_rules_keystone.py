@@ -18,13 +18,11 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 import pytest
 from keystonemiddleware import auth_token
 
-from osprofiler import config, policy, profiler, web
+from osprofiler import config, profiler, web
 from osprofiler.config import switches
 from osprofiler.context import scope
 from osprofiler.propagation import signed
-from osprofiler.tracer import global_tracer
-from osprofiler.tracer.rules import sampler_after
-from tests.unit.core_kit import SpanKeeper, kept_spans
+from tests.unit.core_kit import SpanKeeper, kept_spans, rules_in_force
 
 KEY = "the key of the cloud"
 
@@ -126,6 +124,7 @@ def ask(osprofiler_process: None) -> Iterator[Ask]:
     Keystone.validations = []
     switches.reset()
     web.enable(KEY)
+    config.publish(enabled=True, hmac_keys=(KEY,))
     with serving(ThreadingHTTPServer(("127.0.0.1", 0), Keystone)) as keystone:
         options = {
             "auth_type": "password",
@@ -163,20 +162,6 @@ def spans() -> Iterator[SpanKeeper]:
         yield keeper
 
 
-@contextlib.contextmanager
-def following(text: str, service: str = "nova-api") -> Iterator[None]:
-    """In a block, the rules of the policy *text* are in force."""
-    before = config.current()
-    after = config.publish(enabled=True, hmac_keys=(KEY,), **policy.parse(text).of(service))
-    tracer = global_tracer.get_tracer()
-    former = tracer.sampler
-    tracer.sampler = sampler_after(former, before, after, service)
-    try:
-        yield
-    finally:
-        tracer.sampler = former
-
-
 def reasons(spans: SpanKeeper) -> list[str | None]:
     """The reason of each trace, oldest first; the spans of a trace must all be there."""
     by_trace: dict[int, list[Any]] = {}
@@ -212,7 +197,7 @@ def test_each_kind_of_rule(
     ask: Ask, spans: SpanKeeper, condition: str, matching: dict[str, str] | None, other: dict[str, str] | None
 ) -> None:
     inner = condition.strip("{}") if condition.startswith("{role") else condition
-    with following(f"rules: [{{{inner}, sample: 'const:1', reason: because}}]"):
+    with rules_in_force(f"rules: [{{{inner}, sample: 'const:1', reason: because}}]"):
         if other is not None:
             assert ask(**{"user": "alice", **other}) == 200
             assert spans.finished == []
@@ -230,13 +215,13 @@ def test_a_rule_with_a_key_limits_those_who_ask_with_it(ask: Ask, spans: SpanKee
         return {name: value for name, value in headers.items() if name.startswith("X-")}
 
     rules = f"rules: [{{key: {signed.key_id(KEY)}, user: alice, sample: 'const:0', reason: enough}}]"
-    with following(rules):
+    with rules_in_force(rules):
         assert [ask(user, **asking(KEY)) for user in ("alice", "bob", "alice")] == [200, 200, 200]
         assert reasons(spans) == [None]
 
 
 def test_keystone_is_told_no_while_it_is_open_who_asks(ask: Ask, spans: SpanKeeper) -> None:
-    with following("rules: [{user: alice, sample: 'const:1', reason: alice}]"):
+    with rules_in_force("rules: [{user: alice, sample: 'const:1', reason: alice}]"):
         assert [ask(user) for user in ("alice", "bob", "carol")] == [200, 200, 200]
     assert reasons(spans) == ["alice"]
     told = [signed.decode(text, [KEY]) for text in Keystone.validations]
@@ -247,7 +232,9 @@ def test_keystone_is_told_no_while_it_is_open_who_asks(ask: Ask, spans: SpanKeep
 @pytest.mark.parametrize("headers", [{}, {"X-Auth-Token": "forged"}])
 def test_a_client_without_a_valid_token_is_nobody(ask: Ask, spans: SpanKeeper, headers: dict[str, str]) -> None:
     forged = {"X-User-Name": "alice", "X-User-Id": "id-of-alice", "X-Roles": "admin", "X-Identity-Status": "Confirmed"}
-    with following("rules: [{user: alice, sample: 'const:1', reason: a}, {role: admin, sample: 'const:1', reason: b}]"):
+    with rules_in_force(
+        "rules: [{user: alice, sample: 'const:1', reason: a}, {role: admin, sample: 'const:1', reason: b}]"
+    ):
         assert ask(None, **headers, **forged) == 401
     assert spans.finished == []
 
@@ -259,7 +246,7 @@ def test_a_rule_that_ends_ends(ask: Ask, spans: SpanKeeper) -> None:
         f"rules: [{{reason: over, until: '{begin:%Y-%m-%dT%H:%MZ}', sample: 'const:1'}}, "
         f"{{reason: lasts, until: '{end:%Y-%m-%dT%H:%MZ}', user: alice, sample: 'const:1'}}]"
     )
-    with following(text):
+    with rules_in_force(text):
         assert (ask("alice"), ask("bob")) == (200, 200)
     assert reasons(spans) == ["lasts"]
 
@@ -285,7 +272,7 @@ rules:
 @pytest.mark.parametrize("requests", [500, pytest.param(20_000, marks=pytest.mark.slow)])
 def test_each_rule_samples_at_its_own_rate(ask: Ask, spans: SpanKeeper, requests: int) -> None:
     each = requests // len(RATES)
-    with following(RULES):
+    with rules_in_force(RULES):
         for _ in range(each):
             for _, request in RATES.values():
                 assert ask(**{"user": "carol", **request}) == 200

@@ -5,13 +5,14 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from osprofiler import notifier
+from osprofiler import config, notifier, policy
 from osprofiler._runtime import guard
 from osprofiler.testing.process import clean_process as a_clean_process
 from osprofiler.testing.recorder import SpanRecorder as SpanKeeper
 from osprofiler.tracer import global_tracer
+from osprofiler.tracer.rules import sampler_after
 
-__all__ = ["Caught", "SpanKeeper", "a_clean_process", "caught_records", "kept_spans"]
+__all__ = ["Caught", "SpanKeeper", "a_clean_process", "caught_records", "kept_spans", "rules_in_force"]
 
 
 class Caught(list[dict[str, Any]]):
@@ -67,3 +68,17 @@ def kept_spans() -> Iterator[SpanKeeper]:
     keeper = SpanKeeper()
     global_tracer.report_to(lambda: keeper)
     yield keeper
+
+
+@contextlib.contextmanager
+def rules_in_force(text: str, service: str = "nova-api") -> Iterator[None]:
+    """In a block, the rules in *text*, a policy, decide for *service*. The settings stay as they are after it."""
+    before = config.current()
+    after = config.publish(**policy.parse(text).of(service))
+    tracer = global_tracer.get_tracer()
+    former = tracer.sampler
+    tracer.sampler = sampler_after(former, before, after, service)
+    try:
+        yield
+    finally:
+        tracer.sampler = former

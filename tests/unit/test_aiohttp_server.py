@@ -15,6 +15,7 @@ from osprofiler import config, profiler, web
 from osprofiler.config import switches
 from osprofiler.instrumentation import registry
 from tests.integration.stored_traces import KEY, signed
+from tests.unit.core_kit import rules_in_force
 from tests.unit.span_kit import Recorder, spans  # noqa: F401
 
 BASE = "5b0d2c6a-0b2f-4d7c-9e61-8f1f4c9f0a11"
@@ -268,3 +269,17 @@ def test_a_server_without_an_application(spans: Recorder) -> None:  # noqa: F811
 
     asyncio.run(main())
     assert "http.route" not in spans.by_name("aiohttp").own_tags
+
+
+def test_rules_decide_by_path_header_and_network(spans: Recorder) -> None:  # noqa: F811
+    async def act(session: aiohttp.ClientSession) -> None:
+        for path, headers in (("/plain", {"X-Debug": "yes"}), ("/plain", {}), ("/v2/servers/1", {"X-Debug": "yes"})):
+            async with session.get(path, headers=headers) as answer:
+                await answer.read()
+
+    for network, expected in (("127.0.0.0/8", ["r"]), ("10.0.0.0/8", [])):
+        spans.started.clear()
+        rule = f"{{reason: r, path: /plain, header: {{X-Debug: y*}}, network: {network}, sample: const:1}}"
+        with rules_in_force(f"rules: [{rule}]"):
+            served(act)
+        assert [span.own_tags["sampling.rule"] for span in spans.started if span.name == "aiohttp"] == expected

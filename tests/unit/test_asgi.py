@@ -15,6 +15,7 @@ from osprofiler._utils import signed_pack
 from osprofiler.config import switches
 from osprofiler.context import current
 from osprofiler.tracer import global_tracer
+from tests.unit.core_kit import rules_in_force
 from tests.unit.span_kit import Recorder, spans  # noqa: F401
 
 KEY = "SECRET"
@@ -182,6 +183,26 @@ def test_a_sampler_begins_traces_with_the_ids_of_others_as_tags(
     span = spans.by_name("asgi")
     assert (span.parent_span_id, span.origin.hmac_key) == (0, KEY)
     assert span.own_tags["foreign.traceparent"] == foreign
+
+
+def test_rules_decide_at_once_since_nobody_is_known(spans: Recorder) -> None:  # noqa: F811
+    rules = (
+        "rules:\n- {reason: alice, user: alice, sample: const:1}\n"
+        "- {reason: r, method: GET, path: '/v2/{id}', header: {X-Debug: y*}, network: 10.0.0.0/8, sample: const:1}\n"
+    )
+    claims = [(b"x-user-name", b"alice"), (b"x-user-id", b"alice"), (b"x-identity-status", b"Confirmed")]
+    debug = (b"x-debug", b"yes")
+    with rules_in_force(rules):
+        for path, client, more in (
+            ("/v2/7", ("10.1.1.1", 5), [debug]),
+            ("/v2/7", ("192.0.2.1", 5), [debug]),
+            ("/v2/7", ("10.1.1.1", 5), [debug, (b"x-forwarded-for", b"10.1.1.1")]),
+            ("/v2/7", None, [debug]),
+            ("/v2", ("10.1.1.1", 5), [debug]),
+            ("/v2/7", ("10.1.1.1", 5), claims),
+        ):
+            Server().ask(middleware(plain), http(traced=False, path=path, client=client, headers=more))
+    assert [span.own_tags["sampling.rule"] for span in spans.started if span.name == "asgi"] == ["r"]
 
 
 @pytest.mark.parametrize("flags", [0, 1])

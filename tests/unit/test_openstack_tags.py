@@ -16,6 +16,7 @@ from oslo_middleware.request_id import RequestId
 from osprofiler import web
 from osprofiler._utils import signed_pack
 from osprofiler.config import switches
+from osprofiler.context.identity import NOBODY, Identity
 from osprofiler.handlers import openstack
 from osprofiler.handlers.openstack import of_arguments, of_context, of_path
 from tests.unit.span_kit import Recorder, spans  # noqa: F401
@@ -189,3 +190,45 @@ def test_the_resources_in_arguments(arguments: Any, kinds: dict[str, str]) -> No
 def test_a_kind_of_an_argument_is_one_of_a_path() -> None:
     kinds = set(openstack._COLLECTIONS.values())
     assert set(openstack._ARGUMENTS.values()) == kinds
+
+
+# Who sends a request
+
+
+@pytest.mark.parametrize(
+    ("environ", "identity"),
+    [
+        ({}, None),
+        ({"HTTP_X_USER_ID": "1", "HTTP_KEYSTONE_TOKEN_INFO": "x"}, None),
+        ({"keystone.token_info": {}}, None),
+        ({"keystone.token_info": {}, "HTTP_X_USER_ID": "1"}, Identity(user=("1",))),
+        (
+            {
+                "external.token_info": {},
+                "HTTP_X_USER_ID": "1",
+                "HTTP_X_USER_NAME": "alice",
+                "HTTP_X_PROJECT_ID": "2",
+                "HTTP_X_PROJECT_NAME": None,
+                "HTTP_X_ROLES": "admin, member",
+            },
+            Identity(("2",), ("1", "alice"), ("admin", "member")),
+        ),
+    ],
+)
+def test_the_sender_of_a_web_request_is_known_once_keystonemiddleware_says_it(
+    environ: dict[str, Any], identity: Identity | None
+) -> None:
+    assert openstack.identity_of_environ(environ) == identity
+
+
+@pytest.mark.parametrize(
+    ("context", "identity"),
+    [
+        ({}, NOBODY),
+        ({"user": None, "roles": None, "project_id": 7}, NOBODY),
+        ({"user": "1", "tenant": "2", "roles": ["admin", None]}, Identity(("2",), ("1",), ("admin",))),
+        ({"user_id": "1", "user_name": "alice", "project_name": "blue"}, Identity(("blue",), ("1", "alice"))),
+    ],
+)
+def test_the_sender_of_a_message_is_in_its_context(context: dict[str, Any], identity: Identity) -> None:
+    assert openstack.identity_of_context(context) == identity

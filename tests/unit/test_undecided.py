@@ -14,7 +14,7 @@ from typing import Any
 import opentracing
 import pytest
 
-from osprofiler import config, messaging, opentracing_compat, policy, profiler, web
+from osprofiler import config, messaging, opentracing_compat, profiler, web
 from osprofiler._runtime import guard
 from osprofiler.concurrency.branch import received
 from osprofiler.config import switches
@@ -23,8 +23,7 @@ from osprofiler.delivery.base import Reporter
 from osprofiler.handlers import rpc
 from osprofiler.propagation import carriers, signed
 from osprofiler.tracer import global_tracer
-from osprofiler.tracer.rules import sampler_after
-from tests.unit.core_kit import SpanKeeper, caught_records, kept_spans
+from tests.unit.core_kit import SpanKeeper, caught_records, kept_spans, rules_in_force
 
 KEY = "the key"
 RULES = """
@@ -40,13 +39,9 @@ rules:
 def rules(osprofiler_process: None) -> Iterator[None]:
     switches.reset()
     web.enable(KEY)
-    before = config.current()
-    after = config.publish(enabled=True, hmac_keys=(KEY,), **policy.parse(RULES).of("api"))
-    tracer = global_tracer.get_tracer()
-    former = tracer.sampler
-    tracer.sampler = sampler_after(former, before, after, "api")
-    yield
-    tracer.sampler = former
+    config.publish(enabled=True, hmac_keys=(KEY,))
+    with rules_in_force(RULES):
+        yield
     switches.reset()
 
 
@@ -61,8 +56,7 @@ Work = Callable[[], None]
 
 def identify(environ: dict[str, Any], user: str) -> None:
     """Do as keystonemiddleware does with a valid token."""
-    environ["keystone.token_info"] = {"token": {}}
-    environ["HTTP_X_USER_NAME"] = user
+    environ.update({"keystone.token_info": {"token": {}}, "HTTP_X_USER_ID": f"id-of-{user}", "HTTP_X_USER_NAME": user})
 
 
 def ask(path: str, user: str | None, before: Work, after: Work, **headers: str) -> dict[str, str]:
@@ -220,16 +214,12 @@ def test_record_stores_get_no_start_before_the_decision() -> None:
 
 @pytest.mark.parametrize("traced", [True, False])
 def test_a_message_knows_its_sender_at_once(spans: SpanKeeper, traced: bool) -> None:
-    before = config.current()
-    rules = policy.parse("rules: [{user: alice, operation: rpc *, role: member, sample: 'const:1', reason: r}]")
-    config.publish(**rules.of("api"))
-    tracer = global_tracer.get_tracer()
-    tracer.sampler = sampler_after(tracer.sampler, before, config.current(), "api")
-    for user in ({"user": "alice"}, {"user_id": "1", "user_name": "alice"}, {"user": "bob"}, {"user": None}, {}):
-        incoming, _ = rpc.receive({"roles": ["member"] if traced else [], **user}, "build")
-        assert incoming is not None
-        assert incoming.origin.sampled == ("alice" in user.values() and traced)
-        assert not isinstance(incoming.origin, undecided.Undecided)
+    with rules_in_force("rules: [{user: alice, operation: rpc *, role: member, sample: 'const:1', reason: r}]"):
+        for user in ({"user": "alice"}, {"user_id": "1", "user_name": "alice"}, {"user": "bob"}, {"user": None}, {}):
+            incoming, _ = rpc.receive({"roles": ["member"] if traced else [], **user}, "build")
+            assert incoming is not None
+            assert incoming.origin.sampled == ("alice" in user.values() and traced)
+            assert not isinstance(incoming.origin, undecided.Undecided)
 
 
 # What is told to others
