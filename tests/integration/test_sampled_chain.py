@@ -18,7 +18,7 @@ PROGRAM = Path(__file__).parent / "programs" / "sampled_chain.py"
 RATE = 0.2
 
 
-@pytest.mark.parametrize("requests", [300, pytest.param(5_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("requests", [300, pytest.param(5_000, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
 def test_the_first_service_decides_for_all(rabbit: Rabbit, tmp_path: Path, requests: int) -> None:
     """A trace holds all four services; none is a fragment that a service behind the first began."""
     config, store = tmp_path / "service.conf", f"sqlite:///{tmp_path}/traces.db"

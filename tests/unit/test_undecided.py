@@ -18,7 +18,9 @@ from osprofiler import config, messaging, opentracing_compat, profiler, web
 from osprofiler._runtime import guard
 from osprofiler.concurrency.branch import received
 from osprofiler.config import switches
-from osprofiler.context import current, scope, undecided
+from osprofiler.context import current, held_spans, scope, undecided
+from osprofiler.context.identity import NOBODY
+from osprofiler.context.trace_context import TraceContext
 from osprofiler.delivery.base import Reporter
 from osprofiler.handlers import rpc
 from osprofiler.propagation import carriers, signed
@@ -377,12 +379,13 @@ def test_many_flows_at_the_moment_of_the_decision_lose_and_double_nothing(spans:
 
 
 @pytest.mark.parametrize(
-    ("bound", "number"), [("MAX_SPANS", 10), ("MAX_SPANS_IN_ALL", 10), ("MAX_BYTES", 8000), ("MAX_BYTES_IN_ALL", 8000)]
+    ("bound", "number"),
+    [("MAX_ENTRIES", 10), ("MAX_ENTRIES_IN_ALL", 10), ("MAX_BYTES", 8000), ("MAX_BYTES_IN_ALL", 8000)],
 )
 def test_a_trace_that_needs_too_much_room_is_dropped(
     spans: SpanKeeper, monkeypatch: pytest.MonkeyPatch, bound: str, number: int
 ) -> None:
-    monkeypatch.setattr(undecided, bound, number)
+    monkeypatch.setattr(held_spans, bound, number)
     seen: list[bool] = []
 
     def many() -> None:
@@ -397,7 +400,7 @@ def test_a_trace_that_needs_too_much_room_is_dropped(
     monkeypatch.undo()
     ask("/servers/1", "alice", nothing, nothing)  # all of the room is free again
     assert [span.name for span in spans.finished] == ["wsgi"]
-    assert (undecided._held.spans, undecided._held.bytes) == (0, 0)
+    assert (held_spans.in_all.entries, held_spans.in_all.bytes) == (0, 0)
 
 
 def test_a_new_reporter_gets_no_undecided_spans(spans: SpanKeeper) -> None:
@@ -417,7 +420,7 @@ def test_without_an_undecided_request_the_tracer_reports_to_the_reporter_itself(
 
 
 def test_a_fault_of_the_decision_drops_the_trace(spans: SpanKeeper, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(self: Any, *_: Any) -> Any:
+    def fail(*_: Any) -> Any:
         raise LookupError
 
     monkeypatch.setattr("osprofiler.config.rule_index.RuleIndex.of_identity", fail)
@@ -425,6 +428,19 @@ def test_a_fault_of_the_decision_drops_the_trace(spans: SpanKeeper, monkeypatch:
     assert spans.finished == []
     assert guard.counters.pop("fault.undecided") == 1
     assert guard.totals()["open"] == 0
+
+
+def test_who_cannot_be_found_out_is_nobody() -> None:
+    def fail() -> Any:
+        raise LookupError
+
+    asked = []
+    later = undecided.Later(fail, lambda identity: (bool(asked.append(identity)), {}))
+    origin = undecided.Undecided.until(TraceContext.from_ids(1, 2), None, later)
+    assert (origin.sampled, asked) == (True, [])
+    origin.settle()
+    assert (origin.sampled, asked) == (False, [NOBODY])
+    assert guard.counters.pop("fault.undecided") == 2
 
 
 # fork(2)
