@@ -27,7 +27,9 @@ from urllib.parse import unquote
 #: The conditions that need to know who sends a request.
 OF_IDENTITY = ("project", "user", "role")
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+#: The conditions on what only HTTP requests have.
+OF_HTTP = ("method", "path", "header", "network")
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 WILDCARDS = frozenset("*?[")

@@ -7,7 +7,9 @@ import dataclasses
 import datetime
 from collections.abc import Iterator, Sequence
 
-from osprofiler.config.conditions import OF_IDENTITY, Condition, by_subject
+from osprofiler.config.conditions import OF_HTTP, OF_IDENTITY, Condition, by_subject
+
+_OF_HTTP = ", ".join(OF_HTTP)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +37,14 @@ class Rule:
     def of_key(self) -> bool:
         """Whether it is for the requests that a key asks to trace. Other rules are for those that nobody asks for."""
         return any(condition.name == "key" for condition in self.conditions)
+
+    @property
+    def contradicts_itself(self) -> bool:
+        """Whether it asks of messages what only HTTP requests have."""
+        by_name = {condition.name: condition for condition in self.conditions}
+        operation = by_name.get("operation")
+        is_of_rpc = operation is not None and all(pattern.startswith("rpc ") for pattern in operation.patterns)
+        return is_of_rpc and not by_name.keys().isdisjoint(OF_HTTP)
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -68,6 +78,9 @@ def without_effect(rules: Sequence[Rule], now: datetime.datetime) -> Iterator[st
     for rule in rules:
         if rule.has_ended(now):
             yield f"line {rule.line}: rule {rule.reason!r} has ended"
+            continue
+        if rule.contradicts_itself:
+            yield f"line {rule.line}: rule {rule.reason!r} has no effect: a message of RPC has none of {_OF_HTTP}"
             continue
         above = next((other for other in in_force if other.covers(rule)), None)
         if above is not None:

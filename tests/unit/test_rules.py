@@ -426,11 +426,13 @@ def test_check_names_rules_without_effect(tmp_path: Path, capsys: pytest.Capture
         "- {reason: d, path: /b, sample: const:1, until: 2126-01-01T00:00Z}\n"
         "- {reason: e, path: /b, sample: const:1}\n"
         "- {reason: f, path: /b, key: k, sample: const:1}\n"
+        "- {reason: g, operation: rpc *, path: /x, sample: const:1}\n"
     )
     assert shell.main(["policy", "check", str(path), "--service", "s"]) == 0
     said = capsys.readouterr()
     assert said.err.splitlines() == [
         f"{path}: line 3: rule 'b' has no effect: rule 'a' in line 2 matches the same requests",
         f"{path}: line 4: rule 'c' has ended",
+        f"{path}: line 8: rule 'g' has no effect: a message of RPC has none of method, path, header, network",
     ]
     assert "  d: const:1 for path: /b, until 2126-01-01T00:00+0000" in said.out.splitlines()

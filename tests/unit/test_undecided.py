@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import os
 import pickle
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -39,6 +42,13 @@ rules:
 
 @pytest.fixture(autouse=True)
 def rules(osprofiler_process: None) -> Iterator[None]:
+    with rules_for_requests():
+        yield
+
+
+@contextlib.contextmanager
+def rules_for_requests() -> Iterator[None]:
+    """In a block, the middleware is on and follows the rules above."""
     switches.reset()
     web.enable(KEY)
     config.publish(enabled=True, hmac_keys=(KEY,))
@@ -309,6 +319,45 @@ def test_branches_are_kept_or_dropped_with_their_request(
     names = sorted(span.name for span in spans.finished)
     assert names == (["fork", "join", "work", "wsgi"] if user == "alice" else [])
     assert guard.totals()["open"] == 0
+
+
+GREEN = """
+import eventlet
+eventlet.monkey_patch()
+import threading
+from osprofiler import profiler
+from osprofiler.testing.process import clean_process
+from tests.unit import test_undecided as kit
+from tests.unit.core_kit import kept_spans
+
+def work():
+    go_on = threading.Event()  # green
+    def wait():
+        with profiler.Trace("early"):
+            go_on.wait()
+        with profiler.Trace("late"):
+            pass
+    thread = eventlet.spawn(profiler.fork("f").wrap(wait))
+    eventlet.sleep(0)
+    yield
+    profiler.get()
+    go_on.set()
+    thread.wait()
+    yield
+
+with clean_process(), kept_spans() as spans, kit.rules_for_requests():
+    for user in ("alice", "bob"):
+        steps = work()
+        kit.ask("/servers/1", user, lambda: next(steps), lambda: next(steps))
+    print(sorted(span.name for span in spans.finished))
+"""
+
+
+def test_greenthreads_are_kept_or_dropped_with_their_request() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", GREEN], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert (done.returncode, done.stdout) == (0, "['early', 'f', 'late', 'wsgi']\n"), done.stderr
 
 
 def test_a_branch_that_runs_at_the_decision_and_after_it_goes_the_same_way(spans: SpanKeeper) -> None:
