@@ -43,19 +43,19 @@ class Undecided(Origin):
 
     __slots__ = ("_flags", "_held", "_later", "_process")
 
+    _held: HeldSpans
+    _later: Later | None
+    _process: object
+
     @classmethod
     def until(cls, context: TraceContext, foreign: Mapping[str, Any] | None, later: Later) -> Undecided:
         """Make the origin of a trace with *context* that *later* decides on."""
         origin = cls.continuing(context, foreign)
         assert isinstance(origin, Undecided)
+        origin._held = HeldSpans()
         origin._later = later
+        origin._process = _process  # a forked child has another one
         return origin
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._held = HeldSpans()
-        self._later: Later | None = None
-        self._process = _process  # a forked child has another one
-        super().__init__(*args, **kwargs)
 
     @property
     def flags(self) -> int:

@@ -14,7 +14,7 @@ ROOT = Path(osprofiler.__file__).parent
 #: What is imported late: (the module that imports, what it imports) and why. A trailing dot stands for a whole room.
 LATE = {
     ("tracer.global_tracer", "osprofiler.tracer.tracer"): "jaeger-client is loaded when tracing is first used",
-    ("initializer", "osprofiler.tracer.sampling"): "jaeger-client is loaded when tracing is first used",
+    ("initializer", "osprofiler.tracer.rules"): "jaeger-client is loaded when tracing is first used",
     ("initializer", "osprofiler.delivery."): "delivery is loaded where a service turns tracing on",
     ("novaclient", "osprofiler.delivery."): "delivery is loaded where a service turns tracing on",
     ("notifier", "osprofiler.delivery."): "delivery is loaded where a service turns tracing on",
