@@ -78,9 +78,13 @@ class Undecided(Origin):
 
     # The decision
 
-    def settle(self) -> None:
-        """Decide now. The request is answered: if nobody is known by now, it comes from nobody."""
+    def settle(self) -> bool:
+        """Decide now, and return whether the trace is kept.
+
+        The request is answered: if nobody is known by now, it comes from nobody.
+        """
         self._ask(NOBODY)
+        return bool(self._held.kept)
 
     def _ask(self, otherwise: Identity | None = None) -> None:
         """Decide, if the identity is known or *otherwise* is given. Never raises: flows of the service call it."""

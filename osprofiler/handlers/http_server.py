@@ -107,7 +107,7 @@ class Served:
         if point is None or point.span is None:
             return headers
         try:
-            if not _is_kept(point):
+            if isinstance(point.origin, Undecided) and not point.origin.settle():
                 return headers
             self._answer = {name.lower(): value for name, value in headers}
             ours = propagation.write_answer(point.context())
@@ -125,7 +125,8 @@ class Served:
         if point is None or point.span is None or point.span.finished:
             return
         try:
-            _is_kept(point)
+            if isinstance(point.origin, Undecided):
+                point.origin.settle()
             self._describe(point.span, status)
             point.span.finish()
         except Exception as own:
@@ -141,7 +142,8 @@ class Served:
         if point is None or point.span is None:
             return
         try:
-            _is_kept(point)
+            if isinstance(point.origin, Undecided):
+                point.origin.settle()
             self._describe(point.span, status)
             if unread:
                 point.span.set_tag(names.BODY_UNREAD, True)
@@ -223,13 +225,6 @@ def _open(name: str, operation: str, request: Request, here: Point | None, incom
     point = tracer.open_point(root, name, info, operation=operation, tags=tags, follows=follows)
     current.point.set(here)
     return point
-
-
-def _is_kept(point: Point) -> bool:
-    """Whether the trace of a request that is answered now is recorded. An undecided one is decided now."""
-    if isinstance(point.origin, Undecided):
-        point.origin.settle()
-    return point.origin.sampled
 
 
 def _is_same(origin: Origin, other: Origin) -> bool:
