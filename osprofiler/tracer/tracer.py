@@ -25,6 +25,7 @@ from osprofiler.context.ended_points import without_ended_parents
 from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
 from osprofiler.context.trace_context import DEBUG, NO_BAGGAGE, SAMPLED
+from osprofiler.context.undecided import Undecided
 from osprofiler.context.values import label, usual
 from osprofiler.delivery.base import NullReporter, Reporter
 from osprofiler.delivery.holding import Holding
@@ -187,6 +188,8 @@ class Tracer(jaeger_client.Tracer):
         else:
             origin = self._new_trace(operation_name or "", child_of)
         span = begin(self, origin, parent_span, operation=label(operation_name or ""), follows=follows)
+        if type(origin) is Undecided and parent_span is None and child_of is not None:
+            span.parent_span_id, span.parent_uuid = child_of.span_id, None  # see _origin_of
         if start_time is not None:
             span.started_at(start_time)
         if links:
@@ -233,6 +236,8 @@ class Tracer(jaeger_client.Tracer):
 def _origin_of(context: jaeger_client.SpanContext) -> Origin:
     """The origin of spans under *context*, which was received or taken from a span."""
     known: Origin | None = getattr(context, "origin", None)
+    if type(known) is Undecided:
+        return known  # the context is of a span here; all spans of an undecided trace share its origin
     baggage = dict(context.baggage or {})
     if known is None:
         return Origin.from_ids(context.trace_id, context.span_id, flags=context.flags, baggage=baggage)

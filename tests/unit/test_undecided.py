@@ -285,6 +285,25 @@ def test_the_binary_format_of_opentracing_is_told_no_too(spans: SpanKeeper) -> N
     assert flags == [0, 1]
 
 
+@pytest.mark.parametrize("user", ["alice", "bob"])
+def test_spans_under_the_context_of_a_span_go_with_it(spans: SpanKeeper, user: str) -> None:
+    made: list[Any] = []
+
+    def start() -> None:
+        active = current.manager.active
+        assert active is not None
+        made.append(opentracing_compat.get_tracer().start_span("under", child_of=active.span.context))
+        made.append(active.span)
+
+    def finish() -> None:
+        made[0].finish()
+
+    ask("/servers/1", user, start, finish)
+    assert [span.operation_name for span in spans.finished] == (["under", "wsgi GET"] if user == "alice" else [])
+    assert made[0].parent_id == made[1].span_id
+    assert guard.totals()["open"] == 0
+
+
 # Branches
 
 
