@@ -6,12 +6,13 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from osprofiler import config, notifier
 from osprofiler._runtime import guard
+from osprofiler.config import on_request
 from osprofiler.connection.secrets import masked
 from osprofiler.connection.strings import CONNECTION_STRING
 from osprofiler.context import scope
@@ -23,7 +24,12 @@ from osprofiler.tracer import global_tracer
 
 @contextmanager
 def client_trace(
-    hmac_key: str, connection_string: str | None = None, *, name: str | None = None, quiet: bool = False
+    hmac_key: str,
+    connection_string: str | None = None,
+    *,
+    name: str | None = None,
+    quiet: bool = False,
+    points: str | Iterable[str] | None = None,
 ) -> Iterator[str]:
     """Run a block of a script in a new trace; the value of ``as`` is the trace's id, a UUID.
 
@@ -34,9 +40,12 @@ def client_trace(
     The store is *connection_string*, else that of ``init_from_conf`` or ``notifier.set``, else
     ``$OSPROFILER_CONNECTION_STRING``, else the embedded store that ``osprofiler trace`` reads. A store that cannot be
     used is an ERROR in the log, and does not stop the block; what the block raises passes as it is.
+
+    *points*: what the requests ask the services to show beyond their settings, such as ``sql,redis``; else
+    ``$OS_PROFILE_POINTS``. See ``get_trace_id_headers``.
     """
     name = name or _script()
-    root = Point(None, None, Origin.from_osprofiler(hmac_key))
+    root = Point(None, None, Origin.from_osprofiler(hmac_key, asked=on_request.names(points)))
     before = notifier.get()
     with guard.Harmless("client_trace.store"):
         if connection_string or before is notifier._noop_notifier:

@@ -56,6 +56,7 @@ def init_from_conf(
         notifier.set(chosen)
         for step in (
             options.name_unknown,
+            options.name_weak_keys,
             _isolate,
             _flush_at_exit,
             _use_scope_manager,

@@ -16,11 +16,11 @@ from osprofiler import config
 from osprofiler._client_trace import client_trace
 from osprofiler._runtime import guard
 from osprofiler.concurrency.fork import Fork, join
-from osprofiler.config import switches
+from osprofiler.config import on_request, switches
 from osprofiler.context import current, points, scope
 from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
-from osprofiler.context.trace_context import SAMPLED
+from osprofiler.context.trace_context import NOTHING, SAMPLED
 from osprofiler.handlers import call
 from osprofiler.instrumentation import class_decorators, decorators
 from osprofiler.records import ids
@@ -53,7 +53,8 @@ def init(hmac_key: str, base_id: str | None = None, parent_id: str | None = None
 
     Without *base_id*: keep the current trace, or begin a new one. With *base_id*: continue that trace under
     *parent_id*. It replaces the trace of an earlier ``init``. If a trace point is open, it lasts as long as that point.
-    The ids are UUIDs; any other text is kept verbatim in records and headers.
+    The ids are UUIDs; any other text is kept verbatim in records and headers. A new trace asks for what
+    ``$OS_PROFILE_POINTS`` names: see ``web.get_trace_id_headers``.
     """
     here = current.point.get()
     if here is not None and not base_id and here.origin.sampled:
@@ -62,7 +63,8 @@ def init(hmac_key: str, base_id: str | None = None, parent_id: str | None = None
         return _Profiler.at(Point(None, None, Origin.from_osprofiler(hmac_key, base_id, parent_id, flags=0)))
     if here is not None and base_id and _continues(here.origin, hmac_key, base_id, parent_id):
         return _Profiler.at(here)
-    return _Profiler.at(scope.take_up(Origin.from_osprofiler(hmac_key, base_id, parent_id)))
+    asked = NOTHING if base_id else on_request.names(None)
+    return _Profiler.at(scope.take_up(Origin.from_osprofiler(hmac_key, base_id, parent_id, asked=asked)))
 
 
 def _continues(origin: Origin, hmac_key: str, base_id: str, parent_id: str | None) -> bool:

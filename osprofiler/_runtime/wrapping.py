@@ -18,6 +18,8 @@ import wrapt
 from osprofiler._runtime import guard
 
 Method = Callable[..., Any]
+#: Whether the replacement counts for the call that is made now.
+When = Callable[[], bool]
 
 
 class Target(NamedTuple):
@@ -47,12 +49,14 @@ class Wrapping:
 
     def __init__(self, *targets: Target) -> None:
         self.on = False
+        self._when: When | None = None
         self._targets = targets
         self._hooked = False
         self._placed: dict[Target, tuple[Any, Method, Method]] = {}
 
-    def install(self) -> None:
-        """Wrap; a second call does nothing."""
+    def install(self, when: When | None = None) -> None:
+        """Wrap. Calls for which *when* is false go to the originals, until another call of this method."""
+        self._when = when
         self.on = True
         if not self._hooked:
             self._hooked = True  # an import hook cannot be removed, so it is set once and checks ``on``
@@ -90,6 +94,8 @@ class Wrapping:
     def _switched(self, original: Method, replacement: Method) -> Method:
         @functools.wraps(original)
         def method(*args: Any, **kwargs: Any) -> Any:
-            return replacement(*args, **kwargs) if self.on else original(*args, **kwargs)
+            if self.on and (self._when is None or self._when()):
+                return replacement(*args, **kwargs)
+            return original(*args, **kwargs)
 
         return method

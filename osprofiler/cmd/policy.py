@@ -146,6 +146,9 @@ def _lines(settings: dict[str, object]) -> list[str]:
         elif name == "operations":
             assert isinstance(value, tuple)
             lines += ["operations:\n", *(f'  "{pattern}": {spec}\n' for pattern, spec in value)]
+        elif name == "limited_keys":
+            assert isinstance(value, tuple)
+            lines.append(f"keys: {', '.join(key.name for key in value)}\n")
         else:
             lines.append(f"{name}: [{', '.join(map(str, value))}]\n")  # type: ignore[call-overload]
     return lines

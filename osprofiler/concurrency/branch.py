@@ -38,6 +38,7 @@ class Handover(NamedTuple):
     detached: bool
     info: Mapping[str, Any] | None
     span_id: int  # 0: each entry gets an id of its own
+    asked: frozenset[str]
 
 
 class Branch:
@@ -217,6 +218,7 @@ class Branch:
             detached=self.detached,
             info=self.info,
             span_id=span_id,
+            asked=origin.asked,
         )
 
     def for_forked_child(self) -> Branch:
@@ -253,6 +255,7 @@ def received(handover: Handover | None) -> Branch:
         hmac_key=next((key for key in keys if signed.key_id(key) == handover.key_id), None),
         flags=handover.flags,
         baggage=handover.baggage,
+        asked=handover.asked,
     )
     return Branch(
         Point(None, None, origin),

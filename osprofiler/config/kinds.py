@@ -10,11 +10,12 @@ import dataclasses
 import logging
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from osprofiler._runtime import entry_points
 from osprofiler.config import point_spec, sampler_spec
+from osprofiler.config.limited_key import LimitedKey
 from osprofiler.config.rules import Rule
 
 T = TypeVar("T")
@@ -149,6 +150,25 @@ def choice(*words: str) -> Kind[str]:
     return Kind(f"one of {', '.join(words)}", "StrOpt", _unchanged, from_policy, {"choices": words})
 
 
+def some_of(words: Callable[[], Collection[str]]) -> Kind[tuple[str, ...]]:
+    """Some of *words*, which is called when a value is read."""
+
+    def from_option(names: Sequence[str], complain: Complain) -> tuple[str, ...]:
+        known = words() if names else ()
+        for name in names:
+            if name not in known:
+                complain(f"{name!r} is not known; known are {', '.join(known)}")
+        return tuple(name for name in names if name in known)
+
+    def from_policy(value: Any) -> tuple[str, ...]:
+        names, known = value if isinstance(value, list) else [value], words()
+        if any(name not in known for name in names):
+            raise ValueError(f"must be a list of these: {', '.join(known)}")
+        return tuple(names)
+
+    return Kind("list", "ListOpt", from_option, from_policy)
+
+
 def integer(minimum: int | None = None) -> Kind[int]:
     """A whole number, *minimum* or more."""
     if minimum is None:
@@ -179,4 +199,5 @@ LEVEL: Kind[int] = Kind(
     {"choices": ("", *LEVELS), "ignore_case": True},
 )
 RULES: Kind[tuple[Rule, ...]] = Kind("rules", None, _unchanged)
+LIMITED_KEYS: Kind[tuple[LimitedKey, ...]] = Kind("keys with limits", None, _unchanged)
 OPERATIONS: Kind[tuple[tuple[str, str], ...]] = Kind("samplers by operation", None, _unchanged, values=SAMPLER)

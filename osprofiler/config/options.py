@@ -13,6 +13,7 @@ from typing import Any
 from oslo_config import cfg
 
 from osprofiler.config.kinds import Complain
+from osprofiler.config.limited_key import is_default, is_short, size
 from osprofiler.config.row import rows, settings
 from osprofiler.config.table import Settings
 from osprofiler.connection.secrets import MASK
@@ -60,6 +61,16 @@ def value(conf: cfg.ConfigOpts, name: str, table: type = Settings, complain: Com
         return ()
     tell(f"{reason}; the default {row.default!r} is used")
     return row.value
+
+
+def name_weak_keys(conf: cfg.ConfigOpts) -> None:
+    """Warn of keys in a service that is traced that are no secrets: the default one, and short ones."""
+    keys: tuple[str, ...] = value(conf, "hmac_keys") if value(conf, "enabled") else ()
+    for key in keys:
+        if is_default(key):
+            LOG.warning("[profiler] hmac_keys has the default key, which everybody knows: anybody can ask for a trace")
+        elif is_short(key):
+            LOG.warning("[profiler] hmac_keys has a key of only %d bytes: it may be guessed", size(key))
 
 
 def name_unknown(conf: cfg.ConfigOpts) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 from osprofiler.config.conditions import covers_text
+from osprofiler.config.limited_key import LimitedKey
 from osprofiler.config.rules import Rule, without_effect
 
 #: A pattern of services, and their settings.
@@ -18,10 +19,16 @@ ServiceEntry: TypeAlias = tuple[str, dict[str, Any]]
 class Policy:
     """A policy file: its sections, and what they set for a service."""
 
-    def __init__(self, services: Sequence[ServiceEntry] = (), rules: Sequence[Rule] = ()) -> None:
-        """*services*: the entries from top to bottom. *rules*: those of all services, from top to bottom."""
+    def __init__(
+        self, services: Sequence[ServiceEntry] = (), rules: Sequence[Rule] = (), keys: Sequence[LimitedKey] = ()
+    ) -> None:
+        """*services*: the entries from top to bottom. *rules*: those of all services, from top to bottom.
+
+        *keys*: the keys with limits, for all services.
+        """
         self._services = services
         self._rules = rules
+        self._keys = tuple(keys)
 
     def of(self, service: str) -> dict[str, Any]:
         """The settings for *service*, by name."""
@@ -33,12 +40,19 @@ class Policy:
                 chosen = {**settings, **chosen}
         if operations:
             chosen = {**chosen, "operations": operations}
+        if self._keys:
+            chosen = {**chosen, "limited_keys": self._keys}
         rules = tuple(rule for rule in self._rules if rule.for_service(service))
         return {**chosen, "rules": rules} if rules else chosen
 
     def unused(self) -> list[str]:
-        """One line for each rule, setting and operation without effect: one above counts for all of it."""
-        lines = list(without_effect(self._rules, datetime.datetime.now(datetime.timezone.utc)))
+        """One line for each rule, setting and operation without effect: one above counts for all of it.
+
+        Also one for each key that has ended.
+        """
+        now = datetime.datetime.now(datetime.timezone.utc)
+        lines = list(without_effect(self._rules, now))
+        lines += [f"the key {key.name} has ended" for key in self._keys if key.until_s <= now.timestamp()]
         for number, (pattern, settings) in enumerate(self._services):
             above = [other for other in self._services[:number] if covers_text(other[0], pattern)]
             for name, value in settings.items():

@@ -18,6 +18,7 @@ Entries are read from top to bottom. For each setting, the first entry counts th
 setting. For an operation, the first line counts that matches it; if no line matches, ``sampler`` counts.
 
 The section ``rules`` comes before both: see :mod:`osprofiler.config.policy_rules`.
+The section ``keys`` has keys with limits, for all services: see ``policy_keys``.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from osprofiler.config import policy_rules
+from osprofiler.config import policy_keys, policy_rules
 from osprofiler.config.kinds import Kind
 from osprofiler.config.policy import Policy, ServiceEntry
 from osprofiler.config.policy_nodes import Mistakes, pairs, plain
@@ -124,4 +125,5 @@ def _setting(node: yaml.Node, kind: Kind[Any], name: str, mistakes: Mistakes) ->
 _SECTIONS: Mapping[str, Callable[[yaml.Node, type, Mistakes], Any]] = {
     "services": _services,
     "rules": policy_rules.read,
+    "keys": policy_keys.read,
 }

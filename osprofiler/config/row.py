@@ -36,6 +36,7 @@ class Row(Generic[T]):
     deprecated_name: str | None = None
     # The service itself reads the option when it starts. Here false counts only after the option has changed.
     false_once_changed: bool = False
+    asked_as: str = ""  # the name by which a request can ask for it; empty: it cannot
     link: str = ""  # text after the help in the documentation, as reStructuredText
 
     @property

@@ -13,8 +13,11 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from osprofiler.config.settings import current
+from osprofiler.config.table import ARGUMENTS, SQL, Settings
+
 if TYPE_CHECKING:
-    from osprofiler.config.table import Settings
+    from osprofiler.context.origin import Origin
 
 
 @dataclasses.dataclass
@@ -69,9 +72,19 @@ def wsgi_keys(own: Sequence[str]) -> Sequence[str]:
     return own if _last.wsgi_keys is None else _last.wsgi_keys
 
 
-def statements() -> bool:
-    """Whether SQL statements of instrumented engines are trace points."""
-    return _last.statements
+def statements(origin: Origin | None = None) -> bool:
+    """Whether SQL statements of instrumented engines are trace points: in the trace of *origin*, or else in all."""
+    return _last.statements or (origin is not None and shows(origin, SQL, current()))
+
+
+def arguments(origin: Origin, settings: Settings) -> str:
+    """How much of arguments and results trace points keep in the trace of *origin*: see ``trace_arguments``."""
+    return "full" if shows(origin, ARGUMENTS, settings) else settings.trace_arguments
+
+
+def shows(origin: Origin, name: str, settings: Settings) -> bool:
+    """Whether the request of *origin* has asked to show *name*, and this service lets it."""
+    return name in origin.asked and name in settings.on_request
 
 
 def engines(settings: Settings) -> bool:

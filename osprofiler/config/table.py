@@ -9,11 +9,22 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import ClassVar
 
 from osprofiler.config import kinds
-from osprofiler.config.row import Row, setting
+from osprofiler.config.limited_key import DEFAULT_KEY, LimitedKey
+from osprofiler.config.row import Row, setting, settings
 from osprofiler.config.rules import Rule
+
+#: What a request can ask for by a name that is not that of its switch.
+SQL, ARGUMENTS = "sql", "arguments"
+
+
+@functools.cache
+def asked() -> Mapping[str, str]:
+    """The names of what a request can ask for, and the setting of each."""
+    return {row.asked_as: name for name, row in settings(Settings).items() if row.asked_as}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +61,7 @@ class Settings:
             default=False,
             mutable=True,
             policy=True,
+            asked_as=SQL,
             false_once_changed=True,
             help="Whether each SQL statement that the service sends with SQLAlchemy becomes a trace point, and each "
             "commit, rollback, new connection and wait for a connection.",
@@ -62,6 +74,7 @@ class Settings:
             default=False,
             mutable=True,
             policy=True,
+            asked_as="requests",
             help="Whether each HTTP request that the service sends becomes a trace point. The libraries are requests, "
             "urllib3, httpx and aiohttp.",
         )
@@ -72,6 +85,7 @@ class Settings:
             default=False,
             mutable=True,
             policy=True,
+            asked_as="dogpile",
             help="Whether each value that the service gets from a region of dogpile.cache, or creates there, becomes a "
             "trace point. oslo.cache uses such regions.",
         )
@@ -82,6 +96,7 @@ class Settings:
             default=False,
             mutable=True,
             policy=True,
+            asked_as="keystoneauth",
             help="Whether each call that the service makes with a session of keystoneauth becomes a trace point. The "
             "HTTP requests of the call are inside it if trace_requests is on.",
         )
@@ -92,6 +107,7 @@ class Settings:
             default=False,
             mutable=True,
             policy=True,
+            asked_as="locks",
             help="Whether each wait for a lock of oslo.concurrency becomes a trace point. A free lock has none.",
         )
     )
@@ -101,6 +117,7 @@ class Settings:
             default=False,
             mutable=True,
             policy=True,
+            asked_as="memcached",
             help="Whether each command that the service sends to memcached with pymemcache becomes a trace point.",
         )
     )
@@ -110,6 +127,7 @@ class Settings:
             default=False,
             mutable=True,
             policy=True,
+            asked_as="mongodb",
             help="Whether each command that the service sends to MongoDB with pymongo becomes a trace point.",
         )
     )
@@ -119,6 +137,7 @@ class Settings:
             default=False,
             mutable=True,
             policy=True,
+            asked_as="redis",
             help="Whether each command that the service sends with redis-py becomes a trace point.",
         )
     )
@@ -170,6 +189,7 @@ class Settings:
             default="full",
             mutable=True,
             policy=True,
+            asked_as=ARGUMENTS,
             help="How the trace points of functions keep arguments, and results if these are traced: full (their repr; "
             "it runs in the traced call, so a repr that hangs makes the call hang), types (only the names of their "
             "types; none of their code runs), or none.",
@@ -207,7 +227,7 @@ class Settings:
     hmac_keys: tuple[str, ...] = setting(
         Row(
             kinds.KEYS,
-            default="SECRET_KEY",
+            default=DEFAULT_KEY,
             secret=True,
             mutable=True,
             help="Comma-separated secret keys. A request is traced if its trace headers are signed with one of them. "
@@ -216,6 +236,19 @@ class Settings:
             link="Change the default, because everybody knows it.",
         ),
         unread=(),
+    )
+    # the section ``keys`` of the policy
+    limited_keys: tuple[LimitedKey, ...] = setting(Row(kinds.LIMITED_KEYS, default=(), secret=True))
+    on_request: tuple[str, ...] = setting(
+        Row(
+            kinds.some_of(asked),
+            default=[],
+            mutable=True,
+            policy=True,
+            help="What a signed request may ask for beyond the switches here, for itself alone: arguments, sql, or a "
+            "layer such as redis. A key with limits may ask only for what the policy lets it.",
+            link="See `keys and switches for one request <steering.rst>`_.",
+        )
     )
     connection_string: ClassVar = Row(
         kinds.TEXT,
@@ -417,6 +450,11 @@ class Settings:
     def first_key(self) -> str | None:
         """The key that signs a trace without a key of its own, so that services which trust only keys continue it."""
         return self.hmac_keys[0] if self.hmac_keys else None
+
+    @functools.cached_property
+    def keys_by_secret(self) -> Mapping[str, LimitedKey]:
+        """The keys with limits, by their secrets."""
+        return {key.secret: key for key in self.limited_keys}
 
     @functools.cached_property
     def names_off(self) -> tuple[str, ...]:

@@ -42,6 +42,12 @@ def sampled() -> Point | None:
     return here if here is not None and here.origin.flags & SAMPLED else None
 
 
+def asks(name: str) -> bool:
+    """Whether the request whose flow this is has asked to show *name*, beyond the settings in force."""
+    here = point.get()
+    return here is not None and name in here.origin.asked
+
+
 def flow() -> int:
     """An id of the running thread, greenthread or asyncio task; no other one that is alive has the same id."""
     asyncio = sys.modules.get("asyncio")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from osprofiler._runtime import clocks
-from osprofiler.context.trace_context import NO_BAGGAGE, SAMPLED, TraceContext
+from osprofiler.context.trace_context import NO_BAGGAGE, NOTHING, SAMPLED, TraceContext
 from osprofiler.records import ids
 
 _tick_ns = clocks.tick_ns
@@ -22,6 +22,7 @@ class Origin:
     """
 
     __slots__ = (
+        "asked",
         "baggage",
         "base_id",
         "canonical",
@@ -50,6 +51,7 @@ class Origin:
         foreign: Mapping[str, Any] | None = None,
         tracestate: str = "",
         w3c_flags: int = 0,
+        asked: frozenset[str] = NOTHING,
     ) -> None:
         self.base_id = base_id  # verbatim, as records and headers show it
         self.trace_id = trace_id  # 128 bits
@@ -61,6 +63,7 @@ class Origin:
         self.foreign = foreign  # tags for the first span: of the sampler, and ids of foreign traces not continued
         self.tracestate = tracestate  # as in TraceContext
         self.w3c_flags = w3c_flags  # as in TraceContext
+        self.asked = asked  # as in TraceContext
         self.prefix = ids.point_prefix(trace_id)
         self.canonical = base_id == ids.uuid_text(trace_id)  # False: not a UUID, or not in the usual spelling
         # Wall clock minus monotonic clock when this flow joined the trace. With this fixed offset the spans of one
@@ -69,10 +72,15 @@ class Origin:
 
     @classmethod
     def from_osprofiler(
-        cls, hmac_key: str | None, base_id: str | None = None, parent_id: str | None = None, flags: int = SAMPLED
+        cls,
+        hmac_key: str | None,
+        base_id: str | None = None,
+        parent_id: str | None = None,
+        flags: int = SAMPLED,
+        asked: frozenset[str] = NOTHING,
     ) -> Origin:
         """See :meth:`TraceContext.from_osprofiler`."""
-        return cls.continuing(TraceContext.from_osprofiler(hmac_key, base_id, parent_id, flags))
+        return cls.continuing(TraceContext.from_osprofiler(hmac_key, base_id, parent_id, flags)._replace(asked=asked))
 
     @classmethod
     def from_ids(
@@ -101,6 +109,7 @@ class Origin:
             foreign=foreign,
             tracestate=context.tracestate,
             w3c_flags=context.w3c_flags,
+            asked=context.asked,
         )
 
     @property
@@ -124,4 +133,5 @@ class Origin:
             baggage,
             self.tracestate,
             self.w3c_flags,
+            self.asked,
         )

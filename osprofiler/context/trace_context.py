@@ -12,6 +12,9 @@ from osprofiler.records.span_data import SAMPLED as SAMPLED
 
 NO_BAGGAGE: Mapping[str, str] = {}
 
+#: What a request asks for in addition, if it asks for nothing.
+NOTHING: frozenset[str] = frozenset()
+
 
 class TraceContext(NamedTuple):
     """The context of the calling point: a call made under the point continues it."""
@@ -26,6 +29,7 @@ class TraceContext(NamedTuple):
     baggage: Mapping[str, str] = NO_BAGGAGE
     tracestate: str = ""  # of other W3C vendors; passed on unchanged
     w3c_flags: int = 0  # the flags of ``traceparent`` except "sampled"; passed on unchanged
+    asked: frozenset[str] = NOTHING  # what its request may show beyond the settings, by the names of ``on_request``
 
     @classmethod
     def from_osprofiler(

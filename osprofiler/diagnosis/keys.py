@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the keys are secret, long enough, and shared with other services; and whether these use the same store."""
+"""Whether the keys are secret, long enough, limited as the policy says, and shared with other services.
+
+Also whether these use the same store.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from osprofiler.config.row import rows
-from osprofiler.config.table import Settings
+from osprofiler.config.limited_key import is_default, is_short, size
 from osprofiler.connection.secrets import masked
 from osprofiler.diagnosis.results import Result, Status
 from osprofiler.diagnosis.service_config import ServiceConfig, fingerprint
-
-#: A shorter key may be guessed: its digests travel in each request.
-SHORT_BYTES = 16
 
 _NEW_KEY = "set [profiler] hmac_keys to the same random text in all services, for instance from `openssl rand -hex 32`"
 
@@ -22,13 +21,16 @@ def check(config: ServiceConfig, others: Sequence[ServiceConfig] = ()) -> Iterat
     values = {"fingerprints": shown(config.keys)}
     if not config.keys:
         status = Status.WARN if config.settings.samples else Status.FAIL
-        yield Result("keys", status, "hmac_keys is empty: nobody can ask for a trace", _NEW_KEY, values)
+        if not config.settings.limited_keys:
+            yield Result("keys", status, "hmac_keys is empty: nobody can ask for a trace", _NEW_KEY, values)
+        yield from _limited(config)
         return
     weak = [*_default(config), *_short(config)]
     yield from weak
     if not weak:
         text = f"{_number(config.keys)}, fingerprints {', '.join(shown(config.keys))}"
         yield Result("keys", Status.OK, text, values=values)
+    yield from _limited(config)
     for other in others:
         yield from _with(config, other)
 
@@ -39,20 +41,28 @@ def shown(keys: Sequence[str]) -> list[str]:
 
 
 def _default(config: ServiceConfig) -> Iterator[Result]:
-    default = rows(Settings)["hmac_keys"].default
-    if default in config.keys:
+    if any(is_default(key) for key in config.keys):
         where = "" if config.source("hmac_keys") == "default" else f" in {config.source('hmac_keys')}"
         text = f"hmac_keys{where} has the default key, which everybody knows: anybody can have requests traced"
         yield Result("keys", Status.FAIL, text, _NEW_KEY, {"fingerprints": shown(config.keys)})
 
 
 def _short(config: ServiceConfig) -> Iterator[Result]:
-    default = rows(Settings)["hmac_keys"].default
     for key in config.keys:
-        size = len(key.encode("utf-8", "surrogatepass"))
-        if size < SHORT_BYTES and key != default:
-            text = f"the key with the fingerprint {fingerprint(key)} is short: {size} bytes, and it may be guessed"
-            yield Result("keys", Status.WARN, text, _NEW_KEY, {"fingerprints": shown(config.keys)})
+        if is_short(key) and not is_default(key):
+            text = f"the key with the fingerprint {fingerprint(key)} is short: {size(key)} bytes, and it may be guessed"
+            yield Result("keys", Status.FAIL, text, _NEW_KEY, {"fingerprints": shown(config.keys)})
+
+
+def _limited(config: ServiceConfig) -> Iterator[Result]:
+    """The keys with limits in the policy."""
+    for key in config.settings.limited_keys:
+        if key.secret in config.keys:
+            text = f"the key {key.name} of the policy is also in hmac_keys: its limits have no effect"
+            yield Result("keys", Status.FAIL, text, "give it a secret of its own", {"name": key.name})
+        elif not config.keys:
+            text = f"hmac_keys is empty: a trace that the key {key.name} of the policy asks for ends in this service"
+            yield Result("keys", Status.FAIL, text, _NEW_KEY, {"name": key.name})
 
 
 def _with(config: ServiceConfig, other: ServiceConfig) -> Iterator[Result]:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from osprofiler import config
 from osprofiler._runtime import guard
+from osprofiler.config import switches
 from osprofiler.context import current
 from osprofiler.context.pieces import Pieces
 from osprofiler.context.points import Point
@@ -160,7 +161,7 @@ class Call:
             if self._name.startswith(settings.names_off):
                 return None
             function: dict[str, Any] = {"name": self._function_name}
-            if not self._hide_args and (detail := settings.trace_arguments) != "none":
+            if not self._hide_args and (detail := switches.arguments(here.origin, settings)) != "none":
                 show = argument_types
                 if detail == "full":
                     show, args = arguments, by_name.arguments(self._parameters, args)
@@ -198,7 +199,8 @@ class Call:
         info: dict[str, Any] | None = None
         try:
             try:
-                if not self._hide_result and (detail := config.current().trace_arguments) != "none":
+                detail = "none" if self._hide_result else switches.arguments(point.origin, config.current())
+                if detail != "none":
                     shown = self._result_text(result) if detail == "full" else type_text(result)
                     info = {"function": {"result": shown}}
             finally:  # the repr of the result may raise SystemExit: the point must not stay current

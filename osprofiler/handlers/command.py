@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from osprofiler import config
+from osprofiler.config import switches
+from osprofiler.context import current
 from osprofiler.context.faults import MAX_MESSAGE_CHARS
 from osprofiler.context.points import Point
 from osprofiler.context.values import MAX_NAME_CHARS, clean
@@ -61,7 +63,8 @@ def open_point(here: Point, command: Command) -> Point:
 
 def shows_keys() -> bool:
     """Whether statements show keys and channels: only if trace points also show the arguments of functions."""
-    return config.current().trace_arguments == "full"
+    here, settings = current.point.get(), config.current()
+    return (settings.trace_arguments if here is None else switches.arguments(here.origin, settings)) == "full"
 
 
 def text(value: Any) -> str:

@@ -7,12 +7,13 @@ headers.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import SplitResult
 
 from osprofiler import propagation
 from osprofiler._runtime import guard
+from osprofiler.config import on_request
 from osprofiler.context import current, scope
 from osprofiler.context.points import Point
 from osprofiler.context.trace_context import SAMPLED
@@ -77,15 +78,19 @@ class Library(Protocol[Outgoing, _Answer]):
         """Describe a response, without reading its body."""
 
 
-def get_trace_id_headers() -> dict[str, str]:
+def get_trace_id_headers(*, points: str | Iterable[str] | None = None) -> dict[str, str]:
     """The headers that pass the current trace on to another service. Empty if no trace is on.
 
-    If the trace is not sampled, they only tell the service that.
+    If the trace is not sampled, they only tell the service that. *points*: what this request asks the services to show
+    beyond their settings, such as ``sql,redis``; each shows what its ``on_request`` lets it, and what the key may ask.
     """
     if current.point.get() is None:
         return {}
     try:
-        return propagation.write(scope.context())
+        context = scope.context()
+        if points is not None and context is not None:
+            context = context._replace(asked=context.asked | on_request.names(points))
+        return propagation.write(context)
     except Exception as fault:
         guard.swallow("web.headers", fault)
         return {}

@@ -3,13 +3,16 @@
 
 A new layer is a module ``osprofiler.instrumentation.<library>`` with ``instrument`` and ``uninstrument``, an entry
 here, and a row for its switch in ``config.table``. The registry imports the module when the switch is first on.
+``instrument`` takes a function *when*, as ``Wrapping.install`` does, if a request can ask for the layer.
 """
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterator
 
 from osprofiler.config import Settings
+from osprofiler.config.row import settings
 
 #: The switch of each layer, a setting, and the libraries that it turns on.
 LIBRARIES: dict[str, tuple[str, ...]] = {
@@ -28,13 +31,30 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
 SWITCHES = {library: switch for switch, libraries in LIBRARIES.items() for library in libraries}
 
 
-def changed(before: Settings, after: Settings) -> Iterator[tuple[str, bool]]:
-    """The libraries whose layers are turned on (True) or off (False) where the settings change."""
-    for library, switch in SWITCHES.items():
-        on = _is_on(switch, after)
-        if on != _is_on(switch, before):
-            yield library, on
+class State(enum.Enum):
+    """Which traces a layer shows itself in."""
+
+    OFF = "none"
+    ON_REQUEST = "those that ask for it"
+    ON = "all"
 
 
-def _is_on(switch: str, settings: Settings) -> bool:
-    return settings.enabled and bool(getattr(settings, switch))
+def asked_as(library: str) -> str:
+    """The name by which a request can ask for the layer of *library*; empty: it cannot."""
+    return settings(Settings)[SWITCHES[library]].asked_as
+
+
+def changed(before: Settings, after: Settings) -> Iterator[tuple[str, State, State]]:
+    """The libraries whose layers have another state after a change of the settings; the state before, and after."""
+    for library in SWITCHES:
+        then, now = _state(library, before), _state(library, after)
+        if then is not now:
+            yield library, then, now
+
+
+def _state(library: str, current: Settings) -> State:
+    if not current.enabled:
+        return State.OFF
+    if getattr(current, SWITCHES[library]):
+        return State.ON
+    return State.ON_REQUEST if asked_as(library) in current.on_request else State.OFF

@@ -6,9 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from osprofiler import config
 from osprofiler.context.values import clean, label
-from osprofiler.handlers.command import STATEMENT_CHARS, VALUE
+from osprofiler.handlers.command import STATEMENT_CHARS, VALUE, shows_keys
 
 #: The text shows at most this number of fields of a document, and documents inside documents to this depth.
 MAX_FIELDS = 16
@@ -26,7 +25,7 @@ def statement(command: Mapping[str, Any]) -> str:
     if not items:
         return ""
     (name, target), *rest = items
-    if config.current().trace_arguments != "full":
+    if not shows_keys():
         return name
     # getMore has the name of the collection in a field of its own.
     collection = target if isinstance(target, str) else dict(rest).get("collection")

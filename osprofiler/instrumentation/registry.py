@@ -7,13 +7,16 @@ the service imports it.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import threading
 from typing import Any
 
 from osprofiler._runtime import entry_points, guard
 from osprofiler.config import Settings
+from osprofiler.context import current
 from osprofiler.instrumentation import layers
+from osprofiler.instrumentation.layers import State
 
 _LIBRARIES = "osprofiler.instrumentation."
 _MODELS = "osprofiler.concurrency."
@@ -38,6 +41,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
 }
 
 _on: set[str] = set()
+_on_request: set[str] = set()  # the layers that only traces which ask for them have
 _registered: dict[str, Any] = {}  # the modules of other packages that have been used, by name
 _lock = threading.Lock()
 
@@ -63,6 +67,7 @@ def instrument(*names: str) -> None:
             for module in _modules(name):
                 module.instrument()
             _on.add(name)
+            _on_request.discard(name)
 
 
 def uninstrument(*names: str) -> None:
@@ -72,9 +77,10 @@ def uninstrument(*names: str) -> None:
     """
     _check(names)
     with _lock:
-        ended = _on & set(names or _on)
+        ended = (_on | _on_request) & set(names or _on | _on_request)
         _on.difference_update(ended)
-        still_needed = [module for name in _on for module in _modules(name)]
+        _on_request.difference_update(ended)
+        still_needed = [module for name in _on | _on_request for module in _modules(name)]
         for name in ended:
             for module in _modules(name):
                 if module not in still_needed:
@@ -86,14 +92,35 @@ def follow(before: Settings, after: Settings) -> None:
 
     A switch that does not change leaves its layer as code has decided. Never raises.
     """
-    for library, on in layers.changed(before, after):
+    for library, then, now in layers.changed(before, after):
         with guard.Harmless(f"layer.{library}"):
-            (instrument if on else uninstrument)(library)
+            if now is State.ON:
+                instrument(library)
+            elif then is not State.ON and library in _on:
+                pass  # code has turned it on
+            elif now is State.OFF:
+                uninstrument(library)
+            else:
+                _instrument_on_request(library)
+
+
+def _instrument_on_request(library: str) -> None:
+    """Instrument *library* for the traces that ask for its layer."""
+    with _lock:
+        for module in _modules(library):
+            module.instrument(functools.partial(current.asks, layers.asked_as(library)))
+        _on.discard(library)
+        _on_request.add(library)
 
 
 def in_force() -> list[str]:
-    """The names that are instrumented now."""
+    """The names that are instrumented now, for all traces."""
     return sorted(_on)
+
+
+def on_request() -> list[str]:
+    """The layers that are instrumented now for the traces that ask for them."""
+    return sorted(_on_request)
 
 
 def _check(names: tuple[str, ...]) -> None:

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from osprofiler._runtime import guard
-from osprofiler._runtime.wrapping import Method, Target, Wrapping
+from osprofiler._runtime.wrapping import Method, Target, When, Wrapping
 from osprofiler.config import switches
 from osprofiler.context import current
 from osprofiler.context.points import Point
@@ -49,7 +49,7 @@ def _execute_no_params(original: Method) -> Method:
 
 def _statement(here: Point, context: Any, statement: Any, parameters: Any) -> Point | None:
     """Open the point of a statement; None if it has one, or if it is not of a connection of SQLAlchemy's."""
-    if context is None or not switches.statements():
+    if context is None or not switches.statements(here.origin):
         return None
     with guard.Harmless("sqlalchemy.start"):
         connection = context.root_connection
@@ -79,7 +79,7 @@ def _end(word: str) -> Callable[[Method], Method]:
 
 def _ending(here: Point, connection: Any, word: str) -> Point | None:
     """Open the point of the end of a transaction; None if there is nothing to end in the database."""
-    if not switches.statements():
+    if not switches.statements(here.origin):
         return None
     with guard.Harmless("sqlalchemy.start"):
         if connection.closed or connection.invalidated or connection._is_autocommit_isolation():
@@ -101,7 +101,7 @@ def _take(original: Method) -> Method:
 
     def raw_connection(self: Any, /) -> Any:
         here = current.sampled()
-        if here is None or not switches.statements():
+        if here is None or not switches.statements(here.origin):
             return original(self)
         before = _connecting.get()
         _connecting.set(self)
@@ -172,13 +172,14 @@ TARGETS = (
 _wrapping = Wrapping(*TARGETS)
 
 
-def instrument() -> None:
-    """Trace what SQLAlchemy sends, also if it is imported later. A second call does nothing.
+def instrument(when: When | None = None) -> None:
+    """Trace what SQLAlchemy sends, also if it is imported later; with *when*, only what it is true for.
 
-    This overrides an earlier ``disable``; a later one stops this layer too.
+    Without *when* this overrides an earlier ``disable``; a later one stops this layer too.
     """
-    switches.decide_statements(True)
-    _wrapping.install()
+    if when is None:
+        switches.decide_statements(True)
+    _wrapping.install(when)
 
 
 def uninstrument() -> None:

@@ -124,7 +124,7 @@ def _before_cursor_execute(name: str) -> Callable[..., None]:
 
     def handler(conn: Any, cursor: Any, statement: Any, params: Any, context: Any, executemany: Any) -> None:
         here = current.sampled()
-        if here is None or not switches.statements():
+        if here is None or not switches.statements(here.origin):
             return
         with guard.Harmless("sqlalchemy.start"):
             points = vars(conn).setdefault(_OPEN, [])

@@ -124,9 +124,12 @@ def read(
         sample=sample,
         sample_asked=sample_asked,
         registered=formats.registered(settings.propagation),
+        limited=settings.keys_by_secret,
     )
     if decision.malformed:
         guard.count("malformed", decision.malformed)
+    for reason in decision.refused:
+        guard.count(reason)
     if decision.context is None:
         return None
     if decision.later is not None:

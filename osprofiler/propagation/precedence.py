@@ -6,6 +6,7 @@ The first of these that is present counts:
 
 1. our signed text, signed with one of the keys;
 2. osprofiler's signed pair, or the ``trace_info`` of a plain peer, with one of the keys;
+   a key with limits may refuse the request (``limits``), and then 1 and 2 count as absent;
 3. if unsigned context is trusted: Jaeger's, W3C's, B3's, a debug id;
 4. the sampler and the policy's rules.
 
@@ -19,11 +20,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+from osprofiler.config.limited_key import LimitedKey
 from osprofiler.context.trace_context import DEBUG, SAMPLED, TraceContext
 from osprofiler.context.undecided import Later, Verdict
-from osprofiler.propagation import b3, jaeger, osprofiler, signed, w3c
+from osprofiler.propagation import b3, jaeger, limits, osprofiler, signed, w3c
 from osprofiler.propagation.formats import Format, Malformed, Remote
-from osprofiler.records import ids
+from osprofiler.propagation.signed import Signed
+from osprofiler.records import ids, names
 
 T = TypeVar("T")
 
@@ -41,6 +44,7 @@ _MAX_TAG_CHARS = 256
 _NO_TAGS: Mapping[str, Any] = {}
 _NO_FORMATS: Mapping[str, Format] = {}
 _FOR_NOW: Verdict = (True, _NO_TAGS)
+_NO_LIMITS: Mapping[str, LimitedKey] = {}
 
 
 class Decision(NamedTuple):
@@ -52,6 +56,7 @@ class Decision(NamedTuple):
     begins: bool = False  # the trace begins here, by the sampler, a debug id or a decision without ids
     malformed: int = 0  # how many fields were malformed, and so counted as absent
     later: Later | None = None  # decides whether the trace, which is sampled for now, is kept
+    refused: tuple[str, ...] = ()  # what a key did not allow: see ``limits``
 
 
 class _Foreign(NamedTuple):
@@ -70,17 +75,18 @@ def decide(
     sample_asked: SampleAsked | None = None,
     url_encoding: bool = True,
     registered: Mapping[str, Format] = _NO_FORMATS,
+    limited: Mapping[str, LimitedKey] = _NO_LIMITS,
 ) -> Decision:
     """Decide which trace *fields* (names in lower case) continue. Never raises for their content.
 
-    *keys*: the keys that may ask for a trace; the first one signs a context without a key. *trusted*: unsigned context
-    counts. *plain*: the ``trace_info`` of an RPC message. *sample*: called only if no sender has decided; after its
-    "no" the result is a context that is not sampled. *sample_asked*: called if a key asks for a trace that begins here:
-    its sender has no span. *url_encoding*: Jaeger's baggage is percent-encoded.
-    *registered*: formats of other packages, which count after ours.
+    *keys*: the keys that may ask for a trace; the first one signs a context without a key, or with one of *limited*:
+    the keys with limits, by their secrets. *trusted*: unsigned context counts. *plain*: the ``trace_info`` of an RPC
+    message. *sample*: called only if no sender has decided; after its "no" the result is a context that is not sampled.
+    *sample_asked*: called if a key asks for a trace that begins here: its sender has no span. *url_encoding*: Jaeger's
+    baggage is percent-encoded. *registered*: formats of other packages, which count after ours.
     """
     reading = _Reading(fields, registered)
-    context, follows = reading.signed(keys, plain)
+    context, follows = reading.signed(keys, plain, limited)
     if context is None and not trusted:
         return reading.sampled(keys, sample)
     foreign = reading.foreign()
@@ -94,13 +100,16 @@ def decide(
     else:
         known = (context.trace_id, context.span_id)
         tags = _tags(one for one in foreign if (one.remote.trace_id, one.remote.span_id) != known)
+        if reading.key is not None:
+            tags[names.KEY] = reading.key.name
     context = reading.completed(context, foreign, url_encoding)
     if context.tracestate:
         tags = {**tags, TRACESTATE_TAG: context.tracestate}
-    decision = Decision(context, follows, tags if context.sampled else _NO_TAGS, begins, reading.malformed)
+    tags = tags if context.sampled else _NO_TAGS
+    decision = Decision(context, follows, tags, begins, reading.malformed, refused=tuple(reading.refused))
     if sample_asked is None or begins or context.span_id or not (context.sampled and context.hmac_key):
         return decision
-    return _ruled(decision, context, sample_asked(context.trace_id, (signed.key_id(context.hmac_key),)))
+    return _ruled(decision, context, sample_asked(context.trace_id, reading.asked_by))
 
 
 def _ruled(decision: Decision, context: TraceContext, answer: Verdict | Later) -> Decision:
@@ -123,23 +132,47 @@ class _Reading:
 
     def __init__(self, fields: Mapping[str, str], registered: Mapping[str, Format] = _NO_FORMATS) -> None:
         self.malformed = 0
+        self.refused: list[str] = []
+        self.key: LimitedKey | None = None  # the key with limits that has signed
+        self.asked_by: tuple[str, ...] = ()  # the id of the key that has signed, and its name
         self._fields = fields
         self._registered = registered
 
-    def signed(self, keys: Sequence[str], plain: Any) -> tuple[TraceContext | None, bool]:
-        """The context that is signed with one of *keys*, or None; and whether its sender does not wait."""
-        if not keys:
+    def signed(
+        self, keys: Sequence[str], plain: Any, limited: Mapping[str, LimitedKey]
+    ) -> tuple[TraceContext | None, bool]:
+        """The context that is signed with a key which allows it, or None; and whether its sender does not wait."""
+        ours = self._signed((*keys, *limited) if limited else keys, plain)
+        if ours is None:
             return None, False
+        key = limited.get(ours.context.hmac_key or "") if ours.context.hmac_key not in keys else None
+        self.asked_by = (signed.key_id(ours.context.hmac_key or ""),)
+        if key is None:
+            return ours.context, ours.follows
+        try:
+            context, is_all = limits.admitted(key, ours.context, ours.signed_at_s, keys[0] if keys else None)
+        except limits.Refused as refusal:
+            self.refused.append(refusal.reason)
+            return None, False
+        if not is_all:
+            self.refused.append(limits.MAY)
+        self.key, self.asked_by = key, (*self.asked_by, key.name)
+        return context, ours.follows
+
+    def _signed(self, keys: Sequence[str], plain: Any) -> Signed | None:
+        """The context that is signed with one of *keys*."""
+        if not keys:
+            return None
         get = self._fields.get
         if text := get(signed.HEADER.lower()):
             ours = self._attempt(signed.decode, text, keys)
             if ours is not None:
-                return ours.context, ours.follows
+                return ours
         info, signature = get(osprofiler.TRACE_INFO.lower()), get(osprofiler.TRACE_HMAC.lower())
         context = self._attempt(osprofiler.decode, info, signature, keys) if info and signature else None
         if context is None and plain:
             context = self._attempt(osprofiler.decode_plain, plain, keys)
-        return context, False
+        return None if context is None else Signed(context, False, None)
 
     def foreign(self) -> list[_Foreign]:
         """The well-formed unsigned contexts, in the order in which they count."""
@@ -176,14 +209,15 @@ class _Reading:
     def sampled(self, keys: Sequence[str], sample: Sample | None) -> Decision:
         """The sampler's decision, if no sender has decided."""
         if sample is None:
-            return Decision(None, malformed=self.malformed)
+            return Decision(None, malformed=self.malformed, refused=tuple(self.refused))
         trace_id = ids.new_trace_id()
         answer = sample(trace_id)
         later, (yes, tags) = (answer, _FOR_NOW) if isinstance(answer, Later) else (None, answer)
         context = _begun(SAMPLED if yes else 0, keys[0] if keys else None, trace_id)
         if yes:
             tags = {**tags, **_tags(self.foreign())}
-        return Decision(context, False, tags if yes else _NO_TAGS, True, self.malformed, later)
+        tags = tags if yes else _NO_TAGS
+        return Decision(context, False, tags, True, self.malformed, later, tuple(self.refused))
 
     def completed(self, context: TraceContext, foreign: Sequence[_Foreign], url_encoding: bool) -> TraceContext:
         """*context* with the baggage, and with the state and flags of W3C's fields if they have the same trace id."""

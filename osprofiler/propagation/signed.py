@@ -4,7 +4,8 @@
 ``<base64url of JSON>.<HMAC-SHA-256 in hexadecimal>``. The keys of the JSON: ``v`` version, 1; ``b`` base_id; ``p`` id
 of the point above, absent if there is none (so a real parent may have the same id as the base); ``f`` flags, as
 Jaeger's; ``t`` time of signing, in seconds since the epoch; ``k`` id of the key that signed it; ``r`` is ``"follows"``
-if the sender will not wait. The key itself is never in it.
+if the sender will not wait; ``a`` what the request may show beyond the settings of the services, a list of names,
+absent if it asked for nothing. The key itself is never in it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from osprofiler._runtime import clocks
-from osprofiler.context.trace_context import SAMPLED, TraceContext
+from osprofiler.context.trace_context import NOTHING, SAMPLED, TraceContext
 from osprofiler.propagation import packing
 from osprofiler.propagation.formats import Malformed, bounded
 from osprofiler.records import ids
@@ -33,6 +34,8 @@ FOLLOWS = "follows"
 
 _SHAPE = re.compile(r"([A-Za-z0-9_=-]+)\.([0-9a-f]{64})", re.A)
 _MAX_ID_CHARS = 1024
+_MAX_ASKED = 32
+_ASKED = re.compile(r"[a-z][a-z0-9_]{0,31}", re.A)
 
 
 class Signed(NamedTuple):
@@ -40,7 +43,7 @@ class Signed(NamedTuple):
 
     context: TraceContext  # for the receiver to continue
     follows: bool  # the receiver references FollowsFrom, since nobody waits for it
-    signed_at_s: int  # seconds since the epoch, by the sender's clock
+    signed_at_s: int | None  # seconds since the epoch, by the sender's clock; None: not known
 
 
 @functools.lru_cache(maxsize=64)
@@ -63,6 +66,8 @@ def encode(context: TraceContext, *, follows: bool = False) -> str:
         fields["p"] = context.point_id
     if follows:
         fields["r"] = FOLLOWS
+    if context.asked:
+        fields["a"] = sorted(context.asked)
     body = base64.urlsafe_b64encode(json.dumps(fields, separators=(",", ":")).encode())
     return f"{body.decode('ascii')}.{_signature(body, key)}"
 
@@ -99,6 +104,9 @@ def _read(fields: dict[str, Any], key: str) -> Signed:
         raise Malformed("a signed context without ids")
     if not (type(flags) is int and 0 <= flags <= 255 and type(at_s) is int):
         raise Malformed("a signed context with invalid flags or time")
+    asked = fields.get("a")
+    if asked is not None and not is_asked(asked):
+        raise Malformed("a signed context that asks for something without a name")
     context = TraceContext(
         base_id,
         ids.trace_id_of(base_id),
@@ -106,8 +114,16 @@ def _read(fields: dict[str, Any], key: str) -> Signed:
         ids.span_id_of(point_id) if point_id else 0,
         flags=flags,
         hmac_key=key,
+        asked=frozenset(asked) if asked else NOTHING,
     )
     return Signed(context, fields.get("r") == FOLLOWS, at_s)
+
+
+def is_asked(names: Any) -> bool:
+    """Whether *names* is a list of names that a request can ask for. A service may not know some of them."""
+    if not isinstance(names, list) or len(names) > _MAX_ASKED:
+        return False
+    return all(isinstance(name, str) and _ASKED.fullmatch(name) for name in names)
 
 
 def _signature(body: bytes, key: str | bytes) -> str:

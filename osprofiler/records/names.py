@@ -45,6 +45,8 @@ CUT: Final = "osprofiler.cut"
 UNCLOSED: Final = "osprofiler.unclosed"
 #: True if the server closed a WSGI answer before it had read the whole body.
 BODY_UNREAD: Final = "osprofiler.body_unread"
+#: The name of the key with limits that signed the request.
+KEY: Final = "osprofiler.key"
 
 # Tags of server spans: the request in OpenStack's terms. The spans of oslo.middleware have the same names.
 #: The id of the request in this service: ``req-`` and a UUID.

@@ -52,8 +52,11 @@ class TextCodec:
             trusted=_trusts(),
             url_encoding=self._url_encoding,
             registered=formats.registered(settings.propagation),
+            limited=settings.keys_by_secret,
         )
         guard.count("malformed", decision.malformed)
+        for reason in decision.refused:
+            guard.count(reason)
         context, tags = decision.context, decision.tags
         if context is None:
             tags = precedence.foreign_tags(fields)

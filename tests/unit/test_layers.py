@@ -2,6 +2,7 @@
 """A layer is on while its switch is: by the configuration, by the policy, and while a service runs."""
 
 import importlib
+import inspect
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -174,6 +175,57 @@ def test_a_layer_is_in_the_documentation_s_table(switch: str) -> None:
     row = page.partition(f"   * - ``{switch}``\n")[2].partition("   * - ")[0]
     for library in layers.LIBRARIES[switch]:
         assert f"``{library}``" in row
+
+
+ASKABLE = [library for library in layers.SWITCHES if layers.SWITCHES[library] != "trace_wsgi"]
+
+
+@pytest.mark.parametrize("library", ASKABLE)
+def test_a_request_can_ask_for_each_layer(library: str) -> None:
+    name = SETTINGS[layers.SWITCHES[library]].asked_as
+    assert name in (layers.SWITCHES[library].removeprefix("trace_"), "sql")
+    module = importlib.import_module(f"osprofiler.instrumentation.{library}")
+    assert list(inspect.signature(module.instrument).parameters) == ["when"]
+
+
+@pytest.mark.parametrize("switch", sorted({layers.SWITCHES[library] for library in ASKABLE}))
+def test_on_request_a_layer_is_in_place_for_those_who_ask(configured: Write, switch: str) -> None:
+    libraries, name = sorted(layers.LIBRARIES[switch]), SETTINGS[switch].asked_as
+    configured(on_request=name)
+    assert (registry.in_force(), registry.on_request()) == (layers_of(), libraries)
+    configured(on_request=name, **{switch: True})
+    assert (registry.in_force(), registry.on_request()) == (layers_of(switch), [])
+    configured(on_request=name)
+    assert (registry.in_force(), registry.on_request()) == (layers_of(), libraries)
+    configured(on_request=name, enabled=False)
+    assert (registry.in_force(), registry.on_request()) == ([], [])
+    configured()
+    assert (registry.in_force(), registry.on_request()) == (layers_of(), [])
+
+
+def test_what_code_has_turned_on_is_on_for_all_with_on_request_too(configured: Write) -> None:
+    from requests.adapters import HTTPAdapter
+
+    configured()
+    registry.instrument("requests")
+    configured(on_request="requests")
+    assert "requests" in registry.in_force()
+    configured()
+    assert "requests" in registry.in_force()
+    registry.uninstrument("requests")
+    assert not hasattr(HTTPAdapter.send, "__wrapped__")
+
+
+def test_a_layer_that_was_never_asked_for_leaves_the_original(configured: Write) -> None:
+    from requests.adapters import HTTPAdapter
+
+    original = HTTPAdapter.send
+    configured()
+    assert HTTPAdapter.send is original
+    configured(on_request="requests")
+    assert HTTPAdapter.send is not original
+    configured()
+    assert HTTPAdapter.send is original
 
 
 @pytest.mark.parametrize("library", layers.SWITCHES)

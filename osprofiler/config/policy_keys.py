@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The section ``keys`` of a policy: keys that can do less than those of ``hmac_keys``.
+
+::
+
+    keys:
+      support:                                # its name, in tags and counters
+        secret_file: /etc/osprofiler/support.key
+        rate: ratelimiting:2                  # traces a second in each process; or a share: probabilistic:0.1
+        max_age: 300                          # seconds since the request was signed
+        until: 2026-12-24T12:00Z              # its end
+        may: [sql, arguments]                 # beyond the trace itself
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import math
+import os
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from osprofiler.config import sampler_spec
+from osprofiler.config.limited_key import SHORT_BYTES, LimitedKey, is_default, is_short
+from osprofiler.config.policy_nodes import Mistakes, pairs, plain
+from osprofiler.config.table import asked
+
+if TYPE_CHECKING:
+    import yaml
+
+LOG = logging.getLogger(__name__)
+
+#: The longest secret that is read from a file; a longer file is probably not a key.
+_MAX_SECRET_CHARS = 4096
+
+#: What every key may ask for; ``may`` can name it, but need not.
+TRACE = "trace"
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.A)
+
+
+def read(node: yaml.Node, table: type, mistakes: Mistakes) -> list[LimitedKey]:
+    """The keys in the section *node*.
+
+    A key whose secret is in a file that cannot be used is left out, with one line in the log: on this host it counts
+    for nothing, and the rest of the policy is in force.
+    """
+    keys: list[LimitedKey] = []
+    names: dict[str, str] = {}
+    for name, entry in pairs(node, "keys", mistakes):
+        key = _key(name.value, entry, mistakes)
+        if key is None:
+            continue
+        if (other := names.setdefault(key.secret, key.name)) != key.name:
+            mistakes.add(name, f"the keys {other} and {key.name} have the same secret")
+        keys.append(key)
+    return keys
+
+
+def _key(name: str, entry: yaml.Node, mistakes: Mistakes) -> LimitedKey | None:
+    values: dict[str, Any] = {}
+    if not _NAME.fullmatch(name):
+        mistakes.add(entry, f"keys: {name!r} is no name: letters, digits, - and _ are wanted")
+    for field, node in pairs(entry, name, mistakes):
+        reader = _READERS.get(field.value)
+        if reader is None:
+            mistakes.add(field, f"{name}: {field.value!r} is not known; known are {', '.join(_READERS)}")
+            continue
+        attribute, convert = reader
+        try:
+            values[attribute] = convert(plain(node))
+        except ValueError as error:
+            mistakes.add(node, f"{name}: {field.value}: {error}")
+            values[attribute] = None
+    if ("secret" in values) == (_FILE in values):
+        mistakes.add(entry, f"{name}: a key needs one of secret and secret_file")
+    if mistakes:
+        return None
+    path = values.pop(_FILE, None)
+    try:
+        return LimitedKey(name, values.pop("secret", None) or _read(path), **values)
+    except (OSError, ValueError) as fault:
+        reason = "not text in UTF-8" if isinstance(fault, UnicodeDecodeError) else getattr(fault, "strerror", fault)
+        LOG.error("the key %s of the policy is not used: %s: %s", name, path, reason)
+        return None
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        text = file.read(_MAX_SECRET_CHARS + 1)
+    if len(text) > _MAX_SECRET_CHARS:
+        raise ValueError(f"longer than {_MAX_SECRET_CHARS:,} characters")
+    return _secret(text.strip())
+
+
+def _secret(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("must be a text that only the users of the key know")
+    if is_default(value):
+        raise ValueError("this is the default of hmac_keys, which everybody knows")
+    if is_short(value):
+        raise ValueError(f"shorter than {SHORT_BYTES} bytes: it may be guessed")
+    return value
+
+
+def _secret_file(value: Any) -> str:
+    if not isinstance(value, str) or not os.path.isabs(value):
+        raise ValueError("must be the absolute path of a file that holds the secret")
+    return value
+
+
+def _rate(value: Any) -> str:
+    text = value.strip() if isinstance(value, str) else ""
+    if not text or sampler_spec.parse(text).kind == "remote":
+        raise ValueError("must be ratelimiting:PER_SECOND, probabilistic:SHARE, const:1 or const:0")
+    return text
+
+
+def _seconds(value: Any) -> float:
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = -1.0
+    if not 0 <= seconds < math.inf:
+        raise ValueError("must be a number of seconds")
+    return seconds
+
+
+def _until(value: Any) -> float:
+    text = value.strip() if isinstance(value, str) else ""
+    try:
+        moment = datetime.datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ValueError("must be a time with its zone, such as 2026-12-24T12:00Z")
+    return moment.timestamp()
+
+
+def _may(value: Any) -> frozenset[str]:
+    known = asked()
+    names = value if isinstance(value, list) else [value]
+    unknown = [name for name in names if name != TRACE and name not in known]
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is not known; known are {TRACE}, {', '.join(known)}")
+    return frozenset(names) - {TRACE}
+
+
+_FILE = "secret_file"
+
+#: For each field: its attribute of a key, and a function that gets its value, as ``kinds.Kind.from_policy`` does. The
+#: function raises ValueError, one line that does not show the value of a secret.
+_READERS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
+    "secret": ("secret", _secret),
+    "secret_file": (_FILE, _secret_file),
+    "rate": ("rate", _rate),
+    "max_age": ("max_age_s", _seconds),
+    "clock_skew": ("clock_skew_s", _seconds),
+    "until": ("until_s", _until),
+    "may": ("may", _may),
+}
