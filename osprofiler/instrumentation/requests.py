@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from osprofiler._runtime.wrapping import Method, Target, When, Wrapping
+from osprofiler._runtime.wrapping import Method, Target, Wrapping
 from osprofiler.context import current
 from osprofiler.handlers import http_client
 
@@ -48,12 +48,12 @@ def _send(original: Method) -> Method:
 _wrapping = Wrapping(Target("requests.adapters", "HTTPAdapter", "send", _send))
 
 
-def instrument(when: When | None = None) -> None:
-    """Trace the requests that python-requests sends, also if it is imported later.
+instrument = _wrapping.install
 
-    With *when*, only those that it is true for.
-    """
-    _wrapping.install(when)
+
+def enable() -> None:
+    """Trace the requests that python-requests sends, also if it is imported later. A second call does nothing."""
+    instrument()
 
 
 def uninstrument() -> None:

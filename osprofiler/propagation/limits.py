@@ -98,9 +98,8 @@ class Bucket:
         self._most = max(per_second, 1.0) if per_second else 0.0
         self._credit = self._most
         self._filled_ns = _tick_ns()
-        self._traces: dict[
-            int, tuple[bool, int, int]
-        ] = {}  # the decision, until when it counts, requests that are left
+        # By trace: the decision, until when it counts, and for how many requests more.
+        self._traces: dict[int, tuple[bool, int, int]] = {}
         self._lock = _thread.allocate_lock()
 
     def admits(self, trace_id: int) -> bool:

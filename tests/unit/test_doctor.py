@@ -294,9 +294,9 @@ def test_zaqars_own_switch_of_requests(project: str, text: str, warned: bool, tm
         ("", [FAIL]),
         ("hmac_keys = SECRET_KEY", [FAIL]),
         (f"hmac_keys = {KEY}, SECRET_KEY", [FAIL]),
-        ("hmac_keys = fifteen bytes..", [WARN]),
+        ("hmac_keys = fifteen bytes..", [FAIL]),
         ("hmac_keys = sixteen bytes...", [OK]),
-        ("hmac_keys = ä", [WARN]),
+        ("hmac_keys = ä", [FAIL]),
         (f"hmac_keys = {KEY}, {OTHER_KEY}", [OK]),
         ("hmac_keys =", [FAIL]),
         ("hmac_keys =\nsampler = const:1", [WARN]),
@@ -324,6 +324,24 @@ def test_keys_that_services_share(here: str, there: str, status: Status, tmp_pat
     assert result.status is status
     assert "glance-api.conf" in result.text
     assert {KEY, OTHER_KEY}.isdisjoint(repr(result).split("'"))
+
+
+@pytest.mark.parametrize(
+    ("keys_here", "words"),
+    [
+        (KEY, None),
+        (f"{KEY}, {OTHER_KEY}", "is also in hmac_keys: its limits have no effect"),
+        ("", "hmac_keys is empty: a trace that the key support of the policy asks for ends in this service"),
+    ],
+)
+def test_keys_with_limits(keys_here: str, words: str | None, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(f"keys: {{support: {{secret: {OTHER_KEY}}}}}")
+    results = list(keys.check(config(tmp_path, f"hmac_keys = {keys_here}\npolicy_file = {policy}")))
+    failed = [result.text for result in results if result.status is FAIL]
+    assert [words in text for text in failed if words] == [True] * len(failed)
+    assert bool(failed) is (words is not None)
+    assert OTHER_KEY not in repr(results)
 
 
 def test_a_sampler_signs_with_the_first_key(tmp_path: Path) -> None:

@@ -320,7 +320,8 @@ def test_a_mutation_of_other_options_changes_nothing(configured: Write, tmp_path
 def test_a_bad_option_is_one_line_in_the_log(
     configured: Write, tmp_path: Path, caplog: pytest.LogCaptureFixture, options: dict[str, str], complaint: str
 ) -> None:
-    init(configured(**{"enabled": True, "connection_string": store(tmp_path), **options}))
+    secret = {"hmac_keys": "a key that is long enough"}
+    init(configured(**{"enabled": True, "connection_string": store(tmp_path), **secret, **options}))
     errors = [record for record in caplog.records if record.levelname in ("ERROR", "WARNING")]
     assert len(errors) == 1
     assert complaint in errors[0].getMessage()
@@ -330,6 +331,23 @@ def test_a_bad_option_is_one_line_in_the_log(
         pass
     profiler.clean()
     assert switches._last.wsgi is True
+
+
+@pytest.mark.parametrize(
+    ("options", "warnings"),
+    [
+        ({}, ["[profiler] hmac_keys has the default key, which everybody knows: anybody can ask for a trace"]),
+        ({"hmac_keys": "fifteen bytes.."}, ["[profiler] hmac_keys has a key of only 15 bytes: it may be guessed"]),
+        ({"hmac_keys": "a key that is long enough"}, []),
+        ({"enabled": False}, []),
+    ],
+)
+def test_a_weak_key_is_a_warning_at_the_start(
+    configured: Write, tmp_path: Path, caplog: pytest.LogCaptureFixture, options: dict[str, Any], warnings: list[str]
+) -> None:
+    init(configured(**{"enabled": True, "connection_string": store(tmp_path), **options}))
+    configured(**{"enabled": True, "connection_string": store(tmp_path), **options}, trust_incoming=True)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == warnings
 
 
 def test_without_keys_nobody_can_ask_and_the_log_says_so(
