@@ -18,10 +18,11 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import pytest
 import requests
 
-from osprofiler import profiler, web
+from osprofiler import config, profiler, web
 from osprofiler import requests as traced
 from osprofiler._utils import signed_pack
 from osprofiler.config import switches
+from osprofiler.config.limited_key import LimitedKey
 from tests.unit.span_kit import Recorder, spans  # noqa: F401
 from tests.waiting import wait_until
 
@@ -241,3 +242,58 @@ def test_a_plain_osprofiler_in_the_middle_of_a_chain(spans: Recorder, stock_pyth
     assert server.parent_point_id == records["http-start"]["trace_id"]
     assert spans.by_name("backend").parent_point_id == server.point_id
     assert server.trace_id == client.trace_id
+
+
+_STOCK_CLIENT = """
+import json, sys, requests
+from osprofiler import config, profiler, web
+url, key = sys.argv[1:]
+profiler.init(key)
+text = requests.get(url, headers=web.get_trace_id_headers(), timeout=60).text
+print(json.dumps([profiler.get().get_base_id(), text]))
+"""
+
+
+def test_a_plain_client_with_a_limited_key_and_a_plain_service_behind(
+    spans: Recorder,  # noqa: F811
+    stock_python: Path,
+) -> None:
+    """Only the first service knows the limited key. The plain one behind it trusts the key of the services."""
+    limited = LimitedKey("support", "the key of the support team", "ratelimiting:0.001")
+    config.publish(enabled=True, hmac_keys=(KEY,), limited_keys=(limited,))
+
+    def backend(environ: Any, start_response: Any) -> Iterable[bytes]:
+        with profiler.Trace("backend"):
+            return answer(start_response, "from the backend")
+
+    def client(url: str) -> list[str]:
+        command = [stock_python, "-c", _STOCK_CLIENT, url, limited.secret]
+        result: list[str] = json.loads(subprocess.check_output(command, text=True, timeout=120))
+        return result
+
+    with (
+        serving(backend) as backend_url,
+        subprocess.Popen(
+            [stock_python, str(PROGRAMS / "stock_rest.py"), backend_url], stdout=subprocess.PIPE, text=True
+        ) as stock,
+    ):
+        assert stock.stdout is not None
+        port = int(stock.stdout.readline())
+        try:
+
+            def first(environ: Any, start_response: Any) -> Iterable[bytes]:
+                if profiler.get() is None:
+                    return answer(start_response, "not traced")
+                return answer(start_response, requests.get(f"http://127.0.0.1:{port}/x", timeout=60).text)
+
+            with serving(first) as url:
+                base_id, text = client(url)
+                assert text == "from the backend"
+                assert client(url)[1] == "not traced", "over the rate"
+            result = json.loads(stock.stdout.readline())
+        finally:
+            stock.terminate()
+    assert {record["base_id"] for record in result["records"]} == {base_id}
+    assert {span.origin.base_id for span in spans.finished} == {base_id}
+    assert spans.by_name("backend").origin.hmac_key == KEY
+    assert limited.secret not in json.dumps(result)
