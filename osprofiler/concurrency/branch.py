@@ -218,7 +218,7 @@ class Branch:
             detached=self.detached,
             info=self.info,
             span_id=span_id,
-            asked=origin.asked,
+            asked=context.asked,
         )
 
     def for_forked_child(self) -> Branch:

@@ -6,6 +6,8 @@ from __future__ import annotations
 import dataclasses
 import math
 
+from osprofiler.context.identity import Identity
+
 #: The key that is the option's default in every release, so everybody knows it.
 DEFAULT_KEY = "SECRET_KEY"
 
@@ -24,11 +26,25 @@ class LimitedKey:
     clock_skew_s: float = 10.0  # by how much the clocks of sender and receiver may differ
     until_s: float = math.inf  # seconds since the epoch
     may: frozenset[str] = frozenset()  # what a request may ask for beyond the trace: names of ``on_request``
+    projects: frozenset[str] = frozenset()  # whose requests it is for, by id or name; empty: all
+    users: frozenset[str] = frozenset()  # the same
 
     @property
     def limits_age(self) -> bool:
         """Whether it counts when a request was signed."""
         return self.max_age_s < math.inf
+
+    @property
+    def limits_whom(self) -> bool:
+        """Whether it counts who sends a request."""
+        return bool(self.projects or self.users)
+
+    def is_for(self, identity: Identity) -> bool:
+        """Whether *identity* may use it."""
+        return not (
+            (self.projects and self.projects.isdisjoint(identity.project))
+            or (self.users and self.users.isdisjoint(identity.user))
+        )
 
 
 def is_default(key: str) -> bool:

@@ -10,6 +10,7 @@
         max_age: 300                          # seconds since the request was signed
         until: 2026-12-24T12:00Z              # its end
         may: [sql, arguments]                 # beyond the trace itself
+        projects: [demo, 8a1b2c3d]            # whose requests it is for, by name or id; the same with users
 """
 
 from __future__ import annotations
@@ -148,6 +149,13 @@ def _may(value: Any) -> frozenset[str]:
     return frozenset(names) - {TRACE}
 
 
+def _names(value: Any) -> frozenset[str]:
+    names = value if isinstance(value, list) else [value]
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise ValueError("must be a list of names or ids")
+    return frozenset(names)
+
+
 _FILE = "secret_file"
 
 #: For each field: its attribute of a key, and a function that gets its value, as ``kinds.Kind.from_policy`` does. The
@@ -160,4 +168,6 @@ _READERS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "clock_skew": ("clock_skew_s", _seconds),
     "until": ("until_s", _until),
     "may": ("may", _may),
+    "projects": ("projects", _names),
+    "users": ("users", _names),
 }

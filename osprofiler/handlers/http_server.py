@@ -195,7 +195,13 @@ def accept(
         operation = f"{name} {request.method if request.method in _METHODS else 'other'}"
         sample = global_tracer.sample_for(operation, request) if samples else None
         sample_asked = global_tracer.sample_asked_for(operation, request) if samples and settings.rules else None
-        incoming = propagation.read(request.fields, switches.wsgi_keys(keys), sample=sample, sample_asked=sample_asked)
+        incoming = propagation.read(
+            request.fields,
+            switches.wsgi_keys(keys),
+            sample=sample,
+            sample_asked=sample_asked,
+            who=lambda: request.identity,
+        )
         if incoming is not None:
             return Served(_open(name, operation, request, here, incoming), request)
     if here is None or inside:

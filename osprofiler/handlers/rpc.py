@@ -65,7 +65,7 @@ def inject(context: Mapping[str, Any], *, follows: bool = False, keep_w3c: bool 
 def extract(context: Mapping[str, Any]) -> Incoming | None:
     """The trace that a received RPC context dictionary asks to continue, or None. Never raises."""
     try:
-        return envelope.extract(context) if switches.work(config.current()) else None
+        return envelope.extract(context, who=_who(context)) if switches.work(config.current()) else None
     except Exception as fault:
         guard.swallow("messaging.extract", fault)
         return None
@@ -133,6 +133,11 @@ class _Message:
         return openstack.identity_of_context(self._context)
 
 
+def _who(context: Mapping[str, Any]) -> Callable[[], Identity]:
+    """Who sends a message: its context says so."""
+    return lambda: openstack.identity_of_context(context)
+
+
 def receive(
     context: Mapping[str, Any], named: Any, *, keep_w3c: bool = False
 ) -> tuple[Incoming | None, Mapping[str, Any]]:
@@ -149,7 +154,7 @@ def receive(
             name, message = operation(named), _Message(context)
             sample = global_tracer.sample_for(name, message)
             sample_asked = global_tracer.sample_asked_for(name, message) if settings.rules else None
-        incoming = envelope.extract(context, sample=sample, sample_asked=sample_asked)
+        incoming = envelope.extract(context, sample=sample, sample_asked=sample_asked, who=_who(context))
     if (incoming is not None and not incoming.begins) or envelope.is_ours(context):
         # A copy: transports inside one process hand the same dictionary to all receivers.
         context = envelope.strip(context, keep_w3c=keep_w3c)

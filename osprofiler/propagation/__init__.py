@@ -16,6 +16,7 @@ from osprofiler.context.origin import Origin
 from osprofiler.context.trace_context import TraceContext
 from osprofiler.context.undecided import Undecided
 from osprofiler.propagation import b3, formats, jaeger, osprofiler, precedence, signed, w3c
+from osprofiler.propagation.limits import Who
 from osprofiler.propagation.precedence import Sample, SampleAsked
 
 #: The header of an HTTP answer with the id of the trace as Jaeger shows it: 32 hexadecimal digits.
@@ -109,11 +110,12 @@ def read(
     plain: Any = None,
     sample: Sample | None = None,
     sample_asked: SampleAsked | None = None,
+    who: Who | None = None,
 ) -> Incoming | None:
     """The trace that *fields* (names in lower case) belong to; None if neither a sender nor the sampler has decided.
 
     *keys*: the keys that may ask for a trace; if None, ``[profiler] hmac_keys``. *plain*, *sample*,
-    *sample_asked*: see :func:`precedence.decide`. Never raises for the content of *fields*.
+    *sample_asked*, *who*: see :func:`precedence.decide`. Never raises for the content of *fields*.
     """
     settings = config.current()
     decision = precedence.decide(
@@ -123,6 +125,7 @@ def read(
         plain=plain,
         sample=sample,
         sample_asked=sample_asked,
+        who=who,
         registered=formats.registered(settings.propagation),
         limited=settings.keys_by_secret,
     )

@@ -14,6 +14,7 @@ from osprofiler import config, propagation
 from osprofiler._runtime import guard
 from osprofiler.context.trace_context import TraceContext
 from osprofiler.propagation import Incoming, b3, carriers, jaeger, osprofiler, signed, w3c
+from osprofiler.propagation.limits import Who
 from osprofiler.propagation.precedence import Sample, SampleAsked
 
 TRACE_INFO = "trace_info"
@@ -66,6 +67,7 @@ def extract(
     *,
     sample: Sample | None = None,
     sample_asked: SampleAsked | None = None,
+    who: Who | None = None,
 ) -> Incoming | None:
     """The trace that a received *message_context* belongs to, or None: see ``propagation.read``."""
     fields = carriers.fields({name: value for name, value in message_context.items() if _is_unsigned(name)})
@@ -75,7 +77,7 @@ def extract(
     elif text is not None:
         guard.count("malformed")
     plain = message_context.get(TRACE_INFO)
-    return propagation.read(fields, keys, plain=plain, sample=sample, sample_asked=sample_asked)
+    return propagation.read(fields, keys, plain=plain, sample=sample, sample_asked=sample_asked, who=who)
 
 
 def is_ours(message_context: Mapping[str, Any]) -> bool:

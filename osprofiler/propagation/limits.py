@@ -12,15 +12,22 @@ import functools
 import hashlib
 import hmac
 import secrets
+from collections.abc import Callable
 
-from osprofiler._runtime import clocks, forks
+from osprofiler._runtime import clocks, forks, guard
 from osprofiler.config import sampler_spec
 from osprofiler.config.limited_key import LimitedKey
+from osprofiler.context.identity import Identity
 from osprofiler.context.trace_context import SAMPLED, TraceContext
+from osprofiler.context.undecided import Later, Verdict
 
 #: Why a key was refused, as counters show it: it has ended; what it signed is too old or from the future, or has no
-#: time; it is over its rate. MAY is no refusal of the trace: the request has asked for more than the key may.
-ENDED, AGE, NO_TIME, RATE, MAY = "key.ended", "key.age", "key.no_time", "key.rate", "key.may"
+#: time; it is over its rate; it is not for whoever sends the request. MAY is no refusal of the trace: the request has
+#: asked for more than the key may.
+ENDED, AGE, NO_TIME, RATE, WHOM, MAY = "key.ended", "key.age", "key.no_time", "key.rate", "key.whom", "key.may"
+
+#: Returns who sends a request; None while that is not known.
+Who = Callable[[], Identity | None]
 
 #: How long the decision on a trace counts for its other requests, in seconds. A client sends many requests in one trace.
 KEPT_S = 30.0
@@ -62,6 +69,37 @@ def admitted(
     return context._replace(
         hmac_key=signing_key, flags=context.flags & SAMPLED, asked=granted
     ), granted == context.asked
+
+
+def later(key: LimitedKey, who: Who | None) -> Later | None:
+    """The decision that has to wait until it is known *who* sends the request; None if *key* is for everybody.
+
+    Raises Refused if nobody will know it.
+    """
+    if not key.limits_whom:
+        return None
+    if who is None:
+        raise Refused(WHOM)
+
+    def decide(identity: Identity) -> Verdict:
+        is_for = key.is_for(identity)
+        if not is_for:
+            guard.count(WHOM)
+        return is_for, {}
+
+    return Later(who, decide)
+
+
+def both(first: Later | None, second: Later | None) -> Later | None:
+    """A decision that says yes if *first* and *second* do."""
+    if first is None or second is None:
+        return first or second
+
+    def decide(identity: Identity) -> Verdict:
+        verdict = first.decide(identity)
+        return second.decide(identity) if verdict[0] else verdict
+
+    return Later(second.who, decide)
 
 
 def _is_within(key: LimitedKey, trace_id: int, signing_key: str | None) -> bool:

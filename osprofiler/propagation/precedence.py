@@ -76,6 +76,7 @@ def decide(
     url_encoding: bool = True,
     registered: Mapping[str, Format] = _NO_FORMATS,
     limited: Mapping[str, LimitedKey] = _NO_LIMITS,
+    who: limits.Who | None = None,
 ) -> Decision:
     """Decide which trace *fields* (names in lower case) continue. Never raises for their content.
 
@@ -83,10 +84,11 @@ def decide(
     the keys with limits, by their secrets. *trusted*: unsigned context counts. *plain*: the ``trace_info`` of an RPC
     message. *sample*: called only if no sender has decided; after its "no" the result is a context that is not sampled.
     *sample_asked*: called if a key asks for a trace that begins here: its sender has no span. *url_encoding*: Jaeger's
-    baggage is percent-encoded. *registered*: formats of other packages, which count after ours.
+    baggage is percent-encoded. *registered*: formats of other packages, which count after ours. *who*: who sends the
+    fields; a key that is for some only is refused without it.
     """
     reading = _Reading(fields, registered)
-    context, follows = reading.signed(keys, plain, limited)
+    context, follows = reading.signed(keys, plain, limited, who)
     if context is None and not trusted:
         return reading.sampled(keys, sample)
     foreign = reading.foreign()
@@ -106,7 +108,7 @@ def decide(
     if context.tracestate:
         tags = {**tags, TRACESTATE_TAG: context.tracestate}
     tags = tags if context.sampled else _NO_TAGS
-    decision = Decision(context, follows, tags, begins, reading.malformed, refused=tuple(reading.refused))
+    decision = Decision(context, follows, tags, begins, reading.malformed, reading.later, tuple(reading.refused))
     if sample_asked is None or begins or context.span_id or not (context.sampled and context.hmac_key):
         return decision
     return _ruled(decision, context, sample_asked(context.trace_id, reading.asked_by))
@@ -115,11 +117,11 @@ def decide(
 def _ruled(decision: Decision, context: TraceContext, answer: Verdict | Later) -> Decision:
     """*decision* for *context*, a request with a key, after the *answer* of the rules."""
     if isinstance(answer, Later):
-        return decision._replace(later=answer)
+        return decision._replace(later=limits.both(decision.later, answer))
     yes, tags = answer
     if yes:
         return decision._replace(tags={**decision.tags, **tags})
-    return decision._replace(context=_unsampled(context), tags=_NO_TAGS)
+    return decision._replace(context=_unsampled(context), tags=_NO_TAGS, later=None)
 
 
 def foreign_tags(fields: Mapping[str, str]) -> Mapping[str, str]:
@@ -135,11 +137,12 @@ class _Reading:
         self.refused: list[str] = []
         self.key: LimitedKey | None = None  # the key with limits that has signed
         self.asked_by: tuple[str, ...] = ()  # the id of the key that has signed, and its name
+        self.later: Later | None = None  # decides whether that key is for the sender
         self._fields = fields
         self._registered = registered
 
     def signed(
-        self, keys: Sequence[str], plain: Any, limited: Mapping[str, LimitedKey]
+        self, keys: Sequence[str], plain: Any, limited: Mapping[str, LimitedKey], who: limits.Who | None
     ) -> tuple[TraceContext | None, bool]:
         """The context that is signed with a key which allows it, or None; and whether its sender does not wait."""
         ours = self._signed((*keys, *limited) if limited else keys, plain)
@@ -151,6 +154,7 @@ class _Reading:
             return ours.context, ours.follows
         try:
             context, is_all = limits.admitted(key, ours.context, ours.signed_at_s, keys[0] if keys else None)
+            self.later = limits.later(key, who) if context.sampled else None
         except limits.Refused as refusal:
             self.refused.append(refusal.reason)
             return None, False

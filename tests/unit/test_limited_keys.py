@@ -20,8 +20,10 @@ from osprofiler.config.limited_key import LimitedKey
 from osprofiler.context import current
 from osprofiler.context.points import Point
 from osprofiler.context.trace_context import SAMPLED, TraceContext
+from osprofiler.handlers import rpc
 from osprofiler.propagation import Incoming, envelope, limits, osprofiler, precedence, signed
 from osprofiler.records import ids
+from osprofiler.testing.recorder import recording
 from osprofiler.tracer import global_tracer
 from tests.unit.core_kit import a_clean_process
 
@@ -143,15 +145,7 @@ def test_service_code_sees_the_services_key() -> None:
         start_response("200 OK", [])
         return []
 
-    environ = {
-        "REQUEST_METHOD": "GET",
-        "PATH_INFO": "/",
-        "SERVER_NAME": "api",
-        "SERVER_PORT": "80",
-        "wsgi.url_scheme": "http",
-        "HTTP_X_TRACE_CONTEXT": asking()[signed.HEADER.lower()],
-    }
-    web.WsgiMiddleware(application, hmac_keys=OTHER, enabled=True)(environ, lambda *_: None)
+    web.WsgiMiddleware(application, hmac_keys=OTHER, enabled=True)(environ(asking()), lambda *_: None)
     key, headers = seen
     assert key == OTHER, "the keys of the middleware are those of its service"
     assert signed.decode(headers[signed.HEADER], [OTHER]) is not None
@@ -328,6 +322,71 @@ def test_not_sampled_is_let_in_without_a_rate() -> None:
     incoming = propagation.read(asking(flags=0))
     assert incoming is not None
     assert not incoming.origin.sampled
+
+
+# Whom it is for
+
+
+def environ(fields: dict[str, str]) -> dict[str, Any]:
+    return {
+        "REQUEST_METHOD": "GET",
+        "PATH_INFO": "/",
+        "SERVER_NAME": "api",
+        "SERVER_PORT": "80",
+        "wsgi.url_scheme": "http",
+        **{f"HTTP_{name.upper().replace('-', '_')}": value for name, value in fields.items()},
+    }
+
+
+def served_for(project: str | None, user: str = "somebody") -> list[str]:
+    """The points of a request with the key, of *project* as keystonemiddleware finds out behind us; None: of nobody."""
+
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        with profiler.Trace("before"):
+            sent = web.get_trace_id_headers()
+            assert signed.decode(sent[signed.HEADER], [OWN]).context.sampled is False  # type: ignore[union-attr]
+        if project is not None:
+            environ["keystone.token_info"] = {}
+            environ.update(HTTP_X_PROJECT_ID=project, HTTP_X_PROJECT_NAME=f"name of {project}", HTTP_X_USER_ID=user)
+        with profiler.Trace("work"):
+            pass
+        start_response("200 OK", [])
+        return [b"done"]
+
+    with recording(trace=False) as spans:
+        web.WsgiMiddleware(application, hmac_keys=OWN, enabled=True)(environ(asking()), lambda *_: None)
+        return spans.names()
+
+
+@pytest.mark.parametrize("who", ["demo", "name of demo"])
+def test_a_key_for_one_project_waits_for_keystonemiddleware(who: str) -> None:
+    with_limits(projects=frozenset((who,)))
+    assert served_for("demo") == ["before", "work", "wsgi"]
+    assert served_for("admin") == []
+    assert served_for(None) == []
+    assert refused() == {limits.WHOM: 2}
+
+
+def test_a_key_for_a_user_of_a_project() -> None:
+    with_limits(projects=frozenset(("demo",)), users=frozenset(("alice",)))
+    assert served_for("demo", "alice") == ["before", "work", "wsgi"]
+    assert served_for("demo", "bob") == served_for("admin", "alice") == []
+
+
+def test_over_rpc_the_context_of_the_message_says_who_sends_it() -> None:
+    with_limits(projects=frozenset(("demo",)))
+    for project, is_let_in in (("demo", True), ("admin", False), (None, False)):
+        message = {signed.ENVELOPE_KEY: asking()[signed.HEADER.lower()], "project_id": project}
+        incoming = rpc.extract(message)
+        assert incoming is not None
+        assert incoming.origin.sampled is is_let_in
+    assert refused() == {limits.WHOM: 2}
+
+
+def test_where_nobody_knows_who_sends_it_such_a_key_is_refused() -> None:
+    with_limits(projects=frozenset(("demo",)))
+    assert propagation.read(asking()) is None
+    assert refused() == {limits.WHOM: 1}
 
 
 # What it may ask

@@ -40,12 +40,15 @@ keys:
     clock_skew: 5
     until: 2026-12-24T12:00Z
     may: [trace, sql, arguments]
+    projects: [demo]
+    users: alice
   plain:
     secret: another key of enough bytes
 """
     until_s = datetime.datetime(2026, 12, 24, 12, tzinfo=datetime.timezone.utc).timestamp()
     may = frozenset(("sql", "arguments"))
-    support = LimitedKey("support", SECRET, "ratelimiting:2", 300.0, 5.0, until_s, may)
+    whom = frozenset(("demo",)), frozenset(("alice",))
+    support = LimitedKey("support", SECRET, "ratelimiting:2", 300.0, 5.0, until_s, may, *whom)
     plain = LimitedKey("plain", "another key of enough bytes")
     assert keys_of(text) == (support, plain)
     assert (plain.rate, plain.max_age_s, plain.until_s, plain.may) == ("", math.inf, math.inf, frozenset())
@@ -75,6 +78,7 @@ def test_an_end_has_a_zone(until: str) -> None:
         (f"secret: {SECRET}, until: '2026-12-24T12:00'", "a: until: must be a time with its zone"),
         (f"secret: {SECRET}, may: [everything]", "a: may: 'everything' is not known; known are trace, "),
         (f"secret: {SECRET}, may: {{sql: true}}", "a: may: None is not known"),
+        (f"secret: {SECRET}, projects: []", "a: projects: must be a list of names or ids"),
         (f"secret: {SECRET}, age: 3", "a: 'age' is not known; known are secret, secret_file, rate, max_age"),
     ],
 )
