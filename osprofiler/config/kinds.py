@@ -108,6 +108,16 @@ def _sampler_of_policy(value: Any) -> str:
     return text
 
 
+def _rate(text: str | None, complain: Complain) -> str:
+    return sampler_spec.local(text) if text and text.strip() else ""
+
+
+def _rate_of_policy(value: Any) -> str:
+    if value == "":
+        return ""
+    return sampler_spec.local(value if isinstance(value, str) else str(value))
+
+
 def _formats_of_policy(value: Any) -> tuple[str, ...]:
     names = value if isinstance(value, list) else [value]
     if not names or _unknown(names):
@@ -190,6 +200,7 @@ KEYS: Kind[tuple[str, ...]] = Kind("list", "StrOpt", _keys)
 PATTERNS: Kind[tuple[str, ...]] = Kind("regular expression, several times", "MultiStrOpt", _patterns)
 PROPAGATION: Kind[tuple[str, ...]] = Kind("list", "ListOpt", _formats, _formats_of_policy)
 POINTS: Kind[tuple[str, ...] | None] = Kind("list", "ListOpt", _points, _points_of_policy)
+RATE: Kind[str] = Kind("rate", "StrOpt", _rate, _rate_of_policy)
 SAMPLER: Kind[str] = Kind("sampler", "StrOpt", _unchanged, _sampler_of_policy)
 LEVEL: Kind[int] = Kind(
     f"one of {', '.join(LEVELS)}",

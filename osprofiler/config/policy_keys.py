@@ -113,10 +113,7 @@ def _secret_file(value: Any) -> str:
 
 
 def _rate(value: Any) -> str:
-    text = value.strip() if isinstance(value, str) else ""
-    if not text or sampler_spec.parse(text).kind == "remote":
-        raise ValueError("must be ratelimiting:PER_SECOND, probabilistic:SHARE, const:1 or const:0")
-    return text
+    return sampler_spec.local(value if isinstance(value, str) else "")
 
 
 def _seconds(value: Any) -> float:

@@ -45,6 +45,13 @@ def parse(text: str) -> SamplerSpec:
     return spec
 
 
+def local(text: str) -> str:
+    """*text*, if it is a sampler that asks nobody. Raises ValueError, with one line, if it is not, or empty."""
+    if not text.strip() or parse(text).kind == "remote":
+        raise ValueError("must be ratelimiting:PER_SECOND, probabilistic:SHARE, const:1 or const:0")
+    return text.strip()
+
+
 def _parse(kind: str, parameter: str) -> SamplerSpec | None:
     if not kind:
         return SamplerSpec("const")

@@ -292,6 +292,26 @@ class Settings:
         ),
         unread=None,
     )
+    trusted_rate: str = setting(
+        Row(
+            kinds.RATE,
+            default="",
+            mutable=True,
+            policy=True,
+            help="How much of the trusted unsigned context that says yes is recorded: ratelimiting:100 (traces a "
+            "second in each process) or probabilistic:0.1. Beyond that it is continued with a no. Empty: all.",
+            link="See `keys and switches for one request <steering.rst>`_.",
+        )
+    )
+    debug_rate: str = setting(
+        Row(
+            kinds.RATE,
+            default="ratelimiting:10",
+            mutable=True,
+            policy=True,
+            help="How many traces trusted debug ids (jaeger-debug-id) begin, as trusted_rate says it. Empty: all.",
+        )
+    )
     propagation: tuple[str, ...] = setting(
         Row(
             kinds.PROPAGATION,

@@ -128,6 +128,8 @@ def read(
         who=who,
         registered=formats.registered(settings.propagation),
         limited=settings.keys_by_secret,
+        trusted_rate=settings.trusted_rate,
+        debug_rate=settings.debug_rate,
     )
     if decision.malformed:
         guard.count("malformed", decision.malformed)

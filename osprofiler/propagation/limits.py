@@ -26,6 +26,9 @@ from osprofiler.context.undecided import Later, Verdict
 #: asked for more than the key may.
 ENDED, AGE, NO_TIME, RATE, WHOM, MAY = "key.ended", "key.age", "key.no_time", "key.rate", "key.whom", "key.may"
 
+#: Trusted unsigned context is over its rate; and debug ids are.
+TRUSTED_RATE, DEBUG_RATE = "trusted.rate", "debug.rate"
+
 #: Returns who sends a request; None while that is not known.
 Who = Callable[[], Identity | None]
 
@@ -62,7 +65,7 @@ def admitted(
             raise Refused(NO_TIME)
         if not -key.clock_skew_s <= now_s - signed_at_s <= key.max_age_s + key.clock_skew_s:
             raise Refused(AGE)
-    if context.sampled and key.rate and not _is_within(key, context.trace_id, signing_key):
+    if context.sampled and not is_within(key.rate, key.name, context.trace_id, signing_key):
         raise Refused(RATE)
     granted = context.asked & key.may
     # No debug flag: with it a collector would have to keep the trace.
@@ -102,10 +105,16 @@ def both(first: Later | None, second: Later | None) -> Later | None:
     return Later(second.who, decide)
 
 
-def _is_within(key: LimitedKey, trace_id: int, signing_key: str | None) -> bool:
-    spec = sampler_spec.parse(key.rate)
+def is_within(rate: str, name: str, trace_id: int, signing_key: str | None) -> bool:
+    """Whether a request of the trace *trace_id* is within *rate*, a sampler; empty: always. A *name* has one bucket.
+
+    *signing_key*: the key of this service.
+    """
+    if not rate:
+        return True
+    spec = sampler_spec.parse(rate)
     if spec.kind == "ratelimiting":
-        return _bucket(key.name, spec.rate).admits(trace_id)
+        return _bucket(name, spec.rate).admits(trace_id)
     if spec.kind == "probabilistic":
         return _is_in_share(spec.rate, trace_id, signing_key)
     return spec.rate == 1

@@ -77,6 +77,8 @@ def decide(
     registered: Mapping[str, Format] = _NO_FORMATS,
     limited: Mapping[str, LimitedKey] = _NO_LIMITS,
     who: limits.Who | None = None,
+    trusted_rate: str = "",
+    debug_rate: str = "",
 ) -> Decision:
     """Decide which trace *fields* (names in lower case) continue. Never raises for their content.
 
@@ -85,7 +87,8 @@ def decide(
     message. *sample*: called only if no sender has decided; after its "no" the result is a context that is not sampled.
     *sample_asked*: called if a key asks for a trace that begins here: its sender has no span. *url_encoding*: Jaeger's
     baggage is percent-encoded. *registered*: formats of other packages, which count after ours. *who*: who sends the
-    fields; a key that is for some only is refused without it.
+    fields; a key that is for some only is refused without it. *trusted_rate*, *debug_rate*: samplers that limit the
+    trusted "yes" of unsigned context, and debug ids; empty: no limit.
     """
     reading = _Reading(fields, registered)
     context, follows = reading.signed(keys, plain, limited, who)
@@ -97,6 +100,7 @@ def decide(
     if context is None:
         key = keys[0] if keys else None
         context, begins, tags = reading.trusted(foreign, key)
+        context = reading.limited(context, debug_rate if jaeger.DEBUG_ID in tags else trusted_rate, begins, tags)
         if context is None:
             return reading.sampled(keys, sample)
     else:
@@ -209,6 +213,16 @@ class _Reading:
         if foreign:
             return _begun(foreign[0].remote.flags, key), True, _NO_TAGS
         return None, False, _NO_TAGS
+
+    def limited(
+        self, context: TraceContext | None, rate: str, begins: bool, tags: Mapping[str, Any]
+    ) -> TraceContext | None:
+        """The unsigned *context* after its *rate*. Over it a trace that begins here does not, and another has a "no"."""
+        name = limits.DEBUG_RATE if jaeger.DEBUG_ID in tags else limits.TRUSTED_RATE
+        if context is None or not context.sampled or limits.is_within(rate, name, context.trace_id, context.hmac_key):
+            return context
+        self.refused.append(name)
+        return None if begins else context._replace(flags=0)
 
     def sampled(self, keys: Sequence[str], sample: Sample | None) -> Decision:
         """The sampler's decision, if no sender has decided."""

@@ -53,6 +53,7 @@ class TextCodec:
             url_encoding=self._url_encoding,
             registered=formats.registered(settings.propagation),
             limited=settings.keys_by_secret,
+            trusted_rate=settings.trusted_rate,
         )
         guard.count("malformed", decision.malformed)
         for reason in decision.refused:

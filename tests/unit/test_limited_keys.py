@@ -429,6 +429,37 @@ def test_something_without_a_name_is_malformed(asked: Any) -> None:
     assert guard.totals()["malformed"] == 1
 
 
+# Without a signature
+
+
+def unsigned(trace_id: int = 0) -> dict[str, str]:
+    return {"uber-trace-id": f"{trace_id or ids.new_trace_id():x}:1:0:1"}
+
+
+def test_trusted_context_has_a_rate_and_goes_on_with_a_no_beyond_it(clock: Clock) -> None:
+    config.publish(enabled=True, hmac_keys=(OWN,), trust_incoming=True, trusted_rate="ratelimiting:2")
+    incoming = [propagation.read(unsigned()) for _ in range(5)]
+    assert [one.origin.sampled for one in incoming if one] == [True, True, False, False, False]
+    behind = propagation.read(passed_on(incoming[4]), sample=lambda _: (True, {}))  # type: ignore[arg-type]
+    assert behind is not None
+    assert (behind.origin.base_id, behind.origin.sampled) == (incoming[4].origin.base_id, False)  # type: ignore
+    assert guard.totals()[limits.TRUSTED_RATE] == 3
+    config.publish(trusted_rate="")
+    assert all(one.origin.sampled for one in (propagation.read(unsigned()) for _ in range(50)) if one)
+
+
+def test_debug_ids_have_a_rate_and_beyond_it_the_sampler_decides(clock: Clock) -> None:
+    config.publish(enabled=True, hmac_keys=(OWN,), trust_incoming=True)
+    let_in = [propagation.read({"jaeger-debug-id": "x"}) is not None for _ in range(50)]
+    assert sum(let_in) == 10, "by default"
+    assert guard.totals()[limits.DEBUG_RATE] == 40
+    sampled = propagation.read({"jaeger-debug-id": "x"}, sample=lambda _: (True, {"sampler.type": "const"}))
+    assert sampled is not None
+    assert sampled.origin.foreign == {"sampler.type": "const"}
+    config.publish(debug_rate="")
+    assert all(propagation.read({"jaeger-debug-id": "x"}) is not None for _ in range(50))
+
+
 # Forgery
 
 

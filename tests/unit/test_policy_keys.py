@@ -71,6 +71,8 @@ def test_an_end_has_a_zone(until: str) -> None:
         (f"secret: {SECRET}, secret_file: /a", "a: a key needs one of secret and secret_file"),
         (f"secret: {SECRET}, rate: often", "a: rate: 'often' is not a sampler"),
         (f"secret: {SECRET}, rate: 'remote:http://a/'", "a: rate: must be ratelimiting:PER_SECOND"),
+        (f"secret: {SECRET}, rate: ''", "a: rate: must be ratelimiting:PER_SECOND"),
+        (f"secret: {SECRET}, rate: [1]", "a: rate: must be ratelimiting:PER_SECOND"),
         (f"secret: {SECRET}, max_age: old", "a: max_age: must be a number of seconds"),
         (f"secret: {SECRET}, max_age: -1", "a: max_age: must be a number of seconds"),
         (f"secret: {SECRET}, max_age: nan", "a: max_age: must be a number of seconds"),
