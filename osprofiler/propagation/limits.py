@@ -32,7 +32,7 @@ TRUSTED_RATE, DEBUG_RATE = "trusted.rate", "debug.rate"
 #: Returns who sends a request; None while that is not known.
 Who = Callable[[], Identity | None]
 
-#: How long the decision on a trace counts for its other requests, in seconds. A client sends many requests in one trace.
+#: How long the decision on a trace counts for its other requests, in seconds. A client sends many in one trace.
 KEPT_S = 30.0
 #: How many requests of one trace a decision counts for, and how many traces are remembered.
 MAX_REQUESTS = 100

@@ -217,7 +217,7 @@ class _Reading:
     def limited(
         self, context: TraceContext | None, rate: str, begins: bool, tags: Mapping[str, Any]
     ) -> TraceContext | None:
-        """The unsigned *context* after its *rate*. Over it a trace that begins here does not, and another has a "no"."""
+        """The unsigned *context* after its *rate*: over it a new trace does not begin, and another one has a "no"."""
         name = limits.DEBUG_RATE if jaeger.DEBUG_ID in tags else limits.TRUSTED_RATE
         if context is None or not context.sampled or limits.is_within(rate, name, context.trace_id, context.hmac_key):
             return context

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import json
 import subprocess
 import sys
@@ -77,10 +78,11 @@ class Cloud:
         path.write_text(text)
         return str(path)
 
-    def get(self, fields: dict[str, str]) -> None:
-        """Send a REST request with the headers *fields*."""
+    def get(self, fields: dict[str, str]) -> bool:
+        """Send a REST request with the headers *fields*. Whether its answer says that it is traced."""
         with urllib.request.urlopen(urllib.request.Request(self.address, headers=fields), timeout=120) as answer:
             assert answer.read() == b"done"
+            return "X-Trace-Id" in answer.headers
 
     def call(self, fields: dict[str, str]) -> None:
         """Send a message with the signed text of *fields*."""
@@ -125,10 +127,21 @@ def _points(children: list[dict[str, Any]]) -> Iterator[str]:
         yield from _points(child["children"])
 
 
-def asking(key: str) -> tuple[str, dict[str, str]]:
-    """A new trace, and what a client sends that asks for it with *key*."""
+def asking(key: str, later_s: int = 0) -> tuple[str, dict[str, str]]:
+    """A new trace, and what a client sends that asks for it with *key*; *later_s*: by how much its clock is wrong."""
     context = TraceContext.from_osprofiler(key)
-    return context.base_id, {signed.HEADER: signed.encode(context), **osprofiler.encode(context, key)}
+    right = clocks.wall_ns
+    with pytest.MonkeyPatch.context() as patched:
+        if later_s:
+            patched.setattr(clocks, "wall_ns", lambda: right() + later_s * 1_000_000_000)
+        text = signed.encode(context)
+    return context.base_id, {signed.HEADER: text, **osprofiler.encode(context, key)}
+
+
+def whole(traces: dict[str, Counter[str]], wanted: dict[str, int], bases: list[str]) -> bool:
+    """Whether each of *bases* is a trace with the points *wanted*."""
+    assert {base_id: traces.get(base_id) for base_id in bases} == {base_id: Counter(wanted) for base_id in bases}
+    return True
 
 
 class Load:
@@ -171,7 +184,7 @@ class Load:
         except BaseException as fault:
             self._faults.append(fault)
 
-    def _ask(self, key: str, sent: list[str], send: Callable[[dict[str, str]], None]) -> None:
+    def _ask(self, key: str, sent: list[str], send: Callable[[dict[str, str]], object]) -> None:
         base_id, fields = asking(key)
         send(fields)
         sent.append(base_id)
@@ -204,8 +217,8 @@ def test_the_services_change_their_key(cloud: Cloud) -> None:
         cloud.call(fields)
         cloud.stop()
     traces = cloud.traces()
-    assert {base_id: traces.get(base_id) for base_id in load.rest} == dict.fromkeys(load.rest, Counter(REST))
-    assert {base_id: traces.get(base_id) for base_id in load.rpc} == dict.fromkeys(load.rpc, Counter(RPC))
+    assert whole(traces, REST, load.rest)
+    assert whole(traces, RPC, load.rpc)
     assert set(traces) == {*load.rest, *load.rpc}, "no forged trace, and none of the old key"
     assert load.forged
     assert replayed not in traces
@@ -217,7 +230,7 @@ def limited(cloud: Cloud, **limits: object) -> dict[str, str]:
     return {"hmac_keys": NEW, "policy_file": cloud.policy(f"keys:\n  support:\n    secret: {SUPPORT}{fields}\n")}
 
 
-def test_a_key_with_limits_comes_ends_and_is_revoked(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_with_limits_comes_ends_and_is_revoked(cloud: Cloud) -> None:
     with cloud.running(hmac_keys=NEW):
         with Load(cloud, NEW) as load:  # meanwhile
 
@@ -225,7 +238,7 @@ def test_a_key_with_limits_comes_ends_and_is_revoked(cloud: Cloud, monkeypatch: 
                 for role in ("api", "worker"):
                     cloud.change(role, **options)
 
-            def ask(times: int = 1, send: tuple[Callable[[dict[str, str]], None], ...] = (cloud.get,)) -> list[str]:
+            def ask(times: int = 1, send: tuple[Callable[[dict[str, str]], object], ...] = (cloud.get,)) -> list[str]:
                 asked = [asking(SUPPORT) for _ in range(times)]
                 for _, fields in asked:
                     for each in send:
@@ -241,16 +254,13 @@ def test_a_key_with_limits_comes_ends_and_is_revoked(cloud: Cloud, monkeypatch: 
             over_rate = ask(20)
             over_rate_of_rpc = ask(20, (cloud.call,))
 
-            change(limited(cloud, max_age=2, clock_skew=0))
-            _, first = asking(SUPPORT)
-            with monkeypatch.context() as patched:
-                patched.setattr(clocks, "wall_ns", lambda wall_ns=clocks.wall_ns: wall_ns() - 60_000_000_000)
-                old_base, old = asking(SUPPORT)
-                patched.undo()
-            with monkeypatch.context() as patched:
-                patched.setattr(clocks, "wall_ns", lambda wall_ns=clocks.wall_ns: wall_ns() + 60_000_000_000)
-                future_base, future = asking(SUPPORT)
-            for fields in (old, future):
+            change(limited(cloud, max_age=4, clock_skew=0))
+            replayed, fields = asking(SUPPORT)
+            answers: list[bool] = []
+            wait_until(lambda: answers.append(cloud.get(fields)) or not answers[-1], what="the age of the header")
+            cloud.call(fields)
+            (old, _), (future, _) = wrong = [asking(SUPPORT, -60), asking(SUPPORT, 60)]
+            for _, fields in wrong:
                 cloud.get(fields)
                 cloud.call(fields)
                 cloud.get({name: value for name, value in fields.items() if name != signed.HEADER})
@@ -264,25 +274,26 @@ def test_a_key_with_limits_comes_ends_and_is_revoked(cloud: Cloud, monkeypatch: 
             revoked = ask(3, (cloud.get, cloud.call))
         refused = cloud.stop()
     traces = cloud.traces()
-    assert {base_id: traces.get(base_id) for base_id in load.rest} == dict.fromkeys(load.rest, Counter(REST))
+    assert whole(traces, REST, load.rest)
+    assert whole(traces, RPC, load.rpc)
     assert [traces.get(base_id) for base_id in known] == [Counter(REST)] * 5
     assert sum(base_id in traces for base_id in over_rate) == 1, "as many as the bucket holds"
     assert sum(base_id in traces for base_id in over_rate_of_rpc) == 1
     ended = [base_id for base_id in ending if base_id not in traces]
     assert ended == ending[-len(ended) :], "none is let in after the end"
     assert all(start <= _text(until_s) for base_id, start in cloud.starts().items() if base_id in ending)
-    for nothing in ([old_base, future_base], unknown, revoked, load.forged):
+    assert len(answers) > 1
+    let_in = len(answers) - 1
+    assert traces[replayed] == Counter(dict.fromkeys(REST, let_in)), "none after its age, over REST or RPC"
+    for nothing in ([old, future], unknown, revoked, load.forged):
         assert not set(nothing) & set(traces)
-    assert all(
-        points == Counter(REST) for base_id, points in traces.items() if base_id not in {*load.rpc, *over_rate_of_rpc}
-    )
+    others = {*load.rpc, *over_rate_of_rpc, replayed}
+    assert all(points == Counter(REST) for base_id, points in traces.items() if base_id not in others)
     assert refused["api"]["key.rate"] == 19
     assert refused["worker"]["key.rate"] == 19
-    assert (refused["api"]["key.age"], refused["worker"]["key.age"], refused["api"]["key.no_time"]) == (2, 2, 2)
+    assert (refused["api"]["key.age"], refused["worker"]["key.age"], refused["api"]["key.no_time"]) == (3, 3, 2)
     assert refused["api"]["key.ended"] == len(ended)
 
 
 def _text(seconds: int) -> str:
-    import datetime
-
     return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -15,6 +18,7 @@ import sqlalchemy
 
 from osprofiler import config, profiler, propagation, web
 from osprofiler import sqlalchemy as door
+from osprofiler._runtime.wrapping import Target, Wrapping
 from osprofiler.concurrency import branch as branches
 from osprofiler.concurrency import carrier
 from osprofiler.config import Settings, on_request, switches, table
@@ -26,6 +30,7 @@ from osprofiler.instrumentation import registry
 from osprofiler.propagation import envelope, signed
 from osprofiler.testing.recorder import Recording, recording
 from tests.unit.core_kit import a_clean_process
+from tests.unit.test_bench_guard import calls_of
 
 KEY = "the key of all services"
 
@@ -292,3 +297,31 @@ def test_every_name_is_the_switch_of_a_setting() -> None:
     names = table.asked()
     assert {"sql", "arguments", "redis"} <= set(names)
     assert all(hasattr(Settings(), setting) for setting in names.values())
+
+
+# Its cost
+
+
+def test_a_call_outside_a_trace_costs_no_more_than_with_the_layer_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrap(original: Any) -> Any:
+        def replacement(self: Any, /) -> Any:
+            here = current.sampled()
+            assert here is None
+            return original(self)
+
+        return replacement
+
+    library = ModuleType("library")
+    client = type("Client", (), {"send": lambda self: None, "__module__": "library"})
+    library.Client = client
+    monkeypatch.setitem(sys.modules, "library", library)
+    wrapping = Wrapping(Target("library", "Client", "send", wrap))
+    one = client()
+    bare = calls_of(lambda: one.send())
+    wrapping.install()
+    on = calls_of(lambda: one.send())
+    wrapping.install(functools.partial(current.asks, "redis"))
+    on_request = calls_of(lambda: one.send())
+    wrapping.uninstall()
+    assert calls_of(lambda: one.send()) == bare
+    assert bare < on_request <= on
