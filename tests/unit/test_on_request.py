@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import requests
 import sqlalchemy
+from keystoneauth1.session import Session
 
 from osprofiler import config, profiler, propagation, web
 from osprofiler import sqlalchemy as door
@@ -159,10 +160,14 @@ def test_arguments_of_one_request(spans: Recording) -> None:
 # A layer
 
 
+received: list[Any] = []
+
+
 @pytest.fixture
 def url() -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            received.append(self.headers)
             self.send_response(200)
             self.end_headers()
 
@@ -172,6 +177,7 @@ def url() -> Iterator[str]:
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
+        received.clear()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
         thread.join()
@@ -258,6 +264,17 @@ def test_a_command_asks_by_its_environment(monkeypatch: pytest.MonkeyPatch) -> N
     decoded = signed.decode(text, [KEY])
     assert decoded is not None
     assert decoded.context.asked == {"sql", "redis"}
+
+
+def test_keystoneauth_sends_it(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    let("sql")
+    monkeypatch.setenv("OS_PROFILE_POINTS", "sql")
+    profiler.init(KEY)
+    Session().get(url, authenticated=False)
+    profiler.clean()
+    decoded = signed.decode(received[0][signed.HEADER], [KEY])
+    assert decoded is not None
+    assert decoded.context.asked == {"sql"}
 
 
 def test_a_service_that_continues_a_trace_adds_nothing_of_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import pytest
 from oslo_config import cfg
 
 from osprofiler import config, initializer, opts, propagation
+from osprofiler.cmd import shell
 from osprofiler.concurrency import isolation
 from osprofiler.config import policy_file, policy_text, switches
 from osprofiler.config.limited_key import LimitedKey
@@ -122,6 +123,14 @@ def test_a_file_that_cannot_be_used_leaves_one_key_out(
 def test_the_check_of_a_policy_names_a_key_that_has_ended() -> None:
     policy = policy_text.parse(f"keys: {{a: {{secret: {SECRET}, until: '2020-01-01T00:00Z'}}}}")
     assert policy.unused() == ["the key a has ended"]
+
+
+def test_the_command_line_shows_the_names_of_the_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(f"keys: {{support: {{secret: {SECRET}}}, ops: {{secret: another key of enough bytes}}}}")
+    assert shell.main(["policy", "check", str(file), "--service", "nova-compute"]) == 0
+    out, err = capsys.readouterr()
+    assert (out, err) == ("keys: support, ops\n", "")
 
 
 # In a service
