@@ -61,3 +61,8 @@ def apis() -> Path:
 def engines() -> Path:
     """The interpreter of an environment with heat and ironic. Raises NotMade."""
     return environments.python("openstack-engines", *_ENGINES, *_OSPROFILER, constraints=environments.CONSTRAINTS)
+
+
+def client() -> Path:
+    """The interpreter of an environment with the ``openstack`` command. Raises NotMade."""
+    return environments.python("openstackclient", "python-openstackclient==10.5.0", *_OSPROFILER)

@@ -12,10 +12,11 @@ import os
 from collections.abc import Iterable
 
 from osprofiler.config.table import asked
+from osprofiler.context.trace_context import NOTHING
 
 LOG = logging.getLogger(__name__)
 
-#: The names that a command asks for, with commas between; see :func:`from_environment`.
+#: The environment variable with the names that a command asks for, with commas between.
 VARIABLE = "OS_PROFILE_POINTS"
 
 
@@ -26,6 +27,8 @@ def names(points: str | Iterable[str] | None) -> frozenset[str]:
     """
     if points is None:
         points = os.environ.get(VARIABLE, "")
+    if not points:
+        return NOTHING
     texts = points.split(",") if isinstance(points, str) else points
     wanted = {text.strip() for text in texts} - {""}
     for name in sorted(wanted - asked().keys()):

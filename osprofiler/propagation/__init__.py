@@ -103,6 +103,14 @@ def write_unsigned(context: TraceContext, *, url_encoding: bool = True) -> dict[
     return fields
 
 
+def count(decision: precedence.Decision) -> None:
+    """Count the fields of *decision* that were malformed, and what keys and rates have refused."""
+    if decision.malformed:
+        guard.count("malformed", decision.malformed)
+    for reason in decision.refused:
+        guard.count(reason)
+
+
 def read(
     fields: Mapping[str, str],
     keys: Sequence[str] | None = None,
@@ -131,10 +139,7 @@ def read(
         trusted_rate=settings.trusted_rate,
         debug_rate=settings.debug_rate,
     )
-    if decision.malformed:
-        guard.count("malformed", decision.malformed)
-    for reason in decision.refused:
-        guard.count(reason)
+    count(decision)
     if decision.context is None:
         return None
     if decision.later is not None:

@@ -55,9 +55,7 @@ class TextCodec:
             limited=settings.keys_by_secret,
             trusted_rate=settings.trusted_rate,
         )
-        guard.count("malformed", decision.malformed)
-        for reason in decision.refused:
-            guard.count(reason)
+        propagation.count(decision)
         context, tags = decision.context, decision.tags
         if context is None:
             tags = precedence.foreign_tags(fields)
