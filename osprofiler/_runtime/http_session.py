@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import email.utils
 import io
 import netrc  # noqa: F401  # otherwise requests imports it in the thread that sends the first request
 import queue
@@ -24,13 +23,10 @@ import requests
 import requests.adapters
 import urllib3.exceptions
 
-from osprofiler._runtime import deadlines, http_status, native
+from osprofiler._runtime import deadlines, native
 
 #: The default limit on the size of an answer: a trace of half a million spans.
 ANSWER_BYTES = 1 << 30
-
-#: The wait after an answer that denies access, in seconds. Many attempts in a row may lock an account.
-DENIED_RETRY_S = 5.0
 
 _READ_BYTES = 1 << 16
 
@@ -202,21 +198,6 @@ class Session(requests.Session):
                 if deadlines.passed():
                     raise requests.ReadTimeout(f"no whole answer in {whole_s:.3g} s", request=request) from fault
                 raise
-
-
-def retry_after_s(answer: requests.Response) -> float | None:
-    """The seconds to wait before the next request, from the Retry-After header of *answer*.
-
-    Without the header ``DENIED_RETRY_S`` if *answer* denies access, otherwise None.
-    """
-    text = answer.headers.get("Retry-After", "").strip()
-    if text.isdecimal() and text.isascii():
-        return float(text)
-    try:
-        when = email.utils.parsedate_to_datetime(text)
-    except ValueError:
-        return DENIED_RETRY_S if http_status.is_denied(answer.status_code) else None
-    return max(when.timestamp() - time.time(), 0.0)
 
 
 def session(answer_bytes: int = ANSWER_BYTES) -> Session:

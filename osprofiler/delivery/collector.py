@@ -50,8 +50,6 @@ class Collector:
         """
         import requests
 
-        from osprofiler._runtime import http_session
-
         whole_s = min(max(deadline - time.monotonic(), 0.05), _WHOLE_S)
         try:
             session, request = self._prepared()
@@ -72,7 +70,7 @@ class Collector:
             return content
         text, unavailable = http_status.text(status), http_status.is_unavailable(status)
         if unavailable or status >= 500:
-            raise Transient(text, unreachable=unavailable, retry_after_s=http_session.retry_after_s(answer))
+            raise Transient(text, unreachable=unavailable, retry_after_s=http_status.retry_after_s(answer))
         if status == 413:
             raise Rejected(text, reason="too_large", divisible=True)
         raise Rejected(text, divisible=status == 400)

@@ -39,5 +39,12 @@ class Can(enum.Enum):
     """``purge`` removes old traces."""
 
 
+#: The abilities of a store whose driver writes batches of records, reads them and lists traces.
+RECORDS = frozenset({Can.WRITE, Can.WRITE_BATCH, Can.READ, Can.READ_RECORDS, Can.LIST, Can.LIST_ERRORS})
+
+#: The abilities of such a store that can delete traces too.
+DELETABLE_RECORDS = RECORDS | {Can.DELETE, Can.PURGE}
+
+
 class Unsupported(exc.CommandError, NotImplementedError):
     """The driver does not have the ability. The text is one line for the user."""

@@ -7,16 +7,21 @@ A driver of this package overrides ``write`` and ``read``. A driver for osprofil
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, NoReturn
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 from osprofiler.connection import strings
 from osprofiler.connection.options import Option
-from osprofiler.drivers import undeclared
+from osprofiler.connection.secrets import masked
+from osprofiler.drivers import network, undeclared
 from osprofiler.drivers.abilities import Can, Unsupported
 from osprofiler.drivers.appending import Appending
+from osprofiler.records import unreadable
+from osprofiler.records.error_kind import error_kind
 from osprofiler.reports import model
 from osprofiler.reports.views import json_report
+
+T = TypeVar("T")
 
 
 class Driver(Appending):
@@ -87,7 +92,9 @@ class Driver(Appending):
 
     def notify(self, info: dict[str, Any], **kwargs: Any) -> None:
         """Store one record (its shape: ``osprofiler.records.record``). Raises the same errors as ``write``."""
-        self._unsupported(Can.WRITE)
+        if type(self).write is Driver.write:
+            self._unsupported(Can.WRITE)
+        self.write([info])
 
     def write(self, records: Sequence[dict[str, Any]]) -> None:
         """Store *records*, in one round trip if the store can do so.
@@ -102,6 +109,15 @@ class Driver(Appending):
     def labelled(self, record: dict[str, Any]) -> dict[str, Any]:
         """A copy of *record* with the project and the service of this driver, unless it has its own."""
         return {"project": self.project, "service": self.service, **record}
+
+    def _note_failed(self, records: Sequence[dict[str, Any]], note: Callable[[dict[str, Any]], object]) -> None:
+        """Call *note* with each record of an error, if ``filter_error_trace`` is set.
+
+        For osprofiler 4.4.0, which lists failed traces by these notes.
+        """
+        for record in records if self.filter_error_trace else ():
+            if error_kind(record.get("info")):
+                note(record)
 
     # Reading
 
@@ -120,6 +136,29 @@ class Driver(Appending):
         """The earliest readable record of the trace. A list needs it if the first stored record cannot be read."""
         return min(self.read(base_id), key=lambda record: str(record["timestamp"]), default=None)
 
+    def _with_first_readable(
+        self, records: Iterable[dict[str, Any]], base_ids: Iterable[Any]
+    ) -> Iterator[dict[str, Any]]:
+        """*records*, and for each of *base_ids* that has none of them the :meth:`first_record`.
+
+        *records* are the first of each trace that can be read. Ids that are not text are left out.
+        """
+        seen = set()
+        for record in records:
+            seen.add(record["base_id"])
+            yield record
+        for base_id in dict.fromkeys(base_ids):
+            if isinstance(base_id, str) and base_id not in seen:
+                first = self.first_record(base_id)
+                if first is not None:
+                    yield first
+
+    def _readable(
+        self, items: Iterable[T], read: Callable[[T], dict[str, Any]], name: Callable[[T], str]
+    ) -> Iterator[dict[str, Any]]:
+        """The results of *read* for *items*. An item that is no record is reported under its *name*, and left out."""
+        return unreadable.readable(masked(self.connection_str), items, read, name)
+
     def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
         """The first record of every trace, only with the keys in *fields* (``default_trace_fields`` if None)."""
         self._unsupported(Can.LIST)
@@ -129,8 +168,7 @@ class Driver(Appending):
 
         This lists all traces. A driver overrides it if its store can search for ids.
         """
-        listed = (str(trace["base_id"]) for trace in self.list_traces({"base_id"}))
-        return [base_id for base_id in listed if base_id.startswith(prefix) and base_id.endswith(suffix)]
+        return network.matching((str(trace["base_id"]) for trace in self.list_traces({"base_id"})), prefix, suffix)
 
     def list_error_traces(self) -> list[dict[str, Any]]:
         """``base_id`` and ``timestamp`` of every trace with an error."""
@@ -151,7 +189,9 @@ class Driver(Appending):
 
     def delete(self, base_id: str) -> int:
         """Remove the trace *base_id*. Returns the number of its records."""
-        self._unsupported(Can.DELETE)
+        if type(self)._delete_all is Driver._delete_all:
+            self._unsupported(Can.DELETE)
+        return self._delete_all([base_id])
 
     def purge(self, before_us: int) -> int:
         """Remove every trace whose first record is older than *before_us* (microseconds since the epoch).

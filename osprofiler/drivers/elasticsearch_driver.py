@@ -10,15 +10,13 @@ the type of its first value. If a record does not fit there, its ``info`` is sto
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from oslo_config import cfg
 
-from osprofiler.connection.secrets import masked
 from osprofiler.drivers import base, elasticsearch_http, errors, network
-from osprofiler.drivers.abilities import Can
-from osprofiler.records import unreadable
+from osprofiler.drivers.abilities import DELETABLE_RECORDS
 from osprofiler.records.error_kind import error_kind
 from osprofiler.records.record import MARK, checked, checked_mark, loads_json
 
@@ -50,9 +48,7 @@ class ElasticsearchDriver(base.Driver):
     expire by themselves.
     """
 
-    can = frozenset(
-        {Can.WRITE, Can.WRITE_BATCH, Can.READ, Can.READ_RECORDS, Can.LIST, Can.LIST_ERRORS, Can.DELETE, Can.PURGE}
-    )
+    can = DELETABLE_RECORDS
 
     # The largest request of Elasticsearch is 100 MB.
     max_span_chars: ClassVar[int | None] = 2_000_000
@@ -83,20 +79,13 @@ class ElasticsearchDriver(base.Driver):
 
     # Writing
 
-    def notify(self, info: dict[str, Any], **kwargs: Any) -> None:
-        self.write([info])
-
     def write(self, records: Sequence[dict[str, Any]]) -> None:
         if not records:
             return
         with errors.writing(self.connection_str):
             self._make_ready()
             refused = self._add([self._document(record) for record in records])
-            if self.filter_error_trace:
-                # For osprofiler 4.4.0. This driver itself finds failed traces by their records.
-                for record in records:
-                    if error_kind(record.get("info")):
-                        self.notify_error_trace(record)
+            self._note_failed(records, self.notify_error_trace)
             self._http.raise_for(refused)
 
     def _add(self, documents: Sequence[dict[str, Any]]) -> dict[int, int]:
@@ -133,12 +122,10 @@ class ElasticsearchDriver(base.Driver):
     def _read(self, base_id: str) -> Iterator[dict[str, Any]]:
         hits = self._hits(self.index_name, _of_trace(base_id))
         # The query may also find other traces whose ids have the same words.
-        return self._records((hit for hit in hits if hit["_source"].get("base_id") == base_id), _record)
+        return self._readable((hit for hit in hits if hit["_source"].get("base_id") == base_id), _record, _name)
 
-    def _records(
-        self, hits: Iterable[dict[str, Any]], read: Callable[[dict[str, Any]], dict[str, Any]]
-    ) -> Iterator[dict[str, Any]]:
-        return unreadable.readable(masked(self.connection_str), hits, read, _name)
+    def _marks(self, hits: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        return self._readable(hits, _mark, _name)
 
     def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
         fields = set(fields or self.default_trace_fields)
@@ -159,12 +146,9 @@ class ElasticsearchDriver(base.Driver):
     def list_error_traces(self) -> list[dict[str, Any]]:
         failed = {"bool": {"should": [{"term": {_ERROR: True}}, {"exists": {"field": "info.etype"}}]}}
         with self._reading():
-            marks = list(self._records(self._hits(self.index_name, failed, sorted(MARK)), _mark))
-            marks += self._records(self._hits(self.index_name_error, {"match_all": {}}, sorted(MARK)), _mark)
+            marks = list(self._marks(self._hits(self.index_name, failed, sorted(MARK))))
+            marks += self._marks(self._hits(self.index_name_error, {"match_all": {}}, sorted(MARK)))
         return network.listed(marks, self.default_trace_fields)
-
-    def delete(self, base_id: str) -> int:
-        return self._delete_all([base_id])
 
     def _delete_all(self, base_ids: Sequence[str]) -> int:
         gone = 0
@@ -206,12 +190,8 @@ class ElasticsearchDriver(base.Driver):
             answer = self._http.search(self.index_name, {"size": 0, "aggregations": aggregations})
             page = answer.get("aggregations", {}).get("traces", {})
             for trace in page.get("buckets", ()):
-                first_hits = trace["first"]["hits"]["hits"]
-                records = list(self._records(first_hits, _mark))
-                base_id = trace["key"]["base_id"]
-                if not records and base_id is not None:
-                    records = list(self._read(base_id))
-                yield from records
+                marks = self._marks(trace["first"]["hits"]["hits"])
+                yield from self._with_first_readable(marks, [trace["key"]["base_id"]])
             if "after_key" not in page:
                 return
             by_id["after"] = page["after_key"]

@@ -43,28 +43,21 @@ class Http:
     """
 
     def __init__(self, connection_string: str) -> None:
+        from osprofiler.drivers.http_client import HttpClient
+
         options = strings.options(connection_string, *known.names("elasticsearch"))
         parts, host, port = strings.split(connection_string, _PORT)
         if parts.scheme not in _SCHEMES:
             raise malformed(connection_string, f"it is none of {', '.join(sorted(_SCHEMES))}")
         place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._base = f"{_SCHEMES[parts.scheme]}://{place}{parts.path.rstrip('/')}"
-        self._account = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-        self._access = Access.of(connection_string, options, over_tls=_SCHEMES[parts.scheme] == "https")
-        self._session: network.PerProcess[requests.Session] = network.PerProcess(self._connect)
-
-    def _connect(self) -> requests.Session:
-        from osprofiler._runtime import http_session
-
-        session = http_session.session()
-        session.auth = self._account or self._access.auth
-        session.cert = self._access.certificate
-        return session
+        account = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+        access = Access.of(connection_string, options, over_tls=_SCHEMES[parts.scheme] == "https")
+        self._client = HttpClient(access, account)
 
     def close(self) -> None:
-        session = self._session.take()
-        if session is not None:
-            session.close()
+        """Close the connections."""
+        self._client.close()
 
     # Writing
 
@@ -100,19 +93,15 @@ class Http:
     def _bulk(self, lines: Sequence[str], index: str, refresh: bool = False) -> dict[int, int]:
         refused: dict[int, int] = {}
         begin = 0
-        while begin < len(lines):
-            end, size = begin, 0
-            while end < len(lines) and (end == begin or size + len(lines[end]) <= _REQUEST_BYTES):
-                size += len(lines[end])
-                end += 1
-            path = f"{quote(index)}/_bulk{'?refresh=true' if refresh else ''}"
-            response = self._ask("POST", path, "".join(lines[begin:end])).json()
+        path = f"{quote(index)}/_bulk{'?refresh=true' if refresh else ''}"
+        for batch in network.in_batches(((line, len(line)) for line in lines), len(lines), _REQUEST_BYTES):
+            response = self._ask("POST", path, "".join(batch)).json()
             if response.get("errors"):
                 for place, item in enumerate(response["items"], begin):
                     status = int(next(iter(item.values()))["status"])
                     if status >= 300:
                         refused[place] = status
-            begin = end
+            begin += len(batch)
         return refused
 
     @staticmethod
@@ -157,17 +146,14 @@ class Http:
     def _ask(
         self, method: str, path: str, body: Any = None, expected: tuple[int, ...] = (200, 201)
     ) -> requests.Response:
-        from osprofiler._runtime import http_session
-
         content_type = "application/x-ndjson" if isinstance(body, str) else "application/json"
         data = body if isinstance(body, str) or body is None else json.dumps(body)
-        response = self._session.get().request(
+        response = self._client.request(
             method,
             f"{self._base}/{path}",
+            network.READ_TIMEOUT_S,
             data=data.encode() if data is not None else None,
             headers={"Content-Type": content_type} if data is not None else None,
-            verify=self._access.verify,  # $REQUESTS_CA_BUNDLE would override the session's own value
-            timeout=(network.CONNECT_TIMEOUT_S, network.READ_TIMEOUT_S),
             allow_redirects=False,
         )
         if response.status_code not in expected:
@@ -177,7 +163,7 @@ class Http:
             # The server's reason for a refused document may have a value of the application.
             is_safe = kind is not errors.RecordsRefused
             text = _status_and_reason(response) if is_safe else f"HTTP status {response.status_code}"
-            raise kind(text, retry_after_s=http_session.retry_after_s(response))
+            raise kind(text, retry_after_s=http_status.retry_after_s(response))
         return response
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -18,7 +19,7 @@ from osprofiler.drivers.errors import StoreError, StoreUnavailable
 from osprofiler.records import jaeger_json, unreadable
 
 if TYPE_CHECKING:
-    import requests
+    from osprofiler.drivers.http_client import HttpClient
 
 PORT = 16686
 _HOW_TO_NAME = f"name it with ?query=http://host:{PORT}"
@@ -44,15 +45,12 @@ class Query:
         self.shown = masked(url)
         self._url = url.rstrip("/")
         self._access = access or Access()
-        self._session: network.PerProcess[requests.Session] = network.PerProcess(self._connect)
 
-    def _connect(self) -> requests.Session:
-        from osprofiler._runtime import http_session
+    @functools.cached_property
+    def _client(self) -> HttpClient:
+        from osprofiler.drivers.http_client import HttpClient
 
-        session = http_session.session()
-        session.auth = self._access.auth
-        session.cert = self._access.certificate
-        return session
+        return HttpClient(self._access)
 
     def trace(self, trace_id: int) -> list[dict[str, Any]]:
         """The records of the trace; empty if Jaeger does not have it."""
@@ -78,9 +76,7 @@ class Query:
                         yield self._records(trace)
 
     def close(self) -> None:
-        session = self._session.take()
-        if session is not None:
-            session.close()
+        self._client.close()
 
     def _within(self, begin_us: int, end_us: int, service: str) -> Iterator[dict[str, Any]]:
         waiting = [(begin_us, end_us)]
@@ -99,11 +95,7 @@ class Query:
         import requests
 
         try:
-            response = self._session.get().get(
-                f"{self._url}/api/{path}",
-                verify=self._access.verify,
-                timeout=(network.CONNECT_TIMEOUT_S, network.READ_TIMEOUT_S),
-            )
+            response = self._client.request("GET", f"{self._url}/api/{path}", network.READ_TIMEOUT_S)
         except (OSError, requests.RequestException) as fault:
             reason = fault_line(fault, self._url, plain=[self._access.token or ""])
             raise network.cannot_read(

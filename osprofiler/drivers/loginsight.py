@@ -15,11 +15,10 @@ from urllib.parse import unquote
 from osprofiler import exc
 from osprofiler.connection import options, strings
 from osprofiler.connection.access import Access
-from osprofiler.connection.secrets import malformed, masked
+from osprofiler.connection.secrets import malformed
 from osprofiler.drivers import base, errors, network
-from osprofiler.drivers.abilities import Can
+from osprofiler.drivers.abilities import RECORDS
 from osprofiler.drivers.loginsight_client import LogInsightClient, kind_of_fault
-from osprofiler.records import unreadable
 from osprofiler.records.error_kind import error_kind
 from osprofiler.records.record import loads
 
@@ -40,7 +39,7 @@ class LogInsightDriver(base.Driver):
     with ``verify=yes`` or ``ca_certs``: by default Log Insight has a self-signed one.
     """
 
-    can = frozenset({Can.WRITE, Can.WRITE_BATCH, Can.READ, Can.READ_RECORDS, Can.LIST, Can.LIST_ERRORS})
+    can = RECORDS
 
     # The limit of an event's field is 16 kB.
     max_span_chars: ClassVar[int | None] = 8_000
@@ -56,8 +55,7 @@ class LogInsightDriver(base.Driver):
         super().__init__(connection_str, project=project, service=service, host=host, **kwargs)
         place, user, password, access = _parts(connection_str)
         self._client = LogInsightClient(place, user, password)
-        self._client.verify = access.verify
-        self._client.certificate = access.certificate
+        self._client.http.access = access
 
     @classmethod
     def get_name(cls) -> str:
@@ -68,9 +66,6 @@ class LogInsightDriver(base.Driver):
         _parts(connection_string)
 
     # Writing
-
-    def notify(self, info: dict[str, Any], **kwargs: Any) -> None:
-        self.write([info])
 
     def write(self, records: Sequence[dict[str, Any]]) -> None:
         with errors.writing(self.connection_str, kind_of_fault):
@@ -97,7 +92,7 @@ class LogInsightDriver(base.Driver):
         with network.reading(self.connection_str, exc.LogInsightAPIError, exc.LogInsightLoginTimeout):
             # An event without this field is not ours: it only has our word in its text.
             events = (event for event in self._client.all_events(texts) if _field(event, "trace") is not None)
-            yield from unreadable.readable(masked(self.connection_str), events, _record, _name)
+            yield from self._readable(events, _record, _name)
 
     def close(self) -> None:
         self._client.close()

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from osprofiler import exc
 from osprofiler._runtime import http_status
+from osprofiler.connection.access import Access
 from osprofiler.drivers import errors, network
 
 if TYPE_CHECKING:
@@ -42,19 +43,22 @@ class LogInsightClient:
         api_ssl_port: int = 9543,
         query_timeout: int = 60000,
     ) -> None:
+        import urllib3
+
+        from osprofiler.drivers.http_client import HttpClient
+
         self._host = host
         self._username = username
         self._password = password
         self._api_port = api_port
         self._api_ssl_port = api_ssl_port
         self._query_timeout = query_timeout  # milliseconds
-        self._http: network.PerProcess[requests.Session] = network.PerProcess(_session)
+        #: Its ``access`` has the certificates. By default the server's is not checked, as the documentation says.
+        self.http = HttpClient(Access(verify=False))
+        # It would warn at each request.
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self._session_id: str | None = None
         self._login_lock = threading.Lock()
-        #: Whether to check the server's certificate; or the file of the CA certificates for the check.
-        self.verify: bool | str = False
-        #: The client's certificate: its file, or its file and the file of its key.
-        self.certificate: str | tuple[str, str] | None = None
 
     def login(self) -> None:
         """Open a session, unless one is still valid. Raises LogInsightAPIError, or an error of requests."""
@@ -110,9 +114,7 @@ class LogInsightClient:
 
     def close(self) -> None:
         """Close the connections."""
-        http = self._http.take()
-        if http is not None:
-            http.close()
+        self.http.close()
 
     def _is_current_session_active(self) -> bool:
         try:
@@ -127,14 +129,12 @@ class LogInsightClient:
         headers = {"Content-Type": "application/json"}
         if scheme == "https" and self._session_id:
             headers["X-LI-Session-Id"] = self._session_id
-        response = self._http.get().request(
+        response = self.http.request(
             method,
             f"{scheme}://{host}:{port}/{path}",
+            self._query_timeout / 1000 + network.ANSWER_TIMEOUT_S,
             data=json.dumps(body, ensure_ascii=False).encode("utf-8", "backslashreplace") if body is not None else None,
             headers=headers,
-            verify=self.verify,
-            cert=self.certificate,
-            timeout=(network.CONNECT_TIMEOUT_S, self._query_timeout / 1000 + network.ANSWER_TIMEOUT_S),
             allow_redirects=False,
         )
         if response.status_code == 440:
@@ -162,22 +162,10 @@ def kind_of_fault(error: Exception) -> errors.Kind:
 
 
 def _fault(response: requests.Response) -> exc.LogInsightAPIError:
-    from osprofiler._runtime import http_session
-
     reason = None
     try:
         reason = response.json().get("errorMessage")
     except (ValueError, AttributeError):
         pass  # not a response of Log Insight itself
     text = http_status.text(response.status_code, reason)
-    return RequestFailed(text, response.status_code, http_session.retry_after_s(response))
-
-
-def _session() -> requests.Session:
-    import urllib3
-
-    from osprofiler._runtime import http_session
-
-    # The documentation says that the certificate is not checked; urllib3 would warn at each request.
-    urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    return http_session.session()
+    return RequestFailed(text, response.status_code, http_status.retry_after_s(response))

@@ -25,7 +25,7 @@ from osprofiler.connection import options, strings
 from osprofiler.connection.fault_text import fault_line
 from osprofiler.connection.secrets import cut, malformed
 from osprofiler.drivers import base, errors, locate, network, notifications
-from osprofiler.drivers.abilities import Can
+from osprofiler.drivers.abilities import DELETABLE_RECORDS
 from osprofiler.records.error_kind import error_kind
 
 #: RabbitMQ's port, if the transport's URL has none.
@@ -43,9 +43,7 @@ class Messaging(base.Driver):
     *idle_timeout*: the reader of a trace waits so many seconds for more of its records.
     """
 
-    can = frozenset(
-        {Can.WRITE, Can.WRITE_BATCH, Can.READ, Can.READ_RECORDS, Can.LIST, Can.LIST_ERRORS, Can.DELETE, Can.PURGE}
-    )
+    can = DELETABLE_RECORDS
 
     max_span_chars: ClassVar[int | None] = notifications.MOST_CHARS
 
@@ -164,9 +162,6 @@ class Messaging(base.Driver):
             failed = (record for record in held.records() if error_kind(record.get("info")))
             return network.listed(failed, self.default_trace_fields)
 
-    def delete(self, base_id: str) -> int:
-        return self._delete_all([base_id])
-
     def _delete_all(self, base_ids: Sequence[str]) -> int:
         """As in the base class. The other records of the same notifications are sent again first."""
         unwanted = set(base_ids)
@@ -267,8 +262,4 @@ def _is_plain(connection_string: str) -> bool:
 
 
 def _library() -> Any:
-    try:
-        import oslo_messaging
-    except ImportError as fault:
-        raise network.missing("notifications", "oslo.messaging", "messaging") from fault
-    return oslo_messaging
+    return network.library("oslo_messaging", "notifications", "oslo.messaging", "messaging")

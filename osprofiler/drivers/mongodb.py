@@ -9,18 +9,16 @@ from __future__ import annotations
 import contextlib
 import datetime
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from osprofiler.connection import options as known
 from osprofiler.connection import strings
 from osprofiler.connection.fault_text import fault_line
-from osprofiler.connection.secrets import malformed, masked
+from osprofiler.connection.secrets import malformed
 from osprofiler.drivers import base, errors, mongodb_documents, network
-from osprofiler.drivers.abilities import Can
+from osprofiler.drivers.abilities import DELETABLE_RECORDS
 from osprofiler.drivers.mongodb_documents import ERROR, ESCAPED, STORED_AT
-from osprofiler.records import unreadable
-from osprofiler.records.error_kind import error_kind
 
 _OPTIONS = known.names("mongodb")
 
@@ -42,9 +40,7 @@ class MongoDB(base.Driver):
     those of pymongo, such as ``tls=true``.
     """
 
-    can = frozenset(
-        {Can.WRITE, Can.WRITE_BATCH, Can.READ, Can.READ_RECORDS, Can.LIST, Can.LIST_ERRORS, Can.DELETE, Can.PURGE}
-    )
+    can = DELETABLE_RECORDS
 
     # The limit of a document is 16 MiB: it holds so many characters, each of four bytes and quoted.
     max_span_chars: ClassVar[int | None] = 2_000_000
@@ -105,20 +101,13 @@ class MongoDB(base.Driver):
 
     # Writing
 
-    def notify(self, info: dict[str, Any], **kwargs: Any) -> None:
-        self.write([info])
-
     def write(self, records: Sequence[dict[str, Any]]) -> None:
         if not records:
             return
         with errors.writing(self.connection_str, _kind):
             self._make_ready()
             refused = self._insert([self._document(record) for record in records])
-            if self.filter_error_trace:
-                # For osprofiler 4.4.0. This driver itself finds failed traces by their records.
-                for record in records:
-                    if error_kind(record.get("info")):
-                        self.notify_error_trace(record)
+            self._note_failed(records, self.notify_error_trace)
             if refused:
                 raise errors.RecordsRefused(f"{len(refused)} of {len(records)} documents", places=refused)
 
@@ -165,25 +154,19 @@ class MongoDB(base.Driver):
 
     def read(self, base_id: str) -> list[dict[str, Any]]:
         with self._reading():
-            return list(self._records(self.db.profiler.find({"base_id": base_id}), mongodb_documents.record))
+            documents = self.db.profiler.find({"base_id": base_id})
+            return list(self._readable(documents, mongodb_documents.record, mongodb_documents.name))
 
-    def _records(
-        self, documents: Iterable[dict[str, Any]], read: Callable[[dict[str, Any]], dict[str, Any]]
-    ) -> Iterator[dict[str, Any]]:
-        return unreadable.readable(masked(self.connection_str), documents, read, mongodb_documents.name)
+    def _marks(self, documents: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        return self._readable(documents, mongodb_documents.mark, mongodb_documents.name)
 
     def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
         fields = set(fields or self.default_trace_fields)
         projection = dict.fromkeys((*fields, *self.default_trace_fields, ESCAPED), 1)
         with self._reading():
             documents = list(self._first_documents(projection))
-            first = list(self._records(documents, mongodb_documents.mark))
-            known = {record["base_id"] for record in first}
             base_ids = [document.get("base_id") for document in documents]
-            for base_id in {base_id for base_id in base_ids if isinstance(base_id, str)} - known:
-                record = self.first_record(base_id)  # its first document cannot be read
-                first += [] if record is None else [record]
-            return network.listed(first, fields)
+            return network.listed(self._with_first_readable(self._marks(documents), base_ids), fields)
 
     def _first_documents(self, projection: Mapping[str, int]) -> Iterable[dict[str, Any]]:
         """In one request, at least the first document of every trace, and one of the documents without a trace."""
@@ -205,19 +188,15 @@ class MongoDB(base.Driver):
         conditions = [{"base_id": {"$regex": part}} for part in parts if len(part) > 1]
         with self._reading():
             base_ids = self.db.profiler.distinct("base_id", {"$and": conditions} if conditions else {})
-        texts = (base_id for base_id in base_ids if isinstance(base_id, str))
-        return [base_id for base_id in texts if base_id.startswith(prefix) and base_id.endswith(suffix)]
+        return network.matching((base_id for base_id in base_ids if isinstance(base_id, str)), prefix, suffix)
 
     def list_error_traces(self) -> list[dict[str, Any]]:
         failed = {"$or": [{ERROR: True}, {"info.etype": {"$exists": True}}]}
         with self._reading():
             projection = dict.fromkeys(self.default_trace_fields, 1)
-            marks = list(self._records(self.db.profiler.find(failed, projection), mongodb_documents.mark))
-            marks += self._records(self.db.profiler_error.find({}, projection), mongodb_documents.mark)
+            marks = list(self._marks(self.db.profiler.find(failed, projection)))
+            marks += self._marks(self.db.profiler_error.find({}, projection))
         return network.listed(marks, self.default_trace_fields)
-
-    def delete(self, base_id: str) -> int:
-        return self._delete_all([base_id])
 
     def _delete_all(self, base_ids: Sequence[str]) -> int:
         gone = 0
@@ -229,21 +208,15 @@ class MongoDB(base.Driver):
         return gone
 
     def close(self) -> None:
-        client = self._client.take()
-        if client is not None:
-            client.close()
+        self._client.close()
 
     def _reading(self) -> Any:
         return network.reading(self.connection_str, _library().errors.PyMongoError)
 
 
 def _library() -> Any:
-    try:
-        import pymongo
-        import pymongo.uri_parser
-    except ImportError as fault:
-        raise network.missing("MongoDB", "pymongo", "mongo") from fault
-    return pymongo
+    network.library("pymongo.uri_parser", "MongoDB", "pymongo", "mongo")
+    return network.library("pymongo", "MongoDB", "pymongo", "mongo")
 
 
 def _kind(error: Exception) -> errors.Kind:

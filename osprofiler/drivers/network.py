@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -53,6 +54,12 @@ class PerProcess(Generic[T]):
         made, self._made = self._made, None
         return made[1] if made is not None and made[0] == os.getpid() else None
 
+    def close(self) -> None:
+        """Close this process's client, if there is one. The next ``get`` makes another."""
+        client: Any = self.take()
+        if client is not None:
+            client.close()
+
 
 @contextmanager
 def reading(connection_string: str, *faults: Any, plain: Iterable[str] = ()) -> Iterator[None]:
@@ -72,9 +79,14 @@ def cannot_read(connection_string: str, reason: str) -> StoreUnavailable:
     return StoreUnavailable(f"cannot read {masked(connection_string)}: {reason}")
 
 
-def missing(store: str, library: str, extra: str) -> exc.CommandError:
-    """The error for a *library* that is not installed."""
-    return exc.CommandError(f"traces in {store} need the library {library}: pip install 'osprofiler[{extra}]'")
+def library(module: str, store: str, distribution: str, extra: str) -> Any:
+    """The *module* of the client of *store*. Raises CommandError if its *distribution* is not installed."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as fault:
+        raise exc.CommandError(
+            f"traces in {store} need the library {distribution}: pip install 'osprofiler[{extra}]'"
+        ) from fault
 
 
 def earliest(records: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
@@ -95,6 +107,11 @@ def listed(records: Iterable[Mapping[str, Any]], fields: Iterable[str]) -> list[
     """The result of ``list_traces``: the :func:`earliest` records, only with the keys in *fields*."""
     wanted = set(fields)
     return [{key: value for key, value in record.items() if key in wanted} for record in earliest(records).values()]
+
+
+def matching(base_ids: Iterable[str], prefix: str, suffix: str) -> list[str]:
+    """The ids that begin with *prefix* and end with *suffix*."""
+    return [base_id for base_id in base_ids if base_id.startswith(prefix) and base_id.endswith(suffix)]
 
 
 def in_batches(sized: Iterable[tuple[T, int]], most_items: int, most_size: int) -> Iterator[list[T]]:

@@ -92,11 +92,7 @@ class Client:
 
 def library() -> Any:
     """The module of redis-py. Raises CommandError if it is not installed."""
-    try:
-        import redis
-    except ImportError as fault:
-        raise network.missing("Redis", "redis", "redis") from fault
-    return redis
+    return network.library("redis", "Redis", "redis", "redis")
 
 
 def is_cluster(client: Any) -> bool:

@@ -19,7 +19,7 @@ from osprofiler.connection import options, strings
 from osprofiler.connection.fault_text import fault_line
 from osprofiler.connection.secrets import malformed, masked
 from osprofiler.drivers import base, errors, network, redis_client
-from osprofiler.drivers.abilities import Can
+from osprofiler.drivers.abilities import DELETABLE_RECORDS
 from osprofiler.drivers.redis_sentinels import Sentinels
 from osprofiler.records import unreadable
 from osprofiler.records.error_kind import error_kind
@@ -40,9 +40,7 @@ class Redis(base.Driver):
     of a cluster; by default it is asked), and those of redis-py, such as ``ssl_ca_certs``.
     """
 
-    can = frozenset(
-        {Can.WRITE, Can.WRITE_BATCH, Can.READ, Can.READ_RECORDS, Can.LIST, Can.LIST_ERRORS, Can.DELETE, Can.PURGE}
-    )
+    can = DELETABLE_RECORDS
 
     namespace_opt = "osprofiler_opt:"
     namespace = "osprofiler:"  # before 2.3
@@ -98,9 +96,6 @@ class Redis(base.Driver):
 
     # Writing
 
-    def notify(self, info: dict[str, Any], **kwargs: Any) -> None:
-        self.write([info])
-
     def write(self, records: Sequence[dict[str, Any]]) -> None:
         if not records:
             return
@@ -143,13 +138,10 @@ class Redis(base.Driver):
 
     def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
         with self._reading():
-            heads = []
+            heads: list[dict[str, Any]] = []
             for key, values in self._lists():
-                head = list(self._records(key, values))
-                if not head and values:  # none of the first records can be read
-                    first = self.first_record(_text(key).removeprefix(self.namespace_opt))
-                    head = [] if first is None else [first]
-                heads += head
+                base_ids = [_text(key).removeprefix(self.namespace_opt)] if values else []
+                heads += self._with_first_readable(self._records(key, values), base_ids)
             heads += [record for _, record in self._old_records("")]
         return network.listed(heads, fields or self.default_trace_fields)
 
@@ -159,8 +151,7 @@ class Redis(base.Driver):
             chunks = self._client.keys(self.namespace_opt + prefix)
             base_ids = [_text(key).removeprefix(self.namespace_opt) for keys in chunks for key in keys]
             base_ids += [record["base_id"] for _, record in self._old_records(prefix, is_prefix=True)]
-        distinct = dict.fromkeys(base_ids)
-        return [base_id for base_id in distinct if base_id.startswith(prefix) and base_id.endswith(suffix)]
+        return network.matching(dict.fromkeys(base_ids), prefix, suffix)
 
     def list_error_traces(self) -> list[dict[str, Any]]:
         with self._reading():
@@ -171,9 +162,6 @@ class Redis(base.Driver):
                 for mark in self._records(key, [value], loads_mark)
             ]
         return network.listed(marks, self.default_trace_fields)
-
-    def delete(self, base_id: str) -> int:
-        return self._delete_all([base_id])
 
     def _delete_all(self, base_ids: Sequence[str]) -> int:
         with self._reading():
@@ -239,7 +227,7 @@ class Redis(base.Driver):
         def name_of(value: Any) -> str:
             return f"{_text(value)[:60]!r} under the key {_text(key)}"
 
-        return unreadable.readable(masked(self.connection_str), values, read, name_of)
+        return self._readable(values, read, name_of)
 
     def _old_records(self, base_id: str, is_prefix: bool = False) -> Iterator[tuple[Any, dict[str, Any]]]:
         """The records of versions before 2.3, each with its key. Of all traces if *base_id* is empty."""

@@ -16,7 +16,7 @@ from osprofiler.connection import strings
 from osprofiler.connection.access import Access
 from osprofiler.connection.secrets import malformed, masked
 from osprofiler.drivers import base, errors, jaeger_query, network
-from osprofiler.drivers.abilities import Can, Unsupported
+from osprofiler.drivers.abilities import RECORDS, Can, Unsupported
 from osprofiler.records import ids
 from osprofiler.records.error_kind import error_kind
 from osprofiler.records.pairs import Pairs, is_start
@@ -33,7 +33,7 @@ class SpanStore(base.Driver):
     as unfinished. This is read back as the start record alone.
     """
 
-    can = frozenset({Can.WRITE, Can.WRITE_BATCH, Can.READ, Can.READ_RECORDS, Can.LIST, Can.LIST_ERRORS, Can.SEARCH})
+    can = RECORDS | {Can.SEARCH}
 
     def __init__(
         self,
@@ -69,9 +69,6 @@ class SpanStore(base.Driver):
         return strings.take_options(connection_string, ("query",))[1].get("query")
 
     # Writing
-
-    def notify(self, info: dict[str, Any], **kwargs: Any) -> None:
-        self.write([info])
 
     def write(self, records: Sequence[dict[str, Any]]) -> None:
         """Send the spans that *records* complete."""

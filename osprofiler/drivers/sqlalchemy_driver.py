@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from osprofiler import exc
 from osprofiler.drivers import base, errors, network, sql_rows
-from osprofiler.drivers.abilities import Can
-from osprofiler.records import unreadable
+from osprofiler.drivers.abilities import DELETABLE_RECORDS
 from osprofiler.records.error_kind import error_kind
 from osprofiler.records.record import MARK, microseconds, timestamp
 
 if TYPE_CHECKING:
-    from sqlalchemy import Row
+    from sqlalchemy import Engine, Row
 
-_PURGED = 500  # traces in one statement
+_DELETED = 500  # values of ids in one statement
 
 #: Clients in pure Python: they use Python's sockets, which eventlet makes green.
 _GREEN_CLIENTS = frozenset(("pymysql", "pg8000", "mysqlconnector"))
@@ -30,9 +29,7 @@ _GREEN_CLIENTS = frozenset(("pymysql", "pg8000", "mysqlconnector"))
 class SQLAlchemyDriver(base.Driver):
     """The driver of every SQLAlchemy URL. A batch is one transaction. Each process makes its own connections."""
 
-    can = frozenset(
-        {Can.WRITE, Can.WRITE_BATCH, Can.READ, Can.READ_RECORDS, Can.LIST, Can.LIST_ERRORS, Can.DELETE, Can.PURGE}
-    )
+    can = DELETABLE_RECORDS
 
     # Escaping makes a span at most seven times longer. It then still fits into MariaDB's default packet of 16 MiB.
     max_span_chars: ClassVar[int | None] = 2_000_000
@@ -85,14 +82,10 @@ class SQLAlchemyDriver(base.Driver):
     # Reading
 
     def read(self, base_id: str) -> list[dict[str, Any]]:
-        with self._reading() as is_empty:
-            if is_empty:
-                return []
-            ids = sql_rows.ids(base_id)
-            statement = self._select().where(self._table.c.base_id.in_(ids)).order_by(self._table.c.id)
-            with self._database.engine().connect() as connection:
-                # Compare once more: in a table with MySQL's defaults, "Ab" is equal to "aB".
-                return list(self._records(row for row in connection.execute(statement) if row.base_id in ids))
+        ids = sql_rows.ids(base_id)
+        statement = self._select().where(self._table.c.base_id.in_(ids)).order_by(self._table.c.id)
+        # Compare once more: in a table with MySQL's defaults, "Ab" is equal to "aB".
+        return list(self._records(row for row in self._rows(statement) if row.base_id in ids))
 
     def _select(self) -> Any:
         """Select the rows of records, with the JSON as text: SQLAlchemy would fail for all rows if one is not JSON."""
@@ -102,7 +95,7 @@ class SQLAlchemyDriver(base.Driver):
         return select(columns.id, *(columns[name] for name in sql_rows.COLUMNS), cast(columns.data, Text).label("data"))
 
     def _records(self, rows: Iterable[Row[Any]]) -> Iterator[dict[str, Any]]:
-        return unreadable.readable(self._database.shown, rows, sql_rows.record, sql_rows.name)
+        return self._readable(rows, sql_rows.record, sql_rows.name)
 
     def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
         from sqlalchemy import func, select
@@ -112,33 +105,16 @@ class SQLAlchemyDriver(base.Driver):
         first = (
             select(columns.base_id, func.min(columns.timestamp).label("timestamp")).group_by(columns.base_id).subquery()
         )
-        with self._reading() as is_empty:
-            if is_empty:
-                return []
-            with self._database.engine().connect() as connection:
-                if fields <= set(MARK):
-                    rows = connection.execute(select(first)).all()
-                    # A trace whose first time stamp is wrong is left out here, and read by _with_misread.
-                    timed = (row for row in rows if row.base_id is None or sql_rows.is_time(row.timestamp))
-                    marks = unreadable.readable(self._database.shown, timed, sql_rows.mark, sql_rows.name)
-                else:
-                    same = (columns.base_id == first.c.base_id) & (columns.timestamp == first.c.timestamp)
-                    full = self._select().join(first, same).order_by(columns.timestamp, columns.id)
-                    rows = connection.execute(full).all()
-                    marks = self._records(rows)
-        return network.listed(self._with_misread(rows, marks), fields)
-
-    def _with_misread(self, rows: Sequence[Row[Any]], records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        """*records*, made of *rows*. If no row of a trace could be read, the earliest readable record of the trace."""
-        seen = set()
-        for record in records:
-            seen.add(record["base_id"])
-            yield record
-        for base_id in dict.fromkeys(row.base_id for row in rows if row.base_id is not None):
-            if base_id not in seen:
-                first = self.first_record(base_id)
-                if first is not None:
-                    yield first
+        if fields <= set(MARK):
+            rows = list(self._rows(select(first)))
+            # A trace whose first time stamp is wrong is left out here, and its first readable record is read below.
+            timed = (row for row in rows if row.base_id is None or sql_rows.is_time(row.timestamp))
+            marks = self._readable(timed, sql_rows.mark, sql_rows.name)
+        else:
+            same = (columns.base_id == first.c.base_id) & (columns.timestamp == first.c.timestamp)
+            rows = list(self._rows(self._select().join(first, same).order_by(columns.timestamp, columns.id)))
+            marks = self._records(rows)
+        return network.listed(self._with_first_readable(marks, (row.base_id for row in rows)), fields)
 
     def find_ids(self, prefix: str = "", suffix: str = "") -> list[str]:
         """As in the base class. Uses the index in SQLite, MySQL and MariaDB."""
@@ -150,13 +126,8 @@ class SQLAlchemyDriver(base.Driver):
         if prefix and self._database.url.get_backend_name() in ("sqlite", "mysql", "mariadb"):
             # LIKE alone does not use SQLite's index. The column is ASCII, and \x7f is the last character of ASCII.
             statement = statement.where(column >= prefix, column < f"{prefix}\x7f")
-        with self._reading() as is_empty:
-            if is_empty:
-                return []
-            with self._database.engine().connect() as connection:
-                base_ids = connection.execute(statement).scalars().all()
         # In some databases LIKE ignores case.
-        return [base_id for base_id in base_ids if base_id.startswith(prefix) and base_id.endswith(suffix)]
+        return network.matching((row.base_id for row in self._rows(statement)), prefix, suffix)
 
     def list_error_traces(self) -> list[dict[str, Any]]:
         from sqlalchemy import Text, cast, or_
@@ -166,23 +137,21 @@ class SQLAlchemyDriver(base.Driver):
         # The database only finds candidates: "error" may be anywhere in a record.
         statement = self._select().where(or_(text.like("%etype%"), text.like("%error%"))).order_by(columns.timestamp)
         failed: dict[str, dict[str, Any]] = {}
-        with self._reading() as is_empty:
-            if is_empty:
-                return []
-            with self._database.engine().connect() as connection:
-                rows = connection.execution_options(yield_per=1000).execute(statement)
-                for record in self._records(rows):
-                    if record["base_id"] not in failed and error_kind(record.get("info")):
-                        failed[record["base_id"]] = {key: record[key] for key in MARK}
+        for record in self._records(self._rows(statement)):
+            if record["base_id"] not in failed and error_kind(record.get("info")):
+                failed[record["base_id"]] = {key: record[key] for key in MARK}
         return list(failed.values())
 
-    def delete(self, base_id: str) -> int:
-        with self._reading() as is_empty:
-            if is_empty:
-                return 0
-            with self._database.engine().begin() as connection:
-                statement = self._table.delete().where(self._table.c.base_id.in_(sql_rows.ids(base_id)))
-                return int(connection.execute(statement).rowcount)
+    def _delete_all(self, base_ids: Sequence[str]) -> int:
+        ids = sorted({column for base_id in base_ids for column in sql_rows.ids(base_id)})
+        gone = 0
+        with self._reading() as engine:
+            if engine is not None:
+                with engine.begin() as connection:
+                    for at in range(0, len(ids), _DELETED):
+                        part = self._table.c.base_id.in_(ids[at : at + _DELETED])
+                        gone += int(connection.execute(self._table.delete().where(part)).rowcount)
+        return gone
 
     def purge(self, before_us: int) -> int:
         from sqlalchemy import func, select
@@ -192,17 +161,10 @@ class SQLAlchemyDriver(base.Driver):
         began_before = func.min(columns.timestamp) < timestamp(before_us)
         first = func.min(columns.timestamp).label("timestamp")
         old = select(columns.base_id, first).group_by(columns.base_id).having(began_before)
-        with self._reading() as is_empty:
-            if is_empty:
-                return 0
-            with self._database.engine().connect() as connection:
-                rows = connection.execute(old).all()
-            # Check again: a wrong time stamp may sort before all others, and its trace need not be old.
-            old_ids = [row.base_id for row in rows if row.base_id is not None and self._began_us(row) < before_us]
-            with self._database.engine().begin() as connection:
-                for at in range(0, len(old_ids), _PURGED):
-                    part = old_ids[at : at + _PURGED]
-                    connection.execute(self._table.delete().where(columns.base_id.in_(part)))
+        rows = list(self._rows(old))
+        # Check again: a wrong time stamp may sort before all others, and its trace need not be old.
+        old_ids = [row.base_id for row in rows if row.base_id is not None and self._began_us(row) < before_us]
+        self._delete_all(old_ids)
         return len(old_ids)
 
     def _began_us(self, row: Row[Any]) -> int:
@@ -215,16 +177,23 @@ class SQLAlchemyDriver(base.Driver):
     def close(self) -> None:
         self._database.close()
 
+    def _rows(self, statement: Any) -> Iterator[Row[Any]]:
+        """The rows that *statement* selects, read in parts."""
+        with self._reading() as engine:
+            if engine is not None:
+                with engine.connect() as connection:
+                    yield from connection.execution_options(yield_per=1000).execute(statement)
+
     @contextmanager
-    def _reading(self) -> Iterator[bool]:
-        """Yield whether the store is empty. Raises the database's errors as StoreUnavailable."""
+    def _reading(self) -> Iterator[Engine | None]:
+        """Yield the engine; None if there is no table yet. Raises the database's errors as StoreUnavailable."""
         from sqlalchemy.exc import SQLAlchemyError
 
         file = self._database.file
         if file is not None and not file.exists():
             raise errors.StoreUnavailable(f"there are no traces: the file {file} does not exist")
         with network.reading(self.connection_str, SQLAlchemyError, sqlite3.Error):
-            yield not self._database.has_table()
+            yield self._database.engine() if self._database.has_table() else None
 
 
 def _sql_modules() -> tuple[Any, Any]:

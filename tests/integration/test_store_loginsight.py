@@ -29,9 +29,9 @@ def client(server: LogInsight, password: str = ACCOUNT["password"]) -> LogInsigh
 
 def driver(server: LogInsight, options: str = "", **account: str) -> LogInsightDriver:
     made = LogInsightDriver(f"loginsight://osp%40profiler:of%3Ainsight@127.0.0.1{options}")
-    verify = made._client.verify
+    access = made._client.http.access
     made._client = client(server, **account)
-    made._client.verify = verify
+    made._client.http.access = access
     return made
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from osprofiler._runtime import guard, http_session
+from osprofiler._runtime import guard, http_status
 from osprofiler.delivery.backlog import URGENT_RETRY_S
 from osprofiler.delivery.exporter import Exporter
 from osprofiler.delivery.reporter import QueueReporter
@@ -70,7 +70,7 @@ def test_spans_wait_until_access_is_given(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(http_session, "DENIED_RETRY_S", 0.05)
+    monkeypatch.setattr(http_status, "DENIED_RETRY_S", 0.05)
     server.answer(status)
     denied, accepted = server.denied, server.accepted
     exporter = make(server.port)
@@ -92,7 +92,7 @@ def test_spans_wait_until_access_is_given(
 
 
 def test_an_account_is_not_locked_by_many_attempts(server: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_session, "DENIED_RETRY_S", 3600.0)
+    monkeypatch.setattr(http_status, "DENIED_RETRY_S", 3600.0)
     server.answer(401)
     denied = server.denied
     reporter = QueueReporter(spans("otlp")(server.port), interval_s=0.01)
