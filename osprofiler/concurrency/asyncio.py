@@ -90,7 +90,7 @@ class BranchCoroutine(Coroutine[Any, Any, Any]):
     def _end(self, fault: BaseException | None) -> None:
         branch, self._branch = self._branch, None
         if branch is not None:
-            branch.__exit__(None if fault is None else type(fault), fault, None)
+            branch.leave(fault)
 
 
 def _create_task(create_task: Method) -> Method:

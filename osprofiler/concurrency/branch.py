@@ -17,7 +17,7 @@ from osprofiler.context import current, scope
 from osprofiler.context.ended_points import BranchPoint, has_ended, liveness_check, root_of
 from osprofiler.context.origin import Origin
 from osprofiler.context.points import LEFT_TO_PARENT, Point
-from osprofiler.context.trace_context import SAMPLED
+from osprofiler.context.trace_context import SAMPLED, TraceContext
 from osprofiler.propagation import signed
 from osprofiler.records import ids, names
 from osprofiler.tracer import global_tracer
@@ -26,19 +26,13 @@ from osprofiler.tracer import global_tracer
 class Handover(NamedTuple):
     """The data that another process needs to run a branch. It never holds a key: ``key_id`` says which key to use."""
 
-    base_id: str
-    trace_id: int
-    parent_id: str | None
-    parent_span_id: int
-    flags: int
-    baggage: dict[str, str]
+    context: TraceContext  # of the point that the branch belongs to
     key_id: str
     name: str
     fork_name: str
     detached: bool
     info: Mapping[str, Any] | None
     span_id: int  # 0: each entry gets an id of its own
-    asked: frozenset[str]
 
 
 class Branch:
@@ -104,6 +98,10 @@ class Branch:
         return self.entered and not self.ended and self._alive is not None and not self._alive()
 
     # Entering and leaving
+
+    def leave(self, fault: BaseException | None = None) -> None:
+        """Leave the branch; *fault* is the exception that has ended its work."""
+        self.__exit__(None if fault is None else type(fault), fault, None)
 
     def __enter__(self) -> Branch:
         at = self.at
@@ -199,32 +197,28 @@ class Branch:
 
     def hand_over(self) -> Handover | None:
         """Give the branch to another process. Later entries here are ordinary child spans. None if no trace is on."""
-        at = self.at
-        context = None if at is None else at.context()
+        context = None if self.at is None else self.at.context()
         if context is None:
             return None
-        span_id = self._unused_ids.pop() if self._unused_ids and self._process in (None, _process) else 0
-        self.sent = self.sent or span_id != 0
         return Handover(
-            base_id=context.base_id,
-            trace_id=context.trace_id,
-            parent_id=context.point_id,
-            parent_span_id=context.span_id,
-            flags=context.flags,
-            baggage=dict(context.baggage),
+            context._replace(hmac_key=None, baggage=dict(context.baggage)),
             key_id=signed.key_id(context.hmac_key) if context.hmac_key else "",
             name=self.name,
             fork_name=self.fork_name,
             detached=self.detached,
             info=self.info,
-            span_id=span_id,
-            asked=context.asked,
+            span_id=self._give_span_id() if self._process in (None, _process) else 0,
         )
+
+    def _give_span_id(self) -> int:
+        """The branch's span id for the process that it is given to; 0 if the branch was entered or given before."""
+        span_id = self._unused_ids.pop() if self._unused_ids else 0
+        self.sent = self.sent or span_id != 0
+        return span_id
 
     def for_forked_child(self) -> Branch:
         """Return a branch for a child process that will be forked now. Only the child may enter the result."""
-        span_id = self._unused_ids.pop() if self._unused_ids else 0
-        self.sent = self.sent or span_id != 0
+        span_id = self._give_span_id()
         branch = Branch(
             self.at,
             self.name,
@@ -246,19 +240,9 @@ def received(handover: Handover | None) -> Branch:
     """Return the branch that another process with this package has handed over."""
     if handover is None:
         return Branch(None, "", "")
-    keys = config.current().hmac_keys
-    origin = Origin(
-        handover.base_id,
-        handover.trace_id,
-        parent_id=handover.parent_id,
-        parent_span_id=handover.parent_span_id,
-        hmac_key=next((key for key in keys if signed.key_id(key) == handover.key_id), None),
-        flags=handover.flags,
-        baggage=handover.baggage,
-        asked=handover.asked,
-    )
+    key = next((key for key in config.current().hmac_keys if signed.key_id(key) == handover.key_id), None)
     return Branch(
-        Point(None, None, origin),
+        Point(None, None, Origin(handover.context._replace(hmac_key=key))),
         handover.name,
         handover.fork_name,
         detached=handover.detached,

@@ -48,30 +48,34 @@ def uninstall() -> None:
     _wrapping.uninstall()
 
 
-def _cleared(work: Method) -> Method:
-    def run(*args: Any, **kwargs: Any) -> Any:
-        holder = current.point
-        before = _enter(holder, None)
-        try:
-            return work(*args, **kwargs)
-        finally:
-            _restore(holder, before)
+def _bounded(inline: Callable[[], int | None]) -> Callable[[Method], Method]:
+    """Make a wrapper: the work starts without a trace, and the current point is restored after it.
 
-    return run
+    In the thread whose ident *inline* returns, it starts in the trace of its caller.
+    """
+
+    def wrap(work: Method) -> Method:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            holder = current.point
+            before = _enter(holder, inline())
+            try:
+                return work(*args, **kwargs)
+            finally:
+                _restore(holder, before)
+
+        return run
+
+    return wrap
 
 
-def _work_item(work: Method) -> Method:
-    """Make a work item a unit of work. Inside ``submit`` it is a plain call, so it stays in the submitter's trace."""
+#: A unit of work.
+_cleared = _bounded(lambda: None)
 
-    def run(*args: Any, **kwargs: Any) -> Any:
-        holder = current.point
-        before = _enter(holder, _inline.get())
-        try:
-            return work(*args, **kwargs)
-        finally:
-            _restore(holder, before)
+#: A work item is a unit of work. Inside ``submit`` it is a plain call, so it stays in the submitter's trace.
+_work_item = _bounded(_inline.get)
 
-    return run
+#: Callbacks run in the flow that completes the future.
+_kept = _bounded(threading.get_ident)
 
 
 def _submit_inline(submit: Method) -> Method:
@@ -92,20 +96,6 @@ def _after_item(then: Method) -> Method:
     def run(*args: Any, **kwargs: Any) -> Any:
         _restore(current.point, None)
         return then(*args, **kwargs)
-
-    return run
-
-
-def _kept(work: Method) -> Method:
-    """Restore the current point after callbacks. They run in the flow that completes the future."""
-
-    def run(*args: Any, **kwargs: Any) -> Any:
-        holder = current.point
-        before = _enter(holder, threading.get_ident())
-        try:
-            return work(*args, **kwargs)
-        finally:
-            _restore(holder, before)
 
     return run
 

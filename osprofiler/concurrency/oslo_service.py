@@ -44,7 +44,7 @@ class _Calls:
         at = self._branch.at
         if self._point is not None and at is not None and has_ended(at.span):
             with scope.entered(self._point):
-                self._branch.__exit__(None, None, None)
+                self._branch.leave()
             self._point = None
         self.fault = None
         with scope.entered(self._point):
@@ -80,7 +80,7 @@ def _run_loop(run_loop: Method) -> Method:
         finally:
             self.f = original
             fault = calls.fault if stop_on_exception and not _is_done(calls.fault) else None
-            branch.__exit__(None if fault is None else type(fault), fault, None)
+            branch.leave(fault)
 
     return run
 

@@ -39,7 +39,7 @@ class Worker:
 
     def leave(self, fault: BaseException | None = None) -> None:
         """End the branch if it is open. *fault* is the exception that ends the thread's work."""
-        self._branch.__exit__(None if fault is None else type(fault), fault, None)
+        self._branch.leave(fault)
         self._at = self._outside
 
     def asks(self) -> bool:

@@ -38,34 +38,22 @@ class Origin:
         "w3c_flags",
     )
 
-    def __init__(
-        self,
-        base_id: str,
-        trace_id: int,
-        *,
-        parent_id: str | None = None,
-        parent_span_id: int = 0,
-        hmac_key: str | None = None,
-        flags: int = SAMPLED,
-        baggage: Mapping[str, str] = NO_BAGGAGE,
-        foreign: Mapping[str, Any] | None = None,
-        tracestate: str = "",
-        w3c_flags: int = 0,
-        asked: frozenset[str] = NOTHING,
-    ) -> None:
-        self.base_id = base_id  # verbatim, as records and headers show it
-        self.trace_id = trace_id  # 128 bits
-        self.parent_id = parent_id  # verbatim, or None for a virtual root
-        self.parent_span_id = parent_span_id  # 64 bits, 0 for a virtual root
-        self.hmac_key = hmac_key  # the real key: plain service code reads it from the profiler
-        self.flags = flags
-        self.baggage = baggage
+    def __init__(self, context: TraceContext, foreign: Mapping[str, Any] | None = None) -> None:
+        """The origin that continues *context*. *foreign*: see the field."""
+        self.base_id = context.base_id
+        self.trace_id = context.trace_id
+        self.parent_id = context.point_id
+        self.parent_span_id = context.span_id
+        self.hmac_key = context.hmac_key  # the real key: plain service code reads it from the profiler
+        self.flags = context.flags
+        self.baggage = context.baggage
         self.foreign = foreign  # tags for the first span: of the sampler, and ids of foreign traces not continued
-        self.tracestate = tracestate  # as in TraceContext
-        self.w3c_flags = w3c_flags  # as in TraceContext
-        self.asked = asked  # as in TraceContext
-        self.prefix = ids.point_prefix(trace_id)
-        self.canonical = base_id == ids.uuid_text(trace_id)  # False: not a UUID, or not in the usual spelling
+        self.tracestate = context.tracestate
+        self.w3c_flags = context.w3c_flags
+        self.asked = context.asked
+        self.prefix = ids.point_prefix(self.trace_id)
+        # False: not a UUID, or not in the usual spelling
+        self.canonical = self.base_id == ids.uuid_text(self.trace_id)
         # Wall clock minus monotonic clock when this flow joined the trace. With this fixed offset the spans of one
         # flow stay in order even if the wall clock is set meanwhile.
         self.epoch_ns = _wall_ns() - _tick_ns()
@@ -80,7 +68,7 @@ class Origin:
         asked: frozenset[str] = NOTHING,
     ) -> Origin:
         """See :meth:`TraceContext.from_osprofiler`."""
-        return cls.continuing(TraceContext.from_osprofiler(hmac_key, base_id, parent_id, flags)._replace(asked=asked))
+        return cls(TraceContext.from_osprofiler(hmac_key, base_id, parent_id, flags)._replace(asked=asked))
 
     @classmethod
     def from_ids(
@@ -93,24 +81,7 @@ class Origin:
         baggage: Mapping[str, str] = NO_BAGGAGE,
     ) -> Origin:
         """See :meth:`TraceContext.from_ids`; *span_id* is the remote parent."""
-        return cls.continuing(TraceContext.from_ids(trace_id, span_id, flags=flags, hmac_key=hmac_key, baggage=baggage))
-
-    @classmethod
-    def continuing(cls, context: TraceContext, foreign: Mapping[str, Any] | None = None) -> Origin:
-        """Make an origin from a received context; *foreign* are tags for the first span."""
-        return cls(
-            context.base_id,
-            context.trace_id,
-            parent_id=context.point_id,
-            parent_span_id=context.span_id,
-            hmac_key=context.hmac_key,
-            flags=context.flags,
-            baggage=context.baggage,
-            foreign=foreign,
-            tracestate=context.tracestate,
-            w3c_flags=context.w3c_flags,
-            asked=context.asked,
-        )
+        return cls(TraceContext.from_ids(trace_id, span_id, flags=flags, hmac_key=hmac_key, baggage=baggage))
 
     @property
     def sampled(self) -> bool:

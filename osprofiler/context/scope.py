@@ -50,7 +50,7 @@ def leave(point: Point) -> None:
 
 
 #: The reporter's point: nothing is recorded, and no headers are written into the requests that deliver spans.
-SUPPRESSED = Point(None, None, Origin("", 0, flags=0))
+SUPPRESSED = Point(None, None, Origin(TraceContext("", 0, None, 0, flags=0)))
 
 
 @contextlib.contextmanager

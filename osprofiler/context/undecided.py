@@ -50,8 +50,7 @@ class Undecided(Origin):
     @classmethod
     def until(cls, context: TraceContext, foreign: Mapping[str, Any] | None, later: Later) -> Undecided:
         """Make the origin of a trace with *context* that *later* decides on."""
-        origin = cls.continuing(context, foreign)
-        assert isinstance(origin, Undecided)
+        origin = cls(context, foreign)
         origin._held = HeldSpans()
         origin._later = later
         origin._process = _process  # a forked child has another one

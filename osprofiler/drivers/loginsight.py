@@ -53,9 +53,7 @@ class LogInsightDriver(base.Driver):
         **kwargs: Any,
     ) -> None:
         super().__init__(connection_str, project=project, service=service, host=host, **kwargs)
-        place, user, password, access = _parts(connection_str)
-        self._client = LogInsightClient(place, user, password)
-        self._client.http.access = access
+        self._client = _client(connection_str)
 
     @classmethod
     def get_name(cls) -> str:
@@ -63,7 +61,7 @@ class LogInsightDriver(base.Driver):
 
     @classmethod
     def check(cls, connection_string: str) -> None:
-        _parts(connection_string)
+        _client(connection_string)
 
     # Writing
 
@@ -98,8 +96,8 @@ class LogInsightDriver(base.Driver):
         self._client.close()
 
 
-def _parts(connection_string: str) -> tuple[str, str, str, Access]:
-    """Host, user, password, and the options of TLS. Raises ValueError, one line without the password."""
+def _client(connection_string: str) -> LogInsightClient:
+    """The client for the string; it does not connect. Raises ValueError, one line without the password."""
     values = strings.options(connection_string, *options.names("loginsight"))
     parts, host, _ = strings.split(connection_string, 0)
     account, at, _ = parts.netloc.rpartition("@")
@@ -110,7 +108,9 @@ def _parts(connection_string: str) -> tuple[str, str, str, Access]:
             "for Log Insight it has the form loginsight://user:password@host, with %3A for a colon and %40 for an at "
             "sign in user and password, and without a port: Log Insight's are 9000 and 9543",
         )
-    return host, unquote(user), unquote(password), Access.of(connection_string, values, verify=False)
+    client = LogInsightClient(host, unquote(user), unquote(password))
+    client.http.access = Access.of(connection_string, values, verify=False)
+    return client
 
 
 def _event(record: dict[str, Any]) -> tuple[dict[str, Any], int]:

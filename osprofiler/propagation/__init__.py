@@ -145,5 +145,5 @@ def read(
     if decision.later is not None:
         origin: Origin = Undecided.until(decision.context, decision.tags, decision.later)
     else:
-        origin = Origin.continuing(decision.context, decision.tags)
+        origin = Origin(decision.context, decision.tags)
     return Incoming(origin, decision.follows, decision.begins)

@@ -62,7 +62,7 @@ class TextCodec:
             return SpanContext(0, 0, None, 0, foreign=tags) if tags else None
         if jaeger.DEBUG_ID in tags:  # the tracer's throttler decides
             return SpanContext(0, 0, None, 0, dict(context.baggage), tags[jaeger.DEBUG_ID])
-        origin = Origin.continuing(context, tags)
+        origin = Origin(context, tags)
         return SpanContext(context.trace_id, context.span_id, None, context.flags, dict(context.baggage), origin=origin)
 
 

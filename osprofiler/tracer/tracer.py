@@ -24,7 +24,7 @@ from osprofiler.context import current
 from osprofiler.context.ended_points import without_ended_parents
 from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
-from osprofiler.context.trace_context import DEBUG, NO_BAGGAGE, SAMPLED
+from osprofiler.context.trace_context import DEBUG, NO_BAGGAGE, SAMPLED, TraceContext
 from osprofiler.context.undecided import Undecided
 from osprofiler.context.values import label, usual
 from osprofiler.delivery.base import NullReporter, Reporter
@@ -212,14 +212,14 @@ class Tracer(jaeger_client.Tracer):
         elif not debug_id:
             sampled, tags = self.sampler.is_sampled(trace_id, operation)
             flags = SAMPLED if sampled else 0
-        return Origin(
-            ids.uuid_text(trace_id),
+        context = TraceContext.from_ids(
             trace_id,
-            hmac_key=config.current().first_key,
+            0,
             flags=flags,
+            hmac_key=config.current().first_key,
             baggage=asked_by.baggage if asked_by is not None else NO_BAGGAGE,
-            foreign={**(getattr(asked_by, "foreign", None) or {}), **tags},
         )
+        return Origin(context, {**(getattr(asked_by, "foreign", None) or {}), **tags})
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until all that was reported before is delivered, *timeout* seconds at most. Return whether it is."""
@@ -243,7 +243,7 @@ def _origin_of(context: jaeger_client.SpanContext) -> Origin:
         return Origin.from_ids(context.trace_id, context.span_id, flags=context.flags, baggage=baggage)
     continued = known.context(context.span_id, 0, context.flags, baggage)
     # Only the first span under the remote parent gets the foreign tags.
-    return Origin.continuing(continued, known.foreign if context.span_id == known.parent_span_id else None)
+    return Origin(continued, known.foreign if context.span_id == known.parent_span_id else None)
 
 
 def _valid(references: opentracing.Reference | Sequence[opentracing.Reference] | None) -> list[opentracing.Reference]:
