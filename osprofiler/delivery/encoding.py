@@ -31,6 +31,26 @@ class Encoded(Generic[S]):
     merged: int  # start records that wait for their stop record
 
 
+class SpanExporter(Generic[P, S]):
+    """The base of exporters of whole spans: they encode a batch with one encoder, and take no starts."""
+
+    wants_starts = False
+    blocking = False
+    max_span_chars: int | None = 1 << 20
+
+    def __init__(
+        self, target: str, process: Callable[[str, Mapping[str, Any]], P], span: Callable[[SpanData], S]
+    ) -> None:
+        self.target = target
+        self._encoder = Encoder(process, span)
+
+    def set_process(self, service: str, tags: Mapping[str, Any]) -> None:
+        self._encoder.set_process(service, tags)
+
+    def after_fork(self) -> None:
+        self._encoder.after_fork()
+
+
 class Encoder(Generic[P, S]):
     """Encodes for one exporter. *process* encodes the service name and tags of the process, *span* encodes a span."""
 

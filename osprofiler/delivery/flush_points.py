@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 
 from osprofiler._runtime import native
@@ -26,8 +27,12 @@ class FlushPoint:
         self._lock.release()
 
     def wait(self, timeout_s: float) -> None:
-        """Block this native thread until the point is reached, *timeout_s* seconds at most."""
-        self._lock.acquire(timeout=max(timeout_s, 0))
+        """Wait, in any flow of control, until the point is reached, *timeout_s* seconds at most."""
+        if not native.is_green():
+            self._lock.acquire(timeout=max(timeout_s, 0))
+            return
+        deadline = time.monotonic() + timeout_s
+        native.pause_until(lambda: self.reached or time.monotonic() >= deadline)
 
 
 class FlushPoints:

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from osprofiler.connection.access import Access
 from osprofiler.delivery import thrift_binary
 from osprofiler.delivery.collector import Collector
-from osprofiler.delivery.encoding import Encoder
+from osprofiler.delivery.encoding import SpanExporter
 from osprofiler.delivery.exporter import Item, Outcome
 
 PORT = 14268
@@ -18,21 +17,14 @@ PATH = "/api/traces?format=jaeger.thrift"
 _HEADERS = {"Content-Type": "application/vnd.apache.thrift.binary"}
 
 
-class HttpExporter:
+class HttpExporter(SpanExporter[bytes, bytes]):
     """Thrift binary to *base* (``http://host:14268``, with ``user:password@`` if the collector asks for them)."""
 
-    wants_starts = False
     acknowledged = True
-    blocking = False
-    max_span_chars: int | None = 1 << 20
 
     def __init__(self, base: str, target: str, access: Access | None = None) -> None:
-        self.target = target
+        super().__init__(target, thrift_binary.process, thrift_binary.span)
         self._collector = Collector(base + PATH, _HEADERS, access)
-        self._encoder = Encoder(thrift_binary.process, thrift_binary.span)
-
-    def set_process(self, service: str, tags: Mapping[str, Any]) -> None:
-        self._encoder.set_process(service, tags)
 
     def export(self, batch: Sequence[Item], deadline: float) -> Outcome:
         encoded = self._encoder.encode(batch)
@@ -41,5 +33,5 @@ class HttpExporter:
         return Outcome(len(encoded.spans), encoded.dropped, encoded.merged)
 
     def after_fork(self) -> None:
+        super().after_fork()
         self._collector.after_fork()
-        self._encoder.after_fork()

@@ -6,13 +6,13 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from osprofiler._runtime import native
 from osprofiler.connection.fault_text import typed_fault_line
 from osprofiler.delivery import jaeger_spans, thrift_compact
-from osprofiler.delivery.encoding import Encoder
+from osprofiler.delivery.encoding import SpanExporter
 from osprofiler.delivery.exporter import Item, Outcome, Transient
 from osprofiler.records.span_data import SpanData
 
@@ -30,26 +30,20 @@ PAUSE_S = 0.005
 RESOLVE_S = 60.0
 
 
-class UdpExporter:
+class UdpExporter(SpanExporter[bytes, bytes]):
     """Thrift compact to *host* and *port*. A lost packet is not noticed; a packet that the host refuses is counted."""
 
-    wants_starts = False
     acknowledged = False
-    blocking = False
     # With the tags' own bytes this fits a packet for nearly all spans; the rest are cut.
     max_span_chars: int | None = 62_000
 
     def __init__(self, host: str, port: int = PORT) -> None:
-        self.target = f"jaeger://{host}:{port}"
+        super().__init__(f"jaeger://{host}:{port}", jaeger_spans.process, self._encode)
         self._address = (host, port)
-        self._encoder = Encoder(jaeger_spans.process, self._encode)
         self._socket: Any = None
         self._addresses: list[Any] = []  # of the host name, as getaddrinfo returns them
         self._target: Any = None  # the address that the socket is connected to
         self._resolve_at = 0.0
-
-    def set_process(self, service: str, tags: Mapping[str, Any]) -> None:
-        self._encoder.set_process(service, tags)
 
     def export(self, batch: Sequence[Item], deadline: float) -> Outcome:
         self._open()
@@ -72,8 +66,8 @@ class UdpExporter:
         return Outcome(sent, dropped, encoded.merged)
 
     def after_fork(self) -> None:
+        super().after_fork()
         self._socket = self._target = None
-        self._encoder.after_fork()
 
     def _encode(self, span: SpanData) -> bytes:
         return jaeger_spans.encode(span, room(self._encoder.process(), PACKET_BYTES))

@@ -16,7 +16,7 @@ from osprofiler import exc
 from osprofiler._runtime import guard
 from osprofiler.connection.access import Access
 from osprofiler.delivery.collector import Collector
-from osprofiler.delivery.encoding import Encoder
+from osprofiler.delivery.encoding import SpanExporter
 from osprofiler.delivery.exporter import Item, Outcome, Rejected
 from osprofiler.records.span_data import SpanData
 
@@ -32,16 +32,13 @@ _VARIABLES = ("OTEL_EXPORTER_OTLP_", "OTEL_EXPORTER_OTLP_TRACES_")
 _FILES = {"ca_certs": "CERTIFICATE", "certfile": "CLIENT_CERTIFICATE", "keyfile": "CLIENT_KEY"}
 
 
-class OtlpExporter:
+class OtlpExporter(SpanExporter[Any, Any]):
     """OTLP/HTTP to *base* (``http://host:4318``, with ``user:password@`` if the collector asks for them)."""
 
-    wants_starts = False
     acknowledged = True
-    blocking = False
-    max_span_chars: int | None = 1 << 20
 
     def __init__(self, base: str, target: str, access: Access | None = None) -> None:
-        self.target = target
+        super().__init__(target, _resource, _span)
         url = base if base.endswith(PATH) else base + PATH
         headers = {"Content-Type": "application/x-protobuf", **_configured_headers()}
         self._compresses = _configured_compression()
@@ -49,10 +46,6 @@ class OtlpExporter:
             headers["Content-Encoding"] = "gzip"
         self._timeout_s = _configured_timeout_s()
         self._collector = Collector(url, headers, access)
-        self._encoder = Encoder(_resource, _span)
-
-    def set_process(self, service: str, tags: Mapping[str, Any]) -> None:
-        self._encoder.set_process(service, tags)
 
     def export(self, batch: Sequence[Item], deadline: float) -> Outcome:
         spans_of = _protobuf()
@@ -68,8 +61,8 @@ class OtlpExporter:
         return Outcome(len(made) - dropped["rejected"], dropped, encoded.merged)
 
     def after_fork(self) -> None:
+        super().after_fork()
         self._collector.after_fork()
-        self._encoder.after_fork()
 
 
 def _resource(service: str, tags: Mapping[str, Any]) -> Any:

@@ -190,7 +190,7 @@ class QueueReporter(Reporter):
         worker = self._worker
         if worker is not None:
             worker.wake()
-            worker.await_flush_point(point, timeout_s)
+            point.wait(timeout_s)
         elif not native.is_extra_native_thread():
             self._work_here(point, deadline)
         if not native.is_extra_native_thread():

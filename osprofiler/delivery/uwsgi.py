@@ -38,7 +38,7 @@ def install(flush: Callable[[float], bool]) -> None:
     if getattr(server, "loop", None):
         return
     _installed = True
-    server.after_req_hook = _AfterRequest(flush, getattr(server, "after_req_hook", None))
+    server.after_req_hook = _after_request(ShortDeliveries(flush), getattr(server, "after_req_hook", None))
 
 
 class ShortDeliveries:
@@ -57,15 +57,13 @@ class ShortDeliveries:
             self._not_before = now + PAUSE_S
 
 
-class _AfterRequest:
-    """uWSGI's hook after a request: calls the hook that was there before, and then delivers."""
+def _after_request(deliveries: ShortDeliveries, before: Callable[[], Any] | None) -> Callable[[], None]:
+    """Make uWSGI's hook after a request: it calls the hook that was there *before*, and then delivers."""
 
-    def __init__(self, flush: Callable[[float], bool], before: Callable[[], Any] | None) -> None:
-        self._before = before
-        self._deliveries = ShortDeliveries(flush)
-
-    def __call__(self) -> None:
-        if self._before is not None:
-            self._before()
+    def run() -> None:
+        if before is not None:
+            before()
         with guard.Harmless("uwsgi"):
-            self._deliveries.run()
+            deliveries.run()
+
+    return run

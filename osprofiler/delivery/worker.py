@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from osprofiler._runtime import ending, native
-from osprofiler.delivery.flush_points import FlushPoint
 
 T = TypeVar("T")
 
@@ -42,9 +40,6 @@ class Worker(Protocol):
 
     def call(self, function: Callable[..., T], *args: Any, blocking: bool) -> T:
         """Call *function*; if it is *blocking* and would stop other greenthreads, in a native thread."""
-
-    def await_flush_point(self, point: FlushPoint, timeout_s: float) -> None:
-        """Wait, in a flow of the service, until *point* is reached, *timeout_s* seconds at most."""
 
     def abandon(self) -> None:
         """In a forked child: keep the copy of this worker from running."""
@@ -82,9 +77,6 @@ class NativeWorker:
 
     def call(self, function: Callable[..., T], *args: Any, blocking: bool) -> T:
         return function(*args)
-
-    def await_flush_point(self, point: FlushPoint, timeout_s: float) -> None:
-        _await(point, timeout_s)
 
     def abandon(self) -> None:
         return None  # threads do not survive a fork
@@ -128,16 +120,5 @@ class GreenWorker:
         call = native.call_in_native_thread if self._native is None else self._native.call
         return call(function, *args)
 
-    def await_flush_point(self, point: FlushPoint, timeout_s: float) -> None:
-        _await(point, timeout_s)
-
     def abandon(self) -> None:
         self._flow.abandon()
-
-
-def _await(point: FlushPoint, timeout_s: float) -> None:
-    if not native.is_green():
-        point.wait(timeout_s)
-        return
-    deadline = time.monotonic() + timeout_s
-    native.pause_until(lambda: point.reached or time.monotonic() >= deadline)

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 _CACHED_NAMES = 4096  # of tags, each of which many spans have
+
+_ESCAPED = re.compile(r"\\(.?)", re.S)
 
 _LEAVES = frozenset((str, bool, int, float))
 
@@ -92,11 +95,4 @@ def _parts(path: str) -> list[str]:
 
 
 def _unescape(part: str) -> str:
-    result, escaped = "", False
-    for char in part:
-        if char == "\\" and not escaped:
-            escaped = True
-            continue
-        result += char
-        escaped = False
-    return result
+    return _ESCAPED.sub(r"\1", part)
