@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sessions of requests with one deadline for each whole request, and a limit on the size of its answer.
+"""Sessions of requests with one deadline for each whole request, and a limit on the size of its response.
 
 Name resolution in these sessions does not block other greenthreads. A forked child may abandon them.
 
@@ -25,8 +25,8 @@ import urllib3.exceptions
 
 from osprofiler._runtime import deadlines, native
 
-#: The default limit on the size of an answer: a trace of half a million spans.
-ANSWER_BYTES = 1 << 30
+#: The default limit on the size of a response: a trace of half a million spans.
+RESPONSE_BYTES = 1 << 30
 
 _READ_BYTES = 1 << 16
 
@@ -62,7 +62,7 @@ class _Idle:
 class _Timed:
     """A connection whose waits share the deadline of the current request.
 
-    The waits: for the addresses and the TLS handshake, for sending, and for each piece of an answer of the proxy or
+    The waits: for the addresses and the TLS handshake, for sending, and for each piece of a response of the proxy or
     the server. The class resolves the host's name itself, since urllib3 would block all greenthreads.
     """
 
@@ -121,8 +121,8 @@ def _armed(sock: Any) -> Any:
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
-    def __init__(self, answer_bytes: int) -> None:
-        self._answer_bytes = answer_bytes
+    def __init__(self, response_bytes: int) -> None:
+        self._response_bytes = response_bytes
         super().__init__()
 
     def init_poolmanager(self, /, *args: Any, **kwargs: Any) -> None:
@@ -141,22 +141,22 @@ class _Adapter(requests.adapters.HTTPAdapter):
         cert: Any = None,
         proxies: Any = None,
     ) -> requests.Response:
-        answer = super().send(request, True, timeout, verify, cert, proxies)
+        response = super().send(request, True, timeout, verify, cert, proxies)
         try:
-            answer._content = self._read(answer)
+            response._content = self._read(response)
         except requests.RequestException as fault:
-            fault.response = answer
+            fault.response = response
             raise
         finally:
-            answer.close()  # closes the connection, unless its answer was read to the end
-        return answer
+            response.close()  # closes the connection, unless its response was read to the end
+        return response
 
-    def _read(self, answer: requests.Response) -> bytes:
+    def _read(self, response: requests.Response) -> bytes:
         content = bytearray()
-        for chunk in answer.iter_content(_READ_BYTES):
+        for chunk in response.iter_content(_READ_BYTES):
             content += chunk
-            if len(content) > self._answer_bytes:
-                raise requests.RequestException(f"the answer is longer than {self._answer_bytes} bytes")
+            if len(content) > self._response_bytes:
+                raise requests.RequestException(f"the response is longer than {self._response_bytes} bytes")
         return bytes(content)
 
 
@@ -178,14 +178,15 @@ class Session(requests.Session):
     """A session for requests with ``timeout=(connect_s, whole_s)``. It does not stream.
 
     ``connect_s``: seconds for a connection to one address. ``whole_s``: seconds for the whole request, from the first
-    connection over redirections to the last byte of the answer. Raises requests.Timeout when the time is up. An answer
-    that breaks off, or is too long, raises another RequestException, whose ``response`` has the status and headers.
+    connection over redirections to the last byte of the response. Raises requests.Timeout when the time is up. A
+    response that breaks off, or is too long, raises another RequestException, whose ``response`` has the status and
+    headers.
     """
 
-    def __init__(self, answer_bytes: int) -> None:
+    def __init__(self, response_bytes: int) -> None:
         super().__init__()
         for prefix in ("https://", "http://"):
-            self.mount(prefix, _Adapter(answer_bytes))
+            self.mount(prefix, _Adapter(response_bytes))
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         with deadlines.until(time.monotonic() + kwargs["timeout"][1]):
@@ -196,10 +197,10 @@ class Session(requests.Session):
                     return super().send(request, **kwargs)
             except OSError as fault:  # the base class of requests' own errors
                 if deadlines.passed():
-                    raise requests.ReadTimeout(f"no whole answer in {whole_s:.3g} s", request=request) from fault
+                    raise requests.ReadTimeout(f"no whole response in {whole_s:.3g} s", request=request) from fault
                 raise
 
 
-def session(answer_bytes: int = ANSWER_BYTES) -> Session:
-    """Make a session that accepts answers of up to *answer_bytes*."""
-    return Session(answer_bytes)
+def session(response_bytes: int = RESPONSE_BYTES) -> Session:
+    """Make a session that accepts responses of up to *response_bytes*."""
+    return Session(response_bytes)

@@ -329,7 +329,7 @@ class Settings:
             default=True,
             mutable=True,
             policy=True,
-            help="Whether the answer to a traced HTTP request has the id of its trace, in the headers X-Trace-Id and "
+            help="Whether the response to a traced HTTP request has the id of its trace, in the headers X-Trace-Id and "
             "traceresponse.",
             link="See `propagation <propagation.rst>`_.",
         )

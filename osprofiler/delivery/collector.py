@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A collector that takes spans over HTTP: its session, and the outcome of a batch for each of its answers."""
+"""A collector that takes spans over HTTP: its session, and the outcome of a batch for each of its responses."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 #: The longest connection, and the longest request, in seconds.
 _CONNECT_S, _WHOLE_S = 3.0, 10.0
 
-#: The longest answer. That of a success is empty, or says what was wrong with some of the spans.
-_ANSWER_BYTES = 1 << 16
+#: The longest response. That of a success is empty, or says what was wrong with some of the spans.
+_RESPONSE_BYTES = 1 << 16
 
 
 class Collector:
@@ -44,7 +44,7 @@ class Collector:
         self._session = None
 
     def post(self, body: bytes, deadline: float) -> bytes:
-        """Send *body* by *deadline* (of the monotonic clock, in seconds). Return the answer of a success.
+        """Send *body* by *deadline* (of the monotonic clock, in seconds). Return the response of a success.
 
         Raises Transient if another attempt may help, Rejected if none will.
         """
@@ -54,23 +54,23 @@ class Collector:
         try:
             session, request = self._prepared()
             request.prepare_body(body, None)
-            answer = session.send(request, timeout=(_CONNECT_S, whole_s), allow_redirects=False, **self._surroundings)
-            content = answer.content
+            response = session.send(request, timeout=(_CONNECT_S, whole_s), allow_redirects=False, **self._surroundings)
+            content = response.content
         except requests.Timeout as fault:
             raise Transient(self._text_of(fault)) from None
         except requests.RequestException as fault:
             if fault.response is None:
                 raise Transient(self._text_of(fault)) from None
-            # The answer breaks off, is too long, or does not fit its headers. But it has a status.
-            answer, content = fault.response, b""
+            # The response breaks off, is too long, or does not fit its headers. But it has a status.
+            response, content = fault.response, b""
         except OSError as fault:  # a file of certificates does not exist; the text names it
             raise Transient(self._text_of(fault)) from None
-        status = answer.status_code
+        status = response.status_code
         if 200 <= status < 300:
             return content
         text, unavailable = http_status.text(status), http_status.is_unavailable(status)
         if unavailable or status >= 500:
-            raise Transient(text, unreachable=unavailable, retry_after_s=http_status.retry_after_s(answer))
+            raise Transient(text, unreachable=unavailable, retry_after_s=http_status.retry_after_s(response))
         if status == 413:
             raise Rejected(text, reason="too_large", divisible=True)
         raise Rejected(text, divisible=status == 400)
@@ -86,7 +86,7 @@ class Collector:
         from osprofiler._runtime import http_session
 
         if self._session is None or self._request is None:
-            session = http_session.session(_ANSWER_BYTES)
+            session = http_session.session(_RESPONSE_BYTES)
             request = session.prepare_request(
                 requests.Request("POST", self.url, headers=self._headers, auth=self._access.auth)
             )

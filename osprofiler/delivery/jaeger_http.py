@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Spans to a Jaeger collector: thrift binary over HTTP. The collector's answer acknowledges them."""
+"""Spans to a Jaeger collector: thrift binary over HTTP. The collector's response acknowledges them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Spans to an OpenTelemetry Collector, or another receiver of OTLP: protobuf over HTTP, acknowledged by the answer."""
+"""Spans to an OpenTelemetry Collector or another receiver of OTLP: protobuf over HTTP, acknowledged by a response."""
 
 from __future__ import annotations
 
@@ -91,16 +91,16 @@ def check_library() -> None:
 
 
 def _refused(content: bytes) -> int:
-    """How many spans of an accepted request the collector did not take, by its answer *content*."""
+    """How many spans of an accepted request the collector did not take, by its response *content*."""
     from google.protobuf.message import DecodeError
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-    answer = ExportTraceServiceResponse()
+    response = ExportTraceServiceResponse()
     try:
-        answer.ParseFromString(content)
-    except DecodeError:  # some collectors answer with JSON, or with a page
+        response.ParseFromString(content)
+    except DecodeError:  # some collectors respond with JSON, or with a page
         return 0
-    return int(answer.partial_success.rejected_spans)
+    return int(response.partial_success.rejected_spans)
 
 
 def with_configured_files(options: Mapping[str, str], over_tls: bool) -> dict[str, str]:

@@ -21,8 +21,8 @@ from osprofiler.handlers.call import close
 from osprofiler.tracer import global_tracer
 
 Outgoing = TypeVar("Outgoing")
-Answer = TypeVar("Answer")
-_Answer = TypeVar("_Answer", contravariant=True)
+LibraryResponse = TypeVar("LibraryResponse")
+_LibraryResponse = TypeVar("_LibraryResponse", contravariant=True)
 
 #: The lowest status that is an error of a client span, as in OpenTelemetry's semantic conventions. A server span has
 #: another limit: see ``http_server``.
@@ -57,7 +57,7 @@ class Response(NamedTuple):
     tags: Mapping[str, Any]  # additional tags of this library
 
 
-class Library(Protocol[Outgoing, _Answer]):
+class Library(Protocol[Outgoing, _LibraryResponse]):
     """One HTTP library. If a method raises, the request is still sent."""
 
     @property
@@ -74,7 +74,7 @@ class Library(Protocol[Outgoing, _Answer]):
     def with_headers(self, outgoing: Outgoing, headers: Mapping[str, str]) -> Outgoing:
         """Return the request to send: *outgoing* with *headers* added."""
 
-    def response(self, answer: _Answer) -> Response:
+    def response(self, received: _LibraryResponse) -> Response:
         """Describe a response, without reading its body."""
 
 
@@ -117,37 +117,45 @@ def describe_status(status: int) -> Response:
 
 
 def exchange(
-    library: Library[Outgoing, Answer], here: Point, outgoing: Outgoing, send: Callable[[Outgoing], Answer]
-) -> Answer:
+    library: Library[Outgoing, LibraryResponse],
+    here: Point,
+    outgoing: Outgoing,
+    send: Callable[[Outgoing], LibraryResponse],
+) -> LibraryResponse:
     """Call *send* with the request and the trace's headers, inside a client span if *here* is sampled.
 
     Returns the response. An exception of *send* reaches the caller unchanged.
     """
     point, outgoing = _begin(library, here, outgoing)
     try:
-        answer = send(outgoing)
+        received = send(outgoing)
     except BaseException as fault:
         _fail(point, library, fault)
         raise
-    _finish(point, library, answer)
-    return answer
+    _finish(point, library, received)
+    return received
 
 
 async def exchange_async(
-    library: Library[Outgoing, Answer], here: Point, outgoing: Outgoing, send: Callable[[Outgoing], Awaitable[Answer]]
-) -> Answer:
+    library: Library[Outgoing, LibraryResponse],
+    here: Point,
+    outgoing: Outgoing,
+    send: Callable[[Outgoing], Awaitable[LibraryResponse]],
+) -> LibraryResponse:
     """Do the same as :func:`exchange` for a *send* that is awaited."""
     point, outgoing = _begin(library, here, outgoing)
     try:
-        answer = await send(outgoing)
+        received = await send(outgoing)
     except BaseException as fault:
         _fail(point, library, fault)
         raise
-    _finish(point, library, answer)
-    return answer
+    _finish(point, library, received)
+    return received
 
 
-def _begin(library: Library[Outgoing, Answer], here: Point, outgoing: Outgoing) -> tuple[Point | None, Outgoing]:
+def _begin(
+    library: Library[Outgoing, LibraryResponse], here: Point, outgoing: Outgoing
+) -> tuple[Point | None, Outgoing]:
     """Open the span, if *here* is sampled, and add the headers. Never raises."""
     point = None
     with guard.Harmless(f"{library.name}.start"):
@@ -162,10 +170,10 @@ def _fail(point: Point | None, library: Library[Any, Any], fault: BaseException)
         close(point, fault, f"{library.name}.stop")
 
 
-def _finish(point: Point | None, library: Library[Any, Answer], answer: Answer) -> None:
+def _finish(point: Point | None, library: Library[Any, LibraryResponse], received: LibraryResponse) -> None:
     if point is not None:
         with guard.Harmless(f"{library.name}.stop"):
-            _conclude(point, library, answer)
+            _conclude(point, library, received)
 
 
 def _open(component: str, here: Point, request: Request) -> Point:
@@ -181,10 +189,10 @@ def _open(component: str, here: Point, request: Request) -> Point:
     )
 
 
-def _conclude(point: Point, library: Library[Any, Answer], answer: Answer) -> None:
+def _conclude(point: Point, library: Library[Any, LibraryResponse], received: LibraryResponse) -> None:
     info: Mapping[str, Any] | None = None
     try:
-        response = library.response(answer)
+        response = library.response(received)
         info = response.info
         span = point.span
         if span is not None:

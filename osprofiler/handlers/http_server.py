@@ -78,28 +78,28 @@ class Request(Protocol):
         It is asked for when the request ends, because the framework looks for its route meanwhile.
         """
 
-    def service_context(self, answer: Mapping[str, str]) -> Mapping[str, Any]:
+    def service_context(self, response: Mapping[str, str]) -> Mapping[str, Any]:
         """What the service knows of the request, by the keys of oslo.context: ``request_id``, ``user_id`` and so on.
 
-        It is asked for when the request ends, because the code behind this one learns it. *answer* has the headers of
-        the answer, by name in lower case.
+        It is asked for when the request ends, because the code behind this one learns it. *response* has the headers of
+        the response, by name in lower case.
         """
 
 
 class Served:
     """One request that runs at its own trace point, or in no trace (None)."""
 
-    __slots__ = ("_answer", "_point", "_request", "pieces")
+    __slots__ = ("_point", "_request", "_response", "pieces")
 
     def __init__(self, point: Point | None, request: Request | None = None) -> None:
         self._point = point
         self._request = request
-        self._answer: Mapping[str, str] = {}
+        self._response: Mapping[str, str] = {}
         #: ``with served.pieces:`` runs one piece of the application.
         self.pieces = Pieces(point)
 
-    def answer(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        """The headers of the answer to send: those of the application, *headers*, and those that name the trace.
+    def response(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """The headers of the response to send: those of the application, *headers*, and those that name the trace.
 
         Never raises.
         """
@@ -109,14 +109,14 @@ class Served:
         try:
             if isinstance(point.origin, Undecided) and not point.origin.settle():
                 return headers
-            self._answer = {name.lower(): value for name, value in headers}
-            ours = propagation.write_answer(point.context())
-            return [*headers, *((name, value) for name, value in ours.items() if name.lower() not in self._answer)]
+            self._response = {name.lower(): value for name, value in headers}
+            ours = propagation.write_response(point.context())
+            return [*headers, *((name, value) for name, value in ours.items() if name.lower() not in self._response)]
         except Exception as own:
-            guard.swallow("web.answer", own)
+            guard.swallow("web.response", own)
             return headers
 
-    def answered(self, status: int | None) -> None:
+    def responded(self, status: int | None) -> None:
         """End the span: its response is whole, and the application may still run. Never raises.
 
         Points that are open stay open. Points that are opened later follow from the span. :meth:`close` is still due.
@@ -168,7 +168,7 @@ class Served:
             if (route := self._request.route) is not None:
                 span.set_tag("http.route", route)
         with guard.Harmless("web.context"):
-            for name, value in openstack.of_context(self._request.service_context(self._answer)).items():
+            for name, value in openstack.of_context(self._request.service_context(self._response)).items():
                 span.set_tag(name, value)
 
 

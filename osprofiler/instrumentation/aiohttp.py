@@ -32,8 +32,8 @@ class Aiohttp:
         outgoing.headers.update(headers)  # the session's own, made for this request
         return outgoing
 
-    def response(self, answer: Any) -> http_client.Response:
-        return http_client.describe_status(answer.status)
+    def response(self, received: Any) -> http_client.Response:
+        return http_client.describe_status(received.status)
 
 
 LIBRARY = Aiohttp()

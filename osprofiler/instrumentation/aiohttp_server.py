@@ -56,9 +56,9 @@ def _is_response(fault: BaseException) -> bool:
 
 def _close(served: http_server.Served, response: Any) -> None:
     """Close the span, and name the trace in a response whose headers are still to be sent."""
-    with guard.Harmless("web.answer"):
+    with guard.Harmless("web.response"):
         own = list(response.headers.items())
-        ours = served.answer(own)[len(own) :]
+        ours = served.response(own)[len(own) :]
         if not response.prepared:
             response.headers.extend(ours)
     served.close(getattr(response, "status", None), None, unread=False, deliver=False)
@@ -124,9 +124,9 @@ class _Request:
         template = getattr(route.resource, "canonical", None)
         return None if template is None else routes.plain(template)
 
-    def service_context(self, answer: Mapping[str, str]) -> Mapping[str, Any]:
+    def service_context(self, response: Mapping[str, str]) -> Mapping[str, Any]:
         # Nothing between the client and the application checks headers such as X-User-Id.
-        return {"request_id": answer.get("x-openstack-request-id")}
+        return {"request_id": response.get("x-openstack-request-id")}
 
 
 _wrapping = Wrapping(Target("aiohttp.web_protocol", "RequestHandler", "_handle_request", _handle_request))

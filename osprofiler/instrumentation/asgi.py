@@ -118,6 +118,6 @@ class _Request:
     def route(self) -> str | None:
         return routes.of_scope(self._scope, self._path)
 
-    def service_context(self, answer: Mapping[str, str]) -> Mapping[str, Any]:
+    def service_context(self, response: Mapping[str, str]) -> Mapping[str, Any]:
         # Nothing between the client and the application checks headers such as X-User-Id.
-        return {"request_id": answer.get("x-openstack-request-id")}
+        return {"request_id": response.get("x-openstack-request-id")}

@@ -58,10 +58,10 @@ class _Call:
 
     def _with_headers(self, message: Message) -> Message:
         """The *message* that begins the response, with the headers that name the trace."""
-        with guard.Harmless("web.answer"):
+        with guard.Harmless("web.response"):
             own = list(message.get("headers") or ())
             text = [(bytes(name).decode("latin-1"), bytes(value).decode("latin-1")) for name, value in own]
-            ours = self._served.answer(text)[len(text) :]
+            ours = self._served.response(text)[len(text) :]
             if ours:
                 encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in ours]
                 return {**message, "headers": [*own, *encoded]}
@@ -105,10 +105,10 @@ class Exchange(_Call):
             self._is_whole = not (message.get("more_body") or self._has_trailers)
         elif kind == "http.response.trailers":
             self._is_whole = not message.get("more_trailers")
-        # After an error of the server the exception is still to come: Starlette answers first, and then raises it.
+        # After an error of the server the exception is still to come: Starlette responds first, and then raises it.
         is_error = self._status is not None and self._status >= LOWEST_ERROR
         if self._is_whole and not is_error and not self._client_has_left:
-            self._served.answered(self._status)
+            self._served.responded(self._status)
 
     @property
     def _is_unread(self) -> bool:

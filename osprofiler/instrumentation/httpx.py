@@ -32,8 +32,8 @@ class Httpx:
         traced.headers.update(headers)
         return traced
 
-    def response(self, answer: Any) -> http_client.Response:
-        return http_client.describe_status(answer.status_code)
+    def response(self, received: Any) -> http_client.Response:
+        return http_client.describe_status(received.status_code)
 
 
 LIBRARY = Httpx()

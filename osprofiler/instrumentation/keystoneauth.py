@@ -59,12 +59,12 @@ class Keystoneauth:
     def with_headers(self, outgoing: _Outgoing, headers: Mapping[str, str]) -> _Outgoing:
         return outgoing  # the session asks osprofiler.web for them, after it has got its token
 
-    def response(self, answer: Any) -> http_client.Response:
-        first = answer.history[0] if answer.history else answer
+    def response(self, received: Any) -> http_client.Response:
+        first = received.history[0] if received.history else received
         tags = {"http.url": http_client.url_text(urlsplit(first.url))}  # the whole one is known only now
-        if request_id := next((value for name in _REQUEST_ID if (value := answer.headers.get(name))), None):
+        if request_id := next((value for name in _REQUEST_ID if (value := received.headers.get(name))), None):
             tags["request_id"] = request_id
-        return http_client.describe_status(answer.status_code)._replace(tags=tags)
+        return http_client.describe_status(received.status_code)._replace(tags=tags)
 
 
 LIBRARY = Keystoneauth()
@@ -92,9 +92,9 @@ def _request(original: Method) -> Method:
 def _tag_refusal(point: CallPoint | None, fault: Exception) -> None:
     """Tag the span of a call whose response is an exception of keystoneauth."""
     with guard.Harmless("keystoneauth.stop"):
-        answer = getattr(fault, "response", None)
-        if point is not None and point.span is not None and answer is not None:
-            response = LIBRARY.response(answer)
+        received = getattr(fault, "response", None)
+        if point is not None and point.span is not None and received is not None:
+            response = LIBRARY.response(received)
             for name, value in {"http.status_code": response.status, **response.tags}.items():
                 point.span.set_tag(name, value)
 

@@ -69,8 +69,8 @@ class _NovaClient:
         outgoing.kwargs.setdefault("headers", {}).update(headers)
         return outgoing
 
-    def response(self, answer: Any) -> http_client.Response:
-        response, _ = answer
+    def response(self, received: Any) -> http_client.Response:
+        response, _ = received
         info, tags = {"status": response.status_code}, {}
         request_id = next((value for name in _REQUEST_ID if (value := response.headers.get(name))), None)
         if request_id is not None:

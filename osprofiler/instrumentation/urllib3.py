@@ -45,8 +45,8 @@ class Urllib3:
         kept.update(headers)
         return outgoing._replace(kwargs={**outgoing.kwargs, "headers": kept})
 
-    def response(self, answer: Any) -> http_client.Response:
-        return http_client.describe_status(answer.status)
+    def response(self, received: Any) -> http_client.Response:
+        return http_client.describe_status(received.status)
 
 
 LIBRARY = Urllib3()

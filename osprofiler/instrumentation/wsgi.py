@@ -171,11 +171,11 @@ class _Request:
     def route(self) -> str | None:
         return routes.of_environ(self._environ)
 
-    def service_context(self, answer: Mapping[str, str]) -> Mapping[str, Any]:
+    def service_context(self, response: Mapping[str, str]) -> Mapping[str, Any]:
         environ = self._environ
         return {
             # written by oslo.middleware
-            "request_id": environ.get("openstack.request_id") or answer.get("x-openstack-request-id"),
+            "request_id": environ.get("openstack.request_id") or response.get("x-openstack-request-id"),
             "global_request_id": environ.get("openstack.global_request_id"),
             # written by keystonemiddleware, which removes what a client has sent under these names
             "user_id": environ.get("HTTP_X_USER_ID"),

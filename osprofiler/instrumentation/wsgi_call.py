@@ -59,7 +59,7 @@ class Call:
 
     def _respond(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
         """The ``start_response`` for the application."""
-        headers = self._served.answer(headers)
+        headers = self._served.response(headers)
         try:
             if exc_info is None:
                 write = self._start_response(status, headers)

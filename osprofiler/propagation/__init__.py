@@ -19,7 +19,7 @@ from osprofiler.propagation import b3, formats, jaeger, osprofiler, precedence, 
 from osprofiler.propagation.limits import Who
 from osprofiler.propagation.precedence import Sample, SampleAsked
 
-#: The header of an HTTP answer with the id of the trace as Jaeger shows it: 32 hexadecimal digits.
+#: The header of an HTTP response with the id of the trace as Jaeger shows it: 32 hexadecimal digits.
 TRACE_ID = "X-Trace-Id"
 
 
@@ -42,8 +42,8 @@ def write(context: TraceContext | None, *, follows: bool = False) -> dict[str, s
     return {**write_signed(context, follows=follows), **write_unsigned(context)}
 
 
-def write_answer(context: TraceContext | None) -> dict[str, str]:
-    """The headers of an HTTP answer that name the trace and the span of *context*; {} if they are not wanted."""
+def write_response(context: TraceContext | None) -> dict[str, str]:
+    """The headers of an HTTP response that name the trace and the span of *context*; {} if they are not wanted."""
     if context is None or not (context.span_id and config.current().response_headers):
         return {}
     text = w3c.encode(context.trace_id, context.span_id, context.flags, context.w3c_flags)

@@ -15,8 +15,8 @@ from osprofiler.propagation.formats import Malformed, Remote, bounded
 
 TRACEPARENT = "traceparent"
 TRACESTATE = "tracestate"
-#: The header of an answer, which has the form of a ``traceparent``: the editors' draft of Trace Context, "Trace Context
-#: HTTP Response Headers Format".
+#: The header of a response, which has the form of a ``traceparent``: the editors' draft of Trace Context, "Trace
+#: Context HTTP Response Headers Format".
 TRACERESPONSE = "traceresponse"
 BAGGAGE = "baggage"
 

@@ -43,7 +43,7 @@ START_LOST: Final = "osprofiler.start_lost"
 CUT: Final = "osprofiler.cut"
 #: True if the point was still open when the point around it was closed.
 UNCLOSED: Final = "osprofiler.unclosed"
-#: True if the server closed a WSGI answer before it had read the whole body.
+#: True if the server closed a WSGI response before it had read the whole body.
 BODY_UNREAD: Final = "osprofiler.body_unread"
 #: The name of the key with limits that signed the request.
 KEY: Final = "osprofiler.key"

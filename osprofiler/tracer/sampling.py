@@ -27,7 +27,7 @@ _TIMEOUT_S = 5.0
 #: Jaeger's clients sample one request in a thousand until they have an answer.
 _INITIAL_RATE = 0.001
 _MAX_OPERATIONS = 2000
-_MAX_ANSWER_BYTES = 4 << 20
+_MAX_RESPONSE_BYTES = 4 << 20
 
 
 def sampler_for(text: str, service_name: str) -> Sampler:
@@ -119,7 +119,7 @@ class RemoteSampler(Sampler):
         from osprofiler._runtime import http_session
 
         try:
-            with http_session.session(_MAX_ANSWER_BYTES) as session:
+            with http_session.session(_MAX_RESPONSE_BYTES) as session:
                 answer = session.get(self._url, timeout=(_TIMEOUT_S, _TIMEOUT_S))
             answer.raise_for_status()
         except OSError as fault:  # the errors of requests are OSErrors too

@@ -239,7 +239,7 @@ def test_headers_that_cannot_be_read_are_sent_as_they_are(spans: Recorder) -> No
         await send(LAST)
 
     config.publish(response_headers=True)
-    spans.expected_faults.add("fault.web.answer")
+    spans.expected_faults.add("fault.web.response")
     broken = {**START, "headers": [("text", "text")]}
     assert Server().ask(middleware(app)) == [broken, LAST]
     assert spans.names() == ["asgi"]

@@ -95,11 +95,11 @@ def test_an_earlier_deadline_of_the_work_at_hand_holds(server: Trickle) -> None:
 
 @pytest.mark.parametrize("server", [("http", "")], indirect=True)
 def test_an_answer_has_a_bound(server: Trickle) -> None:
-    with http_session.session(answer_bytes=1) as session:
+    with http_session.session(response_bytes=1) as session:
         with pytest.raises(requests.RequestException, match="longer than 1 byte") as fault:
             session.get(server.url, timeout=(5, 30))
         assert fault.value.response.status_code == 202
-    with http_session.session(answer_bytes=2) as session:
+    with http_session.session(response_bytes=2) as session:
         assert session.get(server.url, timeout=(5, 30)).content == b"{}"
 
 
@@ -143,7 +143,7 @@ def test_who_reads_is_told(server: Trickle, monkeypatch: pytest.MonkeyPatch) -> 
         Jaeger(f"jaeger://h?query={server.url}"),
         ElasticsearchDriver(f"elasticsearch://127.0.0.1:{server.port}"),
     ):
-        with pytest.raises(StoreError, match=r"no whole answer in 0\.5 s"):
+        with pytest.raises(StoreError, match=r"no whole response in 0\.5 s"):
             driver.read("x")
 
 
