@@ -21,7 +21,7 @@ class HttpClient:
         self._account = account
         self._session = network.PerProcess(http_session.session)
 
-    def request(self, method: str, url: str, whole_s: float, **options: Any) -> requests.Response:
+    def request(self, method: str, url: str, whole_s: float, /, **options: Any) -> requests.Response:
         """Send one request, which may take *whole_s* seconds. *options* and errors are those of requests."""
         return self._session.get().request(
             method,
