@@ -53,3 +53,4 @@ ROWS = arg(
     metavar="N",
     help="show at most N lines of each table (default: 30; --json shows all)",
 )
+OUT = arg("--out", dest="file_name", metavar="FILE", help="write into FILE instead of standard output")

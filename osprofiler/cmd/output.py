@@ -146,12 +146,13 @@ def tree_style() -> Style:
     """The style of a tree on standard output: in a terminal cut to its width and in colour, in a pipe plain."""
     room = _room()
     colour = room is not None and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return Style(room, colour, _shows_unicode(), _encoding())
+    return Style(room, colour, shows_unicode(), _encoding())
 
 
-def _shows_unicode() -> bool:
+def shows_unicode() -> bool:
+    """Whether the encoding of standard output has the characters of trees and blocks."""
     try:
-        "├┄━·µ…".encode(_encoding())
+        "├┄━·µ…▁█".encode(_encoding())
     except UnicodeEncodeError:
         return False
     return True

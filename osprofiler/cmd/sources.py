@@ -7,6 +7,7 @@ import argparse
 import sys
 import uuid
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,7 @@ _FILTERS: tuple[Callable[[Any], Any], ...] = (
     ),
     cliutils.arg(
         "--error-trace",
+        "--error",
         dest="error_trace",
         nargs="?",
         const=True,
@@ -222,7 +224,7 @@ def is_file(text: str) -> bool:
         uuid.UUID(text)
     except ValueError:
         file = Path(text)
-        return text == "-" or file.is_file() or file.suffix in _FILES or len(file.parts) > 1
+        return text == "-" or file.exists() or file.suffix in _FILES or len(file.parts) > 1
     return False
 
 
@@ -240,10 +242,10 @@ def _of_file(file: Path, base_id: str) -> Trace:
     return traces[0]
 
 
-def loaded(file: Path) -> list[Trace]:
-    """The traces in *file*. Raises BadInput if the file cannot be read or holds no traces."""
+def loaded(file: Path, quiet: bool = False) -> list[Trace]:
+    """The traces in *file*; *quiet*: without a line of progress. Raises BadInput if there are none to be read."""
     try:
-        with Progress(f"reading {file}"):
+        with nullcontext() if quiet else Progress(f"reading {file}"):
             return files.load(file)
     except OSError as fault:
         raise BadInput(f"cannot read {file}: {fault.strerror}") from fault

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from osprofiler import exc
-from osprofiler.cmd import cliutils, output, sources
+from osprofiler.cmd import cliutils, critical_path_set, output, set_page, sets, sources
 from osprofiler.cmd.progress import Progress
 from osprofiler.drivers import lookup
 from osprofiler.reports import wording
-from osprofiler.reports.analysis import critical_path, skew
+from osprofiler.reports.analysis import critical_path, path_set, skew
 from osprofiler.reports.model import SpanNode, Trace
 
 
@@ -24,41 +24,68 @@ class CriticalPathCommand:
         "osprofiler trace critical-path 6b1f7f9e-4a36-4a53-9c0f-1f6a2f6f0c11",
         "osprofiler trace critical-path trace.json --sections",
         "osprofiler trace critical-path trace.json --whole --json",
+        "osprofiler trace critical-path --since 1d --operation 'boot*' --html --out boots.html",
+        "osprofiler trace critical-path folder-of-jaeger-json --group p95",
+        "osprofiler trace critical-path traces.jsonl --group slowest --folded --out slowest.folded",
     )
-    @cliutils.arg("trace", help=sources.TRACE_HELP)
-    @sources.store
+    @cliutils.arg("traces", nargs="*", metavar="trace", help=sets.SET_HELP)
+    @sets.options
     @cliutils.arg(
         "--span",
         metavar="ID",
-        help="the path of this span, not of the requests; ID: its id, the beginning of its id, or its id in Jaeger",
+        help="one trace: the path of this span, not of the requests; ID: its id, the beginning of its id, or its id in "
+        "Jaeger",
     )
     @cliutils.arg(
         "--whole",
         action="store_true",
-        help="the path to the end of the whole trace, also through work that no span waited for (RPC casts, detached "
-        "branches)",
+        help="one trace: the path to the end of the whole trace, also through work that no span waited for (RPC casts, "
+        "detached branches)",
     )
     @cliutils.arg(
         "--sections",
         action="store_true",
-        help="show the sections of the path in order of time, not the share of each span",
+        help="one trace: show the sections of the path in order of time, not the share of each span",
     )
+    @cliutils.arg(
+        "--group",
+        choices=critical_path_set.GROUPS,
+        default=path_set.ALL,
+        help="several traces: of which ones to print the path: the fastest 50, 90, 95 or 99 %% (p50 to p99), all (the "
+        "default), the slowest 5 %%, or those that failed; --json and --html hold all groups",
+    )
+    @cliutils.arg("--folded", dest="use_folded", action="store_true", help="several traces: print folded stacks")
+    @cliutils.arg(
+        "--html", dest="use_html", action="store_true", help="several traces: print one HTML page that needs no network"
+    )
+    @set_page.LINK
     @cliutils.ROWS
     @cliutils.USE_JSON
-    def critical_path(self, args: argparse.Namespace) -> None:
-        """Show which spans made a request slow: the critical path.
+    @cliutils.OUT
+    def critical_path(self, args: argparse.Namespace) -> int:
+        """Show which spans made a request slow, or which steps made a set of requests slow: the critical path.
 
         At each moment, one span is on the path: the span that all later spans had to wait for.
+
+        Of several traces, spans with the same operations and services from the root down are one step.
         """
         if args.span and args.whole:
             raise sources.BadInput("choose one of --span and --whole")
-        trace = skew.correct(sources.trace(args, args.trace))
+        if args.use_json + args.use_html + args.use_folded > 1:
+            raise sources.BadInput("choose one of --json, --html and --folded")
+        trace = None if args.use_html or args.use_folded else sets.single(args, args.traces)
+        if trace is None:
+            if args.span or args.whole or args.sections:
+                raise sources.BadInput("--span, --whole and --sections are for one trace")
+            return critical_path_set.run(args)
+        skew.correct(trace)
         span = lookup.span(trace, args.span) if args.span else None
         if args.span and span is None:
             raise exc.CommandError(f"no span {args.span} in this trace")
         with Progress("looking for the critical path"):
             path = critical_path.find(trace, span, whole=args.whole)
-        output.write(_path_json(trace, path) if args.use_json else _path_lines(trace, path, args))
+        output.write(_path_json(trace, path) if args.use_json else _path_lines(trace, path, args), args.file_name)
+        return 0
 
 
 def _path_lines(trace: Trace, path: critical_path.CriticalPath, args: argparse.Namespace) -> Iterator[str]:

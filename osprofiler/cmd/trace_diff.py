@@ -8,7 +8,7 @@ import dataclasses
 import json
 from collections.abc import Iterator
 
-from osprofiler.cmd import argument_types, cliutils, output, sources
+from osprofiler.cmd import argument_types, cliutils, diff_set, output, set_page, sets, sources
 from osprofiler.cmd.progress import Progress
 from osprofiler.reports import wording
 from osprofiler.reports.analysis import comparison, skew
@@ -21,10 +21,39 @@ class DiffCommand:
     @cliutils.examples(
         "osprofiler trace diff BEFORE_ID AFTER_ID",
         "osprofiler trace diff good.json 6b1f7f9e-4a36-4a53-9c0f-1f6a2f6f0c11 --min-change 1ms",
+        "osprofiler trace diff monday.jsonl tuesday.jsonl",
+        "osprofiler trace diff --operation boot --since 2d --before 2026-11-20T21:46 --html --out upgrade.html",
+        "osprofiler trace diff --since 1d --group-by host --min-change 1ms",
     )
-    @cliutils.arg("before", help=sources.TRACE_HELP)
-    @cliutils.arg("after", help="the trace to compare with, in one of the same forms")
-    @sources.store
+    @cliutils.arg(
+        "traces",
+        nargs="*",
+        metavar="trace",
+        help="two traces, or two sets of traces: a file with traces or a folder of such files. With --before, --after "
+        "or --group-by: " + sets.SET_HELP,
+    )
+    @sets.options
+    @cliutils.arg(
+        "--before",
+        dest="before_us",
+        type=argument_types.moment_us,
+        metavar="TIME",
+        help="compare the traces that began before this time with those after it (or after --after)",
+    )
+    @cliutils.arg(
+        "--after",
+        dest="after_us",
+        type=argument_types.moment_us,
+        metavar="TIME",
+        help="compare the traces that began before this time (or before --before) with those after it",
+    )
+    @cliutils.arg(
+        "--group-by",
+        dest="group_by",
+        metavar="TAG",
+        help="compare the traces by the first value of this tag in them, of a span or of a process (host: the host of "
+        "the first span); the value that was seen first is compared with each of the others",
+    )
     @cliutils.arg(
         "--min-change",
         dest="min_change_us",
@@ -33,19 +62,44 @@ class DiffCommand:
         metavar="LENGTH",
         help="leave out steps whose own time changed by less than this: 1ms",
     )
+    @cliutils.arg(
+        "--folded", dest="use_folded", action="store_true", help="sets: print folded stacks, with two columns"
+    )
+    @cliutils.arg(
+        "--html", dest="use_html", action="store_true", help="sets: print one HTML page that needs no network"
+    )
+    @set_page.LINK
     @cliutils.ROWS
     @cliutils.USE_JSON
-    def diff(self, args: argparse.Namespace) -> None:
-        """Compare two traces: show which steps became slower or faster, appeared or vanished."""
-        before = skew.correct(sources.trace(args, args.before))
-        after = skew.correct(sources.trace(args, args.after))
+    @cliutils.OUT
+    def diff(self, args: argparse.Namespace) -> int:
+        """Compare two traces, or two sets of traces: show which steps became slower or faster, appeared or vanished.
+
+        Sets are compared by a rank test of each step, corrected for the number of steps; only changes that are sure are
+        shown. This needs SciPy (pip install 'osprofiler[analysis]').
+        """
+        if args.use_json + args.use_html + args.use_folded > 1:
+            raise sources.BadInput("choose one of --json, --html and --folded")
+        if args.group_by and (args.before_us is not None or args.after_us is not None):
+            raise sources.BadInput("choose one of --group-by, and --before and --after")
+        if args.before_us is not None and args.after_us is not None and args.before_us > args.after_us:
+            raise sources.BadInput("--before is later than --after: the sets would have traces in common")
+        by_option = args.group_by or args.before_us is not None or args.after_us is not None
+        if not by_option and len(args.traces) != 2:
+            raise sources.BadInput("name two traces or two sets; or choose --before, --after or --group-by")
+        pair = [] if by_option else [sets.single(args, [name]) for name in args.traces]
+        if not pair or None in pair or args.use_html or args.use_folded:
+            return diff_set.run(args)
+        before, after = (skew.correct(trace) for trace in pair if trace is not None)
         with Progress("comparing"):
             steps = [
                 step
                 for step in comparison.compare(before, after)
                 if step.kind in ("appeared", "vanished") or abs(step.self_change_us) >= args.min_change_us
             ]
-        output.write(_diff_json(before, after, steps) if args.use_json else _diff_lines(before, after, steps, args))
+        pieces = _diff_json(before, after, steps) if args.use_json else _diff_lines(before, after, steps, args)
+        output.write(pieces, args.file_name)
+        return 0
 
 
 _KINDS = ("appeared", "vanished", "slower", "faster")

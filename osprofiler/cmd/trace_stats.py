@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 
-from osprofiler.cmd import cliutils, output, sources
-from osprofiler.cmd.progress import Progress
-from osprofiler.drivers import search
-from osprofiler.reports import wording
-from osprofiler.reports.analysis import skew, statistics
+from osprofiler.cmd import cliutils, output, sets, sources
+from osprofiler.records.record import timestamp
+from osprofiler.reports.analysis import skew
+from osprofiler.reports.analysis.statistics import OperationStats, Statistics
 from osprofiler.reports.model import Trace
+from osprofiler.reports.views import blocks, set_html
+
+_WHOLE = "all"
+#: How much of a time stamp names the period.
+_PERIODS = {"hour": len("2026-11-20T21"), "day": len("2026-11-20")}
 
 
 class StatsCommand:
@@ -23,59 +26,68 @@ class StatsCommand:
         "osprofiler trace stats 6b1f7f9e-4a36-4a53-9c0f-1f6a2f6f0c11",
         "osprofiler trace stats --since 1d --service 'nova-*'",
         "osprofiler trace stats monday.jsonl tuesday.jsonl --json",
+        "osprofiler trace stats --since 2d --by hour --html --out two-days.html",
     )
-    @cliutils.arg(
-        "traces",
-        nargs="*",
-        metavar="trace",
-        help="ids or files of traces; without any: the traces that the options choose",
-    )
-    @sources.store
-    @sources.filters
+    @cliutils.arg("traces", nargs="*", metavar="trace", help=sets.SET_HELP)
+    @sets.options
+    @cliutils.arg("--by", choices=sorted(_PERIODS), help="also the statistics of each hour or day (UTC), by start")
+    @cliutils.arg("--html", dest="use_html", action="store_true", help="print one HTML page that needs no network")
     @cliutils.ROWS
     @cliutils.USE_JSON
-    def stats(self, args: argparse.Namespace) -> None:
+    @cliutils.OUT
+    def stats(self, args: argparse.Namespace) -> int:
         """Count and time the spans of each operation, in one trace or over many traces.
 
-        `osprofiler trace diff BEFORE AFTER` compares two traces.
+        `osprofiler trace diff BEFORE AFTER` compares two traces or two sets.
         """
-        with Progress("reading traces") as progress:
-            operations = statistics.of(skew.correct(trace) for trace in progress.over(_chosen(args)))
-        if args.use_json:
-            output.write(output.json_list(map(dataclasses.asdict, operations)))
-            return
-        rows = [
+        if args.use_json and args.use_html:
+            raise sources.BadInput("choose one of --json and --html")
+        periods = {_WHOLE: Statistics()}
+
+        def take(trace: Trace) -> None:
+            skew.correct(trace)
+            periods[_WHOLE].add(trace)
+            if args.by:
+                periods.setdefault(_period(trace, args.by), Statistics()).add(trace)
+
+        status = sets.gather(sets.traces(args, args.traces), take)
+        ordered = {name: periods[name] for name in (_WHOLE, *sorted(periods.keys() - {_WHOLE}))}
+        operations = {name: statistics.operations() for name, statistics in ordered.items()}
+        counts = {name: statistics.traces for name, statistics in ordered.items()}
+        if args.use_html:
+            output.write(set_html.of_statistics(operations, counts), args.file_name)
+        elif args.use_json:
+            output.write(_json(operations, counts, bool(args.by)), args.file_name)
+        else:
+            output.write(_lines(operations, counts, args.rows), args.file_name)
+        return status
+
+
+def _period(trace: Trace, by: str) -> str:
+    text = timestamp(trace.start_us)[: _PERIODS[by]].replace("T", " ")
+    return f"{text}:00" if by == "hour" else text
+
+
+def _json(
+    operations: Mapping[str, Sequence[OperationStats]], counts: Mapping[str, int], by_period: bool
+) -> Iterator[str]:
+    rows = {name: [dataclasses.asdict(stats) for stats in some] for name, some in operations.items()}
+    if not by_period:
+        return output.json_list(rows[_WHOLE])
+    return output.json_list({"period": name, "traces": counts[name], "operations": some} for name, some in rows.items())
+
+
+def _lines(operations: Mapping[str, Sequence[OperationStats]], counts: Mapping[str, int], rows: int) -> Iterator[str]:
+    for name, some in operations.items():
+        if name != _WHOLE:
+            yield f"\n{name} UTC, {output.counted(counts[name], 'trace')}\n"
+        lines = [
             (
-                str(stats.count),
-                wording.duration(stats.total_us),
-                wording.duration(stats.self_us),
-                wording.duration(stats.p50_us),
-                wording.duration(stats.p95_us),
-                wording.duration(stats.p99_us),
-                str(stats.errors),
-                str(stats.unfinished),
+                *set_html.statistics_cells(stats),
+                blocks.line(stats.counts, output.shows_unicode()),
                 output.named(stats.operation, stats.place),
             )
-            for stats in operations[: args.rows]
+            for stats in some[:rows]
         ]
-        columns = ("count", "total", "self", "p50", "p95", "p99", "errors", "unfinished", "operation")
-        output.write(output.columns(columns, rows))
-        output.write(output.left_out(len(operations), args.rows, "operation"))
-
-
-def _chosen(args: argparse.Namespace) -> Iterator[Trace]:
-    if args.traces:
-        for given in args.traces:
-            if sources.is_file(given) and "#" not in given:
-                yield from sources.loaded(Path(given))
-            else:
-                yield sources.trace(args, given)
-        return
-    driver = sources.driver(args)
-    empty = True
-    for trace in search.traces(driver, sources.wanted(args)):
-        empty = False
-        yield trace
-    if empty:
-        sources.name_empty(args, driver)
-    sources.name_default(args, driver)
+        yield from output.columns((*set_html.STATISTICS_HEADS, "spread", "operation"), lines)
+        yield from output.left_out(len(some), rows, "operation")

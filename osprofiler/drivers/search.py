@@ -16,6 +16,8 @@ from osprofiler.reports.model import SpanNode, Trace
 from osprofiler.reports.views import json_report
 
 if TYPE_CHECKING:
+    import random
+
     from osprofiler.drivers.driver import Driver
 
 
@@ -54,6 +56,12 @@ class Wanted:
         if not self._names_a_span:
             return trace.end_us - trace.start_us >= least_us
         return any((span.duration_us or 0) >= least_us and self._is_of(span) for span in trace.spans.values())
+
+    def chooses(self, trace: Trace) -> bool:
+        """Whether *trace* matches, its time too; for traces that come from files. The limit does not count here."""
+        since_us, until_us = self.since_us, self.until_us
+        in_time = (since_us is None or trace.start_us >= since_us) and (until_us is None or trace.start_us < until_us)
+        return in_time and self.matches(trace)
 
     def _is_of(self, span: SpanNode) -> bool:
         return (
@@ -125,10 +133,16 @@ def identified(driver: Driver, wanted: Wanted) -> list[dict[str, Any]]:
     ]
 
 
-def traces(driver: Driver, wanted: Wanted) -> Iterator[Trace]:
-    """The matching traces, the newest first. Stops reading when ``wanted.limit`` traces match."""
+def traces(driver: Driver, wanted: Wanted, chance: random.Random | None = None) -> Iterator[Trace]:
+    """The matching traces, the newest first. Stops reading when ``wanted.limit`` traces match.
+
+    With *chance*: in an order by chance, for a caller that takes a sample.
+    """
     left = wanted.limit
-    for mark in reversed(identified(driver, wanted)):
+    marks = identified(driver, wanted)[::-1]
+    if chance is not None:
+        chance.shuffle(marks)
+    for mark in marks:
         if left is not None and left <= 0:
             return
         trace = read(driver, str(mark["base_id"]))

@@ -216,7 +216,8 @@ def test_diff_in_words(store: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_stats(store: str, capsys: pytest.CaptureFixture[str]) -> None:
     lines = said(capsys, "stats").splitlines()
-    assert lines[0].split() == ["count", "total", "self", "p50", "p95", "p99", "errors", "unfinished", "operation"]
+    heads = ["count", "total", "self", "p50", "p95", "p99", "max", "errors", "unfinished", "spread", "operation"]
+    assert lines[0].split() == heads
     found = {each["operation"]: each for each in json.loads(said(capsys, "stats", "--json"))}
     assert (found["build"]["count"], found["build"]["total_us"]) == (2, 1_600)
     assert found["neutron-api"]["errors"] == 1

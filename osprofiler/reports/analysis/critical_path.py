@@ -87,6 +87,11 @@ def find(trace: Trace, span: SpanNode | None = None, *, whole: bool = False) -> 
     return walk.back(trace.spans.values(), trace.start_us) if whole else walk.back(walk.requests, None)
 
 
+def ran_in_turn(overlap_us: int, shorter_us: int) -> bool:
+    """Whether two siblings that overlap, the shorter one *shorter_us* long, ran one after the other."""
+    return overlap_us <= OVERLAP_US or overlap_us * OVERLAP_SHARE <= shorter_us
+
+
 def _requests(trace: Trace) -> list[SpanNode]:
     """The roots that a client sent, in order of start. If the parents of all roots are missing: those not detached.
 
@@ -181,9 +186,8 @@ class _Walk:
         """Whether *earlier* ended before *later* began, at *at_us*. Clocks are inexact: a small overlap is allowed."""
         if later is None:
             return False
-        overlap_us = self.end(earlier) - at_us
         shorter_us = min(self.end(each) - each.start_us for each in (earlier, later))
-        return overlap_us <= OVERLAP_US or overlap_us * OVERLAP_SHARE <= shorter_us
+        return ran_in_turn(self.end(earlier) - at_us, shorter_us)
 
     def _candidates(self, span: SpanNode) -> Iterator[SpanNode]:
         candidates = {child.trace_id: child for child in span.children if not child.detached}

@@ -1,19 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A trace as one HTML file that needs no network and no libraries.
-
-Text of the trace is untrusted. It is in the page as JSON, in which no character can end the script element. The page's
-script only adds it as text nodes. The page's policy forbids other scripts and all loading.
-"""
+"""A trace as one HTML file that needs no network and no libraries."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import html
-import json
-import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from osprofiler.records import ids
@@ -21,18 +11,12 @@ from osprofiler.records.record import timestamp
 from osprofiler.reports import wording
 from osprofiler.reports.analysis import critical_path
 from osprofiler.reports.model import SpanNode, Trace
+from osprofiler.reports.views import html_page
 
-_PAGE = Path(__file__).parent / "page"
 _SCRIPTS = ("data.js", "path.js", "rows.js", "overview.js", "details.js", "control.js")
 
 # Bits of a row's flags; data.js has the same values.
 UNFINISHED, DETACHED, PARENT_MISSING, START_LOST = 1, 2, 4, 8
-
-# Escapes in JSON: a backslash, a pair of surrogates, a single surrogate. A single one is not a character and can crash
-# a browser.
-_SURROGATES = re.compile(r"\\\\|\\ud[89ab]..\\ud[c-f]..|\\ud[89a-f]..")
-
-_ESCAPES = [(char, f"\\u{ord(char):04x}") for char in "<>&"]
 
 
 def page(trace: Trace) -> str:
@@ -42,19 +26,8 @@ def page(trace: Trace) -> str:
 
 def text(trace: Trace) -> Iterator[str]:
     """The page, in pieces."""
-    style, script = (_PAGE / "style.css").read_text("utf-8"), _script()
-    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
-    head, foot = (_PAGE / "page.html").read_text("utf-8").split("@DATA@")
-    title = html.escape(wording.one_line(trace.roots[0].operation if trace.roots else "empty trace"))
-    yield head.replace("@SCRIPT_SHA256@", digest).replace("@STYLE@", style).replace("@TITLE@", title)
-    yield from _data(trace)
-    yield foot.replace("@SCRIPT@", script)
-
-
-def _script() -> str:
-    """The parts of the script in one function, so that the browser has no global names of it."""
-    parts = "\n".join((_PAGE / name).read_text("utf-8") for name in _SCRIPTS)
-    return f'"use strict";\n(() => {{\n{parts}}})();\n'
+    title = trace.roots[0].operation if trace.roots else "empty trace"
+    return html_page.text("page.html", "style.css", _SCRIPTS, title, _data(trace))
 
 
 def _data(trace: Trace) -> Iterator[str]:
@@ -76,7 +49,7 @@ def _data(trace: Trace) -> Iterator[str]:
         "clocks": wording.clocks(trace),
         "paths": _paths(trace, position),
     }
-    yield f'{{"trace": {_json(common)}, "rows": ['
+    yield f'{{"trace": {html_page.json_text(common)}, "rows": ['
     for i, (depth, span) in enumerate(rows):
         row = [
             depth,
@@ -91,7 +64,7 @@ def _data(trace: Trace) -> Iterator[str]:
             wording.http_status(span) or 0,
             _details(span, position),
         ]
-        yield f"{',' if i else ''}\n{_json(row)}"
+        yield f"{',' if i else ''}\n{html_page.json_text(row)}"
     yield "]}"
 
 
@@ -146,20 +119,3 @@ def _details(span: SpanNode, position: dict[str, int]) -> dict[str, Any]:
         "stop": {key: value for key, value in span.stop_info.items() if key != "host"},
     }
     return {key: value for key, value in parts.items() if value}
-
-
-def _json(value: Any) -> str:
-    """JSON for a script element: ``</script>`` and ``<!--`` cannot occur in it."""
-    try:
-        text = _encode(value)
-    except ValueError:  # NaN and infinities: Python's JSON has them, a browser's does not
-        text = _encode(json.loads(json.dumps(value, default=str, skipkeys=True), parse_constant=str))
-    if "\\ud" in text:
-        text = _SURROGATES.sub(lambda match: "\\ufffd" if len(match[0]) == 6 else match[0], text)
-    for char, escape in _ESCAPES:  # characters outside of ASCII are already escaped
-        if char in text:
-            text = text.replace(char, escape)
-    return text
-
-
-_encode = json.JSONEncoder(default=str, separators=(",", ":"), allow_nan=False, skipkeys=True).encode

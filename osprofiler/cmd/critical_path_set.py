@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The output of ``osprofiler trace critical-path`` for a set of traces."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from osprofiler.cmd import output, set_page, sets
+from osprofiler.reports import wording
+from osprofiler.reports.analysis import path_set, skew, trace_profile
+from osprofiler.reports.analysis.calling_context import Step, Steps
+from osprofiler.reports.analysis.path_set import Group, StepSummary
+from osprofiler.reports.analysis.trace_profile import TraceProfile
+from osprofiler.reports.views import folded, set_html
+
+GROUPS = (*(f"p{percent}" for percent in path_set.PERCENTILES), path_set.ALL, path_set.SLOWEST, path_set.FAILED)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read the set that *args* choose, and write its critical path. Returns the exit status."""
+    steps = Steps()
+    profiles: list[TraceProfile] = []
+    status = sets.gather(
+        sets.traces(args, args.traces),
+        lambda trace: profiles.append(trace_profile.of(skew.correct(trace), steps)),
+    )
+    if not profiles:
+        return 1
+    output.write(_pieces(args, profiles), args.file_name)
+    return status
+
+
+def _pieces(args: argparse.Namespace, profiles: list[TraceProfile]) -> Iterator[str]:
+    groups = path_set.groups(profiles)
+    if args.use_html:
+        return set_html.of_paths(groups, set_page.link(args))
+    if args.use_json:
+        return _json(groups, profiles)
+    group = next((group for group in groups if group.name == args.group), None)
+    if group is None:
+        return iter(("No trace of the set failed.\n",))
+    if args.use_folded:
+        count = len(group.profiles)
+        return folded.lines((summary.step, (summary.exclusive_us * count,)) for summary in group.steps)
+    return _lines(group, groups, profiles, args.rows)
+
+
+def _lines(group: Group, groups: Sequence[Group], profiles: Sequence[TraceProfile], rows: int) -> Iterator[str]:
+    lengths = [
+        (
+            each.name,
+            str(len(each.profiles)),
+            wording.duration(round(each.duration_us)),
+            wording.duration(each.profiles[0].duration_us),
+            wording.duration(each.profiles[-1].duration_us),
+        )
+        for each in groups
+    ]
+    yield from output.columns(
+        ("traces", "mean", "shortest", "longest", "group"), [(*row[1:], row[0]) for row in lengths]
+    )
+    yield "\n"
+    yield from output.text(
+        f"Critical path of {output.counted(len(group.profiles), 'trace')} ({group.name}): times a trace, on average"
+    )
+    on_path = [summary for summary in group.steps if summary.on_path]
+    heads = ("share", "self", "with below", "awaited", "on path", "saved", "by half", "step")
+    yield from output.columns(heads, [_row(summary, group) for summary in on_path[:rows]])
+    yield from output.left_out(len(on_path), rows, "step")
+    beside = sorted(
+        (each for each in group.steps if not each.on_path and each.slack_us), key=lambda each: each.slack_us or 0
+    )
+    if beside:
+        yield "\nNot on the path; how much longer these could take (median)\n"
+        yield from output.columns(
+            ("slack", "step"), [(wording.duration(each.slack_us or 0), label(each.step)) for each in beside[:rows]]
+        )
+        yield from output.left_out(len(beside), rows, "step")
+    errors = path_set.error_paths(profiles)
+    if errors:
+        yield "\nWhere errors began\n"
+        lines = [
+            (
+                str(error.traces),
+                str(error.reached_root),
+                str(error.levels),
+                f"{wording.one_line(error.kind)} in {label(error.step)}, for example {error.examples[0]}",
+            )
+            for error in errors[:rows]
+        ]
+        yield from output.columns(("traces", "failed request", "levels up", "error"), lines)
+        yield from output.left_out(len(errors), rows, "error")
+
+
+def _row(summary: StepSummary, group: Group) -> tuple[str, ...]:
+    return (
+        f"{100 * summary.exclusive_us / max(group.duration_us, 1):.1f} %",
+        wording.duration(round(summary.exclusive_us)),
+        wording.duration(round(summary.inclusive_us)),
+        wording.duration(round(summary.waiting_us)) if summary.waiting_us >= 1 else "",
+        f"{100 * summary.on_path / len(group.profiles):.0f} %",
+        wording.duration(round(summary.saved_us)) if summary.saved_us >= 1 else "",
+        wording.duration(round(summary.saved_by_half_us)) if summary.saved_by_half_us >= 1 else "",
+        label(summary.step),
+    )
+
+
+def label(step: Step) -> str:
+    """A step in a table: its operation and service, and the operation above."""
+    under = f" under {wording.one_line(step.above.operation)}" if step.above is not None else ""
+    return output.named(step.operation, step.place) + under
+
+
+def _json(groups: Sequence[Group], profiles: Sequence[TraceProfile]) -> Iterator[str]:
+    yield f'{{"traces": {len(profiles)}, "groups": {{'
+    for i, group in enumerate(groups):
+        about = {"traces": len(group.profiles), "duration_us": round(group.duration_us, 1)}
+        yield f'{"," if i else ""}\n{json.dumps(group.name)}: {json.dumps(about)[:-1]}, "steps": '
+        yield "".join(output.json_list(_summary(summary) for summary in group.steps)).rstrip() + "}"
+    yield '\n}, "errors": '
+    errors = (
+        {
+            "path": step_path(error.step),
+            "kind": error.kind,
+            "traces": error.traces,
+            "spans": error.spans,
+            "failed_requests": error.reached_root,
+            "levels": error.levels,
+            "examples": error.examples,
+        }
+        for error in path_set.error_paths(profiles)
+    )
+    yield "".join(output.json_list(errors)).rstrip() + "}\n"
+
+
+def _summary(summary: StepSummary) -> dict[str, Any]:
+    return {
+        "path": step_path(summary.step),
+        "traces": summary.traces,
+        "on_path": summary.on_path,
+        "spans": summary.spans,
+        "exclusive_us": round(summary.exclusive_us, 1),
+        "waiting_us": round(summary.waiting_us, 1),
+        "inclusive_us": round(summary.inclusive_us, 1),
+        "saved_us": round(summary.saved_us, 1),
+        "saved_by_half_us": round(summary.saved_by_half_us, 1),
+        "slack_us": summary.slack_us,
+        "errors": summary.errors,
+    }
+
+
+def step_path(step: Step) -> list[dict[str, str]]:
+    """A step in JSON: the services and operations from the root down."""
+    return [{"service": each.place, "operation": each.operation} for each in step.path()]

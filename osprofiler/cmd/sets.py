@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sets of traces, as the arguments of a command choose them: ids, files, folders, or a search in a store.
+
+Traces are read one after the other, and only what a command keeps of each stays in memory. A file or trace that cannot
+be read is left out and named. If the reading is interrupted, or the store fails on the way, the command shows what it has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from osprofiler import exc
+from osprofiler.cmd import argument_types, cliutils, output, sources
+from osprofiler.cmd.progress import Progress
+from osprofiler.drivers import search
+from osprofiler.drivers.errors import StoreError
+from osprofiler.records import unreadable
+from osprofiler.reports.model import Trace
+
+T = TypeVar("T")
+
+#: Help of an argument that names a set; :func:`traces` reads it.
+SET_HELP = (
+    "ids of traces, files with traces (--json, --jaeger-json, `osprofiler trace export`, Jaeger's UI), or folders of "
+    "such files; without any: the traces of the store that the options choose"
+)
+
+_SAMPLE = cliutils.arg(
+    "--sample",
+    type=argument_types.count,
+    metavar="N",
+    help="only N of these traces, chosen by chance; the same ones in each run",
+)
+
+_SUFFIXES = (".json", ".jsonl", ".gz")
+
+
+def options(method: cliutils.F) -> cliutils.F:
+    """Decorate a command with the arguments that choose a set: those of a store, a search, and a sample."""
+    return sources.store(sources.filters(_SAMPLE(method)))
+
+
+def single(args: argparse.Namespace, names: Sequence[str]) -> Trace | None:
+    """The trace that *names* name, if it is one trace and no option chooses among several; else None."""
+    if len(names) != 1 or args.sample or sources.wanted(args) != search.Wanted():
+        return None
+    (name,) = names
+    if not sources.is_file(name) or "#" in name:
+        return sources.trace(args, name)
+    if Path(name).is_dir():
+        return None
+    loaded = sources.loaded(Path(name))
+    # Standard input can be read only once.
+    vars(args).setdefault("loaded", {})[name] = loaded
+    return loaded[0] if len(loaded) == 1 and loaded[0].spans else None
+
+
+def traces(args: argparse.Namespace, names: Sequence[str]) -> Iterator[Trace]:
+    """The traces of the set, one after the other. Raises CommandError if a named file or folder has none of them."""
+    if names:
+        wanted = sources.wanted(args)
+        matching = (trace for trace in _named(args, names) if trace.spans and wanted.chooses(trace))
+        empty = True
+        for trace in _sampled(matching, args.sample) if args.sample else _first(matching, wanted.limit):
+            empty = False
+            yield trace
+        if empty:
+            raise exc.CommandError(f"no traces that match the options in {', '.join(names)}")
+        return
+    driver = sources.driver(args)
+    chance = random.Random(0) if args.sample else None
+    found = search.traces(driver, sources.wanted(args), chance)
+    empty = True
+    for trace in _first(found, args.sample):
+        empty = False
+        yield trace
+    if empty:
+        sources.name_empty(args, driver)
+    sources.name_default(args, driver)
+
+
+def _named(args: argparse.Namespace, names: Sequence[str]) -> Iterator[Trace]:
+    for name in names:
+        if not sources.is_file(name) or "#" in name:
+            yield sources.trace(args, name)
+        elif Path(name).is_dir():
+            yield from _of_folder(Path(name))
+        else:
+            yield from getattr(args, "loaded", {}).pop(name, None) or sources.loaded(Path(name))
+
+
+def _of_folder(folder: Path) -> Iterator[Trace]:
+    """The traces in the files of *folder* and of the folders in it, in the order of their names."""
+    empty = True
+    for file in sorted(folder.rglob("*")):
+        if file.suffix not in _SUFFIXES or not file.is_file():
+            continue
+        empty = False
+        try:
+            yield from sources.loaded(file, quiet=True)
+        except sources.BadInput as fault:
+            unreadable.skip(str(folder), str(file.relative_to(folder)), fault)
+    if empty:
+        raise sources.BadInput(f"{folder} holds no files that end in {', '.join(_SUFFIXES)}")
+
+
+def _first(items: Iterable[T], count: int | None) -> Iterator[T]:
+    """The first *count* of *items*; all of them if it is None. Reads no item more."""
+    if count is None:
+        yield from items
+        return
+    for left, item in zip(range(count - 1, -1, -1), items, strict=False):
+        yield item
+        if not left:
+            return
+
+
+def _sampled(items: Iterable[T], count: int) -> list[T]:
+    """*count* of *items*, each equally likely. Keeps no more of them in memory."""
+    chance = random.Random(0)
+    kept: list[T] = []
+    for i, item in enumerate(items):
+        if i < count:
+            kept.append(item)
+        elif (place := chance.randrange(i + 1)) < count:
+            kept[place] = item
+    return kept
+
+
+def gather(found: Iterable[Trace], take: Callable[[Trace], object], activity: str = "reading traces") -> int:
+    """Give each trace to *take*. Returns the exit status: 0, or another if the set is not whole."""
+    count = 0
+    reason, status = "", 0
+    with Progress(activity) as progress:
+        try:
+            for trace in progress.over(found):
+                take(trace)
+                count += 1
+        except KeyboardInterrupt:
+            if not count:
+                raise
+            reason, status = "interrupted", 130
+        except StoreError as fault:
+            if not count:
+                raise
+            reason, status = f"the store failed: {fault}", 1
+    if reason:
+        print(f"osprofiler: {reason}; this is of {output.counted(count, 'trace')} read until then", file=sys.stderr)
+    return status
