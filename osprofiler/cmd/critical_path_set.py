@@ -8,9 +8,9 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from osprofiler.cmd import output, set_page, sets
+from osprofiler.cmd import output, set_page, set_profiles, sets
 from osprofiler.reports import wording
-from osprofiler.reports.analysis import path_set, skew, trace_profile
+from osprofiler.reports.analysis import path_set
 from osprofiler.reports.analysis.calling_context import Step, Steps
 from osprofiler.reports.analysis.path_set import Group, StepSummary
 from osprofiler.reports.analysis.trace_profile import TraceProfile
@@ -23,10 +23,7 @@ def run(args: argparse.Namespace) -> int:
     """Read the set that *args* choose, and write its critical path. Returns the exit status."""
     steps = Steps()
     profiles: list[TraceProfile] = []
-    status = sets.gather(
-        sets.traces(args, args.traces),
-        lambda trace: profiles.append(trace_profile.of(skew.correct(trace), steps)),
-    )
+    status = sets.gather(set_profiles.read(args, args.traces, steps, path=True), profiles.append)
     if not profiles:
         return 1
     output.write(_pieces(args, profiles), args.file_name)

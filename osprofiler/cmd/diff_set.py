@@ -6,9 +6,8 @@ from __future__ import annotations
 import argparse
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
 
-from osprofiler.cmd import output, set_page, sets, sources
+from osprofiler.cmd import output, set_page, set_profiles, sets, sources
 from osprofiler.cmd.critical_path_set import label, step_path
 from osprofiler.reports import wording
 from osprofiler.reports.analysis import set_comparison, skew, trace_profile
@@ -47,22 +46,19 @@ def run(args: argparse.Namespace) -> int:
     else:
         ordered = [_Set("before"), _Set("after")]
         for name, each in zip(args.traces, ordered, strict=True):
-            found = sets.traces(args, [name])
-            status = status or sets.gather(found, partial(_take, into=each, steps=steps), f"reading {name}")
+            found = set_profiles.read(args, [name], steps, path=False)
+            status = status or sets.gather(found, each.add, f"reading {name}")
     if len(ordered) < 2:
         raise sources.BadInput("there is only one set to compare: " + (", ".join(known) or "no traces"))
     output.write(_pieces(args, ordered), args.file_name)
     return status
 
 
-def _take(trace: Trace, into: _Set, steps: Steps) -> None:
-    into.add(trace_profile.of(skew.correct(trace), steps, path=False))
-
-
 def _sort(trace: Trace, args: argparse.Namespace, known: dict[str, _Set], steps: Steps) -> None:
     name = _value(trace, args.group_by) if args.group_by else _side(trace, args.before_us, args.after_us)
     if name is not None:
-        _take(trace, known.setdefault(name, _Set(name)), steps)
+        profile = trace_profile.of(skew.correct(trace), steps, path=False)
+        known.setdefault(name, _Set(name)).add(profile)
 
 
 def _value(trace: Trace, tag: str) -> str | None:

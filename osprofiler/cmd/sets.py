@@ -89,24 +89,32 @@ def _named(args: argparse.Namespace, names: Sequence[str]) -> Iterator[Trace]:
         if not sources.is_file(name) or "#" in name:
             yield sources.trace(args, name)
         elif Path(name).is_dir():
-            yield from _of_folder(Path(name))
+            for file in files_of(Path(name)):
+                yield from loaded(file, Path(name), whole=needs_tags(args))
         else:
-            yield from getattr(args, "loaded", {}).pop(name, None) or sources.loaded(Path(name))
+            yield from getattr(args, "loaded", {}).pop(name, None) or sources.loaded(Path(name), whole=needs_tags(args))
 
 
-def _of_folder(folder: Path) -> Iterator[Trace]:
-    """The traces in the files of *folder* and of the folders in it, in the order of their names."""
-    empty = True
-    for file in sorted(folder.rglob("*")):
-        if file.suffix not in _SUFFIXES or not file.is_file():
-            continue
-        empty = False
-        try:
-            yield from sources.loaded(file, quiet=True)
-        except sources.BadInput as fault:
-            unreadable.skip(str(folder), str(file.relative_to(folder)), fault)
-    if empty:
+def needs_tags(args: argparse.Namespace) -> bool:
+    """Whether the tags of spans must be read."""
+    return bool(args.tags or args.http_status or getattr(args, "group_by", None))
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files with traces in *folder* and in the folders in it, by name. Raises BadInput if there are none."""
+    files = [file for file in sorted(folder.rglob("*")) if file.suffix in _SUFFIXES and file.is_file()]
+    if not files:
         raise sources.BadInput(f"{folder} holds no files that end in {', '.join(_SUFFIXES)}")
+    return files
+
+
+def loaded(file: Path, folder: Path, whole: bool) -> list[Trace]:
+    """The traces in *file* of *folder*; none if the file cannot be read, which is reported."""
+    try:
+        return sources.loaded(file, quiet=True, whole=whole)
+    except sources.BadInput as fault:
+        unreadable.skip(str(folder), str(file.relative_to(folder)), fault)
+        return []
 
 
 def _first(items: Iterable[T], count: int | None) -> Iterator[T]:
@@ -132,8 +140,8 @@ def _sampled(items: Iterable[T], count: int) -> list[T]:
     return kept
 
 
-def gather(found: Iterable[Trace], take: Callable[[Trace], object], activity: str = "reading traces") -> int:
-    """Give each trace to *take*. Returns the exit status: 0, or another if the set is not whole."""
+def gather(found: Iterable[T], take: Callable[[T], object], activity: str = "reading traces") -> int:
+    """Give each of *found*, traces or their profiles, to *take*. Returns the exit status: 0, or another if the set is not whole."""
     count = 0
     reason, status = "", 0
     with Progress(activity) as progress:

@@ -242,11 +242,14 @@ def _of_file(file: Path, base_id: str) -> Trace:
     return traces[0]
 
 
-def loaded(file: Path, quiet: bool = False) -> list[Trace]:
-    """The traces in *file*; *quiet*: without a line of progress. Raises BadInput if there are none to be read."""
+def loaded(file: Path, *, quiet: bool = False, whole: bool = True) -> list[Trace]:
+    """The traces in *file*; *quiet*: without a line of progress; *whole*: as in ``files.load``.
+
+    Raises BadInput if the file cannot be read or holds no traces.
+    """
     try:
         with nullcontext() if quiet else Progress(f"reading {file}"):
-            return files.load(file)
+            return files.load(file, whole=whole)
     except OSError as fault:
         raise BadInput(f"cannot read {file}: {fault.strerror}") from fault
     except ValueError as fault:

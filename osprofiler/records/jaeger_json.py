@@ -56,6 +56,11 @@ def records(trace: Mapping[str, Any], where: str = "Jaeger's JSON") -> list[dict
     return [record for span in _distinct(spans, where) for record in span.records(base_id, points)]
 
 
+def span_records(span: Mapping[str, Any], process: Mapping[str, Any], base_id: str) -> Iterator[dict[str, Any]]:
+    """The records of one *span* of the trace *base_id*, if all ids of the trace are Jaeger's. Raises as ``_Span`` does."""
+    return _Span(span, span.get("process") or process).records(base_id, {})
+
+
 def _read(items: list[Any], processes: Mapping[str, Any], where: str) -> Iterator[_Span]:
     for position, item in enumerate(items, 1):
         try:

@@ -86,6 +86,12 @@ def note(where: str, text: str) -> None:
     _report(f"{where}: {text}", False)
 
 
+def pass_on(lines: Iterable[str]) -> None:
+    """Report *lines* of the ledger of another process."""
+    for line in lines:
+        _report(line, True)
+
+
 def _report(text: str, skipped: bool) -> None:
     # Anybody may have written the item: print no control characters, and not more than a line.
     line = "".join(char if char.isprintable() else " " for char in text[:_LINE_CHARS])

@@ -14,7 +14,7 @@ from typing import Any
 
 from osprofiler.records import deep_json, unreadable
 from osprofiler.records.record import Unreadable, checked, loads_json
-from osprofiler.reports import model, to_records
+from osprofiler.reports import model, outline, to_records
 from osprofiler.reports.model import Trace
 from osprofiler.reports.views import json_report
 
@@ -25,8 +25,10 @@ def lines(records: Iterable[dict[str, Any]]) -> Iterator[str]:
         yield json.dumps(record, default=str, skipkeys=True) + "\n"
 
 
-def load(path: str | Path) -> list[Trace]:
+def load(path: str | Path, *, whole: bool = True) -> list[Trace]:
     """The traces in a file, in the order of the file; ``-`` is standard input. The file may be packed by gzip.
+
+    Without *whole*, traces of Jaeger may lack their tags, logs and payloads: they are read faster so.
 
     Unreadable parts are left out and reported (``osprofiler.records.unreadable``). Raises OSError if the file cannot be
     read. Raises ValueError if it holds no traces; its text is one line with the reason.
@@ -37,6 +39,10 @@ def load(path: str | Path) -> list[Trace]:
         value = deep_json.loads(text)
     except ValueError as fault:
         value = _lines(text, fault, where)
+    if not whole and isinstance(value, dict) and isinstance(value.get("data"), list):
+        outlines = {trace.base_id: trace for item in value["data"] if (trace := outline.of(item)) is not None}
+        if len(outlines) == len(value["data"]) > 0:
+            return list(outlines.values())
     if isinstance(value, dict) and "children" in value:
         return [json_report.from_report(value, where)]
     return [model.from_records(records) for records in _by_trace(_records(value, where)).values()]

@@ -7,8 +7,9 @@ the number of spans. So the traces themselves can be forgotten.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from osprofiler.reports.analysis import critical_path, replay
 from osprofiler.reports.analysis.calling_context import Step, Steps
@@ -127,3 +128,35 @@ def _add_replays(profile: TraceProfile, replayed: replay.Replay, step_of: dict[s
             chosen = numbers.get(step, [replay.CLIENT])
             times.saved_us = replayed.saved_us(chosen, 0.0)
             times.saved_by_half_us = replayed.saved_us(chosen, 0.5)
+
+
+#: Steps and profiles without references to one another, for another process.
+Packed = tuple[list[tuple[int, str, str]], list[tuple[Any, ...]]]
+
+
+def packed(profiles: Iterable[TraceProfile], steps: Steps) -> Packed:
+    """*profiles*, whose steps are of *steps*, in a form that can be pickled however deep a trace is."""
+    table = [(-1 if step.above is None else step.above.number, step.place, step.operation) for step in steps.all]
+    rows = [
+        (
+            (profile.base_id, profile.start_us, profile.duration_us, profile.spans),
+            [(step.number, times) for step, times in profile.steps.items()],
+            [(origin.step.number, *origin[1:]) for origin in profile.origins],
+        )
+        for profile in profiles
+    ]
+    return table, rows
+
+
+def unpacked(data: Packed, steps: Steps) -> Iterator[TraceProfile]:
+    """The profiles in *data*, with the steps of *steps*."""
+    table, rows = data
+    known: list[Step] = []
+    for above, place, operation in table:
+        known.append(steps.step(place, operation, known[above] if above >= 0 else None))
+    for fields, times, origins in rows:
+        yield TraceProfile(
+            *fields,
+            steps={known[number]: each for number, each in times},
+            origins=[Origin(known[number], *rest) for number, *rest in origins],
+        )
