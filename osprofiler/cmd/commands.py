@@ -8,6 +8,7 @@ from osprofiler.cmd.trace_critical_path import CriticalPathCommand
 from osprofiler.cmd.trace_delete import DeleteCommands
 from osprofiler.cmd.trace_diff import DiffCommand
 from osprofiler.cmd.trace_list import ListCommand
+from osprofiler.cmd.trace_map import MapCommand
 from osprofiler.cmd.trace_show import ShowCommand
 from osprofiler.cmd.trace_stats import StatsCommand
 from osprofiler.cmd.trace_transfer import TransferCommands
@@ -28,6 +29,7 @@ class TraceCommands(
     CriticalPathCommand,
     StatsCommand,
     DiffCommand,
+    MapCommand,
     TransferCommands,
     DeleteCommands,
     BaseCommand,

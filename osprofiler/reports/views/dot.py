@@ -24,7 +24,7 @@ def text(trace: Trace) -> Iterator[str]:
     yield "digraph trace {\n"
     yield '  node [shape=box, style="rounded", fontname="sans-serif"];\n'
     took = wording.duration(trace.end_us - trace.start_us)
-    yield f"  total [label={_quoted([f'total - {took}', trace.base_id])}, shape=ellipse];\n"
+    yield f"  total [label={quoted([f'total - {took}', trace.base_id])}, shape=ellipse];\n"
     for trace_id, span in trace.spans.items():
         yield f"  {number[trace_id]} [{_attributes(span)}];\n"
     for root in trace.roots:
@@ -47,7 +47,7 @@ def _attributes(span: SpanNode) -> str:
     detail = wording.detail(span)[:_DETAIL_CHARS]
     error = f"error {span.error}" if span.error else ""
     label = [f"{place}: {span.operation}" if place else span.operation, detail, error, took]
-    attributes = [f"label={_quoted(filter(None, label))}"]
+    attributes = [f"label={quoted(filter(None, label))}"]
     if span.error:
         attributes.append("color=red")
     if not span.finished:
@@ -55,7 +55,7 @@ def _attributes(span: SpanNode) -> str:
     return ", ".join(attributes)
 
 
-def _quoted(label: Iterable[str]) -> str:
+def quoted(label: Iterable[str]) -> str:
     """Lines as a DOT string; only the quote and the backslash need an escape."""
     safe = (wording.one_line(line).replace("\\", "\\\\").replace('"', '\\"') for line in label)
     return '"' + "\\n".join(safe) + '"'

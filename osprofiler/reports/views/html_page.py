@@ -38,6 +38,12 @@ def text(frame: str, style: str, scripts: Sequence[str], title: str, data: Itera
     yield foot.replace("@SCRIPT@", script)
 
 
+def static(frame: str, title: str, body: str) -> str:
+    """A page without a script. *body* is markup, in which the caller has escaped the text of traces."""
+    text = (_PAGE / frame).read_text("utf-8").replace("@TITLE@", html.escape(wording.one_line(title)))
+    return text.replace("@BODY@", body)
+
+
 def _joined(scripts: Sequence[str]) -> str:
     """The scripts in one function, so that the browser has no global names of them."""
     parts = "\n".join((_PAGE / name).read_text("utf-8") for name in scripts)

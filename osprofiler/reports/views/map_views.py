@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A service map in the DOT language, as Jaeger's JSON of dependencies, and as an HTML page with a drawing."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Iterator
+
+from osprofiler.reports import wording
+from osprofiler.reports.analysis.service_map import Calls, ServiceMap
+from osprofiler.reports.views import dot, html_page
+
+_WIDTH, _HEIGHT, _BETWEEN, _GAP = 170, 44, 150, 26  # of a box, and between columns and rows, in pixels
+_LABEL_CHARS = 24
+
+
+def dot_text(services: ServiceMap) -> Iterator[str]:
+    """The lines of a digraph. Red: there were errors."""
+    number = {service: f"s{i}" for i, service in enumerate(sorted(services.spans))}
+    yield "digraph services {\n"
+    yield '  rankdir=LR; node [shape=box, style="rounded", fontname="sans-serif"];\n'
+    for service, name in number.items():
+        red = ", color=red" if services.errors[service] else ""
+        yield f"  {name} [label={dot.quoted([service, f'{services.spans[service]} spans'])}{red}];\n"
+    for (caller, called), calls in sorted(services.calls.items()):
+        red = ", color=red" if calls.errors else ""
+        yield f"  {number[caller]} -> {number[called]} [label={dot.quoted(_about(calls))}{red}];\n"
+    yield "}\n"
+
+
+def dependencies(services: ServiceMap) -> Iterator[str]:
+    """JSON of the shape that Jaeger's ``/api/dependencies`` answers."""
+    links = [
+        {"parent": caller, "child": called, "callCount": calls.count}
+        for (caller, called), calls in sorted(services.calls.items())
+    ]
+    yield json.dumps({"data": links, "total": 0, "limit": 0, "offset": 0, "errors": None}, indent=1) + "\n"
+
+
+def html_text(services: ServiceMap) -> str:
+    """The page: a drawing, and a table of the calls. It needs no script."""
+    title = f"Services of {services.traces} traces"
+    body = [f'<div class="drawing">{_drawing(services)}</div>', *_table(services)]
+    return html_page.static("map.html", title, "".join(body))
+
+
+def _about(calls: Calls) -> list[str]:
+    errors = f", {calls.errors} failed" if calls.errors else ""
+    return [f"{calls.count} calls{errors}", f"mean {wording.duration(calls.total_us // max(calls.count, 1))}"]
+
+
+def _drawing(services: ServiceMap) -> str:
+    columns = services.levels()
+    tallest = max(map(len, columns), default=0)
+    place = {}
+    for i, column in enumerate(columns):
+        offset = (tallest - len(column)) * (_HEIGHT + _GAP) // 2
+        for j, service in enumerate(column):
+            place[service] = 10 + i * (_WIDTH + _BETWEEN), 10 + offset + j * (_HEIGHT + _GAP)
+    width = 20 + len(columns) * (_WIDTH + _BETWEEN) - _BETWEEN
+    height = 20 + tallest * (_HEIGHT + _GAP) - _GAP
+    parts = [
+        f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" aria-label="Service map; '
+        'the table below has the same calls">'
+        '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+        '<path d="M0 0L8 4L0 8z"/></marker></defs>'
+    ]
+    for (caller, called), calls in sorted(services.calls.items()):
+        parts.append(_arrow(place[caller], place[called], calls))
+    for service, (x, y) in place.items():
+        name = html.escape(wording.one_line(service))
+        cut = html.escape(wording.one_line(service)[:_LABEL_CHARS])
+        failed = services.errors[service]
+        parts.append(
+            f'<g><title>{name}</title><rect x="{x}" y="{y}" width="{_WIDTH}" height="{_HEIGHT}" rx="6"'
+            f'{" class=bad" if failed else ""}/><text x="{x + 10}" y="{y + 18}">{cut}</text>'
+            f'<text class="soft" x="{x + 10}" y="{y + 34}">{services.spans[service]} spans'
+            f"{f', {failed} failed' if failed else ''}</text></g>"
+        )
+    return "".join(parts) + "</svg>"
+
+
+def _arrow(start: tuple[int, int], end: tuple[int, int], calls: Calls) -> str:
+    """A curve from the right of one box to the left of the other; a call back goes out on the left."""
+    forward = end[0] > start[0]
+    x1, y1 = start[0] + (_WIDTH if forward else 0), start[1] + _HEIGHT // 2
+    x2, y2 = end[0] + (0 if forward else _WIDTH), end[1] + _HEIGHT // 2
+    if end[0] == start[0]:
+        x2 = end[0]
+    bend = _BETWEEN // 2 if forward else -_BETWEEN // 2
+    far = x2 - bend if end[0] != start[0] else x2 + bend
+    bad = " bad" if calls.errors else ""
+    label = f"{calls.count}{f' ({calls.errors} failed)' if calls.errors else ''}"
+    return (
+        f'<path class="call{bad}" d="M{x1} {y1}C{x1 + bend} {y1} {far} {y2} {x2} {y2}" marker-end="url(#tip)"/>'
+        f'<text class="count" x="{(x1 + x2) // 2}" y="{(y1 + y2) // 2 - 4}">{label}</text>'
+    )
+
+
+def _table(services: ServiceMap) -> Iterator[str]:
+    heads = "".join(f"<th>{head}</th>" for head in ("caller", "called", "calls", "failed", "mean"))
+    yield f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>'
+    for (caller, called), calls in sorted(services.calls.items(), key=lambda item: (-item[1].count, item[0])):
+        names = "".join(f"<td>{html.escape(wording.one_line(name))}</td>" for name in (caller, called))
+        mean = wording.duration(calls.total_us // max(calls.count, 1))
+        yield f"<tr>{names}<td>{calls.count}</td><td>{calls.errors or ''}</td><td>{mean}</td></tr>"
+    yield "</tbody></table></div>"
