@@ -71,13 +71,14 @@ class Replay:
             number = self.numbers[span.trace_id] = len(self._starts)
             within_us = self._ends[parent]
             start_us = max(span.start_us, self._starts[parent])
+            waited = waited and start_us < within_us and end_us > self._starts[parent]
             if end_us > within_us and span.trace_id not in self._joined_elsewhere:
                 end_us = within_us
             end_us = max(end_us, start_us)
             self._parents.append(parent)
             self._starts.append(start_us)
             self._ends.append(end_us)
-            self._waited.append(waited and start_us < within_us and end_us <= within_us)
+            self._waited.append(waited and end_us <= within_us)
             self._events.append((start_us, _STARTS, depth, number))
             self._events.append((end_us, _ENDS if end_us > start_us else _ENDS_AT_ONCE, -depth, number))
             joins += [(number, join) for join in (span, *span.children) if join.links]

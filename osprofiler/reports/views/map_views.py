@@ -72,9 +72,10 @@ def _drawing(services: ServiceMap) -> str:
         name = html.escape(wording.one_line(service))
         cut = html.escape(wording.one_line(service)[:_LABEL_CHARS])
         failed = services.errors[service]
+        bad = ' class="bad"' if failed else ""
         parts.append(
             f'<g><title>{name}</title><rect x="{x}" y="{y}" width="{_WIDTH}" height="{_HEIGHT}" rx="6"'
-            f'{" class=bad" if failed else ""}/><text x="{x + 10}" y="{y + 18}">{cut}</text>'
+            f'{bad}/><text x="{x + 10}" y="{y + 18}">{cut}</text>'
             f'<text class="soft" x="{x + 10}" y="{y + 34}">{services.spans[service]} spans'
             f"{f', {failed} failed' if failed else ''}</text></g>"
         )

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands for sets of traces, as their users run them."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from osprofiler import reports
+from osprofiler.cmd import set_profiles, sets, shell
+from osprofiler.drivers import base
+from osprofiler.drivers.errors import StoreError
+from osprofiler.reports import files
+from tests.unit import boots
+from tests.unit.test_cli import OSPROFILER
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Boots of two days: a file of records for each, and a folder of Jaeger's JSON of the second."""
+    made = tmp_path_factory.mktemp("sets")
+    days = {"monday": range(30), "tuesday": range(30, 60)}
+    for day, seeds in days.items():
+        with (made / f"{day}.jsonl").open("w") as file:
+            for seed in seeds:
+                file.writelines(files.lines(records(day, seed)))
+    (made / "jaeger" / "more").mkdir(parents=True)
+    for seed in days["tuesday"]:
+        place = made / "jaeger" / ("more" if seed % 2 else "") / f"{seed}.json"
+        place.write_text("".join(reports.jaeger_text(reports.from_records(records("tuesday", seed)))))
+    return made
+
+
+def records(day: str, seed: int) -> list[dict[str, Any]]:
+    slower = {"verify_checksum": 1.4} if day == "tuesday" else {}
+    return boots.records(seed, slower, "rpc build" if seed % 10 == 0 else "", release=day)
+
+
+def said(capsys: pytest.CaptureFixture[str], *args: object, status: int = 0) -> str:
+    assert shell.main(["trace", *map(str, args)]) == status
+    return capsys.readouterr().out
+
+
+def test_the_critical_path_of_a_set(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = said(capsys, "critical-path", folder / "monday.jsonl", "--rows", 3)
+    assert "Critical path of 30 traces (all): times a trace, on average\n" in text
+    first = text.splitlines()[text.splitlines().index("") + 3]
+    assert first.endswith("verify_checksum [demo-image] under wsgi HEAD")
+    assert "ValueError in rpc build" in text
+    made = json.loads(said(capsys, "critical-path", folder / "monday.jsonl", "--json"))
+    assert made["traces"] == 30
+    assert {name: group["traces"] for name, group in made["groups"].items()} == {
+        "p50": 15, "p90": 27, "p95": 29, "p99": 30, "all": 30, "slowest": 1, "failed": 3,
+    }  # fmt: skip
+    (error,) = made["errors"]
+    assert (error["traces"], error["failed_requests"]) == (3, 0)
+
+
+def test_folders_and_files_are_one_set(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    of_file = said(capsys, "critical-path", folder / "tuesday.jsonl", "--json")
+    assert (
+        json.loads(said(capsys, "critical-path", folder / "jaeger", "--json"))["groups"]
+        == json.loads(of_file)["groups"]
+    )
+    both = json.loads(said(capsys, "critical-path", folder / "monday.jsonl", folder / "jaeger", "--json"))
+    assert both["traces"] == 60
+
+
+def test_large_folders_are_read_by_several_processes(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "jaeger" / "broken.json").write_text("{")
+    try:
+        alone = said(capsys, "critical-path", folder / "jaeger", "--json")
+        monkeypatch.setattr(set_profiles, "_WORTH_BYTES", 0)
+        monkeypatch.setattr(set_profiles.os, "sched_getaffinity", lambda _: {0, 1})
+        assert shell.main(["trace", "critical-path", str(folder / "jaeger"), "--json"]) == 0
+        output = capsys.readouterr()
+        assert output.out == alone
+        assert "broken.json is left out" in output.err
+    finally:
+        (folder / "jaeger" / "broken.json").unlink()
+
+
+def test_the_example_in_the_help_compares_two_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = said(capsys, "diff", folder / "monday.jsonl", folder / "tuesday.jsonl")
+    assert text.splitlines()[0].startswith("before  30 traces  median ")
+    assert text.splitlines()[3].startswith("slower +")
+    assert text.splitlines()[3].endswith("verify_checksum [demo-image] under wsgi HEAD")
+    assert len(text.strip().splitlines()) == 4
+
+
+def test_sets_by_a_tag_and_by_time(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    both = folder / "monday.jsonl", folder / "tuesday.jsonl"
+    (pair,) = json.loads(said(capsys, "diff", *both, "--group-by", "release", "--json"))
+    assert [pair["before"], pair["after"]] == [{"name": "monday", "traces": 30}, {"name": "tuesday", "traces": 30}]
+    first = pair["steps"][0]
+    assert (first["path"][-1]["operation"], first["kind"]) == ("verify_checksum", "slower")
+    at = reports.load(folder / "tuesday.jsonl")[0].start_us
+    from osprofiler.records.record import timestamp
+
+    (by_time,) = json.loads(said(capsys, "diff", *both, "--before", timestamp(at), "--json"))
+    assert by_time["steps"] == pair["steps"]
+    assert said(capsys, "diff", *both, "--group-by", "nothing", status=2) == ""
+
+
+def test_folded_stacks(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = json.loads(said(capsys, "critical-path", folder / "monday.jsonl", "--json"))["groups"]["slowest"]
+    lines = said(capsys, "critical-path", folder / "monday.jsonl", "--group", "slowest", "--folded").splitlines()
+    assert sum(int(line.rpartition(" ")[2]) for line in lines) == made["duration_us"]
+    assert lines[0].startswith("boot [demo-client];http POST [demo-client];")
+    for line in said(capsys, "diff", folder / "monday.jsonl", folder / "jaeger", "--folded").splitlines():
+        stack, before, after = line.rsplit(" ", 2)
+        assert stack.startswith("boot [demo-client]")
+        assert int(before) >= 0 <= int(after)
+
+
+@pytest.fixture
+def store(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> base.Driver:
+    url = f"sqlite:///{tmp_path / 'traces.db'}"
+    driver = base.get_driver(url)
+    for trace in files.records(folder / "monday.jsonl"):
+        driver.write(trace)
+    monkeypatch.setenv("OSPROFILER_CONNECTION_STRING", url)
+    return driver
+
+
+def count(capsys: pytest.CaptureFixture[str], *options: str) -> int:
+    return int(json.loads(said(capsys, "critical-path", "--json", *options))["traces"])
+
+
+def test_a_search_is_a_set(store: base.Driver, capsys: pytest.CaptureFixture[str]) -> None:
+    assert count(capsys) == 30
+    assert count(capsys, "--error") == 3
+    assert count(capsys, "--tag", "release=m*", "--limit", "4") == 4
+    assert said(capsys, "critical-path", "--operation", "nothing", status=1) == ""
+
+
+def test_a_sample_is_the_same_in_each_run(folder: Path, store: base.Driver, capsys: pytest.CaptureFixture[str]) -> None:
+    for names in (), (str(folder / "monday.jsonl"),):
+        one, other = (said(capsys, "stats", *names, "--sample", "5", "--json") for _ in range(2))
+        assert one == other
+        assert {each["count"] for each in json.loads(one)} == {5, 10}
+    reads = []
+    whole = type(store).read
+    type(store).read = lambda self, base_id: reads.append(base_id) or whole(self, base_id)  # type: ignore[method-assign]
+    try:
+        said(capsys, "stats", "--sample", "5")
+    finally:
+        type(store).read = whole  # type: ignore[method-assign]
+    assert len(reads) == 5
+
+
+def test_one_trace_keeps_its_output(folder: Path, store: base.Driver, capsys: pytest.CaptureFixture[str]) -> None:
+    base_id = reports.load(folder / "monday.jsonl")[0].base_id
+    text = said(capsys, "critical-path", base_id)
+    assert text.startswith("Critical path of boot [demo-client]: ")
+    assert said(capsys, "critical-path", f"{folder / 'monday.jsonl'}#{base_id}") == text
+
+
+def test_statistics_by_period(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    periods = json.loads(said(capsys, "stats", folder / "monday.jsonl", "--by", "hour", "--json"))
+    assert [period["traces"] for period in periods] == [30, 30]
+    assert periods[1]["period"] == "2026-11-18 11:00"
+    assert sum(periods[0]["operations"][0]["counts"]) == 30
+    assert "\n2026-11-18 UTC, 30 traces\n" in said(capsys, "stats", folder / "monday.jsonl", "--by", "day")
+
+
+@pytest.mark.parametrize(
+    "command", [["critical-path"], ["stats", "--by", "day"], ["map"], ["diff", "--group-by", "release"]]
+)
+def test_pages(command: list[str], folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "page.html"
+    both = folder / "monday.jsonl", folder / "tuesday.jsonl"
+    assert said(capsys, *command, *both, "--html", "--out", page) == ""
+    assert page.read_text().startswith("<!DOCTYPE html>")
+    assert "default-src 'none'" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["critical-path", "{folder}/monday.jsonl", "--whole"],
+        ["critical-path", "{folder}/monday.jsonl", "--json", "--html"],
+        ["critical-path", "{folder}/monday.jsonl", "--html", "--link", "javascript:alert(1)//{id}"],
+        ["critical-path", "{folder}/jaeger/more/../empty"],
+        ["diff", "{folder}/monday.jsonl"],
+        ["diff", "--before", "1h", "--group-by", "host"],
+        ["diff", "--before", "1h", "--after", "2h"],
+    ],
+)
+def test_bad_use(args: list[str], folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert shell.main(["trace", *(arg.replace("{folder}", str(folder)) for arg in args)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_without_scipy_one_line_says_what_to_install(folder: Path) -> None:
+    blocked = "import sys; sys.modules['scipy'] = None; from osprofiler.cmd.shell import main; sys.exit(main())"
+    command = [sys.executable, "-c", blocked, "trace", "diff", str(folder / "monday.jsonl"), str(folder / "jaeger")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "osprofiler: comparing sets of traces needs SciPy: pip install 'osprofiler[analysis]'\n"
+
+
+def interrupted(fault: BaseException) -> Iterator[int]:
+    yield 1
+    yield 2
+    raise fault
+
+
+def test_interrupted_work_says_what_it_has(capsys: pytest.CaptureFixture[str]) -> None:
+    taken: list[int] = []
+    assert sets.gather(interrupted(KeyboardInterrupt()), taken.append) == 130
+    assert taken == [1, 2]
+    assert capsys.readouterr().err == "osprofiler: interrupted; this is of 2 traces read until then\n"
+    assert sets.gather(interrupted(StoreError("gone")), taken.append) == 1
+    assert "the store failed: gone; this is of 2 traces" in capsys.readouterr().err
+
+
+def test_an_interrupt_ends_the_reading_and_shows_the_rest(folder: Path, tmp_path: Path) -> None:
+    """The real signal, while a file keeps the command waiting: a pipe that nobody writes to."""
+    import os
+
+    (tmp_path / "a.jsonl").write_text((folder / "monday.jsonl").read_text())
+    pipe = tmp_path / "b.jsonl"
+    os.mkfifo(pipe)
+    command = [*OSPROFILER, "trace", "stats", str(tmp_path / "a.jsonl"), str(pipe)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with pipe.open("w"):  # returns when the command has opened the other end
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "verify_checksum" in out
+    assert "interrupted; this is of 30 traces read until then" in err
