@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import multiprocessing
 import os
 import signal
@@ -48,7 +49,7 @@ def _side_by_side(
     work = partial(_profiles, wanted=wanted, path=path)
     # A fork would copy the thread that shows the progress.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, _ignore_interrupts) as pool:
+    with ProcessPoolExecutor(processes, context, _prepare) as pool:
         running: deque[Future[tuple[Packed, list[str]]]] = deque()
         try:
             running.extend(pool.submit(work, part) for part in islice(parts, 2 * processes))
@@ -61,9 +62,10 @@ def _side_by_side(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _ignore_interrupts() -> None:
-    """The command decides what an interrupt means."""
+def _prepare() -> None:
+    """In another process: leave interrupts to the command, and, as it does, make no searches for cycles."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.disable()
 
 
 def _profiles(files: Sequence[tuple[Path, Path]], *, wanted: Wanted, path: bool) -> tuple[Packed, list[str]]:

@@ -81,6 +81,8 @@ class Replay:
             self._waited.append(waited and end_us <= within_us)
             self._events.append((start_us, _STARTS, depth, number))
             self._events.append((end_us, _ENDS if end_us > start_us else _ENDS_AT_ONCE, -depth, number))
+            if not span.children and not span.links:
+                continue
             joins += [(number, join) for join in (span, *span.children) if join.links]
             for child, child_end_us in self._in_turn(span.children):
                 blocks = not child.detached and (child.finished or not span.finished)

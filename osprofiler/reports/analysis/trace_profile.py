@@ -68,14 +68,17 @@ def of(trace: Trace, steps: Steps, *, path: bool = True) -> TraceProfile:
     step_of = steps.of(trace)
     profile = TraceProfile(trace.base_id, trace.start_us, trace.end_us - trace.start_us, len(trace.spans))
     for trace_id, span in trace.spans.items():
-        times = profile.steps.setdefault(step_of[trace_id], StepTimes())
+        step = step_of[trace_id]
+        times = profile.steps.get(step)
+        if times is None:
+            times = profile.steps[step] = StepTimes()
         times.spans += 1
         times.own_us += self_us(span)
         times.total_us += span.duration_us or 0
         times.errors += span.error is not None
         times.unfinished += not span.finished
         if span.error is not None and not any(child.error is not None for child in span.children):
-            profile.origins.append(_origin(trace, span, step_of[trace_id]))
+            profile.origins.append(_origin(trace, span, step))
     if path:
         _add_path(profile, trace, steps, step_of)
     return profile
@@ -98,7 +101,7 @@ def _add_path(profile: TraceProfile, trace: Trace, steps: Steps, step_of: dict[s
     for section in found.sections:
         trace_id = section.span.trace_id
         step = step_of.get(trace_id, client)
-        times = profile.steps.setdefault(step, StepTimes())
+        times = profile.steps.get(step) or profile.steps.setdefault(step, StepTimes())
         if trace_id not in on_path:
             on_path.add(trace_id)
             times.path_spans += 1
