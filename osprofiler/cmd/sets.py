@@ -2,7 +2,8 @@
 """Sets of traces, as the arguments of a command choose them: ids, files, folders, or a search in a store.
 
 Traces are read one after the other, and only what a command keeps of each stays in memory. A file or trace that cannot
-be read is left out and named. If the reading is interrupted, or the store fails on the way, the command shows what it has.
+be read is left out and named. If the reading is interrupted, or the store fails on the way, the command shows what it
+has.
 """
 
 from __future__ import annotations
@@ -141,7 +142,10 @@ def _sampled(items: Iterable[T], count: int) -> list[T]:
 
 
 def gather(found: Iterable[T], take: Callable[[T], object], activity: str = "reading traces") -> int:
-    """Give each of *found*, traces or their profiles, to *take*. Returns the exit status: 0, or another if the set is not whole."""
+    """Give each of *found*, traces or their profiles, to *take*.
+
+    Returns the exit status: 0, or another if the set is not whole.
+    """
     count = 0
     reason, status = "", 0
     with Progress(activity) as progress:

@@ -14,12 +14,21 @@ Every function takes O(n log n) for n spans, and no function recurses in the dep
 changes a trace. Do not correct a trace before you write it as a report or as records.
 """
 
+from osprofiler.reports.analysis.calling_context import Steps
 from osprofiler.reports.analysis.comparison import Step, Sums, compare
 from osprofiler.reports.analysis.critical_path import CriticalPath, Section, Share
 from osprofiler.reports.analysis.critical_path import find as find_critical_path
+from osprofiler.reports.analysis.path_set import error_paths
+from osprofiler.reports.analysis.path_set import groups as path_groups
+from osprofiler.reports.analysis.service_map import ServiceMap
+from osprofiler.reports.analysis.service_map import of as service_map_of
+from osprofiler.reports.analysis.set_comparison import StepChange
+from osprofiler.reports.analysis.set_comparison import compare as compare_sets
 from osprofiler.reports.analysis.skew import correct as correct_clocks
 from osprofiler.reports.analysis.statistics import OperationStats, self_us
 from osprofiler.reports.analysis.statistics import of as statistics_of
+from osprofiler.reports.analysis.trace_profile import StepTimes, TraceProfile
+from osprofiler.reports.analysis.trace_profile import of as profile_of
 from osprofiler.reports.files import load
 from osprofiler.reports.model import Link, Log, SpanNode, Trace, from_records
 from osprofiler.reports.to_records import records as records_of
@@ -49,6 +58,16 @@ __all__ = [
     "Share",
     "statistics_of",
     "OperationStats",
+    "Steps",
+    "profile_of",
+    "TraceProfile",
+    "StepTimes",
+    "path_groups",
+    "error_paths",
+    "compare_sets",
+    "StepChange",
+    "service_map_of",
+    "ServiceMap",
     "compare",
     "Step",
     "Sums",

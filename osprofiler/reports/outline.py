@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read a trace of Jaeger's JSON without its tags and logs: for sets of traces, several times as fast as the whole.
 
-An outline has what the analyses of sets need: the tree, the operations, services, times, errors and joins. It equals the
-trace that ``records.jaeger_json`` and ``model.from_records`` make, but for tags, logs, infos, payloads and processes.
-Only plain spans are read here. Any other span takes the long way, and so does a trace whose spans have ids of their own,
-or share one.
+An outline has what the analyses of sets need: the tree, the operations, services, times, errors and joins. It equals
+the trace that ``records.jaeger_json`` and ``model.from_records`` make, but for tags, logs, infos, payloads and
+processes. Only plain spans are read here. Any other span takes the long way, and so does a trace whose spans have ids
+of their own, or share one.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _outlined(item: Mapping[str, Any]) -> Trace:
         references = span.get("references") or ()
         plain = not references and not span.get("parentSpanID")
         if len(references) == 1:
-            (reference,) = references
+            reference = references[0]
             plain = reference["refType"] == "CHILD_OF" and reference["traceID"] == trace_text
         if is_special or not plain or span.get("process") or not _is_plain(span):
             special.append(span)

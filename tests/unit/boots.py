@@ -31,14 +31,17 @@ BOOT: Shape = (
                 ), 2),), 0),
             ), 0),
         ), 0),
-        ("http GET", "demo-client", 600, (("wsgi GET", "demo-api", 700, (("db SELECT", "demo-api", 500, (), 0),), 0),), 0),
+        ("http GET", "demo-client", 600, (
+            ("wsgi GET", "demo-api", 700, (("db SELECT", "demo-api", 500, (), 0),), 0),
+        ), 0),
     ), 0,
 )  # fmt: skip
 
 
 def records(seed: int, slower: dict[str, float] | None = None, error_in: str = "", **tags: Any) -> list[dict[str, Any]]:
-    """The records of one boot. *slower*: factors for the work of operations. *error_in*: an operation that fails. *tags*: of all spans.
+    """The records of one boot.
 
+    *slower*: factors for the work of operations. *error_in*: an operation that fails. *tags*: of all spans.
     All work of a boot varies with the load of its cloud, and each step by itself.
     """
     chance = random.Random(seed)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Our critical path against the rules that CRISP publishes (Zhang et al., USENIX ATC 2022), on traces of random shape.
 
-The rules: children are cut to their parent's time. The child that ends last is on the path; then, going back, each child that
-ended before the one after it began, or that overlaps it by less than 1 % of the parent's time with nothing else in between.
-A span's own part is its time without that of its children on the path. Every root counts.
+The rules: children are cut to their parent's time. The child that ends last is on the path; then, going back, each
+child that ended before the one after it began, or that overlaps it by less than 1 % of the parent's time with nothing
+else in between. A span's own part is its time without that of its children on the path. Every root counts.
 """
 
 import random

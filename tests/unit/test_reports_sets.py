@@ -2,6 +2,7 @@
 """Sets of traces: profiles, groups, comparison, statistics, service maps."""
 
 import copy
+import itertools
 import json
 import random
 from typing import Any
@@ -164,7 +165,7 @@ def test_every_value_is_in_the_bucket_that_holds_it(one: list[int], other: list[
     edges, counts = histogram.of(one, other)
     assert [sum(each) for each in counts] == [len(one), len(other)]
     assert len(edges) <= histogram.BUCKETS + 1
-    for i, (low, high) in enumerate(zip(edges, edges[1:], strict=False)):
+    for i, (low, high) in enumerate(itertools.pairwise(edges)):
         last = i == len(edges) - 2
         inside = [value for value in one if low <= value < high or (last and value == high)]
         assert counts[0][i] == len(inside)
@@ -196,13 +197,14 @@ def test_a_service_map_of_a_loop_and_of_hostile_names() -> None:
     for span, service in zip(trace.spans.values(), ("<b>", 'y"', "<b>"), strict=True):
         span.service = service
     services = service_map.of([trace])
-    assert sorted(sum(services.levels(), [])) == ["<b>", 'y"']
+    assert sorted(itertools.chain.from_iterable(services.levels())) == ["<b>", 'y"']
     assert "<b>" not in map_views.html_text(services)
 
 
-FIELDS = (
-    "parent_id name operation start_us duration_us stop_us has_start reference parent_missing project service host error links"
-).split()
+FIELDS = [
+    *("parent_id", "name", "operation", "start_us", "duration_us", "stop_us", "has_start", "reference"),
+    *("parent_missing", "project", "service", "host", "error", "links"),
+]
 
 
 def compact(trace: model.Trace) -> Any:

@@ -2,8 +2,8 @@
 """The critical path of a set of traces: which steps hold the time, in the usual traces and in the slow ones.
 
 The groups are those of CRISP (Zhang et al., USENIX ATC 2022): of the traces sorted by the length of their paths,
-``p90`` is the fastest 90 %. So ``p99`` is nearly the whole set. Two more groups show what it hides: the slowest traces, and those
-that failed.
+``p90`` is the fastest 90 %. So ``p99`` is nearly the whole set. Two more groups show what it hides: the slowest traces,
+and those that failed.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Replay a request as if some spans did their own work faster; and how much later each span could have ended.
 
-The model: a span does its own work while none of the children runs that it waits for. A child begins after the
-children that had ended before it, and after the work that its parent did in between. A span ends after the children that
-had ended before it. So nothing begins in the replay before what it followed in reality; and what ran side by side stays
+The model: a span does its own work while none of the children runs that it waits for. A child begins after the children
+that had ended before it, and after the work that its parent did in between. A span ends after the children that had
+ended before it. So nothing begins in the replay before what it followed in reality; and what ran side by side stays
 side by side. If no work is faster, the replay gives the recorded times.
 
 Spans wait as in ``critical_path``: not for detached children, and not for a child whose end was lost. A span waits for

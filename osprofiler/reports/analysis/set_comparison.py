@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compare two sets of traces: which steps became slower or faster, appeared or vanished, and how sure that is.
 
-A step is compared by its own time in each trace: so the step to look at is named, and not the steps above it. Times
-are skewed and have outliers, so their ranks are compared (the Mann-Whitney U test), and not their means. How many traces
-have the step is compared with Fisher's exact test. Both make hundreds of tests, of which some would look like a change by
-chance: the p-values are corrected together by the method of Benjamini and Hochberg.
+A step is compared by its own time in each trace: so the step to look at is named, and not the steps above it. Times are
+skewed and have outliers, so their ranks are compared (the Mann-Whitney U test), and not their means. How many traces
+have the step is compared with Fisher's exact test. Both make hundreds of tests, of which some would look like a change
+by chance: the p-values are corrected together by the method of Benjamini and Hochberg.
 
 The tests need SciPy (the extra ``analysis``).
 """

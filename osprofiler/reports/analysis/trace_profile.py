@@ -158,8 +158,7 @@ def unpacked(data: Packed, steps: Steps) -> Iterator[TraceProfile]:
     for above, place, operation in table:
         known.append(steps.step(place, operation, known[above] if above >= 0 else None))
     for fields, times, origins in rows:
-        yield TraceProfile(
-            *fields,
-            steps={known[number]: each for number, each in times},
-            origins=[Origin(known[number], *rest) for number, *rest in origins],
-        )
+        profile = TraceProfile(*fields)
+        profile.steps = {known[number]: each for number, each in times}
+        profile.origins = [Origin(known[number], *rest) for number, *rest in origins]
+        yield profile

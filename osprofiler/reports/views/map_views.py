@@ -60,11 +60,11 @@ def _drawing(services: ServiceMap) -> str:
             place[service] = 10 + i * (_WIDTH + _BETWEEN), 10 + offset + j * (_HEIGHT + _GAP)
     width = 20 + len(columns) * (_WIDTH + _BETWEEN) - _BETWEEN
     height = 20 + tallest * (_HEIGHT + _GAP) - _GAP
+    label = "Service map; the table below has the same calls"
     parts = [
-        f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" aria-label="Service map; '
-        'the table below has the same calls">'
-        '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        '<path d="M0 0L8 4L0 8z"/></marker></defs>'
+        f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" aria-label="{label}">',
+        '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">',
+        '<path d="M0 0L8 4L0 8z"/></marker></defs>',
     ]
     for (caller, called), calls in sorted(services.calls.items()):
         parts.append(_arrow(place[caller], place[called], calls))

@@ -3,8 +3,8 @@
 
 One page serves the critical path of a set, the comparison of two, and statistics. Its data, in JSON: ``title`` and
 ``facts``; ``steps``, each with its service, its operation, and the position of the step above; ``views``, each with a
-name, facts, the microseconds of each step for the flame graph, and the rows of its table; ``spread``, a histogram for each
-step; ``traces``, each with its id, its start, its duration, a mark, and the microseconds of its steps.
+name, facts, the microseconds of each step for the flame graph, and the rows of its table; ``spread``, a histogram for
+each step; ``traces``, each with its id, its start, its duration, a mark, and the microseconds of its steps.
 """
 
 from __future__ import annotations
