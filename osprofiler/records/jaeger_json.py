@@ -57,7 +57,7 @@ def records(trace: Mapping[str, Any], where: str = "Jaeger's JSON") -> list[dict
 
 
 def span_records(span: Mapping[str, Any], process: Mapping[str, Any], base_id: str) -> Iterator[dict[str, Any]]:
-    """The records of one *span* of the trace *base_id*, whose ids are all Jaeger's. Raises errors of malformed spans."""
+    """The records of one *span* of the trace *base_id*, whose ids are all of Jaeger. Raises if it is malformed."""
     return _Span(span, span.get("process") or process).records(base_id, {})
 
 

@@ -54,7 +54,7 @@ def _outlined(item: Mapping[str, Any]) -> Trace:
         if span["traceID"] != trace_text:
             raise _NotPlain
         name, is_special = _read_tags(trace, span.get("tags") or ())
-        references = span.get("references") or ()
+        references: Any = span.get("references") or ()
         plain = not references and not span.get("parentSpanID")
         if len(references) == 1:
             reference = references[0]
