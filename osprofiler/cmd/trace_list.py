@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from osprofiler.cmd import cliutils, output, sources
+from osprofiler.cmd import argument_types, cliutils, follow, output, sources
 from osprofiler.cmd.progress import Progress
 from osprofiler.drivers import search
 from osprofiler.reports import wording
@@ -24,15 +24,32 @@ class ListCommand:
         "osprofiler trace list --error-trace --since 2h",
         "osprofiler trace list --service nova-api --min-duration 500ms --limit 10",
         "osprofiler trace list --operation 'rpc *' --json",
+        "osprofiler trace list --follow --service 'nova-*'",
     )
     @sources.store
     @sources.filters
     @cliutils.arg("--long", dest="use_long", action="store_true", help="show more columns; reads each trace")
+    @cliutils.arg(
+        "--follow",
+        action="store_true",
+        help="print new traces as they come, and the spans in them that still run, until Ctrl-C; from now on, or from "
+        "--since; --json prints an object a line",
+    )
+    @cliutils.arg(
+        "--interval",
+        dest="interval_us",
+        type=argument_types.length_us,
+        default=2_000_000,
+        metavar="LENGTH",
+        help="--follow: how long to wait before the store is asked again (default: 2s)",
+    )
     @cliutils.USE_JSON
     def list(self, args: argparse.Namespace) -> None:
         """List the traces in a store, oldest first."""
         driver = sources.driver(args)
         wanted = sources.wanted(args)
+        if args.follow:
+            follow.run(args, driver)
         if args.use_long or search.must_read(driver, wanted):
             with Progress("reading traces") as progress:
                 summaries = [search.summary(trace) for trace in progress.over(search.traces(driver, wanted))]

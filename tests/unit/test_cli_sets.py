@@ -2,9 +2,11 @@
 """The commands for sets of traces, as their users run them."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,11 @@ from typing import Any
 import pytest
 
 from osprofiler import reports
-from osprofiler.cmd import set_profiles, sets, shell
-from osprofiler.drivers import base
+from osprofiler.cmd import follow, set_profiles, sets, shell
+from osprofiler.drivers import base, search
 from osprofiler.drivers.errors import StoreError
-from osprofiler.reports import files
+from osprofiler.records.record import timestamp
+from osprofiler.reports import files, model
 from tests.unit import boots
 from tests.unit.test_cli import OSPROFILER
 
@@ -102,8 +105,6 @@ def test_sets_by_a_tag_and_by_time(folder: Path, capsys: pytest.CaptureFixture[s
     first = pair["steps"][0]
     assert (first["path"][-1]["operation"], first["kind"]) == ("verify_checksum", "slower")
     at = reports.load(folder / "tuesday.jsonl")[0].start_us
-    from osprofiler.records.record import timestamp
-
     (by_time,) = json.loads(said(capsys, "diff", *both, "--before", timestamp(at), "--json"))
     assert by_time["steps"] == pair["steps"]
     assert said(capsys, "diff", *both, "--group-by", "nothing", status=2) == ""
@@ -182,6 +183,44 @@ def test_pages(command: list[str], folder: Path, tmp_path: Path, capsys: pytest.
     assert "default-src 'none'" in page.read_text()
 
 
+def test_following_shows_what_is_new_and_what_changed(tmp_path: Path) -> None:
+    driver = base.get_driver(f"sqlite:///{tmp_path / 'traces.db'}")
+    old, new = boots.records(1), boots.records(2)
+    driver.write(old)
+    since_us = model.time_us(new[0]["timestamp"])
+    follower = follow.Follower(driver, search.Wanted(), since_us)
+
+    def looked(now_us: int = since_us) -> list[tuple[int, int]]:
+        seen = list(follower.look(now_us))
+        return [(len(trace.spans), sum(not span.finished for span in trace.spans.values())) for trace in seen]
+
+    assert looked() == []
+    driver.write(new[:3])
+    assert looked() == [(3, 3)]
+    assert looked() == []
+    driver.write(new[3:])
+    assert looked() == [(17, 0)]
+    reads = []
+    whole = driver.read
+    driver.read = lambda base_id: reads.append(base_id) or whole(base_id)  # type: ignore[method-assign,func-returns-value]
+    assert looked() == looked() == []
+    assert len(reads) == 1  # once more to see that it stays as it is
+    assert looked(since_us + 2 * 600_000_000) == []
+
+
+def test_following_prints_until_an_interrupt(folder: Path, store: base.Driver) -> None:
+    command = [*OSPROFILER, "trace", "list", "--follow", "--since", "2020-01-01", "--interval", "10ms", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = [json.loads(process.stdout.readline()) for _ in range(30)]
+        store.write([{**boots.records(999)[0], "timestamp": timestamp(time.time_ns() // 1000)}])
+        last = json.loads(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+    assert {line["spans"] for line in lines} == {17}
+    assert [span["operation"] for span in last["running"]] == ["boot"]
+    assert process.returncode == 130
+
+
 @pytest.mark.parametrize(
     "args",
     [
@@ -224,8 +263,6 @@ def test_interrupted_work_says_what_it_has(capsys: pytest.CaptureFixture[str]) -
 
 def test_an_interrupt_ends_the_reading_and_shows_the_rest(folder: Path, tmp_path: Path) -> None:
     """The real signal, while a file keeps the command waiting: a pipe that nobody writes to."""
-    import os
-
     (tmp_path / "a.jsonl").write_text((folder / "monday.jsonl").read_text())
     pipe = tmp_path / "b.jsonl"
     os.mkfifo(pipe)
