@@ -5,15 +5,14 @@ from __future__ import annotations
 
 import argparse
 import gc
-import multiprocessing
 import os
 import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from osprofiler.cmd import sets, sources
 from osprofiler.drivers.search import Wanted
@@ -21,6 +20,9 @@ from osprofiler.records import unreadable
 from osprofiler.reports.analysis import skew, trace_profile
 from osprofiler.reports.analysis.calling_context import Steps
 from osprofiler.reports.analysis.trace_profile import Packed, TraceProfile
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 #: A folder with fewer bytes is read before other processes have started.
 _WORTH_BYTES = 20_000_000
@@ -45,6 +47,9 @@ def _side_by_side(
     processes: int, files: Sequence[tuple[Path, Path]], wanted: Wanted, steps: Steps, path: bool
 ) -> Iterator[TraceProfile]:
     """The profiles of *files* (each with its folder), in their order. At most two parts a process are under way."""
+    import multiprocessing  # these two take longer to load than most commands run
+    from concurrent.futures import ProcessPoolExecutor
+
     parts = (files[i : i + _FILES_AT_ONCE] for i in range(0, len(files), _FILES_AT_ONCE))
     work = partial(_profiles, wanted=wanted, path=path)
     # A fork would copy the thread that shows the progress.

@@ -342,7 +342,8 @@ def test_a_report_of_4_4_0_knows_its_trace_by_its_roots(tmp_path: Path) -> None:
 
 
 def test_the_documentation_names_everything_public() -> None:
-    text = (Path(__file__).parents[2] / "doc/source/reports.rst").read_text("utf-8")
+    pages = Path(__file__).parents[2] / "doc/source"
+    text = "".join((pages / name).read_text("utf-8") for name in ("reports.rst", "sets.rst"))
     types = {"Log", "Link", "CriticalPath", "Section", "Share", "OperationStats", "Sums", "Style", "render_dot"}
     assert [name for name in reports.__all__ if name not in types and name not in text] == []
     assert all(hasattr(reports, name) for name in reports.__all__)

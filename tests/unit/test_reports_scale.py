@@ -61,6 +61,7 @@ WORK: dict[str, Callable[[reports.Trace], Any]] = {
     "critical path of the whole": lambda trace: reports.find_critical_path(trace, whole=True).shares(),
     "clocks": reports.correct_clocks,
     "statistics": lambda trace: reports.statistics_of([trace]),
+    "profile": lambda trace: reports.profile_of(trace, reports.Steps()),
     "comparison": lambda trace: reports.compare(trace, trace),
 }
 
