@@ -28,6 +28,7 @@ _AIOHTTP = ("aiohttp", "3.8 - 3.14")
 _FALCON = ("falcon", "3.0 - 4.4")
 _SQLALCHEMY = ("SQLAlchemy", "2.0 - 2.1")
 _PYMONGO = ("pymongo", "4.0 - 4.20")
+_GRPC = ("grpcio", "1.49 - 1.85")
 _OSLO_MESSAGING = ("oslo.messaging", "14.1 - 18.3")
 _OSLO_SERVICE = ("oslo.service", "4.4 - 4.8")
 _FUTURIST = ("futurist", "3.1.1 - 3.5")
@@ -36,6 +37,7 @@ _GEVENT = ("gevent", "24.10 - 26.9")
 
 _LOST = "the work is in no trace"
 _UNTRACED = "commands have no span"
+_UNCALLED = "calls of gRPC have no span"
 _LEAKS = "a worker's next work item may be in the trace of the one before"
 
 LEDGER = (
@@ -61,6 +63,37 @@ LEDGER = (
     Private("urllib3.connectionpool:HTTPConnectionPool._make_request", *_URLLIB3, "urllib3's requests are no spans"),
     Private(
         "keystoneauth1.session:Session._send_request", "keystoneauth1", "5.0 - 5.18", "resent requests are not counted"
+    ),
+    # gRPC
+    *(
+        Private(f"grpc._channel:{name}", *_GRPC, _UNCALLED)
+        for name in (
+            "_UnaryUnaryMultiCallable.__call__",
+            "_UnaryUnaryMultiCallable.with_call",
+            "_UnaryUnaryMultiCallable.future",
+            "_StreamUnaryMultiCallable.__call__",
+            "_StreamUnaryMultiCallable.with_call",
+            "_StreamUnaryMultiCallable.future",
+            "_UnaryStreamMultiCallable.__call__",
+            "_SingleThreadedUnaryStreamMultiCallable.__call__",
+            "_StreamStreamMultiCallable.__call__",
+        )
+    ),
+    *(
+        Private(f"grpc.aio._channel:{requests}{responses}MultiCallable.__call__", *_GRPC, _UNCALLED)
+        for requests in ("Unary", "Stream")
+        for responses in ("Unary", "Stream")
+    ),
+    Private("grpc._channel:_UnaryUnaryMultiCallable._method", *_GRPC, _UNCALLED),
+    Private("grpc._channel:_UnaryUnaryMultiCallable._channel", *_GRPC, "spans of calls have no tag peer.address"),
+    Private("grpc._channel:_Rendezvous._state", *_GRPC, "streams and futures end as UNKNOWN"),
+    Private("grpc.aio._call:Call._cython_call", *_GRPC, "a call of asyncio that nobody reads never ends"),
+    Private("grpc._utilities:DictionaryGenericHandler.service", *_GRPC, "received calls have no span"),
+    Private(
+        "grpc._server:_RegisteredMethod.handler",
+        *_GRPC,
+        "received calls of methods that are registered by name have no span",
+        since="1.65",
     ),
     # Web frameworks
     Private("aiohttp.web_protocol:RequestHandler._handle_request", *_AIOHTTP, "aiohttp's server is not traced"),
@@ -159,7 +192,7 @@ LEDGER = (
     Private("gevent.threadpool:_FutureProxy.add_done_callback", *_GEVENT, _LEAKS),
     Private("gevent.threadpool:_WorkerGreenlet._after_run_task", *_GEVENT, _LEAKS),
     # Servers
-    Private("grpc._channel:_run_channel_spin_thread", "grpcio", "1.76", _LEAKS),
+    Private("grpc._channel:_run_channel_spin_thread", *_GRPC, _LEAKS),
 )
 
 #: Names that begin with an underscore and are public: their libraries document them.

@@ -90,6 +90,16 @@ class Settings:
             "trace point. oslo.cache uses such regions.",
         )
     )
+    trace_grpc: bool = setting(
+        Row(
+            kinds.SWITCH,
+            default=False,
+            mutable=True,
+            policy=True,
+            help="Whether both ends of each call of gRPC become trace points. While it is off, calls do not pass the "
+            "trace on.",
+        )
+    )
     trace_keystoneauth: bool = setting(
         Row(
             kinds.SWITCH,

@@ -17,6 +17,7 @@ from osprofiler.config.row import settings
 #: The switch of each layer, a setting, and the libraries that it turns on.
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "trace_dogpile": ("dogpile",),
+    "trace_grpc": ("grpc", "grpc_server"),
     "trace_keystoneauth": ("keystoneauth",),
     "trace_locks": ("lockutils",),
     "trace_memcached": ("pymemcache",),

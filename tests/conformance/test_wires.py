@@ -3,12 +3,16 @@
 
 import asyncio
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
+import grpc
 import pytest
 
 from osprofiler import asgi, messaging, profiler, web
 from osprofiler.context import scope
+from osprofiler.handlers.grpc import with_trace
+from osprofiler.instrumentation import registry
 from osprofiler.testing.wires import KEY, Wire, WireKit
 from tests.conformance.kit_runs import failed
 
@@ -64,6 +68,24 @@ class Envelope:
             work()
 
 
+class Metadata:
+    """gRPC: the metadata of a call, and the look-up of the method that it calls."""
+
+    def send(self, message: dict[str, Any]) -> dict[str, Any]:
+        return dict(with_trace(tuple(message.items())) or ())
+
+    def receive(self, message: dict[str, Any], work: Callable[[], None]) -> None:
+        method = grpc.unary_unary_rpc_method_handler(lambda request, context: work())
+        generic = grpc.method_handlers_generic_handler("kit", {"work": method})
+        details = SimpleNamespace(method="/kit/work", invocation_metadata=tuple(message.items()))
+        context = SimpleNamespace(peer=lambda: "ipv4:127.0.0.1:1", code=lambda: None)
+        registry.instrument("grpc_server")
+        try:
+            generic.service(details).unary_unary(b"", context)
+        finally:
+            registry.uninstrument("grpc_server")
+
+
 class TestHeaders(WireKit):
     @pytest.fixture
     def wire(self) -> Wire:
@@ -80,6 +102,12 @@ class TestEnvelope(WireKit):
     @pytest.fixture
     def wire(self) -> Wire:
         return Envelope()
+
+
+class TestMetadata(WireKit):
+    @pytest.fixture
+    def wire(self) -> Wire:
+        return Metadata()
 
 
 class SendsNothing(Headers):
