@@ -79,6 +79,17 @@ class Settings:
             "urllib3, httpx and aiohttp.",
         )
     )
+    trace_dbapi: bool = setting(
+        Row(
+            kinds.SWITCH,
+            default=False,
+            mutable=True,
+            policy=True,
+            help="Whether each SQL statement, commit and rollback that the service sends without SQLAlchemy becomes a "
+            "trace point. The drivers are psycopg, psycopg2, PyMySQL and sqlite3. With trace_sqlalchemy too, a "
+            "statement is still one trace point.",
+        )
+    )
     trace_dogpile: bool = setting(
         Row(
             kinds.SWITCH,

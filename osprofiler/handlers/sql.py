@@ -13,10 +13,19 @@ from osprofiler.context.points import Point
 from osprofiler.context.values import Budget, clean, text
 from osprofiler.tracer import global_tracer
 
+#: The name of trace points, where the service gives none.
+POINT = "db"
+
 #: The longest text, in characters, of a statement, of its parameters and of its rows in a trace point.
 STATEMENT_CHARS = 65536
 PARAMS_CHARS = 16384
 RESULT_CHARS = 16384
+
+
+class StatementPoint(Point):
+    """The point of a statement or a step: what the library sends for it by a driver is inside, and no span."""
+
+    __slots__ = ()
 
 
 class Database(NamedTuple):
@@ -56,13 +65,14 @@ def open_point(here: Point, name: str, statement: Statement) -> Point:
         "statement": clean(statement.text, STATEMENT_CHARS),
         "params": Budget(PARAMS_CHARS).freeze(statement.parameters),
     }
-    return global_tracer.get_tracer().open_point(here, name, {"db": info}, tags=statement.database.tags())
+    tracer = global_tracer.get_tracer()
+    return tracer.open_point(here, name, {"db": info}, StatementPoint, tags=statement.database.tags())
 
 
 def open_step(here: Point, name: str, step: str, database: Database) -> Point:
     """Open a point called *name* for a *step* that is not a statement, such as ``CONNECT``. See :func:`open_point`."""
     tracer = global_tracer.get_tracer()
-    return tracer.open_point(here, name, operation=f"{name} {step}", tags=database.tags())
+    return tracer.open_point(here, name, kind=StatementPoint, operation=f"{name} {step}", tags=database.tags())
 
 
 def close(point: Point, result: Mapping[str, Any] | None) -> None:

@@ -16,6 +16,7 @@ from osprofiler.config.row import settings
 
 #: The switch of each layer, a setting, and the libraries that it turns on.
 LIBRARIES: dict[str, tuple[str, ...]] = {
+    "trace_dbapi": ("psycopg", "psycopg2", "pymysql", "sqlite3"),
     "trace_dogpile": ("dogpile",),
     "trace_grpc": ("grpc", "grpc_server"),
     "trace_keystoneauth": ("keystoneauth",),

@@ -24,9 +24,6 @@ from osprofiler.handlers import sql
 #: The number of rows that a trace point shows at most, with ``hide_result=False``.
 RESULT_ROWS = 100
 
-#: The name of trace points, where none is given.
-DEFAULT_NAME = "db"
-
 _MARK = "_osprofiler_traced"
 _NAME = "_osprofiler_name"
 _OPEN = "_osprofiler_open"
@@ -74,10 +71,10 @@ def wrap_session(sqlalchemy: Any, sess: Any) -> Iterator[Any]:
     with sess as session:
         bind = getattr(session, "bind", None)
         if bind is not None:
-            add_tracing(sqlalchemy, getattr(bind, "engine", bind), DEFAULT_NAME)
+            add_tracing(sqlalchemy, getattr(bind, "engine", bind), sql.POINT)
 
         def begun(session: Any, transaction: Any, connection: Any) -> None:
-            add_tracing(sqlalchemy, connection.engine, DEFAULT_NAME)
+            add_tracing(sqlalchemy, connection.engine, sql.POINT)
 
         listening = False
         with guard.Harmless("sqlalchemy.wrap_session"):
@@ -99,7 +96,7 @@ def name(target: Any) -> str:
     for listener in target.dispatch.after_cursor_execute:
         if (given := getattr(listener, _NAME, None)) is not None:
             return str(given)
-    return DEFAULT_NAME
+    return sql.POINT
 
 
 def is_open(connection: Any, context: Any) -> bool:

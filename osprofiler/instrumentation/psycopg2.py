@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tracing of psycopg 2: each statement, commit and rollback is a span.
+
+Its classes are made in C, so a connection gets a class of ours when it is made. Older connections are not traced.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from osprofiler._runtime import guard
+from osprofiler._runtime.wrapping import Method, Target, Wrapping
+from osprofiler.handlers import sql
+from osprofiler.instrumentation import dbapi
+
+_FACTORY = 1  # the place of connection_factory among the arguments of connect(), and of cursor_factory among cursor()'s
+
+
+def _database(connection: Any) -> sql.Database:
+    if connection.closed:  # then its info raises
+        return sql.Database("psycopg2", None, None, None, None)
+    info = connection.info
+    return sql.Database("psycopg2", info.dbname, info.user, info.host, info.port)
+
+
+def _in_transaction(connection: Any) -> bool:
+    return not connection.closed and bool(connection.info.transaction_status)  # 0: idle
+
+
+def _is_on() -> bool:
+    return _wrapping.on
+
+
+_DRIVER = dbapi.Driver(_database, _in_transaction, _is_on)
+
+
+def _connect(original: Method) -> Method:
+    def connect(*args: Any, **kwargs: Any) -> Any:
+        with guard.Harmless("psycopg2.connect"):
+            base = _given(args, kwargs, "connection_factory") or sys.modules["psycopg2.extensions"].connection
+            args, kwargs = _with(dbapi.with_methods(base, *_CONNECTION), args, kwargs, "connection_factory")
+        return original(*args, **kwargs)
+
+    return connect
+
+
+def _cursor(original: Method) -> Method:
+    def cursor(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if _wrapping.on:
+            with guard.Harmless("psycopg2.cursor"):
+                base = _given(args, kwargs, "cursor_factory") or self.cursor_factory
+                base = base or sys.modules["psycopg2.extensions"].cursor
+                args, kwargs = _with(dbapi.with_methods(base, *_CURSOR), args, kwargs, "cursor_factory")
+        return original(self, *args, **kwargs)
+
+    return cursor
+
+
+_CONNECTION = (
+    ("cursor", _cursor),
+    ("commit", dbapi.ends(_DRIVER, "COMMIT")),
+    ("rollback", dbapi.ends(_DRIVER, "ROLLBACK")),
+)
+_CURSOR = (("execute", dbapi.executes(_DRIVER)), ("executemany", dbapi.executes(_DRIVER)))
+
+
+def _given(args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> Any:
+    return args[_FACTORY] if len(args) > _FACTORY else kwargs.get(name)
+
+
+def _with(
+    factory: Any, args: tuple[Any, ...], kwargs: dict[str, Any], name: str
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if len(args) > _FACTORY:
+        return (*args[:_FACTORY], factory, *args[_FACTORY + 1 :]), kwargs
+    return args, {**kwargs, name: factory}
+
+
+_wrapping = Wrapping(Target("psycopg2", "", "connect", _connect))
+
+instrument = _wrapping.install
+uninstrument = _wrapping.uninstall

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tracing of sqlite3: each statement, commit and rollback is a span.
+
+Its classes are made in C, so a connection gets a class of ours when it is made. Older connections are not traced.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from osprofiler._runtime import guard
+from osprofiler._runtime.wrapping import Method, Target, Wrapping
+from osprofiler.handlers import sql
+from osprofiler.instrumentation import dbapi
+
+_FACTORY = 5  # the place of factory among the arguments of connect()
+
+#: An attribute that we add to connections: the file.
+_FILE = "_osprofiler_file"
+
+
+def _database(connection: Any) -> sql.Database:
+    return sql.Database("sqlite3", getattr(connection, _FILE, None), None, None, None)
+
+
+def _in_transaction(connection: Any) -> bool:
+    return bool(connection.in_transaction)
+
+
+def _is_on() -> bool:
+    return _wrapping.on
+
+
+_DRIVER = dbapi.Driver(_database, _in_transaction, _is_on)
+
+
+def _connect(original: Method) -> Method:
+    def connect(*args: Any, **kwargs: Any) -> Any:
+        with guard.Harmless("sqlite3.connect"):
+            base = (args[_FACTORY] if len(args) > _FACTORY else kwargs.get("factory")) or _library().Connection
+            cls = dbapi.with_methods(base, *_CONNECTION)
+            if len(args) > _FACTORY:
+                args = (*args[:_FACTORY], cls, *args[_FACTORY + 1 :])
+            else:
+                kwargs["factory"] = cls
+        connection = original(*args, **kwargs)
+        with guard.Harmless("sqlite3.connect"):
+            file = args[0] if args else kwargs["database"]
+            setattr(connection, _FILE, file.decode("utf-8", "replace") if isinstance(file, bytes) else str(file))
+        return connection
+
+    return connect
+
+
+def _cursor(original: Method) -> Method:
+    """Make cursors of our class."""
+
+    def cursor(self: Any, /, factory: Any = None) -> Any:
+        if not _wrapping.on:
+            return original(self) if factory is None else original(self, factory)
+        return original(self, dbapi.with_methods(_library().Cursor if factory is None else factory, *_CURSOR))
+
+    return cursor
+
+
+def _shortcut(name: str) -> Callable[[Method], Method]:
+    """Do what a connection's own ``execute`` and the like do, with a cursor of our class."""
+
+    def wrap(original: Method) -> Method:
+        def execute(self: Any, /, *args: Any) -> Any:
+            return getattr(self.cursor(), name)(*args) if _wrapping.on else original(self, *args)
+
+        return execute
+
+    return wrap
+
+
+def _exit(original: Method) -> Method:
+    """Make a span for the end of a transaction at the end of a ``with`` block, which calls no method for it."""
+
+    def end(
+        self: Any, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> Any:
+        here = dbapi.here(_DRIVER)
+        if here is None:
+            return original(self, kind, fault, trace)
+        with dbapi.ending(here, _DRIVER, self, "COMMIT" if kind is None else "ROLLBACK"):
+            return original(self, kind, fault, trace)
+
+    return end
+
+
+def _library() -> Any:
+    return sys.modules["sqlite3"]
+
+
+_EXECUTING = ("execute", "executemany", "executescript")
+_CONNECTION = (
+    ("cursor", _cursor),
+    *((name, _shortcut(name)) for name in _EXECUTING),
+    ("commit", dbapi.ends(_DRIVER, "COMMIT")),
+    ("rollback", dbapi.ends(_DRIVER, "ROLLBACK")),
+    ("__exit__", _exit),
+)
+_CURSOR = tuple((name, dbapi.executes(_DRIVER)) for name in _EXECUTING)
+
+_wrapping = Wrapping(
+    Target("sqlite3", "", "connect", _connect),
+    Target("sqlite3.dbapi2", "", "connect", _connect),
+)
+
+instrument = _wrapping.install
+uninstrument = _wrapping.uninstall
