@@ -135,6 +135,11 @@ LEDGER = (
     Private("pymongo.monitoring:_EventListeners.publish_command_success", *_PYMONGO, _UNTRACED),
     Private("pymongo.monitoring:_EventListeners.publish_command_failure", *_PYMONGO, _UNTRACED),
     # oslo
+    Private(
+        "oslo_messaging.notify.dispatcher:NotificationDispatcher._exec_callback",
+        *_OSLO_MESSAGING,
+        "the span of a listener shows no error of its endpoint",
+    ),
     Private("oslo_messaging.rpc.client:_BaseCallContext.call", *_OSLO_MESSAGING, "calls have no span"),
     Private("oslo_messaging.rpc.client:_BaseCallContext.cast", *_OSLO_MESSAGING, "casts have no span"),
     Private("oslo_messaging.transport:Transport._send", *_OSLO_MESSAGING, "messages carry no trace"),

@@ -152,6 +152,16 @@ class Settings:
             help="Whether each command that the service sends to MongoDB with pymongo becomes a trace point.",
         )
     )
+    trace_notifications: bool = setting(
+        Row(
+            kinds.SWITCH,
+            default=False,
+            mutable=True,
+            policy=True,
+            help="Whether each notification that the service sends or receives with oslo.messaging becomes a trace "
+            "point. The message then has the trace, and never the secret key.",
+        )
+    )
     trace_redis: bool = setting(
         Row(
             kinds.SWITCH,

@@ -23,6 +23,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "trace_locks": ("lockutils",),
     "trace_memcached": ("pymemcache",),
     "trace_mongodb": ("pymongo",),
+    "trace_notifications": ("notifications",),
     "trace_redis": ("redis",),
     "trace_requests": ("aiohttp", "httpx", "requests", "urllib3"),
     "trace_sqlalchemy": ("sqlalchemy",),
