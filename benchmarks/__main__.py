@@ -14,7 +14,7 @@ from benchmarks import collect, goals, table
 from benchmarks.environments import Contender, contenders
 from benchmarks.figures import Figures
 
-_PARTS = ("micro", "spans", "memory", "burst", "imports", "latency", "show")
+_PARTS = ("micro", "resting", "spans", "memory", "burst", "imports", "latency", "show")
 
 
 def main() -> int:
@@ -38,6 +38,8 @@ def main() -> int:
         collect.spans(known.values(), size, figures)
     if "micro" in parts:
         collect.micro(those("ours", "stock-noop", "jaeger", "otel", "ddtrace"), size, figures)
+    if "resting" in parts and "ours" in known:
+        collect.resting(known["ours"], size, figures)
     if "memory" in parts:
         collect.memory(those("ours", "jaeger", "otel", "ddtrace"), figures)
     if "burst" in parts:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import arrived
+from benchmarks.child.resting import STATES
 from benchmarks.environments import ROOT, Contender
 from benchmarks.figures import Figures
 from benchmarks.sink import Sink
@@ -210,6 +211,16 @@ def micro(contenders: Iterable[Contender], size: Size, figures: Figures) -> None
                 for bench in pyperf.BenchmarkSuite.load(str(out)).get_benchmarks():
                     for value in bench.get_values():
                         figures.add(contender.name, bench.get_name(), "ns", value * 1e9)
+
+
+def resting(contender: Contender, size: Size, figures: Figures) -> None:
+    """One call of each library that has a layer, while nothing is traced, in each state of the layer."""
+    for repetition in range(size.others):
+        for state in STATES:
+            say(f"layers at rest, repetition {repetition + 1}: {state}")
+            for row in child(contender, "resting.py", {"state": state, "calls": size.calls}):
+                figures.add(contender.name, f"{row['library']}: {state}", "rest_ns", row["ns"])
+                figures.add(contender.name, f"{row['library']}: {state}", "rest_calls", row["functions"])
 
 
 def memory(contenders: Iterable[Contender], figures: Figures) -> None:

@@ -21,6 +21,7 @@ else:
 ROOT = environments.REPOSITORY
 
 _OTLP = ("opentelemetry-sdk>=1.45", "opentelemetry-exporter-otlp-proto-http>=1.45")
+_LAYERS = ("dogpile.cache>=1.1.5", "grpcio>=1.49.1", "httpx>=0.27", "oslo.concurrency>=5.0", "pymemcache>=4.0")
 _COMMON = ("pyperf>=2.10", "eventlet>=0.36")
 
 
@@ -50,7 +51,7 @@ class Contender:
 def _of_this_tree() -> tuple[str, ...]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    return (*project["dependencies"], *extras["messaging"], *extras["sqlalchemy"], *_COMMON)
+    return (*project["dependencies"], *extras["messaging"], *extras["sqlalchemy"], *_LAYERS, *_COMMON)
 
 
 def contenders() -> dict[str, Contender]:

@@ -22,6 +22,8 @@ _TABLES = (
     ("caller_us", "Traced spans: the calling thread's own CPU time, us a span"),
     ("cpu_us", "Traced spans: CPU time of the whole process until delivered, us a span"),
     ("ns", "Single calls, ns"),
+    ("rest_ns", "Libraries with a layer, while nothing is traced: ns a call"),
+    ("rest_calls", "The same: functions that the caller's thread calls for it"),
     ("ms", "Imports in a new interpreter, ms (`empty`: starting at all)"),
     ("p50_ms", "A service at a fixed rate: median answer, ms"),
     ("p90_ms", "A service at a fixed rate: 90th percentile, ms"),

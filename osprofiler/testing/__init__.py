@@ -2,8 +2,8 @@
 """Helpers for tests: record the spans of a block, and conformance kits for extensions in other packages.
 
 The kits are classes of pytest tests. A test module subclasses them: ``drivers``, ``propagators``, ``wires``,
-``decorators``, ``http_clients``, ``commands`` (of databases without SQL) and ``concurrency`` (execution models).
-``fixtures`` is a plugin for pytest.
+``decorators``, ``layers``, ``http_clients``, ``commands`` (of databases without SQL) and ``concurrency`` (execution
+models). ``fixtures`` is a plugin for pytest.
 """
 
 from __future__ import annotations

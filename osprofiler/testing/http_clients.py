@@ -6,7 +6,6 @@ Subclass :class:`HttpClientKit` in a test module, and override the fixture ``cli
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import http.server
 import socket
@@ -14,19 +13,23 @@ import threading
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
+from urllib.parse import quote
 
 import pytest
 
-from osprofiler import config, profiler, propagation
-from osprofiler.context import current, scope
+from osprofiler import profiler, propagation
+from osprofiler.context import scope
 from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
-from osprofiler.testing.process import clean_process, no_swallowed_faults
-from osprofiler.testing.recorder import KEY, Recording, recording
+from osprofiler.testing.layers import Layer, LayerKit, run
+from osprofiler.testing.recorder import KEY, Recording
 
 
 class HttpClient(Protocol):
-    """A library that sends HTTP requests, and its instrumentation."""
+    """A library that sends HTTP requests, and its instrumentation.
+
+    The operation of a span is ``http GET``, or else the attribute ``operation``.
+    """
 
     def instrument(self) -> None:
         """Trace the requests that the library sends from now on."""
@@ -45,19 +48,41 @@ class HttpClient(Protocol):
         """The function or method of the library that the instrumentation replaces: its present value."""
 
 
+def unused_port() -> int:
+    """A TCP port of the loopback address where nobody listens."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return int(unused.getsockname()[1])
+
+
+class _Requests:
+    """The requests of a client as a layer."""
+
+    def __init__(self, client: HttpClient, server: EchoServer) -> None:
+        self._client = client
+        self._server = server
+        operation: str = getattr(client, "operation", "http GET")
+        self.operations = (operation,)
+        self.instrument = client.instrument
+        self.uninstrument = client.uninstrument
+        self.original = client.original
+
+    def call(self, text: str) -> Any:
+        return self._get(self._server.port, text)
+
+    def fail(self, text: str) -> Any:
+        return self._get(unused_port(), text)
+
+    def _get(self, port: int, text: str) -> Any:
+        text = quote(text, safe="")
+        headers = {"X-Auth-Token": text}
+        return self._client.get(f"http://user:{text}@127.0.0.1:{port}/a/200?token={text}", headers)
+
+
 def ask(client: HttpClient, url: str, headers: dict[str, str]) -> int:
     """Send a GET request by *client*, and return the answer's status."""
-    answer = client.get(url, headers)
-    return asyncio.run(_awaited(answer)) if isinstance(answer, Awaitable) else answer
-
-
-async def _awaited(answer: Awaitable[int]) -> int:
-    """The answer; the task that waits for it must stay at its point."""
-    before = current.point.get()
-    try:
-        return await answer
-    finally:
-        assert current.point.get() is before, "the request has moved its caller"
+    status: int = run(client.get(url, headers))
+    return status
 
 
 class EchoServer(http.server.ThreadingHTTPServer):
@@ -115,7 +140,7 @@ class _EchoHandler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-class HttpClientKit:
+class HttpClientKit(LayerKit):
     """The tests of the instrumentation of an HTTP client."""
 
     @pytest.fixture
@@ -129,20 +154,10 @@ class HttpClientKit:
         with EchoServer.running() as server:
             yield server
 
-    @pytest.fixture(autouse=True)
-    def spans(self, client: HttpClient) -> Iterator[Recording]:
-        """The spans of a test. The client is instrumented, and a trace is on."""
-        original = client.original()
-        with clean_process():
-            config.publish(enabled=True, hmac_keys=(KEY,))
-            client.instrument()
-            try:
-                with no_swallowed_faults(set()), recording() as spans:
-                    yield spans
-                    assert spans.unfinished() == []
-            finally:
-                client.uninstrument()
-        assert client.original() is original, "uninstrument() did not restore the library"
+    @pytest.fixture
+    def layer(self, client: HttpClient, server: EchoServer) -> Layer:
+        """The client as a layer."""
+        return _Requests(client, server)
 
     def test_a_request_is_one_client_span(self, client: HttpClient, server: EchoServer, spans: Recording) -> None:
         """The span is under the current point, and has the standard tags."""
@@ -197,20 +212,11 @@ class HttpClientKit:
 
     def test_a_request_that_is_not_answered_is_an_error(self, client: HttpClient, spans: Recording) -> None:
         """The library's exception reaches the caller, and the span has its class."""
-        with socket.socket() as unused:
-            unused.bind(("127.0.0.1", 0))
-            port = unused.getsockname()[1]
         with pytest.raises(Exception) as raised:
-            ask(client, f"http://127.0.0.1:{port}/200", {})
+            ask(client, f"http://127.0.0.1:{unused_port()}/200", {})
         (span,) = spans
         assert span.error is not None
         assert span.error.endswith(type(raised.value).__name__)
-
-    def test_the_current_point_is_as_before(self, client: HttpClient, server: EchoServer) -> None:
-        """A request does not change the caller's current point."""
-        before = current.point.get()
-        ask(client, f"{server.url}/500", {})
-        assert current.point.get() is before
 
     def test_requests_at_the_same_time_do_not_mix(
         self, client: HttpClient, server: EchoServer, spans: Recording
@@ -249,15 +255,3 @@ class HttpClientKit:
         incoming = propagation.read(server.headers[0], [KEY])
         assert incoming is not None
         assert not incoming.origin.sampled
-
-    def test_uninstrumented_it_is_the_library_s_own(
-        self, client: HttpClient, server: EchoServer, spans: Recording
-    ) -> None:
-        """After uninstrument() nothing is traced, and after another instrument() each request is one span."""
-        client.uninstrument()
-        ask(client, f"{server.url}/200", {})
-        assert spans == []
-        client.instrument()
-        client.instrument()
-        ask(client, f"{server.url}/200", {})
-        assert len(spans) == 1

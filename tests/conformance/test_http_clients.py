@@ -112,6 +112,7 @@ class Keystoneauth(Library):
     """A session without authentication. It adds the headers by itself."""
 
     name = "keystoneauth"
+    operation = "keystoneauth GET"
 
     def get(self, url: str, headers: dict[str, str]) -> int:
         session = keystoneauth1.session.Session(redirect=False)
@@ -315,11 +316,9 @@ WRONG: list[tuple[type[Requests], str]] = [
     (Careless, "test_the_caller_s_headers_stay_the_caller_s"),
     (Untraced, "test_the_error_rule"),
     (Untraced, "test_a_request_that_is_not_answered_is_an_error"),
-    (Careless, "test_the_current_point_is_as_before"),
     (Careless, "test_without_a_trace_it_only_sends"),
     (Untraced, "test_requests_at_the_same_time_do_not_mix"),
     (Untraced, "test_no_is_carried_on"),
-    (Untraced, "test_uninstrumented_it_is_the_library_s_own"),
 ]
 
 

@@ -28,8 +28,8 @@ def method(kind: str) -> str:
 
 def _work(text: bytes, context: Any) -> bytes:
     """What each method does with a message."""
-    with profiler.Trace("work") if profiler.get() else threading.Lock():
-        verb, _, rest = text.decode().partition(" ")
+    verb, _, rest = text.decode().partition(" ")
+    with profiler.Trace("work") if profiler.get() and verb != "quiet" else threading.Lock():
         if verb == "set":  # a status, with a result
             context.set_code(grpc.StatusCode[rest])
         elif verb == "raise":

@@ -5,6 +5,7 @@ A change that makes a span dearer on purpose raises a bound here, and its messag
 """
 
 import contextlib
+import importlib
 import json
 import sys
 import tracemalloc
@@ -14,8 +15,10 @@ from typing import Any
 import pytest
 
 from osprofiler import profiler
+from osprofiler._runtime.wrapping import Target, Wrapping, own_class
 from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
+from osprofiler.instrumentation import layers, registry
 from osprofiler.tracer import global_tracer
 from tests.unit.core_kit import a_clean_process, kept_spans
 from tests.unit.test_bench_rows import child
@@ -26,6 +29,9 @@ from benchmarks.sink import Sink  # isort: skip
 CALLS = 38
 #: Of a decorated call that an exception passes through, after the first; 2026-11: 140 on CPython 3.11.
 PASSING_CALLS = 160
+#: Of a library's call whose layer is on while nothing is traced, above those of the library alone; 2026-11: 11 for
+#: sqlite3's ``Connection.execute``, and 3 to 5 for the others.
+RESTING_CALLS = 12
 #: Bytes; 2026-11: 608 and 760 on CPython 3.11.
 QUEUED_BYTES, OPEN_BYTES = 1024, 1024
 
@@ -169,3 +175,45 @@ def test_calls_of_an_unsampled_point() -> None:
         with scope.entered(Point(None, None, origin)):
             assert calls_of(point) <= 7
         assert kept.started == []
+
+
+# Layers at rest
+
+
+def resting(state: str) -> dict[str, int]:
+    """The functions that one call of each library calls, by the name of its layer."""
+    return {row["library"]: row["functions"] for row in child("resting.py", state=state, calls=1)}
+
+
+def test_a_layer_that_is_off_adds_no_call_and_one_at_rest_few() -> None:
+    alone, on = resting("alone"), resting("on")
+    assert alone.keys() <= layers.SWITCHES.keys()
+    assert resting("not installed") == alone
+    assert resting("off") == alone
+    assert {library: 0 < on[library] - alone[library] <= RESTING_CALLS for library in alone} == dict.fromkeys(
+        alone, True
+    )
+
+
+@pytest.mark.parametrize("library", layers.SWITCHES)
+def test_a_layer_that_is_turned_off_leaves_the_originals_in_place(library: str) -> None:
+    module = importlib.import_module(f"osprofiler.instrumentation.{library}")
+    targets = [target for each in vars(module).values() if isinstance(each, Wrapping) for target in each._targets]
+    there = [target for target in targets if held(target) is not None]
+    originals = [held(target) for target in there]
+    assert originals, "none of its targets is in the library"
+    registry.instrument(library)
+    replaced = [held(target) for target in there]
+    registry.uninstrument(library)
+    assert all(new is not old for new, old in zip(replaced, originals, strict=True))
+    assert all(held(target) is old for target, old in zip(there, originals, strict=True))
+
+
+def held(target: Target) -> Any:
+    """What is in the place of a target; None if this release of the library has no such place."""
+    try:
+        module = importlib.import_module(target.module)
+    except ImportError:
+        return None
+    owner = own_class(module, target.owner) if target.owner else module
+    return None if owner is None else vars(owner).get(target.name)
