@@ -27,7 +27,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "trace_redis": ("redis",),
     "trace_requests": ("aiohttp", "httpx", "requests", "urllib3"),
     "trace_sqlalchemy": ("sqlalchemy",),
-    "trace_wsgi": ("aiohttp_server", "falcon", "flask"),
+    "trace_wsgi": ("aiohttp_server", "falcon", "flask", "pecan"),
 }
 
 #: The switch of each library.

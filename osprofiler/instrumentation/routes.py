@@ -18,7 +18,7 @@ _WERKZEUG = re.compile(r"<(?:[^<>]*:)?([^<>:]+)>")  # <int:id>
 
 
 def of_environ(environ: Mapping[str, Any]) -> str | None:
-    """The template from a WSGI environment; None if it has none. For Falcon, Flask and Routes."""
+    """The template from a WSGI environment; None if it has none. For Falcon, Flask, Pecan and Routes."""
     template = environ.get(ROUTE)
     if template is None:
         template = _of_routes(environ)

@@ -48,7 +48,7 @@ class HttpClient(Protocol):
         """The function or method of the library that the instrumentation replaces: its present value."""
 
 
-def unused_port() -> int:
+def _unused_port() -> int:
     """A TCP port of the loopback address where nobody listens."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -71,7 +71,7 @@ class _Requests:
         return self._get(self._server.port, text)
 
     def fail(self, text: str) -> Any:
-        return self._get(unused_port(), text)
+        return self._get(_unused_port(), text)
 
     def _get(self, port: int, text: str) -> Any:
         text = quote(text, safe="")
@@ -213,7 +213,7 @@ class HttpClientKit(LayerKit):
     def test_a_request_that_is_not_answered_is_an_error(self, client: HttpClient, spans: Recording) -> None:
         """The library's exception reaches the caller, and the span has its class."""
         with pytest.raises(Exception) as raised:
-            ask(client, f"http://127.0.0.1:{unused_port()}/200", {})
+            ask(client, f"http://127.0.0.1:{_unused_port()}/200", {})
         (span,) = spans
         assert span.error is not None
         assert span.error.endswith(type(raised.value).__name__)

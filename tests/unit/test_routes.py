@@ -22,9 +22,9 @@ from tests.unit.test_web import KEY, headers
 @pytest.fixture(autouse=True)
 def _as_imported() -> Iterator[None]:
     switches.reset()
-    registry.instrument("falcon", "flask")
+    registry.instrument("falcon", "flask", "pecan")
     yield
-    registry.uninstrument("falcon", "flask")
+    registry.uninstrument("falcon", "flask", "pecan")
     switches.reset()
 
 
@@ -71,12 +71,49 @@ def falcon_app() -> Any:
 
 def pecan_app() -> Any:
     import pecan
+    from pecan.rest import RestController
 
-    class Root:
+    class Servers(RestController):  # type: ignore[misc]
+        _custom_actions = {"reboot": ["GET"]}  # noqa: RUF012
+
+        @pecan.expose()
+        def get_one(self, id: str, *rest: str) -> str:  # noqa: A002
+            return "ok"
+
+        @pecan.expose()
+        def get_all(self) -> str:
+            return "ok"
+
+        @pecan.expose()
+        def reboot(self, id: str) -> str:  # noqa: A002
+            return "ok"
+
+    class Ports(RestController):  # type: ignore[misc]
+        @pecan.expose()
+        def get_one(self, server_id: str, port_id: str) -> str:
+            return "ok"
+
+    class Tenant:
+        servers = Servers()
+
+    Servers.ports = Ports()  # type: ignore[attr-defined]
+
+    class Version:
+        @pecan.expose()
+        def _lookup(self, tenant: str, *rest: str) -> Any:
+            return Tenant(), rest
+
+    class Files:
         @pecan.expose()
         def _default(self, *path: str) -> str:
-            if len(path) < 5:
-                pecan.abort(404)
+            return "ok"
+
+    class Root:
+        v2 = Version()
+        files = Files()
+
+        @pecan.expose()
+        def index(self) -> str:
             return "ok"
 
     return pecan.Pecan(Root())
@@ -106,7 +143,7 @@ def flask_behind_webob() -> Any:
 
 
 @pytest.mark.parametrize("script_name", ["", "/compute"])
-@pytest.mark.parametrize("make", [flask_app, flask_behind_webob, routes_app, falcon_app])
+@pytest.mark.parametrize("make", [flask_app, flask_behind_webob, routes_app, falcon_app, pecan_app])
 def test_a_template_is_a_tag(spans: Recorder, make: Callable[[], Any], script_name: str) -> None:  # noqa: F811
     assert ask(make(), "/v2/t1/servers/7/x", script_name) == "200 OK"
     span = spans.by_name("wsgi")
@@ -120,9 +157,21 @@ def test_a_path_without_a_route_has_no_template(spans: Recorder, make: Callable[
     assert "http.route" not in spans.by_name("wsgi").own_tags
 
 
-def test_pecan_has_no_templates(spans: Recorder) -> None:  # noqa: F811
-    assert ask(pecan_app(), "/v2/t1/servers/7/x") == "200 OK"
-    assert "http.route" not in spans.by_name("wsgi").own_tags
+@pytest.mark.parametrize(
+    ("path", "template"),
+    [
+        ("/", "/"),
+        ("/v2/t1/servers", "/v2/{tenant}/servers"),
+        ("/v2/t1/servers/7", "/v2/{tenant}/servers/{id}"),
+        ("/v2/servers/servers/servers", "/v2/{tenant}/servers/{id}"),
+        ("/v2/t1/servers/7/reboot", "/v2/{tenant}/servers/{id}/reboot"),
+        ("/v2/t1/servers/7/ports/8", "/v2/{tenant}/servers/{server_id}/ports/{port_id}"),
+        ("/files/a/b/c", "/files/{path}"),
+    ],
+)
+def test_pecan_s_objects_make_a_template(spans: Recorder, path: str, template: str) -> None:  # noqa: F811
+    assert ask(pecan_app(), path) == "200 OK"
+    assert spans.by_name("wsgi").own_tags["http.route"] == template
 
 
 def test_falcon_in_asgi(spans: Recorder) -> None:  # noqa: F811
