@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Locks of oslo.concurrency: a span for each wait, and none for a lock that is free."""
 
+import json
 import subprocess
 import sys
 import threading
@@ -30,6 +31,8 @@ with lockutils.external_lock("volume", "shop", sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()
 """
+
+GREEN = Path(__file__).parent / "programs" / "green_locks.py"
 
 OF_THREADS = pytest.mark.parametrize("settings", [{}, {"fair": True}], ids=["internal", "fair"])
 
@@ -186,3 +189,15 @@ def test_uninstrumented_it_is_the_library_s_own(lock: Lock, spans: Recorder) -> 
     assert len(spans.finished) == 1
     registry.uninstrument("lockutils")
     assert [hasattr(getattr(lockutils, name), "__wrapped__") for name in names] == [False] * 3
+
+
+def test_greenthreads_of_eventlet_wait_in_a_span() -> None:
+    done = subprocess.run([sys.executable, str(GREEN)], capture_output=True, text=True, check=True, timeout=120)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row.pop("kind") for row in rows] == ["internal", "fair", "external"]
+    for row in rows:
+        assert row == {
+            "happened": ["one wants", "one has", "two wants", "one leaves", "two has", "two leaves"],
+            "spans": [["lock wait", "two"], ["one", None], ["two", None]],
+            "clean": [True, True],
+        }
