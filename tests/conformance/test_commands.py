@@ -13,6 +13,7 @@ import redis.asyncio.cluster
 import redis.asyncio.sentinel
 import redis.cluster
 import redis.sentinel
+from pymemcache.client.hash import HashClient
 
 from osprofiler import profiler
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
@@ -251,10 +252,13 @@ class HashingPymemcache(Pymemcache):
 
     def connected(self, port: int) -> Any:
         self.number = port
-        return pymemcache.HashClient([f"127.0.0.1:{port}"], default_noreply=False)
+        return HashClient([("127.0.0.1", port)], default_noreply=False)
 
     def port(self) -> int:
         return self.number
+
+    def close(self) -> None:
+        self.memcached.disconnect_all()  # it has close() only from 4.0 on
 
     def unanswered(self, place: str) -> None:
         self.connected(1).get(place)

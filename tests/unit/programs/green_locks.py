@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Locks of oslo.concurrency in a process that eventlet has patched, with their layer on.
 
-Two greenthreads want each lock, each in a trace of its own. It prints a line of JSON for each kind of lock: the order of
-what happened, and the operations and parents of the spans.
+Two greenthreads want each lock, each in a trace of its own. It prints a line of JSON for each kind of lock: the order
+of what happened, and the operations and parents of the spans.
 """
 
 import warnings
