@@ -85,6 +85,7 @@ class Settings:
             default=False,
             mutable=True,
             policy=True,
+            asked_as="dbapi",
             help="Whether each SQL statement, commit and rollback that the service sends without SQLAlchemy becomes a "
             "trace point. The drivers are psycopg, psycopg2, PyMySQL and sqlite3. With trace_sqlalchemy too, a "
             "statement is still one trace point.",

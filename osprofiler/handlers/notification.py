@@ -72,7 +72,9 @@ def receive(notification: Notification, context: Mapping[str, Any]) -> tuple[Poi
     point = None
     with guard.Harmless("notification.server"):
         received = context
-        incoming = envelope.extract(received) if switches.work(config.fresh()) else None
+        incoming = None
+        if switches.work(config.fresh()):
+            incoming = envelope.extract(received, who=lambda: openstack.identity_of_context(received))
         if incoming is not None or envelope.is_ours(received):
             context = envelope.strip(received)
         if incoming is not None:

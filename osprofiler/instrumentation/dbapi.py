@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from osprofiler._runtime import guard
-from osprofiler._runtime.wrapping import Method
+from osprofiler._runtime.wrapping import Method, When, Wrapping
 from osprofiler.context import current
 from osprofiler.context.points import Point
 from osprofiler.context.values import text
@@ -26,6 +26,23 @@ class Driver(NamedTuple):
     database: Callable[[Any], sql.Database]  # of a connection; it may be closed
     in_transaction: Callable[[Any], bool]  # whether a commit or rollback of the connection sends anything
     is_on: Callable[[], bool] = lambda: True  # for classes of ours, which stay when the layer is turned off
+
+
+class Switch:
+    """Turns a layer on and off whose connections get a class of ours, which stays: it asks whether it traces now."""
+
+    def __init__(self, wrapping: Wrapping) -> None:
+        self._wrapping = wrapping
+        self._when: When | None = None
+
+    def install(self, when: When | None = None) -> None:
+        """Give each new connection a class of ours. Calls for which *when* is false are not traced."""
+        self._when = when
+        self._wrapping.install()
+
+    def is_on(self) -> bool:
+        """Whether a call that is made now is traced."""
+        return self._wrapping.on and (self._when is None or self._when())
 
 
 class _Statement:

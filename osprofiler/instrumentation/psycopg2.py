@@ -29,7 +29,7 @@ def _in_transaction(connection: Any) -> bool:
 
 
 def _is_on() -> bool:
-    return _wrapping.on
+    return _switch.is_on()
 
 
 _DRIVER = dbapi.Driver(_database, _in_transaction, _is_on)
@@ -79,5 +79,7 @@ def _with(
 
 _wrapping = Wrapping(Target("psycopg2", "", "connect", _connect))
 
-instrument = _wrapping.install
+_switch = dbapi.Switch(_wrapping)
+
+instrument = _switch.install
 uninstrument = _wrapping.uninstall

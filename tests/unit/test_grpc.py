@@ -2,6 +2,7 @@
 """gRPC over a real connection: each kind of call, of clients and servers with threads and of asyncio."""
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -150,6 +151,7 @@ def test_a_call_of_asyncio_that_nobody_reads_ends_when_it_is_forgotten(server: s
             stream = callables(channel)["unary_stream"](b"endless")
             assert await stream.read() is not None
             del stream
+            gc.collect()  # it refers to itself
             await asyncio.to_thread(ended, spans, 2)
 
     asyncio.run(main())
