@@ -12,6 +12,7 @@ from osprofiler import exc, policy
 from osprofiler.cmd import cliutils, output
 from osprofiler.cmd.commands import BaseCommand
 from osprofiler.config.explanation import Step, explain
+from osprofiler.config.trust import Trust
 
 
 class PolicyCommands(BaseCommand):
@@ -138,7 +139,7 @@ def _lines(settings: dict[str, object]) -> list[str]:
     for name, value in settings.items():
         if isinstance(value, bool):
             lines.append(f"{name}: {str(value).lower()}\n")
-        elif isinstance(value, str):
+        elif isinstance(value, (str, Trust)):
             lines.append(f"{name}: {value}\n")
         elif name == "rules":
             assert isinstance(value, tuple)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from osprofiler._runtime import entry_points
-from osprofiler.config import point_spec, sampler_spec
+from osprofiler.config import point_spec, sampler_spec, trust
 from osprofiler.config.limited_key import LimitedKey
 from osprofiler.config.rules import Rule
 
@@ -125,6 +125,17 @@ def _formats_of_policy(value: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _trust(words: str | None, complain: Complain) -> trust.Trust:
+    return trust.parse((words or "").split(","), _unknown)
+
+
+def _trust_of_policy(value: Any) -> trust.Trust:
+    words = value if isinstance(value, list) else [value]
+    if not all(isinstance(word, (str, bool)) for word in words):
+        raise ValueError("must be signed, all, or a list of networks and formats")
+    return trust.parse([part for word in words for part in str(word).split(",")], _unknown)
+
+
 def _level(name: Any, complain: Complain) -> int:
     return LEVELS[name.upper()] if name else 0
 
@@ -199,6 +210,7 @@ TAGS: Kind[dict[str, str]] = Kind("list of NAME:VALUE", "DictOpt", _unchanged)
 KEYS: Kind[tuple[str, ...]] = Kind("list", "StrOpt", _keys)
 PATTERNS: Kind[tuple[str, ...]] = Kind("regular expression, several times", "MultiStrOpt", _patterns)
 PROPAGATION: Kind[tuple[str, ...]] = Kind("list", "ListOpt", _formats, _formats_of_policy)
+TRUST: Kind[trust.Trust] = Kind("list", "StrOpt", _trust, _trust_of_policy)
 POINTS: Kind[tuple[str, ...] | None] = Kind("list", "ListOpt", _points, _points_of_policy)
 RATE: Kind[str] = Kind("rate", "StrOpt", _rate, _rate_of_policy)
 SAMPLER: Kind[str] = Kind("sampler", "StrOpt", _unchanged, _sampler_of_policy)

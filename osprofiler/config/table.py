@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from osprofiler.config import kinds
+from osprofiler.config import trust as trusts
 from osprofiler.config.limited_key import DEFAULT_KEY, LimitedKey
 from osprofiler.config.row import Row, setting, settings
 from osprofiler.config.rules import Rule
@@ -313,16 +314,32 @@ class Settings:
         help="Keep a separate list of failed traces, in stores that support it.",
     )
     # None (no configuration was read) means false, except in OpenTracing's extract: the application itself calls that.
-    trust_incoming: bool | None = setting(
+    trust_incoming: trusts.Trust | None = setting(  # noqa: RUF009  (it is frozen)
         Row(
-            kinds.SWITCH,
-            default=False,
+            kinds.TRUST,
+            default="signed",
             mutable=True,
             policy=True,
-            help="Whether unsigned context (uber-trace-id, traceparent, b3) is continued, with its sampling decision. "
-            "Use it only where nobody but trusted callers can reach the service.",
+            help="Which unsigned context (uber-trace-id, traceparent, b3) is continued, with its sampling decision: "
+            "signed (none of it), all, or a list of networks of trusted peers (10.0.0.0/8), rpc (messages of RPC) and "
+            "trusted formats (jaeger, w3c, b3). With join only its ids are continued: the sampler of this service "
+            "decides. True and false mean all and signed.",
+            link="See `propagation <propagation.rst>`_.",
         ),
         unread=None,
+    )
+    opentelemetry: str = setting(
+        Row(
+            kinds.choice("child", "parent", "off"),
+            default="child",
+            mutable=True,
+            policy=True,
+            help="What the spans of OpenStack's own OpenTelemetry tracing (oslo.middleware, oslo.messaging) are to "
+            "those of osprofiler, where both are on: child (osprofiler's span stands for a request, a call or a "
+            "dispatch; further spans of OpenTelemetry are its children), parent (OpenTelemetry's span stands for it; "
+            "osprofiler's are its children), or off (neither sees the other).",
+            link="See `propagation <propagation.rst>`_.",
+        )
     )
     trusted_rate: str = setting(
         Row(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from osprofiler.config import sampler_spec
+from osprofiler.config.trust import SIGNED, Trust
 from osprofiler.diagnosis.results import Result, Status
 from osprofiler.diagnosis.service_config import ServiceConfig
 
@@ -89,13 +90,13 @@ def _policy(config: ServiceConfig) -> Result:
 
 
 def _trust(config: ServiceConfig) -> Result:
-    trusts = bool(config.settings.trust_incoming)
+    trust = config.settings.trust_incoming or SIGNED
     where = _where(config, "trust_incoming")
-    values = {"trust_incoming": trusts}
-    if not trusts:
-        text = f"only signed context is continued: trust_incoming = false {where}"
+    values = {"trust_incoming": str(trust)}
+    if not trust:
+        text = f"only signed context is continued: trust_incoming = {trust} {where}"
         return Result("trust", Status.OK, text, values=values)
-    text = f"unsigned context is continued too: trust_incoming = true {where}"
+    text = f"unsigned context is continued too: trust_incoming = {trust} {where}"
     return Result("trust", Status.OK, text, "see that only trusted callers reach the service", values)
 
 
@@ -133,4 +134,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         pairs = value and all(isinstance(each, tuple) for each in value)
         return {pattern: sampler_spec.shown(spec) for pattern, spec in value} if pairs else list(map(str, value))
+    if isinstance(value, Trust):
+        return str(value)
     return sampler_spec.shown(value) if isinstance(value, str) else value

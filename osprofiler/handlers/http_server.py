@@ -20,6 +20,7 @@ from osprofiler.context.pieces import Pieces
 from osprofiler.context.points import Point
 from osprofiler.context.undecided import Undecided
 from osprofiler.handlers import openstack
+from osprofiler.propagation.formats import Remote
 from osprofiler.records import names
 from osprofiler.tracer import global_tracer
 
@@ -49,6 +50,10 @@ class Request(Protocol):
     @property
     def peer(self) -> str | None:
         """The IP address at the other end of the connection; None if it is not known. No header has a say in it."""
+
+    @property
+    def outer_span(self) -> Remote | None:
+        """The sampled span that another tracer of this process has made for the request, if it can be the parent."""
 
     @property
     def identity(self) -> Identity | None:
@@ -198,11 +203,15 @@ def accept(
         incoming = propagation.read(
             request.fields,
             switches.wsgi_keys(keys),
+            peer=request.peer if settings.trust_incoming else None,
             sample=sample,
             sample_asked=sample_asked,
             who=lambda: request.identity,
+            outer=request.outer_span,
         )
         if incoming is not None:
+            if incoming.below_outer and settings.opentelemetry == "parent":  # then that span stands for the request
+                return Served(Point(None, here, incoming.origin), request)
             return Served(_open(name, operation, request, here, incoming), request)
     if here is None or inside:
         return None

@@ -80,6 +80,8 @@ def _accept(request: Any) -> http_server.Served | None:
 class _Request:
     """Describes an ``aiohttp.web.Request`` to the handler."""
 
+    outer_span = None
+
     __slots__ = ("_request", "fields")
 
     identity = NOBODY  # nothing between the client and the application checks who sends the request

@@ -71,6 +71,8 @@ class AsgiMiddleware:
 class _Request:
     """Describes an ASGI scope to the handler. Source of the keys: the ASGI specification 3.0, "HTTP & WebSocket"."""
 
+    outer_span = None
+
     __slots__ = ("_path", "_scope", "fields")
 
     identity = NOBODY  # nothing between the client and the application checks who sends the request

@@ -15,9 +15,10 @@ from osprofiler.config import switches
 from osprofiler.context import current
 from osprofiler.context.identity import Identity
 from osprofiler.handlers import http_server, openstack
-from osprofiler.instrumentation import routes
+from osprofiler.instrumentation import opentelemetry, routes
 from osprofiler.instrumentation.wsgi_call import Call
 from osprofiler.propagation import carriers, osprofiler, signed
+from osprofiler.propagation.formats import Remote
 from osprofiler.propagation.packing import split
 
 if TYPE_CHECKING:
@@ -137,6 +138,10 @@ class _Request:
     @property
     def peer(self) -> str | None:
         return carriers.peer(self._environ.get("REMOTE_ADDR"), self.fields)
+
+    @property
+    def outer_span(self) -> Remote | None:
+        return opentelemetry.span_of(self._environ)
 
     @property
     def identity(self) -> Identity | None:

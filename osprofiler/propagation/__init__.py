@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 
 from osprofiler import config
 from osprofiler._runtime import guard
+from osprofiler.config import trust
 from osprofiler.context.origin import Origin
 from osprofiler.context.trace_context import TraceContext
 from osprofiler.context.undecided import Undecided
 from osprofiler.propagation import b3, formats, jaeger, osprofiler, precedence, signed, w3c
+from osprofiler.propagation.formats import Remote
 from osprofiler.propagation.limits import Who
 from osprofiler.propagation.precedence import Sample, SampleAsked
 
@@ -29,6 +31,7 @@ class Incoming(NamedTuple):
     origin: Origin
     follows: bool = False  # reference the parent as FollowsFrom: the sender does not wait
     begins: bool = False  # the trace begins here: no other process knows it
+    below_outer: bool = False  # its parent is the *outer* span
 
 
 def write(context: TraceContext | None, *, follows: bool = False) -> dict[str, str]:
@@ -115,21 +118,26 @@ def read(
     fields: Mapping[str, str],
     keys: Sequence[str] | None = None,
     *,
+    peer: str | None = None,
     plain: Any = None,
     sample: Sample | None = None,
     sample_asked: SampleAsked | None = None,
     who: Who | None = None,
+    outer: Remote | None = None,
 ) -> Incoming | None:
     """The trace that *fields* (names in lower case) belong to; None if neither a sender nor the sampler has decided.
 
-    *keys*: the keys that may ask for a trace; if None, ``[profiler] hmac_keys``. *plain*, *sample*,
-    *sample_asked*, *who*: see :func:`precedence.decide`. Never raises for the content of *fields*.
+    *keys*: the keys that may ask for a trace; if None, ``[profiler] hmac_keys``. *peer*, *plain*, *sample*,
+    *sample_asked*, *who*: see :func:`precedence.decide`. *outer*: the span that another tracer of this process has made
+    for the same request. A recorded trace that begins here, or is the same, goes on below it. Never raises for the
+    content of *fields*.
     """
     settings = config.current()
     decision = precedence.decide(
         fields,
         settings.hmac_keys if keys is None else keys,
-        trusted=bool(settings.trust_incoming),
+        trust=settings.trust_incoming or trust.SIGNED,
+        peer=peer,
         plain=plain,
         sample=sample,
         sample_asked=sample_asked,
@@ -140,10 +148,31 @@ def read(
         debug_rate=settings.debug_rate,
     )
     count(decision)
-    if decision.context is None:
+    context = decision.context
+    if context is None:
         return None
+    if outer is not None and context.sampled and (decision.begins or context.trace_id == outer.trace_id):
+        return Incoming(_origin(below(context, outer), decision), below_outer=True)
+    return Incoming(_origin(context, decision), decision.follows, decision.begins)
+
+
+def _origin(context: TraceContext, decision: precedence.Decision) -> Origin:
     if decision.later is not None:
-        origin: Origin = Undecided.until(decision.context, decision.tags, decision.later)
-    else:
-        origin = Origin(decision.context, decision.tags)
-    return Incoming(origin, decision.follows, decision.begins)
+        return Undecided.until(context, decision.tags, decision.later)
+    return Origin(context, decision.tags)
+
+
+def asked(fields: Mapping[str, str]) -> TraceContext | None:
+    """The recorded trace that *fields* ask to continue, with any key, or None. Limits of the key are not checked."""
+    settings = config.current()
+    context = precedence.signed_context(fields, (*settings.hmac_keys, *settings.keys_by_secret))
+    return context if context is not None and context.sampled else None
+
+
+def below(context: TraceContext, span: Remote) -> TraceContext:
+    """*context*, in the trace of *span* and below it, which another tracer of this process has made."""
+    here = TraceContext.from_ids(span.trace_id, span.span_id)
+    base_id = context.base_id if context.trace_id == span.trace_id else here.base_id
+    return context._replace(
+        base_id=base_id, trace_id=span.trace_id, point_id=here.point_id, span_id=span.span_id, parent_span_id=0
+    )

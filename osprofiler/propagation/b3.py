@@ -22,14 +22,13 @@ FLAGS = "x-b3-flags"
 _TRACE_SHAPE = re.compile(r"[0-9a-f]{16}|[0-9a-f]{32}", re.I | re.A)
 _SPAN_SHAPE = re.compile(r"[0-9a-f]{16}", re.I | re.A)
 _SINGLE_SHAPE = re.compile(r"([0-9a-f]{16}|[0-9a-f]{32})-([0-9a-f]{16})(?:-([01d])(?:-[0-9a-f]{16})?)?", re.I | re.A)
-# Without a decision the receiver decides. A trace that is continued is recorded.
-_DECISIONS = {None: SAMPLED, "": SAMPLED, "1": SAMPLED, "d": SAMPLED | DEBUG, "0": 0}
+_DECISIONS = {"1": SAMPLED, "d": SAMPLED | DEBUG, "0": 0}
 
 
 def decode(fields: Mapping[str, str]) -> Remote | None:
     """Read either form, the single field first; None if there is neither. A decision without ids has zero ids.
 
-    Raises Malformed.
+    Ids without a decision leave it to the receiver. Raises Malformed.
     """
     single = fields.get(SINGLE)
     if single is not None:
@@ -39,15 +38,14 @@ def decode(fields: Mapping[str, str]) -> Remote | None:
         return None
     if sampled not in ("1", "0", "true", "false", None):
         raise Malformed("not an x-b3-sampled")
-    flags = 0 if sampled in ("0", "false") else SAMPLED
-    if debug:
-        flags = SAMPLED | DEBUG
+    flags = SAMPLED | DEBUG if debug else SAMPLED if sampled in ("1", "true") else 0
     if trace_id is None:
         return Remote(0, 0, flags)
     span_id = fields.get(SPAN_ID) or ""
     if not (_TRACE_SHAPE.fullmatch(trace_id) and _SPAN_SHAPE.fullmatch(span_id)):
         raise Malformed("not an x-b3-traceid with an x-b3-spanid")
-    return _checked(Remote(int(trace_id, 16), int(span_id, 16), flags))
+    decided = debug or sampled is not None
+    return _checked(Remote(int(trace_id, 16), int(span_id, 16), flags, decided=decided))
 
 
 def _decode_single(text: str) -> Remote:
@@ -57,7 +55,8 @@ def _decode_single(text: str) -> Remote:
     if match is None:
         raise Malformed("not a b3")
     trace_id, span_id, decision = match.groups()
-    return _checked(Remote(int(trace_id, 16), int(span_id, 16), _DECISIONS[decision and decision.lower()]))
+    flags = _DECISIONS[decision.lower()] if decision else 0
+    return _checked(Remote(int(trace_id, 16), int(span_id, 16), flags, decided=bool(decision)))
 
 
 def _checked(remote: Remote) -> Remote:

@@ -12,6 +12,7 @@ from typing import Any
 
 from osprofiler import config, propagation
 from osprofiler._runtime import guard
+from osprofiler.config import trust
 from osprofiler.context.trace_context import TraceContext
 from osprofiler.propagation import Incoming, b3, carriers, jaeger, osprofiler, signed, w3c
 from osprofiler.propagation.limits import Who
@@ -77,7 +78,9 @@ def extract(
     elif text is not None:
         guard.count("malformed")
     plain = message_context.get(TRACE_INFO)
-    return propagation.read(fields, keys, plain=plain, sample=sample, sample_asked=sample_asked, who=who)
+    return propagation.read(
+        fields, keys, peer=trust.RPC, plain=plain, sample=sample, sample_asked=sample_asked, who=who
+    )
 
 
 def is_ours(message_context: Mapping[str, Any]) -> bool:

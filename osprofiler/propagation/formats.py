@@ -30,6 +30,7 @@ class Remote(NamedTuple):
     span_id: int  # 1 .. 2**64-1; only B3: 0 for a decision without a trace
     flags: int  # one byte, as Jaeger's: 1 sampled, 2 debug
     w3c_flags: int = 0  # the flags of ``traceparent`` to pass on, without "sampled"
+    decided: bool = True  # only B3: False where the sender leaves the decision to the receiver
 
 
 def bounded(text: str) -> str:

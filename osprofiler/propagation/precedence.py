@@ -7,8 +7,9 @@ The first of these that is present counts:
 1. our signed text, signed with one of the keys;
 2. osprofiler's signed pair, or the ``trace_info`` of a plain peer, with one of the keys;
    a key with limits may refuse the request (``limits``), and then 1 and 2 count as absent;
-3. if unsigned context is trusted: Jaeger's, W3C's, B3's, a debug id;
-4. the sampler and the policy's rules.
+3. unsigned context of a trusted peer, in a trusted format: Jaeger's, W3C's, B3's, a debug id;
+4. the sampler and the policy's rules. Where unsigned context is only joined, or has no decision, they decide about the
+   trace of that context.
 
 The first service decides for all services: a continued context is signed and passed on, even if it is not sampled. If
 a trace is not continued, its ids become tags, never a reference: a reference into another trace would move the span
@@ -20,7 +21,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+from osprofiler.config import trust as trusts
 from osprofiler.config.limited_key import LimitedKey
+from osprofiler.config.trust import Trust
 from osprofiler.context.trace_context import DEBUG, SAMPLED, TraceContext
 from osprofiler.context.undecided import Later, Verdict
 from osprofiler.propagation import b3, jaeger, limits, osprofiler, signed, w3c
@@ -57,9 +60,11 @@ class Decision(NamedTuple):
     malformed: int = 0  # how many fields were malformed, and so counted as absent
     later: Later | None = None  # decides whether the trace, which is sampled for now, is kept
     refused: tuple[str, ...] = ()  # what a key did not allow: see ``limits``
+    joins: TraceContext | None = None  # without *context*: the trace to record in, if a sampler says yes later
 
 
 class _Foreign(NamedTuple):
+    format: str
     name: str  # of the field
     text: str  # as a tag shows it
     remote: Remote
@@ -69,7 +74,8 @@ def decide(
     fields: Mapping[str, str],
     keys: Sequence[str],
     *,
-    trusted: bool = False,
+    trust: Trust = trusts.SIGNED,
+    peer: str | None = None,
     plain: Any = None,
     sample: Sample | None = None,
     sample_asked: SampleAsked | None = None,
@@ -83,23 +89,27 @@ def decide(
     """Decide which trace *fields* (names in lower case) continue. Never raises for their content.
 
     *keys*: the keys that may ask for a trace; the first one signs a context without a key, or with one of *limited*:
-    the keys with limits, by their secrets. *trusted*: unsigned context counts. *plain*: the ``trace_info`` of an RPC
-    message. *sample*: called only if no sender has decided; after its "no" the result is a context that is not sampled.
-    *sample_asked*: called if a key asks for a trace that begins here: its sender has no span. *url_encoding*: Jaeger's
-    baggage is percent-encoded. *registered*: formats of other packages, which count after ours. *who*: who sends the
-    fields; a key that is for some only is refused without it. *trusted_rate*, *debug_rate*: samplers that limit the
-    trusted "yes" of unsigned context, and debug ids; empty: no limit.
+    the keys with limits, by their secrets. *trust*: which unsigned context counts. *peer*: who sent the fields (see
+    ``Trust.trusts``). *plain*: the ``trace_info`` of an RPC message. *sample*: called only if no sender has decided;
+    after its "no" the result is a context that is not sampled. *sample_asked*: called if a key asks for a trace that
+    begins here: its sender has no span. *url_encoding*: Jaeger's baggage is percent-encoded. *registered*: formats of
+    other packages, which count after ours. *who*: who sends the fields; a key that is for some only is refused without
+    it. *trusted_rate*, *debug_rate*: samplers that limit the trusted "yes" of unsigned context, and debug ids; empty:
+    no limit.
     """
     reading = _Reading(fields, registered)
     context, follows = reading.signed(keys, plain, limited, who)
-    if context is None and not trusted:
+    if context is None and not trust.trusts(peer):
         return reading.sampled(keys, sample)
     foreign = reading.foreign()
     tags: Mapping[str, Any] = _NO_TAGS
     begins = False
     if context is None:
         key = keys[0] if keys else None
-        context, begins, tags = reading.trusted(foreign, key)
+        foreign = [one for one in foreign if trust.reads(one.format)]
+        context, begins, tags = reading.trusted(foreign, key, trust)
+        if context is not None and (trust.join or not reading.decided):
+            return reading.joined(reading.completed(context, foreign, url_encoding, trust), sample)
         context = reading.limited(context, debug_rate if jaeger.DEBUG_ID in tags else trusted_rate, begins, tags)
         if context is None:
             return reading.sampled(keys, sample)
@@ -108,7 +118,8 @@ def decide(
         tags = _tags(one for one in foreign if (one.remote.trace_id, one.remote.span_id) != known)
         if reading.key is not None:
             tags[names.KEY] = reading.key.name
-    context = reading.completed(context, foreign, url_encoding)
+        trust = trusts.ALL  # baggage beside signed context
+    context = reading.completed(context, foreign, url_encoding, trust)
     if context.tracestate:
         tags = {**tags, TRACESTATE_TAG: context.tracestate}
     tags = tags if context.sampled else _NO_TAGS
@@ -128,6 +139,12 @@ def _ruled(decision: Decision, context: TraceContext, answer: Verdict | Later) -
     return decision._replace(context=_unsampled(context), tags=_NO_TAGS, later=None)
 
 
+def signed_context(fields: Mapping[str, str], keys: Sequence[str]) -> TraceContext | None:
+    """The context in *fields* that is signed with one of *keys*, or None."""
+    signed_with = _Reading(fields)._signed(keys, None)
+    return None if signed_with is None else signed_with.context
+
+
 def foreign_tags(fields: Mapping[str, str]) -> Mapping[str, str]:
     """The ids of unsigned contexts in *fields*, as tags for the first span of a trace that continues none of them."""
     return _tags(_Reading(fields).foreign())
@@ -138,6 +155,7 @@ class _Reading:
 
     def __init__(self, fields: Mapping[str, str], registered: Mapping[str, Format] = _NO_FORMATS) -> None:
         self.malformed = 0
+        self.decided = True  # by the sender of the trusted context
         self.refused: list[str] = []
         self.key: LimitedKey | None = None  # the key with limits that has signed
         self.asked_by: tuple[str, ...] = ()  # the id of the key that has signed, and its name
@@ -185,30 +203,39 @@ class _Reading:
     def foreign(self) -> list[_Foreign]:
         """The well-formed unsigned contexts, in the order in which they count."""
         contexts = []
-        for name, decode in ((jaeger.TRACE_ID, jaeger.decode), (w3c.TRACEPARENT, w3c.decode)):
+        for format_, name, decode in (
+            ("jaeger", jaeger.TRACE_ID, jaeger.decode),
+            ("w3c", w3c.TRACEPARENT, w3c.decode),
+        ):
             text = self._fields.get(name)
             remote = self._attempt(decode, text) if text else None
             if text and remote is not None:
-                contexts.append(_Foreign(name, text[:_MAX_TAG_CHARS], remote))
+                contexts.append(_Foreign(format_, name, text[:_MAX_TAG_CHARS], remote))
         remote = self._attempt(b3.decode, self._fields)
         if remote is not None:
-            contexts.append(_Foreign(b3.SINGLE, f"{remote.trace_id:032x}-{remote.span_id:016x}", remote))
+            contexts.append(_Foreign("b3", b3.SINGLE, f"{remote.trace_id:032x}-{remote.span_id:016x}", remote))
         for name, registered in self._registered.items():
             remote = self._attempt(registered.decode, self._fields)
             if remote is not None:
-                contexts.append(_Foreign(name, f"{remote.trace_id:032x}-{remote.span_id:016x}", remote))
+                contexts.append(_Foreign(name, name, f"{remote.trace_id:032x}-{remote.span_id:016x}", remote))
         return contexts
 
     def trusted(
-        self, foreign: Sequence[_Foreign], key: str | None
+        self, foreign: Sequence[_Foreign], key: str | None, trust: Trust
     ) -> tuple[TraceContext | None, bool, Mapping[str, Any]]:
-        """The context of the unsigned fields, with *key*; whether the trace begins here; tags for its first span."""
+        """The context of the unsigned fields, with *key*; whether the trace begins here; tags for its first span.
+
+        A debug id, or a decision without ids, has nothing to join.
+        """
         with_ids = next((one.remote for one in foreign if one.remote.trace_id), None)
         if with_ids is not None:
+            self.decided = with_ids.decided
             ids_ = (with_ids.trace_id, with_ids.span_id)
             return TraceContext.from_ids(*ids_, flags=with_ids.flags, hmac_key=key), False, _NO_TAGS
         debug_id = self._fields.get(jaeger.DEBUG_ID)
-        if debug_id:
+        if trust.join:
+            return None, False, _NO_TAGS
+        if debug_id and trust.reads("jaeger"):
             return _begun(SAMPLED | DEBUG, key), True, {jaeger.DEBUG_ID: debug_id[:_MAX_TAG_CHARS]}
         if foreign:
             return _begun(foreign[0].remote.flags, key), True, _NO_TAGS
@@ -237,10 +264,28 @@ class _Reading:
         tags = tags if yes else _NO_TAGS
         return Decision(context, False, tags, True, self.malformed, later, tuple(self.refused))
 
-    def completed(self, context: TraceContext, foreign: Sequence[_Foreign], url_encoding: bool) -> TraceContext:
-        """*context* with the baggage, and with the state and flags of W3C's fields if they have the same trace id."""
-        baggage = w3c.decode_baggage(self._fields.get(w3c.BAGGAGE, ""))
-        baggage.update(jaeger.decode_baggage(self._fields, url_encoding=url_encoding))
+    def joined(self, context: TraceContext, sample: Sample | None) -> Decision:
+        """The sampler's decision about the trace of *context*, whose sender has decided otherwise, or the same."""
+        refused = tuple(self.refused)
+        if sample is None:
+            return Decision(None, malformed=self.malformed, refused=refused, joins=context._replace(flags=0))
+        answer = sample(context.trace_id)
+        later, (yes, tags) = (answer, _FOR_NOW) if isinstance(answer, Later) else (None, answer)
+        if context.tracestate:
+            tags = {**tags, TRACESTATE_TAG: context.tracestate}
+        context = context._replace(flags=SAMPLED if yes else 0)
+        return Decision(context, False, tags if yes else _NO_TAGS, False, self.malformed, later, refused)
+
+    def completed(
+        self, context: TraceContext, foreign: Sequence[_Foreign], url_encoding: bool, trust: Trust
+    ) -> TraceContext:
+        """*context* with the baggage, and with the state and flags of W3C's fields if they have the same trace id.
+
+        Baggage counts in the formats that *trust* reads.
+        """
+        baggage = w3c.decode_baggage(self._fields.get(w3c.BAGGAGE, "")) if trust.reads("w3c") else {}
+        if trust.reads("jaeger"):
+            baggage.update(jaeger.decode_baggage(self._fields, url_encoding=url_encoding))
         parent = next((one.remote for one in foreign if one.name == w3c.TRACEPARENT), None)
         if parent is None or parent.trace_id != context.trace_id:
             return context._replace(baggage=baggage)

@@ -16,6 +16,7 @@ import opentracing
 import pytest
 
 from osprofiler import config, propagation
+from osprofiler.config import trust
 from osprofiler.context.trace_context import TraceContext
 from osprofiler.testing.process import clean_process, no_swallowed_faults
 from osprofiler.tracer.span_context import SpanContext
@@ -152,7 +153,7 @@ class FormatKit:
     def configured(self, name: str) -> Iterator[None]:
         """Write only this format, and trust incoming context."""
         with clean_process(), no_swallowed_faults(set()):
-            config.publish(propagation=(name,), trust_incoming=True)
+            config.publish(propagation=(name,), trust_incoming=trust.ALL)
             yield
 
     @pytest.mark.parametrize("ids", EDGES)
@@ -191,7 +192,7 @@ class FormatKit:
     def test_it_counts_only_where_it_is_trusted(self) -> None:
         """``[profiler] trust_incoming`` decides."""
         fields = _written(5, 6, 7, 1)
-        config.publish(trust_incoming=False)
+        config.publish(trust_incoming=trust.SIGNED)
         assert propagation.read(fields) is None
 
     def test_damaged_fields_never_raise_and_never_make_impossible_ids(self) -> None:

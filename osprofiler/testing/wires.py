@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import pytest
 
 from osprofiler import config, profiler
+from osprofiler.config import trust
 from osprofiler.context import current, scope
 from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
@@ -124,16 +125,16 @@ class WireKit:
     @pytest.mark.parametrize("name", FOREIGN)
     def test_foreign_context_counts_only_where_it_is_trusted(self, wire: Wire, spans: Recording, name: str) -> None:
         """``[profiler] trust_incoming`` decides for the unsigned formats."""
-        config.publish(trust_incoming=False)
+        config.publish(trust_incoming=trust.SIGNED)
         _received(wire, {name: FOREIGN[name]}, traced=False)
-        config.publish(trust_incoming=True)
+        config.publish(trust_incoming=trust.ALL)
         _received(wire, {name: FOREIGN[name]})
         assert int(spans.one("work").base_id.replace("-", ""), 16) == _FOREIGN_TRACE
 
     @pytest.mark.parametrize("trusted", [False, True])
     def test_what_is_signed_goes_before_what_is_foreign(self, wire: Wire, spans: Recording, trusted: bool) -> None:
         """A foreign context in a signed message does not move a span to another trace."""
-        config.publish(trust_incoming=trusted)
+        config.publish(trust_incoming=trust.ALL if trusted else trust.SIGNED)
         _received(wire, {**_sent(wire), **FOREIGN})
         assert spans.one("work").base_id == spans.one("client").base_id
 

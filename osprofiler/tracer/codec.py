@@ -15,6 +15,8 @@ from jaeger_client.span_context import SpanContext as JaegerContext
 
 from osprofiler import config, propagation
 from osprofiler._runtime import guard
+from osprofiler.config import trust as trusts
+from osprofiler.config.trust import Trust
 from osprofiler.context.origin import Origin
 from osprofiler.context.trace_context import TraceContext
 from osprofiler.propagation import binary, carriers, formats, jaeger, precedence
@@ -49,7 +51,7 @@ class TextCodec:
         decision = precedence.decide(
             fields,
             settings.hmac_keys,
-            trusted=_trusts(),
+            trust=_trust(),
             url_encoding=self._url_encoding,
             registered=formats.registered(settings.propagation),
             limited=settings.keys_by_secret,
@@ -57,6 +59,8 @@ class TextCodec:
         )
         propagation.count(decision)
         context, tags = decision.context, decision.tags
+        if decision.joins is not None:
+            return SpanContext(0, 0, None, 0, dict(decision.joins.baggage), joins=decision.joins)
         if context is None:
             tags = precedence.foreign_tags(fields)
             return SpanContext(0, 0, None, 0, foreign=tags) if tags else None
@@ -85,19 +89,24 @@ class BinaryCodec:
         """The context in *carrier*, or None. Raises InvalidCarrierException if *carrier* is not a ``bytearray``."""
         if not isinstance(carrier, bytearray):
             raise opentracing.InvalidCarrierException("the carrier must be a bytearray")
-        if not carrier or not _trusts():
+        trust = _trust()
+        if not (carrier and trust.trusts(None) and trust.reads("jaeger")):
             return None
         try:
             remote, baggage = binary.decode(bytes(carrier))
         except Malformed:
             guard.count("malformed")
             return None
+        if trust.join:
+            joins = TraceContext.from_ids(remote.trace_id, remote.span_id, flags=0, baggage=baggage)
+            return SpanContext(0, 0, None, 0, baggage, joins=joins)
         return SpanContext(remote.trace_id, remote.span_id, None, remote.flags, baggage)
 
 
-def _trusts() -> bool:
-    """Whether unsigned context counts. A process without a configuration trusts the context that it extracts."""
-    return config.current().trust_incoming is not False
+def _trust() -> Trust:
+    """Which unsigned context counts. A process without a configuration trusts the context that it extracts."""
+    configured = config.current().trust_incoming
+    return trusts.ALL if configured is None else configured
 
 
 def _context_of(span_context: JaegerContext) -> TraceContext:

@@ -9,6 +9,7 @@ from typing import Any
 import jaeger_client.span_context
 
 from osprofiler.context.origin import Origin
+from osprofiler.context.trace_context import TraceContext
 from osprofiler.context.values import label, text
 
 _BAGGAGE_CHARS = 1 << 16  # of an item of baggage: far more than a header can hold
@@ -17,10 +18,11 @@ _BAGGAGE_CHARS = 1 << 16  # of an item of baggage: far more than a header can ho
 class SpanContext(jaeger_client.span_context.SpanContext):
     """Jaeger's span context that also has the *origin* of its trace, with osprofiler's ids.
 
-    *foreign* are ids that are not continued. They become tags of the first span of the trace that begins here.
+    *foreign* are ids that are not continued. They become tags of the first span of the trace that begins here. *joins*
+    is the trace in which the first span is recorded if the sampler selects it; then there are no ids here.
     """
 
-    __slots__ = ("foreign", "origin")
+    __slots__ = ("foreign", "joins", "origin")
 
     def __init__(
         self,
@@ -32,10 +34,12 @@ class SpanContext(jaeger_client.span_context.SpanContext):
         debug_id: str | None = None,
         origin: Origin | None = None,
         foreign: Mapping[str, Any] | None = None,
+        joins: TraceContext | None = None,
     ) -> None:
         super().__init__(trace_id, span_id, parent_id, flags, baggage, debug_id)
         self.origin = origin
         self.foreign = foreign
+        self.joins = joins
 
     @property
     def has_trace(self) -> bool:
@@ -50,4 +54,4 @@ class SpanContext(jaeger_client.span_context.SpanContext):
         else:
             baggage[label(key)] = text(value, _BAGGAGE_CHARS)
         trace_and_span = (self.trace_id, self.span_id, self.parent_id, self.flags)
-        return SpanContext(*trace_and_span, baggage, self.debug_id, self.origin, self.foreign)
+        return SpanContext(*trace_and_span, baggage, self.debug_id, self.origin, self.foreign, self.joins)

@@ -203,7 +203,13 @@ class Tracer(jaeger_client.Tracer):
         return span
 
     def _new_trace(self, operation: str, asked_by: jaeger_client.SpanContext | None) -> Origin:
-        """The origin of a trace that begins here. *asked_by* may have a debug id or baggage, but no trace id."""
+        """The origin of a trace that the sampler decides about. *asked_by* has no ids, but perhaps a trace to join."""
+        joins: TraceContext | None = getattr(asked_by, "joins", None)
+        if asked_by is not None and joins is not None:
+            sampled, tags = self.sampler.is_sampled(joins.trace_id, operation)
+            key = joins.hmac_key or config.current().first_key
+            flags = SAMPLED if sampled else 0
+            return Origin.continuing(joins._replace(flags=flags, hmac_key=key, baggage=asked_by.baggage), tags)
         trace_id = ids.new_trace_id()
         debug_id = asked_by.debug_id if asked_by is not None else None
         flags, tags = 0, {}

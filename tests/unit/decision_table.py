@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every kind of carrier that may be received, what is decided about it, and the documentation's table of that.
+"""Every kind of carrier that may be received, what is decided about it, and the documentation's tables of that.
 
-``python -m tests.unit.decision_table`` prints the table.
+``python -m tests.unit.decision_table`` prints the tables.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from osprofiler.config import kinds
+from osprofiler.config.trust import RPC, Trust
 from osprofiler.context.trace_context import TraceContext
 from osprofiler.propagation import precedence, signed
 from osprofiler.propagation.precedence import Decision, Sample
@@ -26,12 +28,31 @@ SAMPLERS: dict[str, Sample | None] = {
 }
 
 
+#: Who sends a request or message, by the words of the table.
+PEERS = {
+    "10.1.2.3": "10.1.2.3",
+    "192.0.2.7": "192.0.2.7",
+    "a UNIX socket": None,
+    "a message of RPC": RPC,
+}
+
+UNSIGNED = {
+    "jaeger": {"uber-trace-id": f"{FOREIGN:032x}:{SPAN:016x}:0:1"},
+    "w3c": {"traceparent": f"00-{FOREIGN:032x}-{SPAN:016x}-01"},
+    "b3": {"b3": f"{FOREIGN:032x}-{SPAN:016x}-1"},
+}
+
+
+def trust_of(text: str) -> Trust:
+    return kinds.TRUST.from_option(text, lambda _: None)
+
+
 class Row(NamedTuple):
-    """One kind of carrier, and whether unsigned context is trusted."""
+    """One kind of carrier, and which unsigned context is trusted."""
 
     carrier: str  # signed, foreign, both or none
     flag: str  # of what is in it: a name of FLAGS, "" where it carries nothing
-    trusted: bool
+    trust: str  # the option trust_incoming
 
     @property
     def fields(self) -> dict[str, str]:
@@ -45,14 +66,39 @@ class Row(NamedTuple):
         return fields
 
     def decide(self, sampler: str) -> Decision:
-        return precedence.decide(self.fields, [KEY], trusted=self.trusted, sample=SAMPLERS[sampler])
+        return precedence.decide(self.fields, [KEY], trust=trust_of(self.trust), sample=SAMPLERS[sampler])
 
 
 def rows() -> Iterator[Row]:
-    for carrier, flag, trusted in itertools.product(("signed", "foreign", "both"), FLAGS, (False, True)):
-        yield Row(carrier, flag, trusted)
-    for trusted in (False, True):
-        yield Row("none", "", trusted)
+    for carrier, flag in itertools.product(("signed", "foreign", "both"), FLAGS):
+        for trust in ("signed", "all", "join") if carrier == "foreign" else ("signed", "all"):
+            yield Row(carrier, flag, trust)
+    for trust in ("signed", "all"):
+        yield Row("none", "", trust)
+
+
+class TrustRow(NamedTuple):
+    """Unsigned context in one format, from one peer."""
+
+    trust: str
+    peer: str  # a name of PEERS
+    format: str
+
+    def decide(self) -> Decision:
+        peer, trust = PEERS[self.peer], trust_of(self.trust)
+        return precedence.decide(UNSIGNED[self.format], [KEY], trust=trust, peer=peer)
+
+
+def trust_rows() -> Iterator[TrustRow]:
+    for trust in ("signed", "all"):
+        for peer in PEERS:
+            yield TrustRow(trust, peer, "w3c")
+    for trust in ("10.0.0.0/8", "10.0.0.0/8, rpc"):
+        for peer in PEERS:
+            yield TrustRow(trust, peer, "w3c")
+    for trust, peer in itertools.product(("w3c", "10.0.0.0/8, w3c"), ("10.1.2.3", "192.0.2.7")):
+        for format_ in UNSIGNED:
+            yield TrustRow(trust, peer, format_)
 
 
 def words(decision: Decision) -> str:
@@ -75,7 +121,20 @@ def table() -> str:
     ]
     for row in rows():
         cells = (words(row.decide(sampler)) for sampler in SAMPLERS)
-        lines += _cells(row.carrier, row.flag or "-", "true" if row.trusted else "false", *cells)
+        lines += _cells(row.carrier, row.flag or "-", row.trust, *cells)
+    return "\n".join(lines) + "\n"
+
+
+def trust_table() -> str:
+    """The documentation's table of peers and formats, in reStructuredText."""
+    lines = [
+        ".. list-table::",
+        "   :header-rows: 1",
+        "",
+        *_cells("``trust_incoming``", "Sender", "Format", "The request"),
+    ]
+    for row in trust_rows():
+        lines += _cells(row.trust, row.peer, row.format, words(row.decide()))
     return "\n".join(lines) + "\n"
 
 
@@ -84,4 +143,4 @@ def _cells(first: str, *others: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    print(table(), end="")
+    print(table(), trust_table(), sep="\n", end="")

@@ -12,7 +12,7 @@ from jaeger_client.sampler import ConstSampler
 
 from osprofiler import asgi, config, profiler, web
 from osprofiler._utils import signed_pack
-from osprofiler.config import switches
+from osprofiler.config import switches, trust
 from osprofiler.context import current
 from osprofiler.tracer import global_tracer
 from tests.unit.core_kit import rules_in_force
@@ -207,7 +207,7 @@ def test_rules_decide_at_once_since_nobody_is_known(spans: Recorder) -> None:  #
 
 @pytest.mark.parametrize("flags", [0, 1])
 def test_a_trusted_request_is_continued_with_its_decision(spans: Recorder, flags: int) -> None:  # noqa: F811
-    config.publish(trust_incoming=True)
+    config.publish(trust_incoming=trust.ALL)
     passed_on: list[dict[str, str]] = []
 
     async def app(scope: Message, receive: Any, send: Any) -> None:

@@ -20,6 +20,7 @@ from jaeger_client.sampler import ConstSampler
 from osprofiler import config, profiler, propagation, web
 from osprofiler._runtime import guard
 from osprofiler._utils import signed_unpack
+from osprofiler.config import trust
 from osprofiler.context import current, scope
 from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
@@ -540,7 +541,7 @@ def test_at_the_end_of_the_stack_the_service_gets_its_own_error(keeper: SpanKeep
 
 def test_settings_are_replaced_as_a_whole() -> None:
     before = config.current()
-    after = config.publish(trust_incoming=True)
+    after = config.publish(trust_incoming=trust.ALL)
     assert config.current() is after
     assert not before.trust_incoming
     with pytest.raises(dataclasses.FrozenInstanceError):

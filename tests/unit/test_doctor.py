@@ -108,7 +108,7 @@ def test_what_is_on_and_where_it_is_set(tmp_path: Path) -> None:
     assert told(tracing.check(read)) == [
         (f"on: enabled = true {where}", OK),
         (f"sampler = probabilistic:0.01 {where}, and requests with a header signed by one of hmac_keys", OK),
-        (f"unsigned context is continued too: trust_incoming = true {where}", OK),
+        (f"unsigned context is continued too: trust_incoming = all {where}", OK),
         (f"w3c {where}", OK),
     ]
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from osprofiler import config, profiler
 from osprofiler._runtime import guard
 from osprofiler.concurrency import carrier
+from osprofiler.config import trust
 from osprofiler.context import current, scope
 from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
@@ -110,14 +111,14 @@ def test_foreign_context_needs_trust(traced: Recorder) -> None:
     fields = {"TRACEPARENT": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
     enter(fields)
     assert traced.names() == []
-    config.publish(trust_incoming=True)
+    config.publish(trust_incoming=trust.ALL)
     enter(fields)
     assert traced.by_name("branch").parent_span_id == 0xB7AD6B7169203331
     assert traced.by_name("branch").trace_id == 0x0AF7651916CD43DD8448EB211C80319C
 
 
 def test_a_trace_without_a_key_goes_on_where_it_is_trusted(spans: Recorder) -> None:  # noqa: F811
-    config.publish(trust_incoming=True)
+    config.publish(trust_incoming=trust.ALL)
     with scope.entered(Point(None, None, Origin.from_ids(11, 12))):
         fields, _ = sent()
     assert not [name for name in fields if "hmac" in name.lower()]
@@ -126,7 +127,7 @@ def test_a_trace_without_a_key_goes_on_where_it_is_trusted(spans: Recorder) -> N
 
 
 def test_unsampled_is_carried_on(spans: Recorder) -> None:  # noqa: F811
-    config.publish(trust_incoming=True)
+    config.publish(trust_incoming=trust.ALL)
     with scope.entered(Point(None, None, Origin.from_ids(11, 12, flags=0))):
         fields = profiler.fork("fork").to_carrier()
     assert fields
@@ -166,7 +167,7 @@ SIGNED = st.tuples(st.text("eyJ0IjoxLCJiIn0="), HEX).map(".".join)
 @given(st.dictionaries(st.sampled_from(NAMES), st.text() | st.binary() | st.none() | SIGNED))
 def test_hostile_carriers_are_as_absent(fields: dict[str, str]) -> None:
     before = guard.counters["fault.branch"]
-    config.publish(hmac_keys=(KEY,), trust_incoming=False)
+    config.publish(hmac_keys=(KEY,), trust_incoming=trust.SIGNED)
     try:
         with carrier.entered(fields):
             assert current.point.get() is None

@@ -21,9 +21,9 @@ from osprofiler._runtime import guard
 from osprofiler._utils import signed_pack
 from osprofiler.concurrency import isolation
 from osprofiler.config import settings as settings_in_force
-from osprofiler.config import switches
+from osprofiler.config import switches, trust
 from osprofiler.context import current, scope
-from osprofiler.instrumentation import layers, registry
+from osprofiler.instrumentation import layers, opentelemetry, registry
 from osprofiler.tracer import global_tracer
 from osprofiler.tracer.sampling import sampler_for
 from tests.unit.core_kit import a_clean_process, faults, kept_spans
@@ -35,6 +35,7 @@ def _clean() -> Iterator[None]:
     with a_clean_process():
         yield
         registry.uninstrument()
+        opentelemetry.uninstrument()
         switches.reset()
         isolation.uninstall()
         global_tracer.get_tracer().sampler = sampler_for("", "test")
@@ -93,7 +94,7 @@ def test_everything_is_put_into_force(configured: Write, tmp_path: Path) -> None
     assert config.current() == config.Settings(
         enabled=True,
         hmac_keys=("one", "two"),
-        trust_incoming=True,
+        trust_incoming=trust.ALL,
         propagation=("osprofiler", "b3"),
         rpc_plain_peers=True,
         sampler="probabilistic:0.5",
@@ -124,7 +125,7 @@ def test_a_service_that_registered_only_stocks_options(tmp_path: Path) -> None:
     conf([])
     conf.set_override("connection_string", store(tmp_path), "profiler")
     init(conf)
-    assert config.current() == config.Settings(hmac_keys=("SECRET_KEY",), trust_incoming=False, trace_wsgi=True)
+    assert config.current() == config.Settings(hmac_keys=("SECRET_KEY",), trust_incoming=trust.SIGNED, trace_wsgi=True)
     assert switches._last.wsgi is True
     assert not faults()
 
@@ -142,9 +143,11 @@ def test_switches_follow_a_mutation(configured: Write, tmp_path: Path) -> None:
     assert registry.in_force() == in_force("trace_requests", "trace_wsgi")
     assert not switches.statements()
 
-    configured(enabled=False, hmac_keys="two", trust_incoming=True, propagation="w3c", rpc_plain_peers=True, **fixed)
+    trusted = "10.0.0.0/8,w3c"
+    configured(enabled=False, hmac_keys="two", trust_incoming=trusted, propagation="w3c", rpc_plain_peers=True, **fixed)
     settings = config.current()
-    assert (settings.enabled, settings.trust_incoming, settings.rpc_plain_peers) == (False, True, True)
+    assert (settings.enabled, settings.rpc_plain_peers) == (False, True)
+    assert str(settings.trust_incoming) == "10.0.0.0/8, w3c"
     assert settings.propagation == ("w3c",)
     assert switches._last.wsgi is False
     assert registry.in_force() == []
@@ -219,12 +222,12 @@ def test_the_policy_goes_before_the_options_as_long_as_it_says_so(configured: Wr
 
     configured(policy_file=other, sampler="ratelimiting:3", **fixed)
     assert (switches._last.wsgi, registry.in_force(), switches.statements()) == (True, in_force("trace_wsgi"), True)
-    options = config.Settings(hmac_keys=("one",), trust_incoming=False, trace_wsgi=True)
+    options = config.Settings(hmac_keys=("one",), trust_incoming=trust.SIGNED, trace_wsgi=True)
     assert config.current() == dataclasses.replace(options, sampler="ratelimiting:3", propagation=("b3",))
     assert isinstance(global_tracer.get_tracer().sampler, RateLimitingSampler)
 
     configured(**fixed)
-    assert config.current() == config.Settings(hmac_keys=("one",), trust_incoming=False, trace_wsgi=True)
+    assert config.current() == config.Settings(hmac_keys=("one",), trust_incoming=trust.SIGNED, trace_wsgi=True)
     assert settings_in_force._looks == ()
     assert not faults()
 
@@ -305,7 +308,9 @@ def test_a_mutation_of_other_options_changes_nothing(configured: Write, tmp_path
         ({"policy_file": "/no/such/policy.yaml"}, "cannot read the policy"),
         ({"trace_requests": "perhaps"}, "[profiler] trace_requests: "),
         ({"trace_arguments": "some"}, "the default 'full' is used"),
-        ({"trust_incoming": "7"}, "[profiler] trust_incoming: "),
+        ({"trust_incoming": "7"}, "[profiler] trust_incoming: '7' is not signed, all, join, rpc, a network such as"),
+        ({"trust_incoming": "10.0.0.1/8"}, "10.0.0.1/8 is not a network: 10.0.0.1/8 has host bits set; the default "),
+        ({"trust_incoming": "all, w3c"}, "all cannot stand together with w3c; the default 'signed' is used"),
         ({"queue_spans": "0"}, "100000 is used"),
         ({"queue_bytes": "lots"}, "67108864 is used"),
         ({"flush_interval": "nan"}, "nan is not a finite number of seconds; the default 1.0 is used"),

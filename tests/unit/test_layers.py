@@ -13,7 +13,7 @@ from oslo_config import cfg
 
 from osprofiler import config, initializer, opts, requests
 from osprofiler.concurrency import isolation
-from osprofiler.config import switches
+from osprofiler.config import switches, trust
 from osprofiler.config.row import rows
 from osprofiler.instrumentation import layers, registry
 from tests import pages
@@ -124,7 +124,7 @@ def test_what_code_has_decided_stays_until_the_switch_changes(configured: Write)
     original = HTTPAdapter.send
     requests.enable()
     configured()
-    configured(trust_incoming=True)
+    configured(trust_incoming=trust.ALL)
     assert HTTPAdapter.send is not original
     configured(trace_requests=True)
     configured(trace_requests=False)
@@ -146,7 +146,7 @@ def test_a_layer_that_cannot_be_turned_on_leaves_the_others_on(monkeypatch: pyte
     monkeypatch.setitem(layers.SWITCHES, "broken", "trust_incoming")
     monkeypatch.setitem(registry._MODULES, "broken", ("osprofiler.instrumentation.broken",))
     off = config.Settings()
-    registry.follow(off, config.Settings(trust_incoming=True, trace_requests=True))
+    registry.follow(off, config.Settings(trust_incoming=trust.ALL, trace_requests=True))
     assert set(registry.in_force()) == set(layers.LIBRARIES["trace_requests"])
     assert faults() == {"fault.layer.broken": 1}
 

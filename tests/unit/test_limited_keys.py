@@ -16,6 +16,7 @@ import pytest
 
 from osprofiler import config, profiler, propagation, web
 from osprofiler._runtime import clocks, guard
+from osprofiler.config import trust
 from osprofiler.config.limited_key import LimitedKey
 from osprofiler.context import current
 from osprofiler.context.points import Point
@@ -437,7 +438,7 @@ def unsigned(trace_id: int = 0) -> dict[str, str]:
 
 
 def test_trusted_context_has_a_rate_and_goes_on_with_a_no_beyond_it(clock: Clock) -> None:
-    config.publish(enabled=True, hmac_keys=(OWN,), trust_incoming=True, trusted_rate="ratelimiting:2")
+    config.publish(enabled=True, hmac_keys=(OWN,), trust_incoming=trust.ALL, trusted_rate="ratelimiting:2")
     incoming = [propagation.read(unsigned()) for _ in range(5)]
     assert [one.origin.sampled for one in incoming if one] == [True, True, False, False, False]
     behind = propagation.read(passed_on(incoming[4]), sample=lambda _: (True, {}))  # type: ignore[arg-type]
@@ -449,7 +450,7 @@ def test_trusted_context_has_a_rate_and_goes_on_with_a_no_beyond_it(clock: Clock
 
 
 def test_debug_ids_have_a_rate_and_beyond_it_the_sampler_decides(clock: Clock) -> None:
-    config.publish(enabled=True, hmac_keys=(OWN,), trust_incoming=True)
+    config.publish(enabled=True, hmac_keys=(OWN,), trust_incoming=trust.ALL)
     let_in = [propagation.read({"jaeger-debug-id": "x"}) is not None for _ in range(50)]
     assert sum(let_in) == 10, "by default"
     assert guard.totals()[limits.DEBUG_RATE] == 40

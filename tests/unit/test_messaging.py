@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from osprofiler import config, messaging, profiler
 from osprofiler._runtime import guard
+from osprofiler.config import trust
 from osprofiler.context import current, scope
 from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
@@ -184,7 +185,7 @@ def test_a_foreign_context_is_a_tag_where_it_is_not_trusted() -> None:
 
 
 def test_and_is_continued_where_it_is() -> None:
-    config.publish(trust_incoming=True)
+    config.publish(trust_incoming=trust.ALL)
     incoming = messaging.extract({"traceparent": FOREIGN})
     assert incoming is not None
     assert (incoming.origin.trace_id, incoming.origin.parent_span_id) == (0xABCD, 0xEF01)
@@ -228,7 +229,7 @@ HOSTILE = [
 @pytest.mark.parametrize("context", HOSTILE, ids=range(len(HOSTILE)))
 @pytest.mark.parametrize("trusting", [True, False])
 def test_a_hostile_envelope_is_as_an_empty_one(context: dict[Any, Any], trusting: bool) -> None:
-    config.publish(trust_incoming=trusting)
+    config.publish(trust_incoming=trust.ALL if trusting else trust.SIGNED)
     faults = {name: value for name, value in guard.counters.items() if name.startswith("fault.")}
     assert messaging.extract(context) is None
     messaging.TracingSerializer().deserialize_context(context)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from osprofiler import policy
-from osprofiler.config import policy_file, policy_text
+from osprofiler.config import policy_file, policy_text, trust
 from osprofiler.config.policy_file import PolicyFile
 from tests.unit.core_kit import faults
 from tests.unit.test_cli import run
@@ -48,9 +48,9 @@ def test_the_first_entry_that_fits_and_says_it_counts() -> None:
         "sampler": "ratelimiting:2",
         "trace_requests": True,
         "propagation": ("osprofiler", "w3c"),
-        "trust_incoming": True,
+        "trust_incoming": trust.ALL,
     }
-    assert cloud.of("glance-api") == {"sampler": "const:0", "trace_requests": False, "trust_incoming": True}
+    assert cloud.of("glance-api") == {"sampler": "const:0", "trace_requests": False, "trust_incoming": trust.ALL}
 
 
 @pytest.mark.parametrize("text", ["", "# nothing yet", "services:", "services:\n  nova-*:", "services: {}", "{}"])
@@ -71,6 +71,8 @@ def test_an_empty_policy_says_nothing(text: str) -> None:
         ("services:\n  a:\n    enabled: 1", ["line 3: enabled: must be true or false"]),
         ("services:\n  a:\n    hmac_keys: x", ["line 3: unknown setting 'hmac_keys'; known settings: enabled, "]),
         ("services:\n  a:\n    propagation: [w3c, x]", ["line 3: propagation: must be a list of formats"]),
+        ("services:\n  a:\n    trust_incoming: [w3c, x]", ["line 3: trust_incoming: 'x' is not signed, all, join, "]),
+        ("services:\n  a:\n    trust_incoming: {w3c: x}", ["line 3: trust_incoming: must be signed, all, or a list"]),
         ("services:\n  a:\n    propagation: []", ["line 3: propagation: must be a list of formats"]),
         ("services:\n  a:\n    propagation: {w3c: x}", ["line 3: propagation: must be a list of formats"]),
         ("services:\n  a:\n  b:\n  a:", ["line 4: the name 'a' occurs twice"]),

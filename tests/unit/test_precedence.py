@@ -13,7 +13,7 @@ from jaeger_client.sampler import ConstSampler
 
 from osprofiler import config, profiler, propagation, web
 from osprofiler.concurrency import carrier as branches
-from osprofiler.config import switches
+from osprofiler.config import switches, trust
 from osprofiler.context import current, scope
 from osprofiler.context.points import Point
 from osprofiler.context.trace_context import TraceContext
@@ -30,8 +30,9 @@ every_row = pytest.mark.parametrize("row", list(rows()), ids=lambda row: "-".joi
 every_sampler = pytest.mark.parametrize("sampler", SAMPLERS)
 
 
-def test_the_documentation_shows_the_table() -> None:
-    assert decision_table.table() in PAGE.read_text(), "put in the output of: python -m tests.unit.decision_table"
+def test_the_documentation_shows_the_tables() -> None:
+    for table in (decision_table.table(), decision_table.trust_table()):
+        assert table in PAGE.read_text(), "put in the output of: python -m tests.unit.decision_table"
 
 
 @every_row
@@ -60,7 +61,8 @@ def test_each_way_in_decides_alike(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     expected = words(row.decide(sampler))
-    config.publish(trust_incoming=row.trusted, hmac_keys=(KEY,), sampler="" if sampler == "none" else "const:1")
+    trusted = decision_table.trust_of(row.trust)
+    config.publish(trust_incoming=trusted, hmac_keys=(KEY,), sampler="" if sampler == "none" else "const:1")
     tracer = global_tracer.get_tracer()
     monkeypatch.setattr(tracer, "sampler", ConstSampler(sampler == "yes"))
     assert _by_http(row) == expected
@@ -133,7 +135,7 @@ def test_a_plain_peer_s_trace_info_counts_where_nothing_signed_came() -> None:
     context = TraceContext.from_ids(SIGNED, SPAN, hmac_key=KEY)
     plain = osprofiler.encode_plain(context, KEY)
     foreign = {"uber-trace-id": f"{FOREIGN:032x}:{SPAN:016x}:0:1"}
-    assert words(precedence.decide(foreign, [KEY], trusted=True, plain=plain)) == "signed, recorded, tags"
+    assert words(precedence.decide(foreign, [KEY], trust=trust.ALL, plain=plain)) == "signed, recorded, tags"
     assert words(precedence.decide(foreign, ["other"], plain=plain)) == "untraced"
     assert precedence.decide({}, [KEY], plain={**plain, "more": 1}).malformed == 1
 
@@ -149,7 +151,7 @@ def test_a_plain_peer_s_trace_info_counts_where_nothing_signed_came() -> None:
 )
 @every_sampler
 def test_a_decision_without_a_trace(fields: dict[str, str], expected: str, sampler: str) -> None:
-    decision = precedence.decide(fields, [KEY], trusted=True, sample=SAMPLERS[sampler])
+    decision = precedence.decide(fields, [KEY], trust=trust.ALL, sample=SAMPLERS[sampler])
     assert words(decision) == expected
     assert decision.begins
     assert decision.context is not None
@@ -158,11 +160,26 @@ def test_a_decision_without_a_trace(fields: dict[str, str], expected: str, sampl
     assert words(untrusted) == {"none": "untraced", "yes": "new, recorded", "no": "new, not recorded"}[sampler]
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"b3": f"{FOREIGN:032x}-{SPAN:016x}"},
+        {"x-b3-traceid": f"{FOREIGN:032x}", "x-b3-spanid": f"{SPAN:016x}"},  # a "no" of jaeger-client
+    ],
+)
+def test_ids_of_b3_without_a_decision_leave_it_to_the_sampler(fields: dict[str, str]) -> None:
+    decided = {
+        name: words(precedence.decide(fields, [KEY], trust=trust.ALL, sample=sample))
+        for name, sample in SAMPLERS.items()
+    }
+    assert decided == {"none": "untraced", "yes": "foreign, recorded", "no": "foreign, not recorded"}
+
+
 def test_the_decision_is_pure() -> None:
     """The same fields lead to the same context, and settings have no say in it."""
-    row = Row("both", "sampled", True)
+    row = Row("both", "sampled", "all")
     first = row.decide("none")
-    config.publish(trust_incoming=False, hmac_keys=(), propagation=())
+    config.publish(trust_incoming=trust.SIGNED, hmac_keys=(), propagation=())
     assert row.decide("none") == first
 
 

@@ -15,6 +15,7 @@ from jaeger_client.sampler import ConstSampler
 
 from osprofiler import config, messaging, profiler, propagation, web
 from osprofiler._runtime import guard
+from osprofiler.config import trust
 from osprofiler.context import current, scope
 from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
@@ -175,7 +176,7 @@ def test_nothing_else_counts_by_default(carrier: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("carrier", [JAEGER, W3C, B3], ids=["jaeger", "w3c", "b3"])
 def test_a_trusted_foreign_context_is_continued(spans: Recorder, carrier: dict[str, str]) -> None:  # noqa: F811
-    config.publish(trust_incoming=True)
+    config.publish(trust_incoming=trust.ALL)
     found = propagation.read(carrier, KEYS)
     assert found is not None
     origin = found.origin
@@ -189,11 +190,11 @@ def test_a_trusted_foreign_context_is_continued(spans: Recorder, carrier: dict[s
 
 def test_a_trusted_foreign_context_is_vouched_for(spans: Recorder) -> None:  # noqa: F811
     """The services behind need not trust anybody: what they get is signed."""
-    config.publish(trust_incoming=True)
+    config.publish(trust_incoming=trust.ALL)
     found = propagation.read(JAEGER, KEYS)
     assert found is not None
     sent = {name.lower(): value for name, value in propagation.write(Point(None, None, found.origin).context()).items()}
-    config.publish(trust_incoming=False)
+    config.publish(trust_incoming=trust.SIGNED)
     behind = propagation.read(sent, KEYS)
     assert behind is not None
     assert (behind.origin.trace_id, behind.origin.parent_span_id) == (
@@ -203,7 +204,7 @@ def test_a_trusted_foreign_context_is_vouched_for(spans: Recorder) -> None:  # n
 
 
 def test_a_trusted_context_that_is_not_sampled_stays_so(spans: Recorder) -> None:  # noqa: F811
-    config.publish(trust_incoming=True)
+    config.publish(trust_incoming=trust.ALL)
     found = propagation.read({"traceparent": W3C["traceparent"][:-1] + "0"}, KEYS)
     assert found is not None
     assert not found.origin.sampled
@@ -211,7 +212,7 @@ def test_a_trusted_context_that_is_not_sampled_stays_so(spans: Recorder) -> None
 
 
 def test_a_bad_foreign_field_gives_way_to_a_good_one(spans: Recorder) -> None:  # noqa: F811
-    config.publish(trust_incoming=True)
+    config.publish(trust_incoming=trust.ALL)
     before = guard.counters["malformed"]
     found = propagation.read({"uber-trace-id": "garbage", **W3C}, KEYS)
     assert found is not None
@@ -220,7 +221,7 @@ def test_a_bad_foreign_field_gives_way_to_a_good_one(spans: Recorder) -> None:  
 
 
 def test_a_debug_id_begins_a_trace_where_incoming_is_trusted(spans: Recorder) -> None:  # noqa: F811
-    config.publish(trust_incoming=True)
+    config.publish(trust_incoming=trust.ALL)
     found = propagation.read({"jaeger-debug-id": "me"}, KEYS)
     assert found is not None
     assert found.origin.flags == 3
@@ -229,7 +230,7 @@ def test_a_debug_id_begins_a_trace_where_incoming_is_trusted(spans: Recorder) ->
 
 
 def test_tracestate_is_carried_on_with_its_trace_only(spans: Recorder) -> None:  # noqa: F811
-    config.publish(trust_incoming=True)
+    config.publish(trust_incoming=trust.ALL)
     state = {"tracestate": "congo=t61rcWkgMzE"}
     found = propagation.read({**W3C, **state}, KEYS)
     assert found is not None
@@ -243,9 +244,9 @@ def test_tracestate_is_carried_on_with_its_trace_only(spans: Recorder) -> None: 
 
 
 def test_tracestate_goes_on_from_service_to_service(spans: Recorder) -> None:  # noqa: F811
-    config.publish(trust_incoming=True, hmac_keys=tuple(KEYS))
+    config.publish(trust_incoming=trust.ALL, hmac_keys=tuple(KEYS))
     found = propagation.read({**W3C, "tracestate": "congo=t61rcWkgMzE"}, KEYS)
-    config.publish(trust_incoming=False)  # services behind the first need not trust anybody
+    config.publish(trust_incoming=trust.SIGNED)  # services behind the first need not trust anybody
     for _ in range(2):
         assert found is not None
         sent = lower(propagation.write(Point(None, None, found.origin).context()))
@@ -271,7 +272,7 @@ def test_foreign_ids_of_a_signed_request_are_tags_and_no_parent(
     spans: Recorder,  # noqa: F811
     trusted: bool,
 ) -> None:
-    config.publish(trust_incoming=trusted)
+    config.publish(trust_incoming=trust.ALL if trusted else trust.SIGNED)
     found = propagation.read({**sealed(), **JAEGER, **W3C, "b3": "garbage"}, KEYS)
     assert found is not None
     assert found.origin.parent_id == PARENT
@@ -323,7 +324,7 @@ NAMES = (
     )
 )
 def test_any_fields_are_read_without_a_fault(trusted: bool, carrier: dict[str, str]) -> None:
-    config.publish(trust_incoming=trusted)
+    config.publish(trust_incoming=trust.ALL if trusted else trust.SIGNED)
     try:
         found = propagation.read(carrier, KEYS)
         if found is not None:
@@ -366,8 +367,8 @@ def test_a_trace_point_injected_by_an_opentracing_library_is_signed_too(
     assert child.parent_point_id == active.point_id
 
 
-@pytest.mark.parametrize("trusted", [True, None], ids=["trusted", "nothing configured"])
-def test_extract_reads_foreign_contexts(spans: Recorder, trusted: bool | None) -> None:  # noqa: F811
+@pytest.mark.parametrize("trusted", [trust.ALL, None], ids=["trusted", "nothing configured"])
+def test_extract_reads_foreign_contexts(spans: Recorder, trusted: trust.Trust | None) -> None:  # noqa: F811
     config.publish(trust_incoming=trusted)
     found = global_tracer.get_tracer().extract(opentracing.Format.HTTP_HEADERS, {"Traceparent": W3C["traceparent"]})
     assert (found.trace_id, found.span_id) == (0x4BF92F3577B34DA6A3CE929D0E0E4736, 0xF067AA0BA902B7)
@@ -378,7 +379,7 @@ def test_extract_trusts_no_foreign_context_where_the_service_does_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A trace that then begins shows the ids that it does not continue."""
-    config.publish(trust_incoming=False)
+    config.publish(trust_incoming=trust.SIGNED)
     tracer = global_tracer.get_tracer()
     monkeypatch.setattr(tracer, "sampler", ConstSampler(True))
     binary = bytearray()
@@ -401,7 +402,7 @@ def test_the_sampler_of_a_service_that_has_no_keys_signs_nothing(spans: Recorder
 
 @pytest.mark.parametrize("carrier", [W3C, JAEGER, B3], ids=["w3c", "jaeger", "b3"])
 def test_baggage_and_the_random_flag_travel_with_a_trace(carrier: dict[str, str], spans: Recorder) -> None:  # noqa: F811
-    config.publish(trust_incoming=True, propagation=("w3c",))
+    config.publish(trust_incoming=trust.ALL, propagation=("w3c",))
     random = {**carrier, "baggage": "tenant=a%20b"}
     if "traceparent" in random:
         random["traceparent"] = random["traceparent"][:-2] + "03"

@@ -169,13 +169,13 @@ def test_b3_reads_what_it_writes(trace: int, span: int, flags: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "remote"),
+    ("fields", "flags"),
     [
         ({"b3": "80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-1-05e3ac9a4f6e3b90"}, 1),
         ({"b3": "80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-d"}, 3),
         ({"b3": "80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-0"}, 0),
-        ({"b3": "80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1"}, 1),
-        ({"x-b3-traceid": "80f198ee56343ba864fe8b2a57d3eff7", "x-b3-spanid": "e457b5a2e4d86bd1"}, 1),
+        ({"b3": "80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1"}, None),
+        ({"x-b3-traceid": "80f198ee56343ba864fe8b2a57d3eff7", "x-b3-spanid": "e457b5a2e4d86bd1"}, None),
         (
             {
                 "x-b3-traceid": "80f198ee56343ba864fe8b2a57d3eff7",
@@ -190,8 +190,10 @@ def test_b3_reads_what_it_writes(trace: int, span: int, flags: int) -> None:
         ),
     ],
 )
-def test_b3_reads_both_forms(fields: dict[str, str], remote: int) -> None:
-    assert b3.decode(fields) == Remote(0x80F198EE56343BA864FE8B2A57D3EFF7, 0xE457B5A2E4D86BD1, remote)
+def test_b3_reads_both_forms(fields: dict[str, str], flags: int | None) -> None:
+    """Without flags, the sender leaves the decision to the receiver."""
+    ids = 0x80F198EE56343BA864FE8B2A57D3EFF7, 0xE457B5A2E4D86BD1
+    assert b3.decode(fields) == Remote(*ids, flags or 0, decided=flags is not None)
 
 
 @pytest.mark.parametrize(

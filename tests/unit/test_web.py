@@ -26,7 +26,7 @@ from jaeger_client.sampler import ConstSampler
 from osprofiler import config, messaging, profiler, web
 from osprofiler._runtime import guard
 from osprofiler._utils import signed_pack
-from osprofiler.config import switches
+from osprofiler.config import switches, trust
 from osprofiler.context import current
 from osprofiler.context.points import Point
 from osprofiler.propagation import signed
@@ -263,7 +263,7 @@ def test_a_sampler_that_says_no(spans: Recorder, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_trusted_unsampled_request_is_carried_on_untraced(spans: Recorder) -> None:  # noqa: F811
-    config.publish(trust_incoming=True)
+    config.publish(trust_incoming=trust.ALL)
     seen: list[Any] = []
 
     def app(env: Environ, start_response: Any) -> Iterator[bytes]:
@@ -288,7 +288,7 @@ def test_a_trusted_unsampled_request_is_carried_on_untraced(spans: Recorder) -> 
 
 
 def test_a_trusted_sampled_request_is_continued(spans: Recorder) -> None:  # noqa: F811
-    config.publish(trust_incoming=True)
+    config.publish(trust_incoming=trust.ALL)
     ask(middleware(plain), environ(traced=False, HTTP_UBER_TRACE_ID="5:6:0:1"))
     span = spans.by_name("wsgi")
     assert (span.trace_id, span.parent_span_id) == (5, 6)
@@ -365,7 +365,7 @@ def test_a_sampled_request_can_be_found_by_its_answer(
         (environ(traced=False), {}),
         ({**environ(), **headers(key="other")}, {}),
         (environ(traced=False, HTTP_TRACEPARENT=f"00-{5:032x}-{6:016x}-01"), {}),
-        (environ(traced=False, HTTP_TRACEPARENT=f"00-{5:032x}-{6:016x}-00"), {"trust_incoming": True}),
+        (environ(traced=False, HTTP_TRACEPARENT=f"00-{5:032x}-{6:016x}-00"), {"trust_incoming": trust.ALL}),
         (environ(), {"response_headers": False}),
     ],
     ids=["nobody asked", "another key", "not trusted", "trusted and not sampled", "switched off"],
@@ -739,7 +739,7 @@ LONG = st.builds(lambda part, size: (part * size)[:size], st.text(min_size=1, ma
     trusted=st.booleans(),
 )
 def test_hostile_headers_are_as_absent(spans: Recorder, fields: dict[str, str], trusted: bool) -> None:  # noqa: F811
-    config.publish(trust_incoming=trusted)
+    config.publish(trust_incoming=trust.ALL if trusted else trust.SIGNED)
     assert ask(middleware(plain), {**environ(), **fields}) == ("200 OK", b"answer")
     assert current.point.get() is None
 
