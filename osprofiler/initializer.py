@@ -15,7 +15,7 @@ from osprofiler.concurrency import isolation
 from osprofiler.config import options, switches
 from osprofiler.config.configuration import Configuration
 from osprofiler.context import scope
-from osprofiler.instrumentation import layers, points, registry
+from osprofiler.instrumentation import layers, opentelemetry, points, registry
 from osprofiler.instrumentation import logging as log_records
 from osprofiler.tracer import global_tracer
 
@@ -61,6 +61,7 @@ def init_from_conf(
             _flush_at_exit,
             _use_scope_manager,
             _correlate_logs,
+            _join_opentelemetry,
             _instrument,
             _sample,
             _configuration.follow_policy,
@@ -143,6 +144,10 @@ def _use_scope_manager(conf: cfg.ConfigOpts) -> None:
 def _correlate_logs(conf: cfg.ConfigOpts) -> None:
     if options.value(conf, "log_correlation"):
         log_records.instrument()
+
+
+def _join_opentelemetry(conf: cfg.ConfigOpts) -> None:
+    opentelemetry.instrument()
 
 
 def _instrument(conf: cfg.ConfigOpts) -> None:

@@ -161,16 +161,19 @@ def receive(
     return incoming, context
 
 
-def enter(incoming: Incoming, description: Call, context: Mapping[str, Any], arguments: Any) -> Point | None:
+def enter(
+    incoming: Incoming, description: Call, context: Mapping[str, Any], arguments: Any, *, has_span: bool = False
+) -> Point | None:
     """Make the trace of a message current, and open the server span of its dispatch.
 
-    None if the trace is not sampled, or RPC is not traced: the service's own trace points are in the trace anyway.
+    None if the trace is not sampled, RPC is not traced, or *has_span*: another tracer of this process makes the span.
+    The service's own trace points are in the trace anyway.
 
     *context* and *arguments* are those of the message, before the service's serializer reads them.
     """
     root = Point(None, None, incoming.origin)
     current.point.set(root)
-    if not (incoming.origin.flags & SAMPLED and config.current().trace_rpc):
+    if has_span or not (incoming.origin.flags & SAMPLED and config.current().trace_rpc):
         return None
     kind = ext_tags.SPAN_KIND_CONSUMER if incoming.follows else ext_tags.SPAN_KIND_RPC_SERVER
     tags = {**openstack.of_context(context), **openstack.of_arguments(arguments)}
@@ -178,6 +181,21 @@ def enter(incoming: Incoming, description: Call, context: Mapping[str, Any], arg
 
 
 # Client and server
+
+
+def is_call(point: Point) -> bool:
+    """Whether *point* is that of a call or cast."""
+    return _kind(point) in (ext_tags.SPAN_KIND_RPC_CLIENT, ext_tags.SPAN_KIND_PRODUCER)
+
+
+def is_dispatch(point: Point) -> bool:
+    """Whether *point* is that of the dispatch of a message."""
+    return _kind(point) in (ext_tags.SPAN_KIND_RPC_SERVER, ext_tags.SPAN_KIND_CONSUMER)
+
+
+def _kind(point: Point) -> Any:
+    span = point.span
+    return span.own_tags.get(ext_tags.SPAN_KIND) if span is not None and span.name == POINT else None
 
 
 def close(point: Point, fault: BaseException | None = None) -> None:

@@ -15,7 +15,9 @@ from osprofiler._runtime.wrapping import Method, Target, Wrapping
 from osprofiler.concurrency.isolation import isolated
 from osprofiler.context import current
 from osprofiler.handlers import rpc
+from osprofiler.instrumentation import opentelemetry
 from osprofiler.instrumentation.versioned_objects import action
+from osprofiler.propagation import w3c
 
 _COMPONENT = "oslo.messaging"
 
@@ -25,7 +27,7 @@ _COMPONENT = "oslo.messaging"
 def called(method: Method, kind: str, context: Any, /, *args: Any, **kwargs: Any) -> Any:
     """Replaces ``call`` and ``cast`` of a call context."""
     here = current.point.get()
-    if here is None:
+    if here is None or opentelemetry.leads_messaging(context):
         return method(*args, **kwargs)
 
     def describe() -> rpc.Call:
@@ -52,7 +54,9 @@ def sent(send: Method, transport: Any, /, target: Any, ctxt: Any, *args: Any, **
     """
     if isinstance(ctxt, Mapping):
         waits = args[1] if len(args) > 1 else kwargs.get("wait_for_reply")
-        ctxt = rpc.inject(ctxt, follows=not waits, keep_w3c=_traces_itself(transport))
+        # What their tracing has written is theirs.
+        keep_w3c = w3c.TRACEPARENT in ctxt and opentelemetry.messaging_is_traced(transport)
+        ctxt = rpc.inject(ctxt, follows=not waits, keep_w3c=keep_w3c)
     return send(target, ctxt, *args, **kwargs)
 
 
@@ -99,7 +103,8 @@ class _Dispatch:
         received, method = message.message, message.message.get("method")
         done = action(received.get("args"))
         context = message.ctxt if isinstance(message.ctxt, Mapping) else {}
-        incoming, stripped = rpc.receive(context, done or method, keep_w3c=_traces_itself(server))
+        keep_w3c = opentelemetry.messaging_is_traced(server)
+        incoming, stripped = rpc.receive(context, done or method, keep_w3c=keep_w3c)
         if stripped is not context:
             message.ctxt = stripped
         if incoming is None:
@@ -114,7 +119,8 @@ class _Dispatch:
             received.get("version"),
             action=done,
         )
-        self._point = rpc.enter(incoming, description, context, received.get("args"))
+        has_span = opentelemetry.leads_messaging(server)
+        self._point = rpc.enter(incoming, description, context, received.get("args"), has_span=has_span)
         if self._point is not None:
             message.reply = functools.partial(self._replied, message.reply)
 
@@ -134,14 +140,6 @@ class _Dispatch:
         if self._point is not None:
             vars(self._message).pop("reply", None)
             rpc.close(self._point, fault)
-
-
-def _traces_itself(owner: Any) -> bool:
-    """Whether oslo.messaging's own OpenTelemetry tracing is on. Then it writes ``traceparent`` itself."""
-    try:
-        return bool(owner.conf.oslo_messaging_tracing.tracing_enabled)
-    except Exception:  # older releases, and private ConfigOpts objects, do not have the option
-        return False
 
 
 # All clients and servers of the process

@@ -378,9 +378,10 @@ def native_tracing() -> Iterator[InMemorySpanExporter]:
     exporter.shutdown()
 
 
-def test_with_native_tracing_on_as_well_both_traces_are_whole(
+def test_with_native_tracing_kept_apart_both_traces_are_whole(
     recorded: Recorded, transport: Any, native_tracing: InMemorySpanExporter
 ) -> None:
+    config.publish(opentelemetry="off")
     messaging.instrument()
     with served(transport) as (client, _, endpoint):
         profiler.init(KEY)

@@ -4,6 +4,7 @@ takes arguments otherwise than the function it replaces does.
 """
 
 import ast
+import contextlib
 import importlib
 import inspect
 import json
@@ -43,6 +44,9 @@ def by_name(parameters: list[inspect.Parameter]) -> dict[str, int]:
 
 
 def differences(replaced: Callable[..., Any], replacement: Callable[..., Any]) -> Iterator[str]:
+    code = getattr(replaced, "__code__", None)
+    if code is not None and code.co_filename == contextlib.__file__:  # it hands all arguments to what it decorates
+        replaced = replaced.__wrapped__  # type: ignore[attr-defined]
     try:
         theirs, mine = (
             list(inspect.signature(each, follow_wrapped=False).parameters.values()) for each in (replaced, replacement)
