@@ -26,7 +26,10 @@ _THEIR_TESTS = (
     "wsgi-intercept",
 )
 _ENGINES = ("openstack-heat==27.0.1", "ironic==39.0.0")
-_APIS = ("keystone==30.0.0", "glance==33.0.0", "openstack-placement==16.0.0", "zaqar[redis]==23.0.1")
+_APIS = (
+    *("keystone==30.0.0", "glance==33.0.0", "openstack-placement==16.0.0", "zaqar[redis]==23.0.1"),
+    *("python-zaqarclient==4.7.0", "pymongo==4.16.0"),  # newer ones refuse the servers that tests have
+)
 
 
 def wheel(project: str, release: str) -> Path:

@@ -19,6 +19,7 @@ class Seen(NamedTuple):
     operation: str
     reference: str = "child_of"  # to the span above it; "" at a root
     links: int = 0  # references beside that one
+    failed: bool = False
 
 
 Path = tuple[Seen, ...]
@@ -29,18 +30,21 @@ _BY_CHANCE = {"db CONNECT", "db WAIT"}
 
 def expected(text: str, **services: str) -> Counter[Path]:
     """The paths of a tree written down with two blanks a level: ``service operation``, then perhaps ``~`` (follows
-    from the span above it), then perhaps ``+N`` (N further references). *services* says what a service's name is in
-    this run, where it is another."""
+    from the span above it), then perhaps ``+N`` (N further references), then perhaps ``!`` (it failed). *services* says
+    what a service's name is in this run, where it is another."""
     paths: Counter[Path] = Counter()
     above: list[Seen] = []
     for line in text.strip("\n").splitlines():
         depth = (len(line) - len(line.lstrip())) // 2
         words = line.split()
+        failed = words[-1] == "!"
+        if failed:
+            words.pop()
         links = int(words.pop()) if words[-1].startswith("+") else 0
         reference = "" if not depth else "follows_from" if words[-1] == "~" else "child_of"
         operation = " ".join(word for word in words[1:] if word != "~")
         del above[depth:]
-        above.append(Seen(services.get(words[0], words[0]), operation, reference, links))
+        above.append(Seen(services.get(words[0], words[0]), operation, reference, links, failed))
         paths[tuple(above)] += 1
     return paths
 
@@ -59,12 +63,13 @@ def in_store(trace: model.Trace) -> Counter[Path]:
     return _certain(paths)
 
 
-def in_jaeger(trace: dict[str, Any], prefix: str) -> Counter[Path]:
+def in_jaeger(trace: dict[str, Any], prefix: str, *, may_fail: bool = False) -> Counter[Path]:
     """The paths of a trace as Jaeger's query API tells it; *prefix* is cut from the services' names."""
     spans = {span["spanID"]: span for span in trace["spans"]}
     assert len(spans) == len(trace["spans"]), "two spans have one id"
-    failed = [span["operationName"] for span in spans.values() if any(tag["key"] == "error" for tag in span["tags"])]
-    assert not failed, f"failed: {failed}"
+    failed = {key: span["operationName"] for key, span in spans.items()
+              if any(tag["key"] == "error" for tag in span["tags"])}  # fmt: skip
+    assert may_fail or not failed, f"failed: {sorted(failed.values())}"
 
     def parent(span: dict[str, Any]) -> dict[str, Any] | None:
         """What the UI nests the span under: its first ChildOf, or where there is none its first FollowsFrom."""
@@ -80,10 +85,30 @@ def in_jaeger(trace: dict[str, Any], prefix: str) -> Counter[Path]:
             span["operationName"],
             above["refType"].lower() if above else "",
             max(len(span["references"]) - 1, 0),
+            span["spanID"] in failed,
         )
         return (*path(spans[above["spanID"]]), seen) if above else (seen,)
 
-    return _certain(Counter(path(span) for span in spans.values()))
+    return _certain(Counter(path(span) for span in sorted(spans.values(), key=lambda span: span["startTime"])))
+
+
+def outline(paths: Iterable[Path]) -> str:
+    """The tree that :func:`expected` reads, each path of it once, in the order of *paths*."""
+    tree: dict[Seen, Any] = {}
+    for path in paths:
+        at = tree
+        for seen in path:
+            at = at.setdefault(seen, {})
+
+    def lines(tree: dict[Seen, Any], depth: int) -> Iterable[str]:
+        for seen, below in tree.items():
+            follows = " ~" if seen.reference == "follows_from" else ""
+            links = f" +{seen.links}" if seen.links else ""
+            failed = " !" if seen.failed else ""
+            yield f"{'  ' * depth}{seen.service} {seen.operation}{follows}{links}{failed}"
+            yield from lines(below, depth + 1)
+
+    return "\n".join(lines(tree, 0))
 
 
 def _certain(paths: Counter[Path]) -> Counter[Path]:

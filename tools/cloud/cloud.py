@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.servers import MariaDB, Rabbit, Server, free_port
+from tests.servers.program import Program
 from tests.waiting import wait_until
 from tools.cloud import config
 
@@ -25,32 +26,6 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 class Failed(Exception):
     """A program of the cloud failed; the text has the end of its output."""
-
-
-class _Service(Server):
-    """A service of the cloud."""
-
-    name = "cloud"
-
-    def __init__(self, name: str, command: list[object], environment: dict[str, str], answers: Callable[[], bool]):
-        self.name = name
-        super().__init__()
-        self._words = [str(word) for word in command]
-        self._variables = environment
-        self._check = answers
-
-    @classmethod
-    def check(cls) -> None:
-        """Does nothing: the environment has all programs."""
-
-    def _command(self) -> list[str]:
-        return self._words
-
-    def _environment(self) -> dict[str, str]:
-        return self._variables
-
-    def _answers(self) -> bool:
-        return self._check()
 
 
 class Cloud:
@@ -195,7 +170,7 @@ class Cloud:
         if name == "neutron":
             words += ["--set", "start-time=%t"]
         self._add(
-            _Service(
+            Program(
                 name,
                 [self._programs / "uwsgi", *flags, *words],
                 self._variables(**variables),
@@ -205,7 +180,7 @@ class Cloud:
 
     def _work(self, name: str, file: Path) -> None:
         command = [self._programs / name, "--config-file", file]
-        self._add(_Service(name, command, self._variables(**self._nova), lambda: True))
+        self._add(Program(name, command, self._variables(**self._nova)))
 
     def _add(self, service: Server) -> None:
         self._running.callback(service.close)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The API of an unpatched service: ``unpatched_api.py MODULE``, the module whose ``application`` a WSGI server loads.
+"""The API of a released service: ``api.py MODULE``, the module whose ``application`` a WSGI server loads.
 
 Two native threads serve all requests, one after the other, and nothing of this program stands between requests. It
 prints its port, serves until its standard input ends, and prints which of its threads has a trace left over.
 """
 
 import importlib
+import io
 import json
 import os
 import queue
@@ -17,7 +18,13 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 warnings.simplefilter("ignore")
 
 
-class Quiet(WSGIRequestHandler):
+class Handler(WSGIRequestHandler):
+    def parse_request(self):
+        parsed = super().parse_request()
+        if parsed:  # services read until the body ends, and a socket does not end with it
+            self.rfile = io.BytesIO(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+        return parsed
+
     def log_message(self, *_):
         pass
 
@@ -28,7 +35,7 @@ class Server(WSGIServer):
     request_queue_size = 100
 
     def __init__(self, application):
-        super().__init__(("127.0.0.1", 0), Quiet)
+        super().__init__(("127.0.0.1", 0), Handler)
         self.set_app(application)
         self.waiting = queue.SimpleQueue()
         self.left_over = []
