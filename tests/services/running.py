@@ -3,16 +3,19 @@
 
 import contextlib
 import json
+import socket
 import subprocess
 import urllib.error
+import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from osprofiler import _utils
 from tests import environments
 from tests.servers.program import Program
+from tests.waiting import wait_until
 
 PROGRAM = Path(__file__).parent / "api.py"
 KEY = "a key of this test"
@@ -34,13 +37,14 @@ class Service(NamedTuple):
     """How a service is set up."""
 
     name: str  # its API, as Jaeger knows it
-    module: str  # whose ``application`` a WSGI server loads
+    module: str  # whose ``application`` a WSGI server loads; empty: one of the workers is the API
     variables: dict[str, str]  # that say where its configuration is: the folder it runs in
     file: str  # of its configuration
     options: dict[str, dict[str, str]]
     commands: list[list[str]]  # that make its database
     headers: dict[str, str]  # of each request
     workers: tuple[str, ...] = ()  # programs beside the API
+    address: str = ""  # of an API that is one of the workers
 
 
 class Request(NamedTuple):
@@ -67,9 +71,9 @@ class Answer(NamedTuple):
 class Api:
     """The API of a running service."""
 
-    def __init__(self, service: Service, address: str, folder: Path) -> None:
+    def __init__(self, service: Service, address: str, logs: Callable[[], str]) -> None:
         self._service = service
-        self._folder = folder
+        self.logs = logs  # all that it has logged
         self.address = address
         self.left_over: list[bool] = []  # at the end: whether a trace was left over in each of its threads
 
@@ -92,9 +96,14 @@ class Api:
         assert status in request.statuses, f"{request.method} {request.path}: {status} {text}\n{self.logs()[-3000:]}"
         return Answer(text, {name.lower(): fields.get_all(name) or [] for name in fields})
 
-    def logs(self) -> str:
-        """What the API has logged."""
-        return (self._folder / "log").read_text(errors="replace")
+    def answers(self) -> bool:
+        """Whether it takes connections."""
+        host = urllib.parse.urlsplit(self.address)
+        try:
+            socket.create_connection((host.hostname, host.port), timeout=5).close()
+        except OSError:
+            return False
+        return True
 
 
 def prepare(at: Place, service: Service, **profiler: str) -> None:
@@ -120,7 +129,7 @@ def prepare(at: Place, service: Service, **profiler: str) -> None:
 
 @contextlib.contextmanager
 def running(at: Place, service: Service) -> Iterator[Api]:
-    """The service's API, which runs while the block does, as its workers do. None may have a fault of tracing."""
+    """The service's API, which runs while the block does, as its workers do. Fails for a fault of tracing in any."""
     workers = [
         Program(name, [at.programs / name, "--config-file", at.folder / service.file], _variables(service))
         for name in service.workers
@@ -128,12 +137,15 @@ def running(at: Place, service: Service) -> Iterator[Api]:
     with contextlib.ExitStack() as started:
         for worker in workers:
             started.enter_context(worker)
-        api = started.enter_context(_serving(at, service))
+        if service.module:
+            api = started.enter_context(_serving(at, service))
+        else:
+            api = Api(service, service.address, lambda: "\n".join(worker.log_tail() for worker in workers))
+            wait_until(api.answers, 120, service.name)
         yield api
         for worker in workers:
             worker.stop()
             assert "tracing fault" not in worker.log_tail(100_000)
-    assert "tracing fault" not in api.logs()
 
 
 @contextlib.contextmanager
@@ -145,11 +157,12 @@ def _serving(at: Place, service: Service) -> Iterator[Api]:
         try:
             assert process.stdout is not None
             port = process.stdout.readline().strip()
-            api = Api(service, f"http://127.0.0.1:{port}", at.folder)
+            api = Api(service, f"http://127.0.0.1:{port}", lambda: (at.folder / "log").read_text(errors="replace"))
             assert port, api.logs()[-3000:]
             yield api
             out, _ = process.communicate(timeout=120)
             assert out, api.logs()[-3000:]
+            assert "tracing fault" not in api.logs()
             api.left_over += json.loads(out)
         finally:
             process.kill()

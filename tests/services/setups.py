@@ -5,6 +5,7 @@ import os
 import uuid
 from pathlib import Path
 
+from tests.servers import free_port
 from tests.services.running import Place, Service
 
 PASSWORD = "a password"
@@ -132,11 +133,12 @@ def neutron(at: Place) -> Service:
 
 
 def ironic(at: Place) -> Service:
-    """Its API and a conductor with fake hardware."""
+    """Its API and a conductor with fake hardware. Under a WSGI server the API does not turn tracing on."""
+    port = free_port()
     interfaces = ("bios", "boot", "deploy", "firmware", "inspect", "management", "power", "raid", "vendor")
     return Service(
         name="ironic-ironic_api",
-        module="ironic.wsgi.api",
+        module="",
         variables={"HOME": "."},
         file=".ironic/ironic.conf",
         options={
@@ -152,12 +154,14 @@ def ironic(at: Place) -> Service:
                 "enabled_network_interfaces": "noop",
             },
             "database": {"connection": at.database},
+            "api": {"host_ip": "127.0.0.1", "port": str(port), "api_workers": "1"},
             "dhcp": {"dhcp_provider": "none"},
             "oslo_concurrency": {"lock_path": str(at.folder / "locks")},
         },
         commands=[["ironic-dbsync", "--config-file", ".ironic/ironic.conf", "create_schema"]],
         headers={"X-OpenStack-Ironic-API-Version": "1.80"},
-        workers=("ironic-conductor",),
+        workers=("ironic-conductor", "ironic-api"),
+        address=f"http://127.0.0.1:{port}",
     )
 
 
