@@ -30,6 +30,7 @@ _SQLALCHEMY = ("SQLAlchemy", "2.0 - 2.1")
 _PYMONGO = ("pymongo", "4.0 - 4.20")
 _GRPC = ("grpcio", "1.49 - 1.85")
 _OSLO_MESSAGING = ("oslo.messaging", "14.1 - 18.3")
+_OSLO_PRIVSEP = ("oslo.privsep", "3.0 - 3.12")
 _OSLO_SERVICE = ("oslo.service", "4.4 - 4.8")
 _FUTURIST = ("futurist", "3.1.1 - 3.5")
 _EVENTLET = ("eventlet", "0.36 - 0.41")
@@ -177,6 +178,7 @@ LEDGER = (
     Private("oslo_messaging._drivers.impl_rabbit:RabbitDriver", *_OSLO_MESSAGING, "messaging:// is not read"),
     Private("oslo_messaging._drivers.common:deserialize_msg", *_OSLO_MESSAGING, "messaging:// is not read"),
     Private("oslo_messaging._drivers.common:PURPOSE_LISTEN", *_OSLO_MESSAGING, "messaging:// is not read"),
+    Private("oslo_privsep.daemon:_ClientChannel.remote_call", *_OSLO_PRIVSEP, "calls of the daemon have no span"),
     Private(
         "oslo_service.backend._eventlet.service:Launcher.wait",
         *_OSLO_SERVICE,

@@ -201,9 +201,10 @@ class Settings:
             mutable=True,
             policy=True,
             help="Whether the trace points of kind drivers in profiles are in place: the calls of drivers, such as "
-            "nova's virt driver.",
+            "nova's virt driver. Calls of the privileged daemon of oslo.privsep become trace points too.",
             link="See `points <points.rst>`_.",
-        )
+        ),
+        unread=False,  # without a configuration there is no profile
     )
     trace_pooling: bool = setting(
         Row(

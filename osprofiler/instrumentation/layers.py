@@ -18,6 +18,7 @@ from osprofiler.config.row import settings
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "trace_dbapi": ("psycopg", "psycopg2", "pymysql", "sqlite3"),
     "trace_dogpile": ("dogpile",),
+    "trace_drivers": ("oslo_privsep",),
     "trace_grpc": ("grpc", "grpc_server"),
     "trace_keystoneauth": ("keystoneauth",),
     "trace_locks": ("lockutils",),
