@@ -4,6 +4,7 @@ what is done with a server afterwards.
 """
 
 import faulthandler
+import time
 from collections import Counter
 from typing import Any, NamedTuple
 
@@ -155,18 +156,20 @@ def tags(span: dict[str, Any]) -> dict[str, Any]:
 
 def whole(jaeger: Jaeger, base_id: str, cli: str, once: list[tuple[str, str, str | None]]) -> Traced:
     """The trace *base_id* with all that must be in it, once it has stopped growing."""
-    sizes: list[int] = []
+    size, since_s = 0, 0.0
 
     def look() -> Traced | None:
+        nonlocal size, since_s
         trace = jaeger.trace(base_id.replace("-", ""))
         assert trace is not None
         services = {key: process["serviceName"] for key, process in trace["processes"].items()}
         traced = Traced(cli, base_id, trace["spans"], services)
         missing = [kind for kind in once if not traced.kinds()[kind]]
         assert not missing, missing
-        sizes.append(len(traced.spans))
-        # Reporters deliver once a second: as long without a new span as some of these looks take together.
-        return traced if len(sizes) > 200 and len(set(sizes[-200:])) == 1 else None
+        if len(traced.spans) != size:
+            size, since_s = len(traced.spans), time.monotonic()
+        # Reporters deliver once a second.
+        return traced if time.monotonic() - since_s > 5 else None
 
     return wait_until(look, 120, f"the whole trace {base_id}")
 
