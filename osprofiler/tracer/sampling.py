@@ -7,6 +7,8 @@ import fnmatch
 import functools
 import json
 import logging
+import math
+import random
 import time
 import urllib.parse
 from collections.abc import Sequence
@@ -28,6 +30,9 @@ _TIMEOUT_S = 5.0
 _INITIAL_RATE = 0.001
 _MAX_OPERATIONS = 2000
 _MAX_RESPONSE_BYTES = 4 << 20
+#: While the server does not answer, each wait is twice the one before, in seconds: from the interval, but at least the
+#: first of these, up to the second, or the interval if that is longer.
+_FIRST_RETRY_S, _LAST_RETRY_S = 1.0, 600.0
 
 
 def sampler_for(text: str, service_name: str) -> Sampler:
@@ -87,7 +92,8 @@ class RemoteSampler(Sampler):
     """Samples by the strategies that a Jaeger collector or agent serves for a service.
 
     A decision with old strategies starts to fetch new ones in the background. Until these arrive, the old ones apply.
-    There is no permanent thread, so a forked worker is a normal case, and an idle process does nothing.
+    There is no permanent thread, so a forked worker is a normal case, and an idle process does nothing. While the
+    server does not answer, it is asked less and less often, and the processes of a cloud do not ask it all at once.
     """
 
     def __init__(self, url: str, interval_s: float, service_name: str) -> None:
@@ -102,6 +108,7 @@ class RemoteSampler(Sampler):
         self._sampler: Sampler = ProbabilisticSampler(_INITIAL_RATE)
         self._answer: dict[str, Any] = {}
         self._due = 0.0
+        self._failures = 0  # in a row
         self._poll = Background(self._ask, "osprofiler-sampling", "sampling")
 
     def is_sampled(self, trace_id: int, operation: str = "") -> tuple[bool, dict[str, Any]]:
@@ -113,7 +120,7 @@ class RemoteSampler(Sampler):
         return sampled, tags
 
     def close(self) -> None:
-        self._due = float("inf")
+        self._due = math.inf
 
     def _ask(self) -> None:
         from osprofiler._runtime import http_session
@@ -122,7 +129,10 @@ class RemoteSampler(Sampler):
             with http_session.session(_MAX_RESPONSE_BYTES) as session:
                 answer = session.get(self._url, timeout=(_TIMEOUT_S, _TIMEOUT_S))
             answer.raise_for_status()
+            self._follow(json.loads(answer.content))
+            self._failures = 0
         except OSError as fault:  # the errors of requests are OSErrors too
+            self._wait_longer()
             guard.count("fault.sampling_unreachable")
             guard.warn_once(
                 f"sampling:{self._url}",
@@ -130,8 +140,17 @@ class RemoteSampler(Sampler):
                 masked(self._url),
                 fault_line(fault, self._url),
             )
-        else:
-            self._follow(json.loads(answer.content))
+        except Exception:  # not an answer of Jaeger
+            self._wait_longer()
+            raise
+
+    def _wait_longer(self) -> None:
+        self._failures += 1
+        shortest_s = max(self._interval_s, _FIRST_RETRY_S)
+        wait_s = min(shortest_s * 2.0 ** min(self._failures, 32), max(_LAST_RETRY_S, shortest_s))
+        if self._due != math.inf:  # it is not closed
+            # Half of the wait is random: all processes have lost the server at the same moment.
+            self._due = time.monotonic() + wait_s * random.uniform(0.5, 1.0)
 
     def _follow(self, answer: dict[str, Any]) -> None:
         if answer == self._answer:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests that are traced unasked: samplers by text, and Jaeger's remote strategies."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 import urllib.parse
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,6 +25,11 @@ from tests.servers.trickle import trickle
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("osprofiler_process")
+
+
+@pytest.fixture(autouse=True)
+def _no_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "_FIRST_RETRY_S", 0.0)
 
 
 @pytest.mark.parametrize(
@@ -184,6 +191,44 @@ def test_a_server_that_is_not_there_is_counted_and_logged_once(caplog: pytest.Lo
     wait_until(counted)
     sampler.close()
     assert len([record for record in caplog.records if "127.0.0.1:1" in record.getMessage()]) == 1
+
+
+@pytest.mark.parametrize(
+    ("interval_s", "bounds"),
+    [
+        (0, [(1, 2), (2, 4), (4, 8), (8, 16)]),
+        (60, [(60, 120), (120, 240), (240, 480), (300, 600), (300, 600)]),
+        (900, [(450, 900), (450, 900)]),
+    ],
+)
+def test_a_server_that_is_away_is_asked_less_and_less_often(
+    interval_s: int, bounds: list[tuple[float, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling, "_FIRST_RETRY_S", 1.0)
+    now = 1000.0
+    monkeypatch.setattr(sampling, "time", SimpleNamespace(monotonic=lambda: now))
+    samplers = [sampler_for(f"remote:http://127.0.0.1:1/?interval={interval_s}", "service") for _ in range(50)]
+    for low, high in bounds:
+        waits = set()
+        for sampler in samplers:
+            sampler._ask()  # type: ignore[attr-defined]
+            waits.add(sampler._due - now)  # type: ignore[attr-defined]
+        assert low <= min(waits) < max(waits) <= high
+        assert len(waits) == len(samplers), "the processes of a cloud do not come back at once"
+    samplers[0].close()
+    samplers[0]._ask()  # type: ignore[attr-defined]
+    assert samplers[0]._due == float("inf")  # type: ignore[attr-defined]
+
+
+def test_after_an_answer_the_interval_counts_again(strategies: Strategies, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "_FIRST_RETRY_S", 1.0)
+    sampler: Any = sampler_for(f"remote:{strategies.url}", "service")
+    for answer, failures in ((b"fail", 1), (b"[]", 2), ({}, 0), (b"fail", 1)):
+        strategies.answer = answer
+        with contextlib.suppress(AttributeError):  # of "[]"
+            sampler._ask()
+        assert sampler._failures == failures
+    sampler.close()
 
 
 def test_the_poll_is_not_traced(strategies: Strategies, monkeypatch: pytest.MonkeyPatch) -> None:
