@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import importlib
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oslo_config import cfg
 
@@ -14,14 +14,19 @@ from osprofiler._runtime import guard
 from osprofiler.concurrency import isolation
 from osprofiler.config import options, switches
 from osprofiler.config.configuration import Configuration
+from osprofiler.config.policy import Policy
 from osprofiler.context import scope
 from osprofiler.instrumentation import layers, opentelemetry, points, registry
 from osprofiler.instrumentation import logging as log_records
 from osprofiler.tracer import global_tracer
 
+if TYPE_CHECKING:
+    from osprofiler.steering.follower import PolicyFollower
+
 LOG = logging.getLogger(__name__)
 
 _configuration: Configuration | None = None
+_follower: PolicyFollower | None = None
 _project = ""
 
 
@@ -64,7 +69,7 @@ def init_from_conf(
             _join_opentelemetry,
             _instrument,
             _sample,
-            _configuration.follow_policy,
+            _follow_policy,
             _put_in_force,
             _watch,
         ):
@@ -101,6 +106,20 @@ def _flush_at_exit(conf: cfg.ConfigOpts) -> None:
 
 def _watch(conf: cfg.ConfigOpts) -> None:
     conf.register_mutate_hook(_on_mutate)
+
+
+def _follow_policy(conf: cfg.ConfigOpts) -> None:
+    """Read the policy that *conf* names now, if any, and follow its changes. It is not yet in force."""
+    global _follower
+    assert _configuration is not None
+    before, _follower = _follower, None
+    if before is not None:
+        before.end()
+    if options.value(conf, "policy_file"):
+        from osprofiler.steering import configured
+
+        _follower = configured.follower(conf, _service_name, _configuration.follow, before)
+    _configuration.policy = Policy() if _follower is None else _follower.begin()
 
 
 def _put_in_force(conf: cfg.ConfigOpts) -> None:
@@ -165,4 +184,6 @@ def _on_mutate(conf: cfg.ConfigOpts, fresh: dict[tuple[str | None, str], tuple[A
     changed = {name for group, name in fresh if group == "profiler"}
     if changed and _configuration is not None:
         with guard.Harmless("mutate"):
+            if any(name.startswith("policy_") for name in changed):
+                _follow_policy(conf)
             _configuration.mutated(conf, changed)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import threading  # noqa: F401  # its own hook must run before ours, which may start threads
 from collections.abc import Callable
 from typing import Any
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``osprofiler policy``: check a policy file before the services read it."""
+"""``osprofiler policy``: check a policy before the services read it, sign it, and show which one they follow."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from osprofiler import exc, policy
 from osprofiler.cmd import cliutils, output
 from osprofiler.cmd.commands import BaseCommand
+from osprofiler.cmd.policy_show import ShowCommand
+from osprofiler.cmd.policy_sign import SignCommand
 from osprofiler.config.explanation import Step, explain
 from osprofiler.config.trust import Trust
 
 
-class PolicyCommands(BaseCommand):
-    """Check the policy file, which sets sampling and switches for each service."""
+class PolicyCommands(ShowCommand, SignCommand, BaseCommand):
+    """Check, sign and show the policy, which sets sampling and switches for each service."""
 
     group_name = "policy"
 

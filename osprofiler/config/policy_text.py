@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 #: A policy for a whole cloud has a page or two. A much longer file is probably not a policy, and a request waits while
 #: the file is read.
 MAX_CHARS = 1 << 18
+#: The longest policy in bytes of UTF-8.
+MAX_BYTES = 4 * MAX_CHARS
 
 
 class PolicyError(ValueError):
@@ -52,9 +54,13 @@ class PolicyError(ValueError):
 
 def load(path: str, table: type = Settings) -> Policy:
     """The policy in the file *path*. Raises PolicyError, OSError, or UnicodeDecodeError if the file is not text."""
-    with open(path, encoding="utf-8") as file:
-        text = file.read(MAX_CHARS + 1)
-    if len(text) > MAX_CHARS:
+    with open(path, "rb") as file:
+        return from_bytes(file.read(MAX_BYTES + 1), table)
+
+
+def from_bytes(content: bytes, table: type = Settings) -> Policy:
+    """The policy in *content*. Raises PolicyError, and UnicodeDecodeError if it is not text in UTF-8."""
+    if len(content) > MAX_BYTES or len(text := content.decode()) > MAX_CHARS:
         raise PolicyError([f"line 1: too long for a policy: more than {MAX_CHARS:,} characters"])
     return parse(text, table)
 

@@ -20,7 +20,7 @@ def current() -> Settings:
 
 
 def fresh() -> Settings:
-    """The settings for a unit of work that begins now: changes of the policy file count."""
+    """The settings for a unit of work that begins now: changes of the policy count."""
     if _looks:  # a loop over nothing costs more, and each request pays for it
         for look in _looks:
             look()
@@ -45,6 +45,11 @@ def watch(look: Callable[[], None]) -> None:
     global _looks
     if look not in _looks:
         _looks += (look,)
+
+
+def is_watched(look: Callable[[], None]) -> bool:
+    """Whether *look* is called before each unit of work."""
+    return look in _looks
 
 
 def unwatch(look: Callable[[], None]) -> None:

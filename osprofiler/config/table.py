@@ -413,10 +413,42 @@ class Settings:
     policy_file: ClassVar = Row(
         kinds.TEXT,
         default="",
+        secret=True,
         mutable=True,
-        help="A YAML file with sampling and switches for each service; all services can use the same file. It wins "
-        "over the options here, and is reloaded when it changes. Empty: none.",
+        help="A YAML file with sampling and switches for each service; all services can use the same file. Its path, "
+        "or a URL with http, https, redis or rediss. It wins over the options here, and is reloaded when it changes. "
+        "Empty: none.",
         link="See `The policy file`_.",
+    )
+    policy_interval: ClassVar = Row(
+        kinds.seconds(0.01),
+        default=5.0,
+        mutable=True,
+        help="Seconds after which a change of the policy is in force in this service.",
+    )
+    policy_key: ClassVar = Row(
+        kinds.KEYS,
+        default="",
+        secret=True,
+        mutable=True,
+        help="Comma-separated secret keys. If there are any, a policy counts only if it is signed with one of them. "
+        "`osprofiler policy sign` signs it.",
+        link="See `steering <steering.rst>`_.",
+    )
+    policy_state_dir: ClassVar = Row(
+        kinds.TEXT,
+        default="",
+        mutable=True,
+        help="The folder that keeps the last good policy. A service that starts while the policy cannot be read uses "
+        "it. Empty: $XDG_STATE_HOME/osprofiler, which is ~/.local/state/osprofiler by default.",
+    )
+    policy_report: ClassVar = Row(
+        kinds.seconds(0),
+        default=3600.0,
+        mutable=True,
+        help="Seconds after which this process tells the store again which policy it follows, as it does after each "
+        "change. `osprofiler policy show` reads that. 0: never.",
+        link="See `steering <steering.rst>`_.",
     )
     instrument: tuple[str, ...] = setting(
         Row(

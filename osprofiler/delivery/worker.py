@@ -17,7 +17,8 @@ from osprofiler._runtime import ending, native
 
 T = TypeVar("T")
 
-_NAME = "osprofiler-reporter"
+#: The name of a reporter's thread.
+REPORTER = "osprofiler-reporter"
 
 
 class Worker(Protocol):
@@ -45,10 +46,10 @@ class Worker(Protocol):
         """In a forked child: keep the copy of this worker from running."""
 
 
-def fitting() -> Worker:
-    """A worker of the kind that this process needs, not yet begun."""
+def fitting(name: str = REPORTER) -> Worker:
+    """A worker of the kind that this process needs, not yet begun. *name* is that of its thread."""
     library = native.greenthread_library()
-    return NativeWorker() if library is None else GreenWorker(library)
+    return NativeWorker(name) if library is None else GreenWorker(library)
 
 
 class NativeWorker:
@@ -56,14 +57,15 @@ class NativeWorker:
 
     idle_s = 3600.0
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = REPORTER) -> None:
+        self._name = name
         # A bare lock as a binary semaphore: unlike an Event it may be released from a signal handler or a finalizer
         # that interrupted another release.
         self._sleep = native.lock()
         self._sleep.acquire()
 
     def begin(self, run: Callable[[Worker], None]) -> bool:
-        return ending.start_thread(threading.Thread(target=run, args=(self,), name=_NAME, daemon=True).start)
+        return ending.start_thread(threading.Thread(target=run, args=(self,), name=self._name, daemon=True).start)
 
     def wait(self, seconds: float) -> None:
         self._sleep.acquire(timeout=max(seconds, 0))

@@ -11,14 +11,21 @@ from typing import Any
 
 from oslo_config import cfg
 
-from osprofiler import opts
+from osprofiler import exc, opts
 from osprofiler.config import options
 from osprofiler.config.policy import Policy
-from osprofiler.config.policy_text import PolicyError, load
+from osprofiler.config.policy_text import PolicyError, from_bytes
 from osprofiler.config.row import rows, settings
 from osprofiler.config.table import Settings
 from osprofiler.connection.fault_text import fault_line
+from osprofiler.connection.secrets import masked
 from osprofiler.drivers import connect
+from osprofiler.steering import signature
+from osprofiler.steering.sources import Unreadable as SourceUnreadable
+from osprofiler.steering.sources import source_of
+
+#: How long the policy may take to be read, in seconds.
+_POLICY_S = 5.0
 
 
 class Unusable(ValueError):
@@ -51,7 +58,11 @@ class ServiceConfig:
             if row.kind.option is not None
         }
         self._texts = dict(options.texts(self.conf))
+        #: Why the policy cannot be used, if it cannot be read or its signature is not right; else empty.
+        self.policy_fault = ""
+        #: A line for each mistake in its text.
         self.policy_mistakes: list[str] = []
+        self.policy_is_signed = False
         self._policy = self._load_policy()
 
     @property
@@ -81,8 +92,9 @@ class ServiceConfig:
 
     @property
     def policy_path(self) -> str:
-        """The policy file; empty if there is none."""
-        return str(self._values["policy_file"] or "")
+        """The policy file, or its URL without secrets; empty if there is none."""
+        address = str(self._values["policy_file"] or "")
+        return masked(address) if "://" in address else address
 
     @property
     def policy_settings(self) -> Mapping[str, Any]:
@@ -130,14 +142,21 @@ class ServiceConfig:
         return None
 
     def _load_policy(self) -> Policy:
-        if not self.policy_path:
+        address, keys = str(self._values["policy_file"] or ""), self._values["policy_key"]
+        if not address:
             return Policy()
         try:
-            return load(self.policy_path)
+            content = source_of(address).read(_POLICY_S) or b""
+            self.policy_is_signed = signature.is_signed(content)
+            if keys:
+                signature.check(content, keys)
+            return from_bytes(content)
         except PolicyError as error:
             self.policy_mistakes = error.mistakes
-        except (OSError, UnicodeDecodeError) as error:
-            self.policy_mistakes = [getattr(error, "strerror", None) or "it is not text in UTF-8"]
+        except UnicodeDecodeError:
+            self.policy_mistakes = ["it is not text in UTF-8"]
+        except (ValueError, SourceUnreadable, exc.CommandError) as error:
+            self.policy_fault = str(error)
         return Policy()
 
 

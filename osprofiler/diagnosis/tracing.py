@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from osprofiler.config import sampler_spec
-from osprofiler.config.trust import SIGNED, Trust
+from osprofiler.config import sampler_spec, shown
+from osprofiler.config.trust import SIGNED
 from osprofiler.diagnosis.results import Result, Status
 from osprofiler.diagnosis.service_config import ServiceConfig
 
@@ -52,7 +52,7 @@ def _enabled(config: ServiceConfig) -> Result:
 
 def _sampling(config: ServiceConfig) -> Result:
     sampler, operations, rules = config.settings.sampler, config.settings.operations, config.settings.rules
-    values = {"sampler": _plain(sampler), "operations": _plain(operations) or {}}
+    values = {"sampler": shown.plain(sampler), "operations": shown.plain(operations) or {}}
     signed = "requests with a header signed by one of hmac_keys"
     try:
         spec = sampler_spec.parse(sampler)
@@ -60,7 +60,7 @@ def _sampling(config: ServiceConfig) -> Result:
         return Result("sampler", Status.FAIL, f"{error}", f"until then only {signed} are traced", values)
     if spec.kind == "const" and not spec.rate and not operations and not rules:
         return Result("sampler", Status.OK, f"none: only {signed} are traced", values=values)
-    kinds = [f"sampler = {_text(sampler)} {_where(config, 'sampler')}"] if sampler else []
+    kinds = [f"sampler = {shown.text(sampler)} {_where(config, 'sampler')}"] if sampler else []
     if operations:
         kinds.append(f"samplers of {len(operations)} operations in {config.policy_path}")
     if rules:
@@ -70,6 +70,12 @@ def _sampling(config: ServiceConfig) -> Result:
 
 def _policy(config: ServiceConfig) -> Result:
     path, mistakes = config.policy_path, config.policy_mistakes
+    if config.policy_fault:
+        advice = "make it readable from this host"
+        if config.option("policy_key"):
+            advice += ", signed with a key of [profiler] policy_key: see `osprofiler policy sign`"
+        unusable = {"path": path, "fault": config.policy_fault}
+        return Result("policy", Status.FAIL, f"{path}: {config.policy_fault}", advice, unusable)
     if mistakes:
         more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
         return Result(
@@ -80,13 +86,18 @@ def _policy(config: ServiceConfig) -> Result:
             {"path": path, "mistakes": list(mistakes)},
         )
     chosen = config.policy_settings
-    values = {"path": path, "service": config.name, "settings": {name: _plain(chosen[name]) for name in chosen}}
+    settings: Any = {name: shown.plain(chosen[name]) for name in chosen}
+    values = {"path": path, "service": config.name, "signed": config.policy_is_signed, "settings": settings}
     named = f"for {config.name}" if config.service else "for a service without a name (give --service)"
-    text = ", ".join(f"{name} = {_text(chosen[name])}" for name in chosen) or "nothing"
+    text = ", ".join(f"{name} = {shown.text(chosen[name])}" for name in chosen) or "nothing"
     unused = config.unused_policy
     if unused:
         return Result("policy", Status.WARN, f"{path}: {unused[0]}", "remove the entry or move it up", values)
-    return Result("policy", Status.OK, f"{path} {named}: {text}", values=values)
+    signed = "signed, " if config.option("policy_key") else ""
+    if path.startswith("http:") and not signed:
+        text = f"{path}: anybody on the way can change it"
+        return Result("policy", Status.WARN, text, "use https, or sign it and set [profiler] policy_key", values)
+    return Result("policy", Status.OK, f"{path} {named}: {signed}{text}", values=values)
 
 
 def _trust(config: ServiceConfig) -> Result:
@@ -118,22 +129,3 @@ def _propagation(config: ServiceConfig) -> Result:
 def _where(config: ServiceConfig, name: str) -> str:
     source = config.source(name)
     return f"({'by default' if source == 'default' else f'in {source}'})"
-
-
-def _text(value: Any) -> str:
-    plain = _plain(value)
-    if isinstance(plain, bool):
-        return str(plain).lower()
-    if isinstance(plain, dict):
-        return "; ".join(f"{pattern!r} {spec}" for pattern, spec in plain.items())
-    return ", ".join(plain) if isinstance(plain, list) else str(plain)
-
-
-def _plain(value: Any) -> Any:
-    """A setting as JSON has it."""
-    if isinstance(value, tuple):
-        pairs = value and all(isinstance(each, tuple) for each in value)
-        return {pattern: sampler_spec.shown(spec) for pattern, spec in value} if pairs else list(map(str, value))
-    if isinstance(value, Trust):
-        return str(value)
-    return sampler_spec.shown(value) if isinstance(value, str) else value

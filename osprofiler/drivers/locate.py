@@ -8,11 +8,11 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from osprofiler import exc
 from osprofiler._runtime import entry_points
+from osprofiler._runtime.state_folder import state_folder
 from osprofiler.connection.secrets import cut, malformed, masked
 
 if TYPE_CHECKING:
@@ -45,13 +45,8 @@ def default_connection_string() -> str:
 
     Creates its folder, which only the owner can read. Raises CommandError if that is not possible.
     """
-    state_home = os.environ.get("XDG_STATE_HOME", "")
     try:
-        # The XDG specification: ignore a relative path.
-        home = Path(state_home) if os.path.isabs(state_home) else Path.home() / ".local" / "state"
-        folder = home / "osprofiler"
-        home.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
+        folder = state_folder()
     except (OSError, RuntimeError) as fault:  # RuntimeError: this user has no home
         raise exc.CommandError(
             f"the embedded store cannot be used, name another one with --connection-string: {fault}"

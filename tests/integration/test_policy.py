@@ -14,6 +14,7 @@ import pytest
 from osprofiler import web
 from osprofiler.context.trace_context import TraceContext
 from osprofiler.propagation import osprofiler
+from tests.unit.test_steering import put
 from tests.waiting import wait_until
 
 PROGRAM = Path(__file__).parent / "programs" / "policy_service.py"
@@ -34,7 +35,7 @@ def ask(tmp_path: Path, policy: Path) -> Iterator[Ask]:
     config = tmp_path / "nova.conf"
     config.write_text(
         f"[profiler]\nenabled = true\nhmac_keys = {KEY}\nconnection_string = sqlite:///{tmp_path}/traces.db\n"
-        f"policy_file = {policy}\npropagation = w3c\npoints =\n"
+        f"policy_file = {policy}\npolicy_interval = 0.05\npropagation = w3c\npoints =\n"
     )
     command = [sys.executable, str(PROGRAM), str(config)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as service:
@@ -67,20 +68,20 @@ def in_both_workers(ask: Ask, expected: State, **request: Any) -> None:
 def test_a_running_service_follows_its_policy(ask: Ask, policy: Path) -> None:
     in_both_workers(ask, (False, [], False))  # the file does not exist yet
 
-    policy.write_text("services:\n  nova-*:\n    sampler: const:1\n    operations: {'wsgi POST': 'const:0'}\n")
+    put(policy, "services:\n  nova-*:\n    sampler: const:1\n    operations: {'wsgi POST': 'const:0'}\n")
     in_both_workers(ask, (True, ["traceparent"], False))
     assert ask("POST")[1] == (False, ["traceparent"], False)  # the decision "no" is passed on
     assert ask("POST", SIGNED)[1][0], "who asks with a key is traced whatever the sampler says"
 
-    policy.write_text("services:\n  '*': {sampler: const:0, trace_requests: true, propagation: [osprofiler]}\n")
+    put(policy, "services:\n  '*': {sampler: const:0, trace_requests: true, propagation: [osprofiler]}\n")
     in_both_workers(ask, (False, ["X-Trace-Context"], True))
     assert {web.X_TRACE_INFO, web.X_TRACE_HMAC} <= set(ask("GET", SIGNED)[1][1])
 
-    policy.write_text("services: [")
+    put(policy, "services: [")
     in_both_workers(ask, (False, ["X-Trace-Context"], True))
 
-    policy.write_text("services:\n  nova-api: {enabled: false}\n")
+    put(policy, "services:\n  nova-api: {enabled: false}\n")
     in_both_workers(ask, (False, [], False), headers=SIGNED)
 
-    policy.write_text("services:\n")
+    put(policy, "services:\n")
     in_both_workers(ask, (True, ["traceparent"], False), headers=SIGNED)

@@ -15,6 +15,9 @@ ROOT = Path(osprofiler.__file__).parent
 LATE = {
     ("tracer.global_tracer", "osprofiler.tracer.tracer"): "jaeger-client is loaded when tracing is first used",
     ("initializer", "osprofiler.tracer.rules"): "jaeger-client is loaded when tracing is first used",
+    ("initializer", "osprofiler.steering.configured"): "only a service with a policy needs it",
+    ("steering.sources", "osprofiler.steering.source_http"): "loads requests",
+    ("steering.sources", "osprofiler.steering.source_redis"): "loads redis-py, which may not be installed",
     ("initializer", "osprofiler.delivery."): "delivery is loaded where a service turns tracing on",
     ("novaclient", "osprofiler.delivery."): "delivery is loaded where a service turns tracing on",
     ("notifier", "osprofiler.delivery."): "delivery is loaded where a service turns tracing on",

@@ -16,6 +16,7 @@ from osprofiler.diagnosis.results import Result, Status, worst
 from osprofiler.diagnosis.service_config import ServiceConfig, Unusable, fingerprint
 from osprofiler.drivers import base
 from osprofiler.drivers.abilities import Can
+from osprofiler.steering.signature import signed
 
 OK, WARN, FAIL = Status.OK, Status.WARN, Status.FAIL
 
@@ -194,6 +195,39 @@ def test_a_policy_that_is_wrong(text: "str | None", status: Status, words: str, 
     (result,) = (each for each in tracing.check(config(tmp_path, f"policy_file = {path}")) if each.check == "policy")
     assert result.status is status
     assert words in result.text
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "status", "words"),
+    [
+        (signed(POLICY.encode(), KEY), KEY, OK, "signed, "),
+        (signed(POLICY.encode(), KEY), "another", FAIL, "its signature is wrong"),
+        (POLICY.encode(), KEY, FAIL, "it is not signed"),
+        (signed(POLICY.encode(), KEY), "", OK, "policy.yaml"),
+        (b"\xff\xfe", "", FAIL, "it is not text in UTF-8"),
+    ],
+)
+def test_the_signature_of_a_policy(text: bytes, key: str, status: Status, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_bytes(text)
+    read = config(tmp_path, f"policy_file = {path}\npolicy_key = {key}", service="glance-api")
+    (result,) = (each for each in tracing.check(read) if each.check == "policy")
+    assert (result.status, words in result.text) == (status, True)
+    if status is FAIL and key:
+        assert "osprofiler policy sign" in result.advice
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("http://op:hunter2hunter2@127.0.0.1:1/policy", "http://op:***@127.0.0.1:1/policy: "),
+        ("gopher://127.0.0.1/policy", "is not a policy"),
+    ],
+)
+def test_a_source_that_cannot_be_read(address: str, words: str, tmp_path: Path) -> None:
+    (result,) = (each for each in tracing.check(config(tmp_path, f"policy_file = {address}")) if each.check == "policy")
+    assert (result.status, words in result.text) == (FAIL, True)
+    assert "hunter2" not in f"{result}"
 
 
 def test_a_policy_cannot_turn_on_what_was_started_without_tracing(tmp_path: Path) -> None:

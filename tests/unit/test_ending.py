@@ -94,14 +94,14 @@ def test_a_trace_that_begins_in_a_finalizer_starts_no_thread(tmp_path: Path, sql
     policy.write_text("services: {}\n")
     program = """
 import time
-from osprofiler.config import policy_file
 from osprofiler import config
 serve(sys.argv[1], sampler="remote:http://127.0.0.1:1/sampling", policy_file=sys.argv[2])
 class Service:
     def __del__(self, fresh=config.fresh, sample=global_tracer.sample_for("GET"), tell=tell,
-                touch=os.utime, path=sys.argv[2], look=initializer._configuration.policy_file):
+                touch=os.utime, path=sys.argv[2], watch=initializer._follower._watch):
         touch(path, (1, 1))
-        look._due = 0.0
+        watch._late_at = 0.0
+        watch._worker = None
         fresh()
         sample(1)
         tell()

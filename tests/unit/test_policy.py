@@ -1,11 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The policy file: its settings for each service, the line of each kind of mistake, and the effect of a change."""
+"""A policy: its settings for each service, the line of each kind of mistake, and the command that checks it."""
 
-import os
 import sys
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from osprofiler import policy
-from osprofiler.config import policy_file, policy_text, trust
-from osprofiler.config.policy_file import PolicyFile
-from tests.unit.core_kit import faults
+from osprofiler.config import policy_text, trust
 from tests.unit.test_cli import run
-from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("osprofiler_process")
 
@@ -112,57 +105,13 @@ def test_any_text_is_a_policy_or_refused(text: str) -> None:
 # The file
 
 
-@pytest.fixture
-def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(policy_file, "INTERVAL_S", 0.0)
-    return tmp_path / "policy.yaml"
-
-
 def sampler(text: str) -> str:
     return f"services:\n  '*':\n    sampler: {text}\n"
 
 
-def following(file: Path) -> tuple[PolicyFile, Callable[[Any], None]]:
-    """A policy file, and a function that waits for a setting in it."""
-    followed = PolicyFile(str(file), lambda: None)
-
-    def says(expected: Any) -> None:
-        def is_so() -> bool:
-            followed.look()
-            return followed.policy.of("nova-api").get("sampler") == expected
-
-        wait_until(is_so)
-
-    return followed, says
-
-
-def test_a_change_is_followed_also_by_another_file_in_its_place(file: Path) -> None:
-    file.write_text(sampler("const:0"))
-    followed, says = following(file)
-    followed.read()
-    says("const:0")
-    file.write_text(sampler("const:1"))
-    says("const:1")
-    other = file.with_suffix(".new")
-    other.write_text(sampler("const:0"))
-    os.utime(other, ns=(file.stat().st_atime_ns, file.stat().st_mtime_ns))
-    other.replace(file)
-    says("const:0")
-
-
-def test_what_begins_after_a_change_goes_by_it(file: Path) -> None:
-    """The change counts for the first request: there may be few of them."""
-    changes: list[object] = []
-    file.write_text(sampler("const:0"))
-    followed = PolicyFile(str(file), lambda: changes.append(followed.policy.of("nova-api")["sampler"]))
-    followed.read()
-    file.write_text(sampler("const:1"))
-    followed.look()
-    assert changes == ["const:1"]
-
-
 @pytest.mark.parametrize("deep", ["[" * 100_000, "- " * 50_000, "? " * 50_000, "{a: " * 50_000])
-def test_a_file_that_is_too_long_or_too_deep_is_refused(file: Path, deep: str) -> None:
+def test_a_file_that_is_too_long_or_too_deep_is_refused(tmp_path: Path, deep: str) -> None:
+    file = tmp_path / "policy.yaml"
     file.write_text(sampler("const:0") + "#" * policy_text.MAX_CHARS)
     with pytest.raises(policy.PolicyError, match="too long"):
         policy.load(str(file))
@@ -187,58 +136,6 @@ def test_the_longest_policy_is_read_by_the_fast_loader() -> None:
     finally:
         sys.setprofile(None)
     assert calls < 100 * 3000
-
-
-def test_a_file_that_comes_later(file: Path, caplog: pytest.LogCaptureFixture) -> None:
-    followed, says = following(file)
-    followed.read()
-    for _ in range(5):
-        followed.look()
-    assert [record.levelname for record in caplog.records if str(file) in record.getMessage()] == ["ERROR"]
-    assert "cannot read the policy" in caplog.text
-    file.write_text(sampler("const:1"))
-    says("const:1")
-
-
-@pytest.mark.parametrize("broken", [b"services: [", b"\xff\xfe", None, b"[" * (2 << 20)])
-def test_of_a_broken_file_there_is_one_line_and_the_last_good_policy_stays(
-    file: Path, broken: bytes | None, caplog: pytest.LogCaptureFixture
-) -> None:
-    file.write_text(sampler("const:1"))
-    followed, says = following(file)
-    followed.read()
-    if broken is None:
-        file.unlink()
-    else:
-        file.write_bytes(broken)
-    wait_until(lambda: followed.look() or "the former policy stays in force" in caplog.text)
-    for _ in range(5):
-        followed.look()
-    says("const:1")
-    (error,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
-    assert "\n" not in error
-    file.write_text(sampler("const:0"))
-    says("const:0")
-    assert not faults()
-
-
-def test_a_look_is_one_stat_now_and_then(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(policy_file, "INTERVAL_S", 1e9)
-    file.write_text(sampler("const:0"))
-    followed = PolicyFile(str(file), lambda: pytest.fail("nothing is to be read"))
-    followed.read()
-    file.write_text(sampler("const:1"))
-    stat: list[object] = []
-    monkeypatch.setattr(os, "stat", stat.append)
-    for _ in range(1000):
-        followed.look()
-    assert stat == []
-    monkeypatch.setattr(followed, "_due", time.monotonic())
-    monkeypatch.setattr(followed, "_seen", None)
-    monkeypatch.setattr(os, "stat", lambda path: stat.append(path) or os.lstat("/nowhere"))
-    for _ in range(1000):
-        followed.look()
-    assert stat == [str(file)]
 
 
 # Settings without effect
@@ -307,20 +204,3 @@ def test_the_command_says_what_holds_for_a_service_as_a_policy_would(tmp_path: P
 def test_the_command_on_what_is_no_file(tmp_path: Path) -> None:
     done = run("policy", "check", str(tmp_path))
     assert (done.returncode, done.stderr) == (1, f"osprofiler: cannot read {tmp_path}: Is a directory\n")
-
-
-def test_nobody_reads_the_policy_while_somebody_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reading hangs: the file is a pipe without a writer."""
-    monkeypatch.setattr(policy_file, "INTERVAL_S", 0.0)
-    path = tmp_path / "policy.yaml"
-    os.mkfifo(path)
-    changes: list[float] = []
-    followed = PolicyFile(str(path), lambda: changes.append(time.monotonic()))
-    for _ in range(20):
-        followed.look()
-    readers = [each for each in threading.enumerate() if each.name == "osprofiler-policy"]
-    path.write_text("services: {}\n")
-    wait_until(lambda: changes)
-    assert len(readers) == 1
-    wait_until(lambda: not readers[0].is_alive())
-    assert len(changes) == 1

@@ -51,7 +51,7 @@ def conf(file: Path) -> cfg.ConfigOpts:
 
 
 def test_one_row_is_an_option_and_a_field_that_follows_a_mutation_and_a_policy(
-    conf: cfg.ConfigOpts, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    conf: cfg.ConfigOpts, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(in_force, "_current", OneMore())
     seen = [(OneMore().colour, "as declared")]
@@ -65,11 +65,7 @@ def test_one_row_is_an_option_and_a_field_that_follows_a_mutation_and_a_policy(
     file.write_text("[profiler]\ncolour = red\n")
     conf.mutate_config_files()
     configuration.mutated(conf, {"colour"})
-    path = tmp_path / "policy.yaml"
-    path.write_text("services: {nova-*: {colour: blue}}")
-    file.write_text(f"[profiler]\ncolour = red\npolicy_file = {path}\n")
-    conf.mutate_config_files()
-    configuration.mutated(conf, {"policy_file"})
+    configuration.follow(policy.parse("services: {nova-*: {colour: blue}}", OneMore))
     assert seen == [("red", "as declared"), ("blue", "configured"), ("red", "acted on"), ("blue", "acted on")]
 
 

@@ -13,9 +13,6 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 from oslo_config import cfg
 
 from osprofiler import config, initializer, opts, profiler, web
-from osprofiler.config import policy_file
-
-policy_file.INTERVAL_S = 0.05
 
 
 class Quiet(WSGIRequestHandler):
