@@ -19,6 +19,7 @@ from osprofiler.config import shown
 from osprofiler.context import scope
 from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
+from osprofiler.context.trace_context import TraceContext
 from osprofiler.reports import wording
 from osprofiler.reports.model import SpanNode, Trace
 from osprofiler.steering.follower import PolicyFollower
@@ -93,7 +94,7 @@ class Reporter:
 
 def _tell(follower: PolicyFollower, service_name: str) -> None:
     base_id = _base_id(int(time.time()) // _HOUR_S)
-    root = Point(None, None, Origin(base_id, uuid.UUID(base_id).int))
+    root = Point(None, None, Origin(TraceContext.from_osprofiler(None, base_id)))
     tags = {
         "policy.host": socket.gethostname(),
         "policy.pid": os.getpid(),

@@ -45,7 +45,7 @@ class HttpSource:
         try:
             # A session for each read: it is rare, and no connection is shared with a forked child.
             with _Session(MAX_BYTES) as session:
-                answer = session.get(
+                response = session.get(
                     self._url,
                     headers=self._conditions,
                     timeout=(limit_s, limit_s),
@@ -55,25 +55,25 @@ class HttpSource:
                 )
         except OSError as fault:  # the errors of requests are OSErrors
             raise Unreadable(fault_line(fault, self._address)) from None
-        if answer.status_code == requests.codes.not_modified and self._conditions:
+        if response.status_code == requests.codes.not_modified and self._conditions:
             return None
-        if answer.status_code != requests.codes.ok:
-            raise Unreadable(f"the server answers {answer.status_code}")
-        self._conditions = {ask: answer.headers[mark] for mark, ask in _CONDITIONS if mark in answer.headers}
-        return answer.content
+        if response.status_code != requests.codes.ok:
+            raise Unreadable(f"the server answers {response.status_code}")
+        self._conditions = {ask: response.headers[mark] for mark, ask in _CONDITIONS if mark in response.headers}
+        return response.content
 
 
 class _Session(http_session.Session):
     """Follows a few redirects, none of them to another scheme: from https that would be readable to everybody."""
 
-    def __init__(self, answer_bytes: int) -> None:
-        super().__init__(answer_bytes)
+    def __init__(self, response_bytes: int) -> None:
+        super().__init__(response_bytes)
         self.max_redirects = _MAX_REDIRECTS
 
-    def get_redirect_target(self, answer: Any, /) -> str | None:
-        target: str | None = super().get_redirect_target(answer)
+    def get_redirect_target(self, response: Any, /) -> str | None:
+        target: str | None = super().get_redirect_target(response)
         if target is not None:
-            before, after = (urlsplit(url).scheme for url in (answer.url, urljoin(answer.url, target)))
+            before, after = (urlsplit(url).scheme for url in (response.url, urljoin(response.url, target)))
             if before != after:
                 raise requests.exceptions.InvalidSchema(f"it redirects from {before} to {after}: name the last address")
         return target
