@@ -88,7 +88,11 @@ LEDGER = (
     Private("grpc._channel:_UnaryUnaryMultiCallable._method", *_GRPC, _UNCALLED),
     Private("grpc._channel:_UnaryUnaryMultiCallable._channel", *_GRPC, "spans of calls have no tag peer.address"),
     Private("grpc._channel:_Rendezvous._state", *_GRPC, "streams and futures end as UNKNOWN"),
-    Private("grpc.aio._call:Call._cython_call", *_GRPC, "a call of asyncio that nobody reads never ends"),
+    Private(
+        "grpc.aio._call:Call._cython_call",
+        *_GRPC,
+        "calls of asyncio end by a callback that refers to them",
+    ),
     Private("grpc._utilities:DictionaryGenericHandler.service", *_GRPC, "received calls have no span"),
     Private(
         "grpc._server:_RegisteredMethod.handler",
