@@ -201,7 +201,7 @@ def _root_at_theirs(point: Point) -> Point | None:
     if span is None or context is None or span.trace_id != context.trace_id:
         return None
     tags = point.origin.foreign if point.span is None else None  # of the first span
-    return Point(None, point, Origin.continuing(propagation.below(context, span), tags))
+    return Point(None, point, Origin(propagation.below(context, span), tags))
 
 
 def _led(received: Any, point: Point) -> Any:

@@ -209,7 +209,7 @@ class Tracer(jaeger_client.Tracer):
             sampled, tags = self.sampler.is_sampled(joins.trace_id, operation)
             key = joins.hmac_key or config.current().first_key
             flags = SAMPLED if sampled else 0
-            return Origin.continuing(joins._replace(flags=flags, hmac_key=key, baggage=asked_by.baggage), tags)
+            return Origin(joins._replace(flags=flags, hmac_key=key, baggage=asked_by.baggage), tags)
         trace_id = ids.new_trace_id()
         debug_id = asked_by.debug_id if asked_by is not None else None
         flags, tags = 0, {}
