@@ -14,12 +14,13 @@ from oslo_config import cfg
 from osprofiler import config, initializer, opts, propagation
 from osprofiler.cmd import shell
 from osprofiler.concurrency import isolation
-from osprofiler.config import policy_file, policy_text, switches
+from osprofiler.config import policy_text, switches
 from osprofiler.config.limited_key import LimitedKey
 from osprofiler.instrumentation import registry
 from osprofiler.policy import PolicyError
 from tests.unit.core_kit import a_clean_process
 from tests.unit.test_limited_keys import asking
+from tests.waiting import wait_until
 
 SECRET = "the key of the support team"
 
@@ -148,6 +149,7 @@ def policy(tmp_path: Path) -> Iterator[Path]:
         "hmac_keys": "the key of all services",
         "connection_string": f"sqlite:///{tmp_path}/traces.db",
         "policy_file": str(path),
+        "policy_interval": 0.02,
     }
     for name, value in options.items():
         conf.set_override(name, value, "profiler")
@@ -159,23 +161,23 @@ def policy(tmp_path: Path) -> Iterator[Path]:
         switches.reset()
 
 
-def test_a_key_is_added_and_revoked_while_the_service_runs(policy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(policy_file, "INTERVAL_S", 0.0)
-    monkeypatch.setattr(policy_file, "PATIENCE_S", 60.0)
+def replace(path: Path, text: str) -> None:
+    """Replace a file as a whole: one that is written in place is empty for a moment, and that is a policy too."""
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    new.replace(path)
 
+
+def test_a_key_is_added_and_revoked_while_the_service_runs(policy: Path, caplog: pytest.LogCaptureFixture) -> None:
     def is_let_in() -> bool:
         config.fresh()
         return propagation.read(asking(SECRET)) is not None
 
-    config.current()
-    in_force = initializer._configuration
-    assert in_force is not None
-    assert in_force.policy_file is not None
-    in_force.policy_file._due = 0.0
     assert not is_let_in()
-    policy.write_text(f"keys: {{support: {{secret: {SECRET}}}}}")
-    assert is_let_in()
-    policy.write_text(f"keys: {{support: {{secret: {SECRET}, max_age: soon}}}}")
+    replace(policy, f"keys: {{support: {{secret: {SECRET}}}}}")
+    wait_until(is_let_in)
+    replace(policy, f"keys: {{support: {{secret: {SECRET}, max_age: soon}}}}")
+    wait_until(lambda: "the former policy stays in force" in caplog.text)
     assert is_let_in(), "a policy with mistakes changes nothing"
-    policy.write_text("keys: {}")
-    assert not is_let_in()
+    replace(policy, "keys: {}")
+    wait_until(lambda: not is_let_in())
