@@ -28,6 +28,7 @@ from dogpile.cache.region import CacheRegion
 from oslo_concurrency import lockutils
 from oslo_config import cfg
 from oslo_messaging.notify import dispatcher
+from oslo_privsep import daemon as privsep_daemon
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from osprofiler import profiler, web
@@ -39,6 +40,7 @@ from osprofiler.instrumentation import layers, registry
 from osprofiler.testing.layers import Layer, LayerKit
 from tests.conformance import test_commands, test_http_clients
 from tests.conformance.kit_runs import failed
+from tests.unit import privsep_kit
 from tests.unit.grpc_kit import AsyncClient, Client, served, served_by_asyncio
 
 
@@ -339,6 +341,27 @@ class Locks(Ours):
             pass
 
 
+class Privsep(Ours):
+    """A function that the privileged daemon runs, in a process of its own."""
+
+    libraries = ("oslo_privsep",)
+    operations = ("privsep tests.unit.privsep_kit.process_id",)
+    replaced = ((privsep_daemon._ClientChannel, "remote_call"),)
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._stack.enter_context(privsep_kit.running())
+
+    def call(self, text: str) -> None:
+        privsep_kit.process_id(text)
+
+    def fail(self, text: str) -> None:
+        privsep_kit.refuse(text)
+
+    def close(self) -> None:
+        self._stack.close()
+
+
 # Web servers
 
 
@@ -390,6 +413,7 @@ MAKERS: dict[str, Callable[[pytest.FixtureRequest], Ours]] = {
     "grpc aio": lambda request: Grpc(AsyncClient, served_by_asyncio),
     "lockutils": lambda request: Locks(),
     "notifications": lambda request: Notifications(request.getfixturevalue("rabbit").url),
+    "oslo_privsep": lambda request: Privsep(),
     "psycopg": lambda request: Psycopg(request.getfixturevalue("postgres").fresh_url()),
     "psycopg aio": lambda request: AsyncPsycopg(request.getfixturevalue("postgres").fresh_url()),
     "psycopg2": lambda request: Psycopg2(request.getfixturevalue("postgres").fresh_url()),
