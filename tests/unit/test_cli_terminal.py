@@ -84,7 +84,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 CONFIGURATION = """
 [profiler]
 enabled = true
-hmac_keys = a key that is long enough, größe
+hmac_keys = a key that is long enough, ein Schlüssel von großer Größe
 größe = 1
 sampler = ratelimiting:2
 policy_file = {folder}/größe.yaml

@@ -25,7 +25,7 @@ from osprofiler import initializer, notifier, opts, opentracing_compat, profiler
 def tell(counters=opentracing_compat.counters, write=os.write, dumps=json.dumps):
     write(1, dumps(counters()).encode() + b"\\n")
 def serve(store, **settings):
-    opts.set_defaults(cfg.CONF, enabled=True, hmac_keys="K", connection_string=store)
+    opts.set_defaults(cfg.CONF, enabled=True, hmac_keys="a key that is long enough", connection_string=store)
     cfg.CONF([], project="shop")
     for name, value in {"flush_timeout": 0.5, **settings}.items():
         cfg.CONF.set_override(name, value, group="profiler")
@@ -62,7 +62,7 @@ def sqlite(tmp_path: Path) -> str:
 def test_the_first_point_in_a_finalizer_at_the_end_is_counted_as_lost(store: str, sqlite: str) -> None:
     program = """
 serve(sys.argv[1])
-profiler.init("K")
+profiler.init("a key that is long enough")
 client = Client()
 """
     (last,), _ = _run(program, sqlite if store == "sqlite" else store)
@@ -73,7 +73,7 @@ client = Client()
 def test_a_finalizer_after_earlier_points_neither_waits_nor_is_uncounted(sqlite: str) -> None:
     program = """
 serve(sys.argv[1], flush_timeout=1000)
-profiler.init("K")
+profiler.init("a key that is long enough")
 with profiler.Trace("work"):
     pass
 client = Client()
@@ -128,14 +128,14 @@ assert native.call_in_native_thread(threading.get_native_id) == here
 def test_a_point_in_an_atexit_function_that_runs_later_is_delivered(worked: bool, patched: bool, sqlite: str) -> None:
     program = """
 def bye():
-    profiler.init("K")
+    profiler.init("a key that is long enough")
     with profiler.Trace("clean up"):
         pass
     tell()
 atexit.register(bye)
 serve(sys.argv[1], flush_timeout=30)
 if sys.argv[2] == "True":
-    profiler.init("K")
+    profiler.init("a key that is long enough")
     with profiler.Trace("work"):
         pass
 """
@@ -150,13 +150,13 @@ if sys.argv[2] == "True":
 def test_a_point_after_the_end_whose_store_is_away_is_counted(store: str) -> None:
     program = """
 def bye():
-    profiler.init("K")
+    profiler.init("a key that is long enough")
     with profiler.Trace("clean up"):
         pass
     tell()
 atexit.register(bye)
 serve(sys.argv[1])
-profiler.init("K")
+profiler.init("a key that is long enough")
 with profiler.Trace("work"):
     pass
 """
@@ -171,7 +171,7 @@ def test_a_child_of_multiprocessing_delivers_what_its_later_finalizers_report(tm
 import multiprocessing, multiprocessing.util
 serve(sys.argv[1], flush_interval=1000.0, flush_timeout=30)
 def bye():
-    profiler.init("K")
+    profiler.init("a key that is long enough")
     with profiler.Trace("clean up"):
         pass
     tell()
@@ -191,7 +191,7 @@ def test_points_that_are_never_stopped_are_open_and_said(patched: bool, sqlite: 
 import gc, opentracing
 serve(sys.argv[1], flush_timeout=30)
 atexit.register(tell)
-profiler.init("K")
+profiler.init("a key that is long enough")
 for _ in range(100):
     profiler.start("never stopped")
 for _ in range(10):
@@ -210,7 +210,7 @@ def bye():
     tell()
 atexit.register(bye)
 serve("redis://127.0.0.1:1")
-profiler.init("K")
+profiler.init("a key that is long enough")
 for _ in range(100):
     with profiler.Trace("work"):
         pass

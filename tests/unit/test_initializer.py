@@ -62,6 +62,10 @@ def configured(tmp_path: Path) -> Write:
     return write
 
 
+#: The switches of layers that are on by default, in a service that has read its configuration.
+ON = {"trace_wsgi": True, "trace_drivers": True}
+
+
 def in_force(*switched_on: str) -> list[str]:
     """The libraries of the layers whose switches are on."""
     return sorted(library for switch in switched_on for library in layers.LIBRARIES[switch])
@@ -100,13 +104,14 @@ def test_everything_is_put_into_force(configured: Write, tmp_path: Path) -> None
         sampler="probabilistic:0.5",
         trace_requests=True,
         trace_wsgi=True,
+        trace_drivers=True,
         queue_spans=5,
         queue_bytes=6,
         flush_interval_s=0.5,
         flush_timeout_s=0.25,
     )
     assert (switches._last.wsgi, list(switches._last.wsgi_keys or ())) == (True, ["one", "two"])
-    assert registry.in_force() == in_force("trace_requests", "trace_wsgi")
+    assert registry.in_force() == in_force("trace_requests", *ON)
     assert isinstance(notifier.get(), notifier.StoreNotifier)
     tracer = global_tracer.get_tracer()
     assert tracer.service_name == "shop-api"
@@ -125,7 +130,7 @@ def test_a_service_that_registered_only_stocks_options(tmp_path: Path) -> None:
     conf([])
     conf.set_override("connection_string", store(tmp_path), "profiler")
     init(conf)
-    assert config.current() == config.Settings(hmac_keys=("SECRET_KEY",), trust_incoming=trust.SIGNED, trace_wsgi=True)
+    assert config.current() == config.Settings(hmac_keys=("SECRET_KEY",), trust_incoming=trust.SIGNED, **ON)
     assert switches._last.wsgi is True
     assert not faults()
 
@@ -140,7 +145,7 @@ def test_switches_follow_a_mutation(configured: Write, tmp_path: Path) -> None:
     assert config.current().hmac_keys == ("two", "three")
     assert list(switches._last.wsgi_keys or ()) == ["two", "three"]
     assert global_tracer.get_tracer().sampler is sampler  # a new sampler would start with a full bucket
-    assert registry.in_force() == in_force("trace_requests", "trace_wsgi")
+    assert registry.in_force() == in_force("trace_requests", *ON)
     assert not switches.statements()
 
     trusted = "10.0.0.0/8,w3c"
@@ -221,13 +226,13 @@ def test_the_policy_goes_before_the_options_as_long_as_it_says_so(configured: Wr
     assert (config.current().enabled, config.current().rpc_plain_peers) == (False, True)
 
     configured(policy_file=other, sampler="ratelimiting:3", **fixed)
-    assert (switches._last.wsgi, registry.in_force(), switches.statements()) == (True, in_force("trace_wsgi"), True)
-    options = config.Settings(hmac_keys=("one",), trust_incoming=trust.SIGNED, trace_wsgi=True)
+    assert (switches._last.wsgi, registry.in_force(), switches.statements()) == (True, in_force(*ON), True)
+    options = config.Settings(hmac_keys=("one",), trust_incoming=trust.SIGNED, **ON)
     assert config.current() == dataclasses.replace(options, sampler="ratelimiting:3", propagation=("b3",))
     assert isinstance(global_tracer.get_tracer().sampler, RateLimitingSampler)
 
     configured(**fixed)
-    assert config.current() == config.Settings(hmac_keys=("one",), trust_incoming=trust.SIGNED, trace_wsgi=True)
+    assert config.current() == config.Settings(hmac_keys=("one",), trust_incoming=trust.SIGNED, **ON)
     assert settings_in_force._looks == ()
     assert not faults()
 
