@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from osprofiler import config, notifier, profiler
 from osprofiler._runtime import guard
 from osprofiler.context import current, scope
+from osprofiler.tracer import global_tracer
 
 
 @contextmanager
@@ -45,6 +46,9 @@ def _reset() -> None:
     scope.use(None)
     current.point.set(None)
     profiler.clean()
+    tracer = global_tracer.existing_tracer()
+    if tracer is not None:
+        tracer.receiver = tracer.reporter  # no undecided trace is left that would have to be held
     notifier.set(notifier._noop_notifier)
     notifier.clear_notifier_cache()
     config.reset()
