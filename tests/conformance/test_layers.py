@@ -267,7 +267,6 @@ class Notifications(Ours):
     )
 
     def __init__(self, url: str) -> None:
-        cfg.CONF([], project="tests", default_config_files=[])
         self._transport = oslo_messaging.get_notification_transport(cfg.CONF, url=url)
         self._target = oslo_messaging.Target(topic="kit.info")
 

@@ -5,7 +5,6 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from oslo_config import cfg
 from oslo_privsep import priv_context
 
 DAEMON = priv_context.PrivContext("tests", cfg_section="privsep_of_these_tests", capabilities=[])
@@ -24,10 +23,8 @@ def refuse(text: str) -> None:
 @contextlib.contextmanager
 def running() -> Iterator[None]:
     """Run the daemon for a block."""
-    cfg.CONF([], default_config_files=[])
     DAEMON.start(priv_context.Method.FORK)
     try:
         yield
     finally:
         DAEMON.stop()
-        cfg.CONF.reset()
