@@ -40,6 +40,21 @@ rules:
 """
 
 
+_open_before = 0
+
+
+@pytest.fixture(autouse=True)
+def _count_open() -> None:
+    """Spans that other tests have left open do not count."""
+    global _open_before
+    _open_before = guard.totals()["open"]
+
+
+def left_open() -> int:
+    """How many spans of this test have not ended."""
+    return guard.totals()["open"] - _open_before
+
+
 @pytest.fixture(autouse=True)
 def rules(osprofiler_process: None) -> Iterator[None]:
     with rules_for_requests():
@@ -129,7 +144,7 @@ def test_a_request_of_the_rules_user_is_kept_with_what_came_before(spans: SpanKe
     assert root.own_tags["sampling.rule"] == "alice waits"
     assert {span.parent_span_id for span in spans.finished[:2]} == {root.span_id}
     assert answered["X-Trace-Id"] == f"{root.trace_id:032x}"
-    assert guard.totals()["open"] == 0
+    assert left_open() == 0
     assert discarded() == {}
 
 
@@ -140,7 +155,7 @@ def test_another_request_is_dropped_with_all_of_it(spans: SpanKeeper, user: str 
     assert spans.finished == []
     # Where nobody is known, the last point is recorded too: only the answer shows that nobody will be.
     assert discarded() == {"discarded.not_sampled": 2 if user else 3}
-    assert guard.totals()["open"] == 0
+    assert left_open() == 0
 
 
 def test_points_that_are_open_at_the_no_report_nothing(spans: SpanKeeper) -> None:
@@ -161,7 +176,7 @@ def test_points_that_are_open_at_the_no_report_nothing(spans: SpanKeeper) -> Non
     ask("/servers/1", "bob", open_both, close_both)
     assert spans.finished == []
     assert discarded() == {"discarded.not_sampled": 3}
-    assert guard.totals()["open"] == 0
+    assert left_open() == 0
 
 
 def _injected(span: opentracing.Span) -> dict[str, str]:
@@ -301,7 +316,7 @@ def test_spans_under_the_context_of_a_span_go_with_it(spans: SpanKeeper, user: s
     ask("/servers/1", user, start, finish)
     assert [span.operation_name for span in spans.finished] == (["under", "wsgi GET"] if user == "alice" else [])
     assert made[0].parent_id == made[1].span_id
-    assert guard.totals()["open"] == 0
+    assert left_open() == 0
 
 
 # Branches
@@ -337,7 +352,7 @@ def test_branches_are_kept_or_dropped_with_their_request(
     ask("/servers/1", user, work, nothing)
     names = sorted(span.name for span in spans.finished)
     assert names == (["fork", "join", "work", "wsgi"] if user == "alice" else [])
-    assert guard.totals()["open"] == 0
+    assert left_open() == 0
 
 
 GREEN = """
@@ -407,7 +422,7 @@ def test_a_branch_that_runs_at_the_decision_and_after_it_goes_the_same_way(spans
         ask("/servers/1", user, begin, go_on)
         assert seen == [kept]
         assert sorted(span.name for span in spans.finished) == (["early", "f", "late", "wsgi"] if kept else [])
-    assert guard.totals()["open"] == 0
+    assert left_open() == 0
 
 
 def test_many_flows_at_the_moment_of_the_decision_lose_and_double_nothing(spans: SpanKeeper) -> None:
@@ -440,7 +455,7 @@ def test_many_flows_at_the_moment_of_the_decision_lose_and_double_nothing(spans:
         assert len(identities) == (1 + flows * (points + 1) if user == "alice" else 0)
         if user == "bob":
             assert discarded() == {"discarded.not_sampled": guard.spans.started - before}
-        assert guard.totals()["open"] == 0
+        assert left_open() == 0
 
 
 # The bounds
@@ -464,7 +479,7 @@ def test_a_trace_that_needs_too_much_room_is_dropped(
     ask("/servers/1", "alice", many, nothing)
     assert (seen, spans.finished) == ([False], [])
     assert 5 < discarded()["discarded.held_too_much"] < 20
-    assert guard.totals()["open"] == 0
+    assert left_open() == 0
     monkeypatch.undo()
     ask("/servers/1", "alice", nothing, nothing)  # all of the room is free again
     assert [span.name for span in spans.finished] == ["wsgi"]
@@ -495,7 +510,7 @@ def test_a_fault_of_the_decision_drops_the_trace(spans: SpanKeeper, monkeypatch:
     ask("/servers/1", "alice", point("before"), point("after"))
     assert spans.finished == []
     assert guard.counters.pop("fault.undecided") == 1
-    assert guard.totals()["open"] == 0
+    assert left_open() == 0
 
 
 def test_who_cannot_be_found_out_is_nobody() -> None:
