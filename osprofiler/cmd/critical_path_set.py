@@ -67,15 +67,15 @@ def _lines(group: Group, groups: Sequence[Group], profiles: Sequence[TraceProfil
     heads = ("share", "self", "with below", "awaited", "on path", "saved", "by half", "step")
     yield from output.columns(heads, [_row(summary, group) for summary in on_path[:rows]])
     yield from output.left_out(len(on_path), rows, "step")
-    beside = sorted(
+    off_path = sorted(
         (each for each in group.steps if not each.on_path and each.slack_us), key=lambda each: each.slack_us or 0
     )
-    if beside:
+    if off_path:
         yield "\nNot on the path; how much longer these could take (median)\n"
         yield from output.columns(
-            ("slack", "step"), [(wording.duration(each.slack_us or 0), label(each.step)) for each in beside[:rows]]
+            ("slack", "step"), [(wording.duration(each.slack_us or 0), label(each.step)) for each in off_path[:rows]]
         )
-        yield from output.left_out(len(beside), rows, "step")
+        yield from output.left_out(len(off_path), rows, "step")
     errors = path_set.error_paths(profiles)
     if errors:
         yield "\nWhere errors began\n"

@@ -46,8 +46,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         ordered = [_Set("before"), _Set("after")]
         for name, each in zip(args.traces, ordered, strict=True):
-            found = set_profiles.read(args, [name], steps, path=False)
-            status = status or sets.gather(found, each.add, f"reading {name}")
+            profiles = set_profiles.read(args, [name], steps, path=False)
+            status = status or sets.gather(profiles, each.add, f"reading {name}")
     if len(ordered) < 2:
         raise sources.BadInput("there is only one set to compare: " + (", ".join(known) or "no traces"))
     output.write(_pieces(args, ordered), args.file_name)

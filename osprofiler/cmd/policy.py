@@ -8,8 +8,8 @@ import datetime
 import sys
 from collections.abc import Sequence
 
-from osprofiler import exc, policy
-from osprofiler.cmd import cliutils, output
+from osprofiler import exc
+from osprofiler.cmd import cliutils, output, policy_input
 from osprofiler.cmd.commands import BaseCommand
 from osprofiler.cmd.policy_show import ShowCommand
 from osprofiler.cmd.policy_sign import SignCommand
@@ -36,7 +36,7 @@ class PolicyCommands(ShowCommand, SignCommand, BaseCommand):
         With --service also print the settings for one service.
         Exit status: 0 if services can use the file, 1 otherwise.
         """
-        loaded = _load(args.file)
+        loaded = policy_input.load(args.file)
         if loaded is None:
             return 1
         for line in loaded.unused():
@@ -69,7 +69,7 @@ class PolicyCommands(ShowCommand, SignCommand, BaseCommand):
         Without an option, nothing is known about that property of the request; without --key, no key asks.
         Exit status: 0 if it is clear what counts; 1 if it depends on more options, or if the file has mistakes.
         """
-        loaded = _load(args.file)
+        loaded = policy_input.load(args.file)
         if loaded is None:
             return 1
         settings = loaded.of(args.service)
@@ -82,18 +82,6 @@ class PolicyCommands(ShowCommand, SignCommand, BaseCommand):
         if not (steps and steps[-1].counts):
             output.write([f"no rule counts for this request{_otherwise(settings, args.key)}\n"])
         return 0
-
-
-def _load(path: str) -> policy.Policy | None:
-    """The policy in the file *path*; None if it has mistakes, which are printed. Raises CommandError."""
-    try:
-        return policy.load(path)
-    except policy.PolicyError as fault:
-        for mistake in fault.mistakes:
-            print(f"{path}: {mistake}", file=sys.stderr)
-        return None
-    except (OSError, UnicodeDecodeError) as fault:
-        raise exc.CommandError(f"cannot read {path}: {getattr(fault, 'strerror', None) or fault}") from fault
 
 
 def _known(args: argparse.Namespace) -> dict[tuple[str, str], Sequence[str]]:

@@ -5,19 +5,19 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
-import hashlib
 import sys
 import time
 from collections.abc import Iterable, Iterator
 
 from osprofiler import exc
-from osprofiler.cmd import argument_types, cliutils, output, sources
+from osprofiler.cmd import argument_types, cliutils, output, policy_input, sources
 from osprofiler.cmd.progress import Progress
 from osprofiler.connection.secrets import masked
 from osprofiler.drivers import search
 from osprofiler.drivers.abilities import Can
 from osprofiler.records.record import timestamp
 from osprofiler.steering import report
+from osprofiler.steering.follower import digest_of
 from osprofiler.steering.report import Report
 
 _HEADS = ("service", "host", "pid", "policy", "since", "told", "source")
@@ -51,7 +51,7 @@ class ShowCommand:
         digits of its SHA-256, as `sha256sum` prints them. A process that has ended is shown until --since.
         Exit status: 0; with --file 1 if not all processes follow this policy, or none was found.
         """
-        wanted = _digest(args.file) if args.file else None
+        wanted = digest_of(policy_input.content(args.file)) if args.file else None
         told = [each for each in _told(args) if args.service is None or fnmatch.fnmatchcase(each.service, args.service)]
         told.sort(key=lambda each: (each.service, each.host, each.pid))
         if args.use_json:
@@ -82,14 +82,6 @@ def _told(args: argparse.Namespace) -> list[Report]:
                     latest[each.service, each.host, each.pid] = each
     sources.name_default(args, used)
     return list(latest.values())
-
-
-def _digest(path: str) -> str:
-    try:
-        with open(path, "rb") as file:
-            return hashlib.sha256(file.read()).hexdigest()[:12]
-    except OSError as fault:
-        raise exc.CommandError(f"cannot read {path}: {fault.strerror}") from fault
 
 
 def _row(told: Report) -> list[str]:

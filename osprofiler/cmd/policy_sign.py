@@ -5,19 +5,18 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
+import stat
 import sys
-import tempfile
+from pathlib import Path
 
-from osprofiler import exc, policy
-from osprofiler.cmd import cliutils, output
+from osprofiler import exc
+from osprofiler._runtime import atomic_file
+from osprofiler.cmd import cliutils, output, policy_input
+from osprofiler.config import limited_key
 from osprofiler.steering import signature
 
 #: The environment variable with the key.
 KEY = "OSPROFILER_POLICY_KEY"
-
-#: A shorter key may be guessed: the signature is as public as the policy.
-_SHORT_BYTES = 16
 
 
 class SignCommand:
@@ -41,18 +40,13 @@ class SignCommand:
         Exit status: 0 if it is signed, 1 if it has mistakes or cannot be read or written.
         """
         key = _key(args.key_file)
-        try:
-            policy.load(args.file)
-            with open(args.file, "rb") as file:
-                content = file.read()
-            _replace(args.file, signature.signed(content, key))
-        except policy.PolicyError as fault:
-            for mistake in fault.mistakes:
-                print(f"{args.file}: {mistake}", file=sys.stderr)
+        if policy_input.load(args.file) is None:
             return 1
-        except (OSError, UnicodeDecodeError) as fault:
-            reason = getattr(fault, "strerror", None) or fault
-            raise exc.CommandError(f"cannot sign {args.file}: {reason}") from fault
+        content = signature.signed(policy_input.content(args.file), key)
+        try:
+            _replace(args.file, content)
+        except OSError as fault:
+            raise exc.CommandError(f"cannot sign {args.file}: {fault.strerror or fault}") from fault
         output.write(output.text(f"{args.file}: signed"))
         return 0
 
@@ -67,28 +61,20 @@ def _key(key_file: str | None) -> str:
             with open(key_file, encoding="utf-8") as file:
                 key = file.readline().strip()
         except (OSError, UnicodeDecodeError) as fault:
-            raise exc.CommandError(f"cannot read {key_file}: {getattr(fault, 'strerror', None) or fault}") from fault
+            raise policy_input.unreadable(key_file, fault) from fault
         if not key:
             raise exc.CommandError(f"there is no key in the first line of {key_file}")
     if "," in key:
         raise exc.CommandError("a key has no comma: [profiler] policy_key separates keys by commas")
-    if len(key.encode()) < _SHORT_BYTES:
-        print(f"osprofiler: the key is short ({len(key.encode())} bytes), and may be guessed", file=sys.stderr)
+    if limited_key.is_short(key):  # the signature is as public as the policy
+        print(f"osprofiler: the key is short ({limited_key.size(key)} bytes), and may be guessed", file=sys.stderr)
     return key
 
 
 def _replace(path: str, content: bytes) -> None:
     """Write *content* into the file, all or nothing: services may read it meanwhile. Its mode and owner stay."""
-    path = os.path.realpath(path)
-    status = os.stat(path)
-    handle, new = tempfile.mkstemp(dir=os.path.dirname(path))
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        shutil.copymode(path, new)
-        if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
-            os.chown(new, status.st_uid, status.st_gid)
-        os.replace(new, path)
-    except BaseException:
-        os.unlink(new)
-        raise
+    real = Path(path).resolve()
+    status = real.stat()
+    owner = status.st_uid, status.st_gid
+    is_own = owner == (os.geteuid(), os.getegid())
+    atomic_file.replace(real, content, mode=stat.S_IMODE(status.st_mode), owner=None if is_own else owner)

@@ -35,9 +35,9 @@ def read(args: argparse.Namespace, names: Sequence[str], steps: Steps, *, path: 
     folders = [Path(name) for name in names]
     is_plain = not (args.limit or args.sample or sets.needs_tags(args))
     if is_plain and processes > 1 and folders and all(folder.is_dir() for folder in folders):
-        found = [(folder, file) for folder in folders for file in sets.files_of(folder)]
-        if sum(file.stat().st_size for _, file in found) >= _WORTH_BYTES:
-            yield from _side_by_side(processes, found, sources.wanted(args), steps, path)
+        files = [(folder, file) for folder in folders for file in sets.files_of(folder)]
+        if sum(file.stat().st_size for _, file in files) >= _WORTH_BYTES:
+            yield from _side_by_side(processes, files, sources.wanted(args), steps, path)
             return
     for trace in sets.traces(args, names):
         yield trace_profile.of(skew.correct(trace), steps, path=path)

@@ -75,9 +75,9 @@ def traces(args: argparse.Namespace, names: Sequence[str]) -> Iterator[Trace]:
         return
     driver = sources.driver(args)
     chance = random.Random(0) if args.sample else None
-    found = search.traces(driver, sources.wanted(args), chance)
+    stored = search.traces(driver, sources.wanted(args), chance)
     empty = True
-    for trace in _first(found, args.sample):
+    for trace in _first(stored, args.sample):
         empty = False
         yield trace
     if empty:
@@ -141,8 +141,8 @@ def _sampled(items: Iterable[T], count: int) -> list[T]:
     return kept
 
 
-def gather(found: Iterable[T], take: Callable[[T], object], activity: str = "reading traces") -> int:
-    """Give each of *found*, traces or their profiles, to *take*.
+def gather(items: Iterable[T], take: Callable[[T], object], activity: str = "reading traces") -> int:
+    """Give each of *items*, traces or their profiles, to *take*.
 
     Returns the exit status: 0, or another if the set is not whole.
     """
@@ -150,7 +150,7 @@ def gather(found: Iterable[T], take: Callable[[T], object], activity: str = "rea
     reason, status = "", 0
     with Progress(activity) as progress:
         try:
-            for trace in progress.over(found):
+            for trace in progress.over(items):
                 take(trace)
                 count += 1
         except KeyboardInterrupt:

@@ -46,16 +46,16 @@ def read(node: yaml.Node, table: type, mistakes: Mistakes) -> list[Rule]:
 
 
 def _rule(node: yaml.Node, mistakes: Mistakes) -> Rule:
-    found: list[Condition] = []
+    wanted: list[Condition] = []
     sample, reason, until = "", "", None
     names = {name.value: (name, value) for name, value in pairs(node, "a rule", mistakes)}
     for text, (name, value) in names.items():
         try:
             if text == "header":
                 for header, patterns in pairs(value, "header", mistakes):
-                    found.append(_condition(text, patterns, str(header.value).lower()))
+                    wanted.append(_condition(text, patterns, str(header.value).lower()))
             elif text in conditions.KINDS:
-                found.append(_condition(text, value))
+                wanted.append(_condition(text, value))
             elif text == "sample":
                 sample = _sampler(_text(value))
             elif text == "reason":
@@ -69,7 +69,7 @@ def _rule(node: yaml.Node, mistakes: Mistakes) -> Rule:
     for needed in ("reason", "sample"):
         if needed not in names:
             mistakes.add(node, f"a rule without {needed}")
-    return Rule(tuple(sorted(found)), sample, reason, until, line(node))
+    return Rule(tuple(sorted(wanted)), sample, reason, until, line(node))
 
 
 def _condition(name: str, node: yaml.Node, header: str = "") -> Condition:

@@ -21,46 +21,39 @@ from osprofiler.handlers import grpc
 _METADATA = 2  # its place among the arguments: a request, a time-out, the metadata
 
 
-def _blocking(original: Method) -> Method:
-    """Make a span for each call that waits for its answer."""
+def _span_for(returned: Callable[[Point, Point, Any], None]) -> Callable[[Method], Method]:
+    """Make a span for each call of a method. *returned* gets the caller's point, that of the span, and the result."""
 
-    def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        here = current.point.get()
-        if here is None:
-            return original(self, *args, **kwargs)
-        point, args = _begin(here, self, args, kwargs)
-        try:
-            result = original(self, *args, **kwargs)
-        except BaseException as fault:
-            _failed(point, fault)
-            raise
-        if point is not None:
-            grpc.answered(point, grpc.OK)
-        return result
+    def traced(original: Method) -> Method:
+        def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+            here = current.point.get()
+            if here is None:
+                return original(self, *args, **kwargs)
+            point, args = _begin(here, self, args, kwargs)
+            try:
+                result = original(self, *args, **kwargs)
+            except BaseException as fault:
+                _failed(point, fault)
+                raise
+            if point is not None:
+                returned(here, point, result)
+            return result
 
-    return call
+        return call
+
+    return traced
 
 
-def _started(original: Method) -> Method:
-    """Make a span for each call that goes on when the method returns: a future, a stream, or a call of asyncio."""
+def _is_over(here: Point, point: Point, answer: Any) -> None:
+    """The method has waited for the answer."""
+    grpc.answered(point, grpc.OK)
 
-    def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        here = current.point.get()
-        if here is None:
-            return original(self, *args, **kwargs)
-        point, args = _begin(here, self, args, kwargs)
-        try:
-            answer = original(self, *args, **kwargs)
-        except BaseException as fault:
-            _failed(point, fault)
-            raise
-        if point is not None:
-            current.point.set(here)
-            with guard.Harmless("grpc.start"):
-                _watch(point, answer)
-        return answer
 
-    return call
+def _goes_on(here: Point, point: Point, call: Any) -> None:
+    """The call goes on when the method has returned: a future, a stream, or a call of asyncio."""
+    current.point.set(here)
+    with guard.Harmless("grpc.start"):
+        _watch(point, call)
 
 
 def _begin(
@@ -145,6 +138,10 @@ def _now(coroutine: Any) -> Any:
 
 def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+_blocking = _span_for(_is_over)
+_started = _span_for(_goes_on)
 
 
 def _targets() -> Iterable[Target]:

@@ -30,16 +30,16 @@ def _route(original: Method) -> Method:
         lookups: list[tuple[Any, Sequence[str], Sequence[str]]] = []
         _lookups.set(lookups)
         try:
-            found = original(self, req, node, path)
+            result = original(self, req, node, path)
         finally:
             _lookups.set(None)
         with guard.Harmless("pecan.route"):
-            controller, rest = found
+            controller, rest = result
             values = [*req.pecan.get("routing_args", ()), *filter(None, rest)]
             template = _template(path.split("/")[1:], lookups, controller, values)
             if template is not None:
                 req.environ[routes.ROUTE] = template
-        return found
+        return result
 
     return route
 

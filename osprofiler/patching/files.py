@@ -3,39 +3,32 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import importlib.util
 import os
 import shutil
 import stat
-import tempfile
 from pathlib import Path
+
+from osprofiler._runtime import atomic_file
 
 
 def replace(file: Path, content: bytes, like: os.stat_result | None = None, *, same_time: bool = False) -> None:
     """Replace *file* by a file with *content*, which is on the disk when this returns.
 
-    A reader sees the old file or the new one. The new file gets the mode and the owner of *like*, if given; with
+    The new file gets the mode and the owner of *like*, if given; with
     *same_time* also its time of modification.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    try:
-        with os.fdopen(handle, "wb") as writer:
-            writer.write(content)
-            writer.flush()
-            os.fchmod(writer.fileno(), 0o644 if like is None else stat.S_IMODE(like.st_mode))
-            if like is not None and os.geteuid() == 0:
-                os.fchown(writer.fileno(), like.st_uid, like.st_gid)
-            os.fsync(writer.fileno())
-        if like is not None and same_time:
-            os.utime(name, ns=(like.st_atime_ns, like.st_mtime_ns))
-        os.replace(name, file)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
-    sync(file.parent)
+    if like is None:
+        atomic_file.replace(file, content)
+        return
+    atomic_file.replace(
+        file,
+        content,
+        mode=stat.S_IMODE(like.st_mode),
+        owner=(like.st_uid, like.st_gid) if os.geteuid() == 0 else None,
+        times_ns=(like.st_atime_ns, like.st_mtime_ns) if same_time else None,
+    )
 
 
 def remove_bytecode(source: Path) -> None:
@@ -73,14 +66,5 @@ def remove_folder(folder: Path) -> None:
             if fault.errno != errno.EXDEV:
                 raise
             away = folder
-        sync(folder.parent)
+        atomic_file.sync(folder.parent)
         shutil.rmtree(away)
-
-
-def sync(folder: Path) -> None:
-    """Write the names in *folder* to the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -22,7 +22,7 @@ from osprofiler.context.trace_context import SAMPLED, TraceContext
 from osprofiler.context.undecided import Later, Verdict
 
 #: Why a key was refused, as counters show it: it has ended; what it signed is too old or from the future, or has no
-#: time; it is over its rate; it is not for whoever sends the request. MAY is no refusal of the trace: the request has
+#: time; it is over its rate; it is not for the sender of the request. MAY is no refusal of the trace: the request has
 #: asked for more than the key may.
 ENDED, AGE, NO_TIME, RATE, WHOM, MAY = "key.ended", "key.age", "key.no_time", "key.rate", "key.whom", "key.may"
 

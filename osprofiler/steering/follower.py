@@ -53,7 +53,7 @@ class PolicyFollower:
         """*before*: the follower of the same source until now. Its policy stays in force until a new one is read."""
         self.source = source
         self.policy: Policy = Policy() if before is None else before.policy
-        #: The first 12 hexadecimal digits of the SHA-256 of the policy in force; empty: there is none.
+        #: The digest of the policy in force; empty: there is none.
         self.digest: str = "" if before is None else before.digest
         #: When it was put in force in this process, in seconds since the epoch.
         self.since: float = 0.0 if before is None else before.since
@@ -107,7 +107,7 @@ class PolicyFollower:
 
     def _take(self, content: bytes) -> bool:
         """Put *content* in force if it is good. Return whether it was not in force before."""
-        digest = _digest(content)
+        digest = digest_of(content)
         if digest == self._seen:
             return False
         self._seen = digest
@@ -145,7 +145,7 @@ class PolicyFollower:
         content = self._kept()
         if content is None:
             return "no policy is in force"
-        self._use(self._checked(content), _digest(content))
+        self._use(self._checked(content), digest_of(content))
         return "the last good policy, which is on disk, is in force"
 
     def _kept(self) -> bytes | None:
@@ -183,5 +183,6 @@ def _call(read: Callable[[float], bytes | None], limit_s: float) -> bytes | None
     return native.call_in_native_thread(read, limit_s)
 
 
-def _digest(content: bytes) -> str:
+def digest_of(content: bytes) -> str:
+    """The digest of a policy: the first 12 hexadecimal digits of the SHA-256 of its *content*."""
     return hashlib.sha256(content).hexdigest()[:12]

@@ -7,9 +7,9 @@ import contextlib
 import hashlib
 import os
 import stat
-import tempfile
 from pathlib import Path
 
+from osprofiler._runtime import atomic_file
 from osprofiler._runtime.state_folder import state_folder
 from osprofiler.config.policy_text import MAX_BYTES
 
@@ -30,16 +30,7 @@ class LastGood:
         with contextlib.suppress(OSError):  # what cannot be used is replaced
             if self.load() == content:
                 return
-        handle, new = tempfile.mkstemp(prefix=f".{self._name}.", dir=path.parent)  # mode 0600
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())  # otherwise a power failure may leave an empty file under the name
-            os.replace(new, path)
-        except BaseException:
-            os.unlink(new)
-            raise
+        atomic_file.replace(path, content, mode=0o600)
 
     def load(self) -> bytes | None:
         """The content; None if there is none.

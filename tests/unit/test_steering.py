@@ -76,7 +76,7 @@ def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
     lines = [
         record.getMessage()
         for record in caplog.records
-        if record.levelno >= logging.WARNING and "the policy " in record.getMessage()
+        if record.levelno >= logging.WARNING and " policy " in record.getMessage()
     ]
     assert not [line for line in lines if "\n" in line]
     return lines

@@ -88,19 +88,19 @@ def _rank(count: int, percent: int) -> int:
 
 def summaries(profiles: Sequence[TraceProfile]) -> list[StepSummary]:
     """The steps of *profiles*; the one with the most exclusive time comes first."""
-    found: dict[Step, StepSummary] = {}
+    by_step: dict[Step, StepSummary] = {}
     for profile in profiles:
         for step, times in profile.steps.items():
-            summary = found.get(step)
+            summary = by_step.get(step)
             if summary is None:
-                summary = found[step] = StepSummary(step)
+                summary = by_step[step] = StepSummary(step)
             _add(summary, times)
-    for summary in found.values():
+    for summary in by_step.values():
         for name in ("exclusive_us", "waiting_us", "inclusive_us", "saved_us", "saved_by_half_us"):
             setattr(summary, name, getattr(summary, name) / len(profiles))
         summary.slack_us = percentile(sorted(summary.slacks_us), 50) if summary.slacks_us else None
     return sorted(
-        found.values(), key=lambda summary: (-summary.exclusive_us, -summary.inclusive_us, summary.step.number)
+        by_step.values(), key=lambda summary: (-summary.exclusive_us, -summary.inclusive_us, summary.step.number)
     )
 
 
@@ -120,19 +120,19 @@ def _add(summary: StepSummary, times: StepTimes) -> None:
 
 def error_paths(profiles: Iterable[TraceProfile]) -> list[ErrorPath]:
     """Where errors began, and how far up they went. What failed the most requests comes first."""
-    found: dict[tuple[Step, str], ErrorPath] = {}
+    paths: dict[tuple[Step, str], ErrorPath] = {}
     for profile in profiles:
         seen: dict[tuple[Step, str], bool] = {}
         for origin in profile.origins:
             key = origin.step, origin.kind
-            path = found.setdefault(key, ErrorPath(*key))
+            path = paths.setdefault(key, ErrorPath(*key))
             path.spans += 1
             path.levels = max(path.levels, origin.levels)
             seen[key] = seen.get(key, False) or origin.reached_root
         for key, reached_root in seen.items():
-            path = found[key]
+            path = paths[key]
             path.traces += 1
             path.reached_root += reached_root
             if len(path.examples) < _MOST_EXAMPLES:
                 path.examples.append(profile.base_id)
-    return sorted(found.values(), key=lambda path: (-path.reached_root, -path.traces, path.step.number, path.kind))
+    return sorted(paths.values(), key=lambda path: (-path.reached_root, -path.traces, path.step.number, path.kind))

@@ -94,11 +94,11 @@ def _origin(trace: Trace, span: SpanNode, step: Step) -> Origin:
 
 
 def _add_path(profile: TraceProfile, trace: Trace, steps: Steps, step_of: dict[str, Step]) -> None:
-    found = critical_path.find(trace)
-    profile.duration_us = found.to_us - found.from_us
+    path = critical_path.find(trace)
+    profile.duration_us = path.to_us - path.from_us
     client = steps.step("", critical_path.CLIENT.operation)
     on_path: set[str] = set()
-    for section in found.sections:
+    for section in path.sections:
         trace_id = section.span.trace_id
         step = step_of.get(trace_id, client)
         times = profile.steps.get(step) or profile.steps.setdefault(step, StepTimes())
@@ -114,7 +114,7 @@ def _add_path(profile: TraceProfile, trace: Trace, steps: Steps, step_of: dict[s
         times.inclusive_us += times.exclusive_us
         if step.above is not None:
             profile.steps[step.above].inclusive_us += times.inclusive_us
-    _add_replays(profile, replay.Replay(trace, found), step_of)
+    _add_replays(profile, replay.Replay(trace, path), step_of)
 
 
 def _add_replays(profile: TraceProfile, replayed: replay.Replay, step_of: dict[str, Step]) -> None:
