@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from osprofiler.config import kinds
 from osprofiler.config import trust as trusts
@@ -28,16 +28,18 @@ def asked() -> Mapping[str, str]:
     return {row.asked_as: name for name, row in settings(Settings).items() if row.asked_as}
 
 
+def _switch(*, default: bool, **more: Any) -> Row[bool]:
+    """A row that is on or off, by the configuration or the policy, also while the service runs."""
+    return Row(kinds.SWITCH, default=default, mutable=True, policy=True, **more)
+
+
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """The settings in force. A process that has read no configuration has the value ``unread`` of each row."""
 
     enabled: bool = setting(
-        Row(
-            kinds.SWITCH,
+        _switch(
             default=False,
-            mutable=True,
-            policy=True,
             false_once_changed=True,
             deprecated_name="profiler_enabled",
             help="Whether this service can be traced. A service started with true follows this option without a "
@@ -46,22 +48,16 @@ class Settings:
         unread=True,
     )
     trace_wsgi: bool | None = setting(
-        Row(
-            kinds.SWITCH,
+        _switch(
             default=True,
-            mutable=True,
-            policy=True,
             help="Whether web requests that the service receives can become trace points: those of the WSGI and ASGI "
             "middleware, and of aiohttp's server. Each of them must still ask for it, or a sampler select it.",
         ),
         unread=None,  # as each middleware decides
     )
     trace_sqlalchemy: bool | None = setting(
-        Row(
-            kinds.SWITCH,
+        _switch(
             default=False,
-            mutable=True,
-            policy=True,
             asked_as=SQL,
             false_once_changed=True,
             help="Whether each SQL statement that the service sends with SQLAlchemy becomes a trace point, and each "
@@ -70,22 +66,16 @@ class Settings:
         unread=None,  # the service decides when it starts
     )
     trace_requests: bool = setting(
-        Row(
-            kinds.SWITCH,
+        _switch(
             default=False,
-            mutable=True,
-            policy=True,
             asked_as="requests",
             help="Whether each HTTP request that the service sends becomes a trace point. The libraries are requests, "
             "urllib3, httpx and aiohttp.",
         )
     )
     trace_dbapi: bool = setting(
-        Row(
-            kinds.SWITCH,
+        _switch(
             default=False,
-            mutable=True,
-            policy=True,
             asked_as="dbapi",
             help="Whether each SQL statement, commit and rollback that the service sends without SQLAlchemy becomes a "
             "trace point. The drivers are psycopg, psycopg2, PyMySQL and sqlite3. With trace_sqlalchemy too, a "
@@ -93,113 +83,80 @@ class Settings:
         )
     )
     trace_dogpile: bool = setting(
-        Row(
-            kinds.SWITCH,
+        _switch(
             default=False,
-            mutable=True,
-            policy=True,
             asked_as="dogpile",
             help="Whether each value that the service gets from a region of dogpile.cache, or creates there, becomes a "
             "trace point. oslo.cache uses such regions.",
         )
     )
     trace_grpc: bool = setting(
-        Row(
-            kinds.SWITCH,
+        _switch(
             default=False,
-            mutable=True,
-            policy=True,
             help="Whether both ends of each call of gRPC become trace points. While it is off, calls do not pass the "
             "trace on.",
         )
     )
     trace_keystoneauth: bool = setting(
-        Row(
-            kinds.SWITCH,
+        _switch(
             default=False,
-            mutable=True,
-            policy=True,
             asked_as="keystoneauth",
             help="Whether each call that the service makes with a session of keystoneauth becomes a trace point. The "
             "HTTP requests of the call are inside it if trace_requests is on.",
         )
     )
     trace_locks: bool = setting(
-        Row(
-            kinds.SWITCH,
+        _switch(
             default=False,
-            mutable=True,
-            policy=True,
             asked_as="locks",
             help="Whether each wait for a lock of oslo.concurrency becomes a trace point. A free lock has none.",
         )
     )
     trace_memcached: bool = setting(
-        Row(
-            kinds.SWITCH,
+        _switch(
             default=False,
-            mutable=True,
-            policy=True,
             asked_as="memcached",
             help="Whether each command that the service sends to memcached with pymemcache becomes a trace point.",
         )
     )
     trace_mongodb: bool = setting(
-        Row(
-            kinds.SWITCH,
+        _switch(
             default=False,
-            mutable=True,
-            policy=True,
             asked_as="mongodb",
             help="Whether each command that the service sends to MongoDB with pymongo becomes a trace point.",
         )
     )
     trace_notifications: bool = setting(
-        Row(
-            kinds.SWITCH,
+        _switch(
             default=False,
-            mutable=True,
-            policy=True,
             help="Whether each notification that the service sends or receives with oslo.messaging becomes a trace "
             "point. The message then has the trace, and never the secret key.",
         )
     )
     trace_redis: bool = setting(
-        Row(
-            kinds.SWITCH,
+        _switch(
             default=False,
-            mutable=True,
-            policy=True,
             asked_as="redis",
             help="Whether each command that the service sends with redis-py becomes a trace point.",
         )
     )
     trace_rpc: bool = setting(
-        Row(
-            kinds.SWITCH,
+        _switch(
             default=True,
-            mutable=True,
-            policy=True,
             help="Whether both ends of each RPC become trace points, where messaging is instrumented. While it is off, "
             "messages still pass the trace on.",
         )
     )
     trace_db_api: bool = setting(
-        Row(
-            kinds.SWITCH,
+        _switch(
             default=True,
-            mutable=True,
-            policy=True,
             help="Whether the trace points of kind db_api in profiles are in place: the calls of a database API.",
             link="See `points <points.rst>`_.",
         )
     )
     trace_drivers: bool = setting(
-        Row(
-            kinds.SWITCH,
+        _switch(
             default=True,
-            mutable=True,
-            policy=True,
             help="Whether the trace points of kind drivers in profiles are in place: the calls of drivers, such as "
             "nova's virt driver. Calls of the privileged daemon of oslo.privsep become trace points too.",
             link="See `points <points.rst>`_.",
@@ -207,11 +164,8 @@ class Settings:
         unread=False,  # without a configuration there is no profile
     )
     trace_pooling: bool = setting(
-        Row(
-            kinds.SWITCH,
+        _switch(
             default=True,
-            mutable=True,
-            policy=True,
             help="Whether Zaqar's pooling is traced: its look-up of pools, and the trace points of its own code whose "
             "names begin with pooling_.",
             link="See `points <points.rst>`_.",
@@ -231,11 +185,8 @@ class Settings:
         )
     )
     mask_secrets: bool = setting(
-        Row(
-            kinds.SWITCH,
+        _switch(
             default=True,
-            mutable=True,
-            policy=True,
             help="Whether *** replaces passwords, tokens and other secrets before they leave this process. They are "
             "recognized by their names and forms.",
             link="See `Secrets`_.",
@@ -374,22 +325,16 @@ class Settings:
         )
     )
     response_headers: bool = setting(
-        Row(
-            kinds.SWITCH,
+        _switch(
             default=True,
-            mutable=True,
-            policy=True,
             help="Whether the response to a traced HTTP request has the id of its trace, in the headers X-Trace-Id and "
             "traceresponse.",
             link="See `propagation <propagation.rst>`_.",
         )
     )
     rpc_plain_peers: bool = setting(
-        Row(
-            kinds.SWITCH,
+        _switch(
             default=False,
-            mutable=True,
-            policy=True,
             help="Whether RPC messages also contain the trace in the form of osprofiler 4, for peers that still run "
             "it. Use it only during a rolling upgrade: this form contains the secret key.",
         )

@@ -7,8 +7,7 @@
 import itertools
 import os
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,48 +17,18 @@ from osprofiler.reports import model
 from osprofiler.reports.analysis import skew
 from osprofiler.reports.views import html
 from osprofiler.testing.records import record
-from tests.conftest import missing
+from tests.integration.conftest import OpenPage, Page
 from tests.unit.reports_kit import Made, made, records
 from tests.unit.test_reports_views import HOSTILE_NAMES, hostile, troubled
 from tests.waiting import wait_until
 
-Page = Any
 Opened = Callable[[model.Trace], Page]
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api")
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        missing("no Chromium: install Debian's chromium")
-    with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
-        yield running
-        running.close()
-
-
 @pytest.fixture
-def opened(browser: Any, tmp_path: Path) -> Iterator[Opened]:
-    """Gives the page of a trace. At the end nothing may have left any page, and none may have complained."""
-    context = browser.new_context(viewport={"width": 1400, "height": 900}, color_scheme="light")
-    asked, said = [], []
-    context.on("request", lambda request: asked.append(request.url))
-
-    def open_(trace: model.Trace) -> Page:
-        file = tmp_path / "report.html"
-        file.write_text(html.page(trace), "utf-8")
-        page = context.new_page()
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda fault: said.append(str(fault)))
-        page.on("dialog", lambda dialog: said.append(dialog.message))
-        page.goto(file.as_uri())
-        return page
-
-    yield open_
-    context.close()
-    assert said == []
-    assert [url for url in asked if not url.startswith(("file://", "data:"))] == []
+def opened(open_page: OpenPage) -> Opened:
+    """Opens the page of a trace."""
+    return lambda trace: open_page(html.page(trace), width=1400)
 
 
 def rows(page: Page) -> list[dict[str, Any]]:

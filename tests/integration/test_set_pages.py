@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The HTML pages of sets in a real browser: what they show and do, and that nothing leaves them."""
 
-import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,52 +9,10 @@ from osprofiler.reports import model
 from osprofiler.reports.analysis import path_set, service_map, set_comparison, trace_profile
 from osprofiler.reports.analysis.calling_context import Steps
 from osprofiler.reports.views import map_views, set_html
-from tests.conftest import missing
+from tests.integration.conftest import OpenPage
 from tests.unit import boots
 from tests.unit.reports_kit import Made, made
 from tests.unit.test_reports_views import HOSTILE_NAMES
-
-Page = Any
-Opened = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api")
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        missing("no Chromium: install Debian's chromium")
-    with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
-        yield running
-        running.close()
-
-
-@pytest.fixture
-def opened(browser: Any, tmp_path: Path) -> Iterator[Opened]:
-    """Opens a page. At the end nothing may have left any page, and none may have complained."""
-    asked: list[str] = []
-    said: list[str] = []
-    contexts = []
-
-    def open_(text: str, width: int = 1600, scheme: str = "light") -> Page:
-        file = tmp_path / "page.html"
-        file.write_text(text, "utf-8")
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        contexts.append(context)
-        context.on("request", lambda request: asked.append(request.url))
-        page = context.new_page()
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda fault: said.append(str(fault)))
-        page.on("dialog", lambda dialog: said.append(dialog.message))
-        page.goto(file.as_uri())
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
-    assert said == []
-    assert [url for url in asked if not url.startswith(("file://", "data:"))] == []
 
 
 def profiles(traces: Iterator[model.Trace], steps: Steps) -> list[trace_profile.TraceProfile]:
@@ -80,8 +35,8 @@ def services() -> str:
     return map_views.html_text(service_map.of(boots.boot(seed) for seed in range(3)))
 
 
-def test_the_critical_path_of_a_set(opened: Opened) -> None:
-    page = opened(paths())
+def test_the_critical_path_of_a_set(open_page: OpenPage) -> None:
+    page = open_page(paths())
     assert page.inner_text("#title") == "Critical path of 40 traces"
     assert page.inner_text("#rows tr:first-child td:first-child button") == "verify_checksum"
     assert page.inner_text("#chosen-head") == "verify_checksum [demo-image]"
@@ -98,8 +53,8 @@ def test_the_critical_path_of_a_set(opened: Opened) -> None:
     assert page.locator("#rows tr").count() == 3
 
 
-def test_keys_reach_every_part(opened: Opened) -> None:
-    page = opened(paths())
+def test_keys_reach_every_part(open_page: OpenPage) -> None:
+    page = open_page(paths())
     page.keyboard.press("Escape")
     page.focus("#flame")
     for key in "ArrowDown", "ArrowDown", "ArrowRight":
@@ -116,15 +71,15 @@ def test_keys_reach_every_part(opened: Opened) -> None:
     assert page.evaluate("document.activeElement.id") == "search"
 
 
-def test_a_link_leads_to_the_page_of_a_trace(opened: Opened) -> None:
-    page = opened(paths("http://jaeger:16686/trace/{id}"))
+def test_a_link_leads_to_the_page_of_a_trace(open_page: OpenPage) -> None:
+    page = open_page(paths("http://jaeger:16686/trace/{id}"))
     link = page.locator("#examples a").first
     assert link.get_attribute("href") == f"http://jaeger:16686/trace/{link.inner_text()}"
     assert link.get_attribute("rel") == "noopener noreferrer"
 
 
-def test_a_change_is_red_in_the_flame_graph(opened: Opened) -> None:
-    page = opened(change())
+def test_a_change_is_red_in_the_flame_graph(open_page: OpenPage) -> None:
+    page = open_page(change())
     assert page.inner_text("#title") == "40 traces before, 40 traces after: 1 step changed"
     colours = {
         name: page.eval_on_selector(f".frame:has-text('{name}')", "frame => getComputedStyle(frame).backgroundColor")
@@ -139,14 +94,14 @@ def test_a_change_is_red_in_the_flame_graph(opened: Opened) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1600, 390])
 @pytest.mark.parametrize("text", [paths, change, services], ids=["paths", "change", "services"])
-def test_every_page_fits_every_screen(text: Callable[[], str], width: int, scheme: str, opened: Opened) -> None:
-    page = opened(text(), width, scheme)
+def test_every_page_fits_every_screen(text: Callable[[], str], width: int, scheme: str, open_page: OpenPage) -> None:
+    page = open_page(text(), width, scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (background == "rgb(255, 255, 255)") == (scheme == "light")
 
 
-def test_names_in_a_page_are_text(opened: Opened) -> None:
+def test_names_in_a_page_are_text(open_page: OpenPage) -> None:
     steps = Steps()
     spans = [
         Made(f"{i}", None if i == 0 else "0", 10 * i, 10 * i + 5 if i else 1_000) for i in range(len(HOSTILE_NAMES))
@@ -157,6 +112,6 @@ def test_names_in_a_page_are_text(opened: Opened) -> None:
         for span, name in zip(trace.spans.values(), HOSTILE_NAMES, strict=True):
             span.operation = name
         some.append(trace_profile.of(trace, steps))
-    page = opened("".join(set_html.of_paths(path_set.groups(some))))
+    page = open_page("".join(set_html.of_paths(path_set.groups(some))))
     assert page.locator("#rows tr").count() == len(HOSTILE_NAMES)
     assert page.locator("img, iframe, form").count() == 0

@@ -29,19 +29,28 @@ _ESCAPES = [(char, f"\\u{ord(char):04x}") for char in "<>&"]
 
 def text(frame: str, style: str, scripts: Sequence[str], title: str, data: Iterable[str]) -> Iterator[str]:
     """The page, in pieces. *frame*, *style* and *scripts* are files of the folder ``page``; *data*: pieces of JSON."""
-    css, script = (_PAGE / style).read_text("utf-8"), _joined(scripts)
+    script = _joined(scripts)
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
-    head, foot = (_PAGE / frame).read_text("utf-8").split("@DATA@")
-    heading = html.escape(wording.one_line(title))
-    yield head.replace("@SCRIPT_SHA256@", digest).replace("@STYLE@", css).replace("@TITLE@", heading)
+    before, after = (_PAGE / frame).read_text("utf-8").split("@DATA@")
+    yield _head(style, title, f"script-src 'sha256-{digest}'; ") + before
     yield from data
-    yield foot.replace("@SCRIPT@", script)
+    yield after.replace("@SCRIPT@", script)
 
 
-def static(frame: str, title: str, body: str) -> str:
+def static(frame: str, style: str, title: str, body: str) -> str:
     """A page without a script. *body* is markup, in which the caller has escaped the text of traces."""
-    text = (_PAGE / frame).read_text("utf-8").replace("@TITLE@", html.escape(wording.one_line(title)))
-    return text.replace("@BODY@", body)
+    text = (_PAGE / frame).read_text("utf-8").replace("@TITLE@", _escaped(title))
+    return _head(style, title) + text.replace("@BODY@", body)
+
+
+def _head(style: str, title: str, scripts: str = "") -> str:
+    """All that is before the body. *scripts*: what the policy of the page says of scripts; "" forbids them."""
+    head = (_PAGE / "head.html").read_text("utf-8").replace("@SCRIPTS@", scripts)
+    return head.replace("@STYLE@", (_PAGE / style).read_text("utf-8")).replace("@TITLE@", _escaped(title))
+
+
+def _escaped(title: str) -> str:
+    return html.escape(wording.one_line(title))
 
 
 def _joined(scripts: Sequence[str]) -> str:

@@ -42,7 +42,7 @@ def html_text(services: ServiceMap) -> str:
     """The page: a drawing, and a table of the calls. It needs no script."""
     title = f"Services of {services.traces} traces"
     body = [f'<div class="drawing">{_drawing(services)}</div>', *_table(services)]
-    return html_page.static("map.html", title, "".join(body))
+    return html_page.static("map.html", "map.css", title, "".join(body))
 
 
 def _about(calls: Calls) -> list[str]:
