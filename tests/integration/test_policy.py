@@ -14,7 +14,7 @@ import pytest
 from osprofiler import web
 from osprofiler.context.trace_context import TraceContext
 from osprofiler.propagation import osprofiler
-from tests.unit.test_steering import put
+from tests.unit.steering_kit import put
 from tests.waiting import wait_until
 
 PROGRAM = Path(__file__).parent / "programs" / "policy_service.py"

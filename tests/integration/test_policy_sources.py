@@ -16,8 +16,8 @@ from osprofiler.steering.follower import PolicyFollower
 from osprofiler.steering.sources import Unreadable, source_of
 from tests.conftest import own
 from tests.servers import Jaeger, Redis
+from tests.unit.steering_kit import put
 from tests.unit.test_cli import run
-from tests.unit.test_steering import put
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("osprofiler_process")

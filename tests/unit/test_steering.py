@@ -2,13 +2,12 @@
 """A policy is followed from its source: changes, faults of every kind, signatures, and the last good one on disk."""
 
 import hashlib
-import logging
 import os
 import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,11 @@ import pytest
 
 from osprofiler.config import settings as in_force
 from osprofiler.steering import watch
-from osprofiler.steering.follower import PolicyFollower
 from osprofiler.steering.last_good import LastGood
 from osprofiler.steering.signature import BadSignature, check, is_signed, signed
 from osprofiler.steering.sources import MAX_BYTES, Unreadable, source_of
 from tests.unit.core_kit import faults
+from tests.unit.steering_kit import Follow, errors, following, put, rate, sampler, threads
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("osprofiler_process")
@@ -29,61 +28,15 @@ ROOT = Path(__file__).resolve().parents[2]
 KEY, OTHER_KEY = "a key of the operator", "a key of somebody else"
 
 
-def sampler(text: str) -> str:
-    return f"services:\n  '*':\n    sampler: {text}\n"
-
-
-def put(file: Path, content: str | bytes) -> None:
-    """Replace the file as a whole: a follower may read it at any moment."""
-    new = file.with_suffix(".put")
-    new.write_bytes(content.encode() if isinstance(content, str) else content)
-    new.replace(file)
-
-
-def rate(follower: PolicyFollower) -> Any:
-    return follower.policy.of("nova-api").get("sampler")
-
-
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "policy.yaml"
 
 
-Follow = Callable[..., PolicyFollower]
-
-
 @pytest.fixture
 def follow(caplog: pytest.LogCaptureFixture) -> Iterator[Follow]:
-    """Make a follower of an address. It is ended after the test."""
-    caplog.set_level(logging.INFO, "osprofiler")
-    made: list[PolicyFollower] = []
-
-    def make(address: object, **options: Any) -> PolicyFollower:
-        changed = options.pop("changed", lambda policy: None)
-        follower = PolicyFollower(source_of(str(address)), changed, **{"interval_s": 0.02, **options})
-        made.append(follower)
-        follower.begin()
-        return follower
-
-    yield make
-    for each in made:
-        each.end()
-    wait_until(lambda: not threads(), what="the ends of their flows")
-
-
-def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """The complaints about the policy. Reporters of earlier tests may have complaints of their own."""
-    lines = [
-        record.getMessage()
-        for record in caplog.records
-        if record.levelno >= logging.WARNING and " policy " in record.getMessage()
-    ]
-    assert not [line for line in lines if "\n" in line]
-    return lines
-
-
-def threads() -> list[threading.Thread]:
-    return [each for each in threading.enumerate() if each.name == "osprofiler-policy"]
+    with following(caplog) as follow:
+        yield follow
 
 
 # Changes
@@ -425,6 +378,7 @@ elif PATCHED == "gevent":
     import gevent.monkey; gevent.monkey.patch_all()
 from oslo_config import cfg
 from osprofiler import config, initializer, opts
+from tests.unit.steering_kit import Follow, errors, following, put, rate, sampler, threads
 from tests.waiting import wait_until
 
 def write(text):
@@ -494,7 +448,7 @@ def test_a_process_ends_though_its_source_hangs(tmp_path: Path) -> None:
         + """
 os.unlink(sys.argv[1])
 os.mkfifo(sys.argv[1])
-from tests.unit.test_steering import threads
+from tests.unit.steering_kit import threads
 wait_until(threads)
 """,
         str(tmp_path / "policy.yaml"),

@@ -2,7 +2,6 @@
 """A policy at a URL: whatever the server does, the last good policy stays, there is one line, and nothing piles up."""
 
 import contextlib
-import logging
 import subprocess
 import threading
 import time
@@ -16,14 +15,13 @@ import pytest
 from osprofiler.config import settings as in_force
 from osprofiler.steering import follower as followers
 from osprofiler.steering import watch
-from osprofiler.steering.follower import PolicyFollower
 from osprofiler.steering.last_good import LastGood
 from osprofiler.steering.sources import Unreadable, source_of
 from tests.servers import certificate
 from tests.servers.base import free_port
 from tests.servers.trickle import trickle
 from tests.unit.core_kit import faults
-from tests.unit.test_steering import errors, rate, sampler, threads
+from tests.unit.steering_kit import Follow, errors, following, rate, sampler, threads
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("osprofiler_process")
@@ -86,24 +84,10 @@ def served() -> Iterator[Served]:
     made.close()
 
 
-Follow = Callable[..., PolicyFollower]
-
-
 @pytest.fixture
 def follow(caplog: pytest.LogCaptureFixture) -> Iterator[Follow]:
-    caplog.set_level(logging.INFO, "osprofiler")
-    made: list[PolicyFollower] = []
-
-    def make(address: str, **options: Any) -> PolicyFollower:
-        follower = PolicyFollower(source_of(address), lambda policy: None, **{"interval_s": 0.02, **options})
-        made.append(follower)
-        follower.begin()
-        return follower
-
-    yield make
-    for each in made:
-        each.end()
-    wait_until(lambda: not threads(), what="the ends of their flows")
+    with following(caplog) as follow:
+        yield follow
 
 
 def test_only_a_changed_policy_is_sent(served: Served, follow: Follow) -> None:
