@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from osprofiler.config import kinds
 from osprofiler.config import trust as trusts
@@ -28,9 +28,8 @@ def asked() -> Mapping[str, str]:
     return {row.asked_as: name for name, row in settings(Settings).items() if row.asked_as}
 
 
-def _switch(*, default: bool, **more: Any) -> Row[bool]:
-    """A row that is on or off, by the configuration or the policy, also while the service runs."""
-    return Row(kinds.SWITCH, default=default, mutable=True, policy=True, **more)
+#: A row that is on or off, by the configuration or the policy, also while the service runs.
+_switch = functools.partial(Row, kinds.SWITCH, mutable=True, policy=True)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,20 +18,18 @@ there. A malformed field counts as absent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from osprofiler.config import trust as trusts
 from osprofiler.config.limited_key import LimitedKey
 from osprofiler.config.trust import Trust
 from osprofiler.context.trace_context import DEBUG, SAMPLED, TraceContext
 from osprofiler.context.undecided import Later, Verdict
-from osprofiler.propagation import b3, jaeger, limits, osprofiler, signed, w3c
-from osprofiler.propagation.formats import Format, Malformed, Remote
-from osprofiler.propagation.signed import Signed
+from osprofiler.propagation import jaeger, limits, signed
+from osprofiler.propagation.formats import Format
+from osprofiler.propagation.received import Foreign, Received, foreign_tags
 from osprofiler.records import ids, names
-
-T = TypeVar("T")
 
 #: The sampler's decision for a trace id: whether to record the trace, and tags that show the reason. Or how to decide
 #: once it is known who asks.
@@ -43,7 +41,6 @@ SampleAsked = Callable[[int, Sequence[str]], Verdict | Later]
 #: The tag that shows a continued trace's ``tracestate``.
 TRACESTATE_TAG = "w3c.tracestate"
 
-_MAX_TAG_CHARS = 256
 _NO_TAGS: Mapping[str, Any] = {}
 _NO_FORMATS: Mapping[str, Format] = {}
 _FOR_NOW: Verdict = (True, _NO_TAGS)
@@ -61,13 +58,6 @@ class Decision(NamedTuple):
     later: Later | None = None  # decides whether the trace, which is sampled for now, is kept
     refused: tuple[str, ...] = ()  # what a key did not allow: see ``limits``
     joins: TraceContext | None = None  # without *context*: the trace to record in, if a sampler says yes later
-
-
-class _Foreign(NamedTuple):
-    format: str
-    name: str  # of the field
-    text: str  # as a tag shows it
-    remote: Remote
 
 
 def decide(
@@ -97,36 +87,40 @@ def decide(
     it. *trusted_rate*, *debug_rate*: samplers that limit the trusted "yes" of unsigned context, and debug ids; empty:
     no limit.
     """
-    reading = _Reading(fields, registered)
-    context, follows = reading.signed(keys, plain, limited, who)
+    received = Received(fields, registered)
+    deciding = _Deciding(received)
+    context, follows = deciding.signed(keys, plain, limited, who)
     if context is None and not trust.trusts(peer):
-        return reading.sampled(keys, sample)
-    foreign = reading.foreign()
+        return deciding.sampled(keys, sample)
+    foreign: Sequence[Foreign] = received.foreign
     tags: Mapping[str, Any] = _NO_TAGS
     begins = False
     if context is None:
         key = keys[0] if keys else None
         foreign = [one for one in foreign if trust.reads(one.format)]
-        context, begins, tags = reading.trusted(foreign, key, trust)
-        if context is not None and (trust.join or not reading.decided):
-            return reading.joined(reading.completed(context, foreign, url_encoding, trust), sample)
-        context = reading.limited(context, debug_rate if jaeger.DEBUG_ID in tags else trusted_rate, begins, tags)
+        context, begins, tags = deciding.trusted(foreign, key, trust)
+        if context is not None and (trust.join or not deciding.decided):
+            return deciding.joined(received.completed(context, foreign, url_encoding, trust), sample)
+        if jaeger.DEBUG_ID in tags:
+            context = deciding.limited(context, limits.DEBUG_RATE, debug_rate, begins)
+        else:
+            context = deciding.limited(context, limits.TRUSTED_RATE, trusted_rate, begins)
         if context is None:
-            return reading.sampled(keys, sample)
+            return deciding.sampled(keys, sample)
     else:
         known = (context.trace_id, context.span_id)
-        tags = _tags(one for one in foreign if (one.remote.trace_id, one.remote.span_id) != known)
-        if reading.key is not None:
-            tags[names.KEY] = reading.key.name
-        trust = trusts.ALL  # baggage beside signed context
-    context = reading.completed(context, foreign, url_encoding, trust)
+        tags = foreign_tags(one for one in foreign if (one.remote.trace_id, one.remote.span_id) != known)
+        if deciding.key is not None:
+            tags[names.KEY] = deciding.key.name
+        trust = trusts.ALL  # the baggage counts in every format
+    context = received.completed(context, foreign, url_encoding, trust)
     if context.tracestate:
         tags = {**tags, TRACESTATE_TAG: context.tracestate}
     tags = tags if context.sampled else _NO_TAGS
-    decision = Decision(context, follows, tags, begins, reading.malformed, reading.later, tuple(reading.refused))
+    decision = Decision(context, follows, tags, begins, received.malformed, deciding.later, tuple(deciding.refused))
     if sample_asked is None or begins or context.span_id or not (context.sampled and context.hmac_key):
         return decision
-    return _ruled(decision, context, sample_asked(context.trace_id, reading.asked_by))
+    return _ruled(decision, context, sample_asked(context.trace_id, deciding.asked_by))
 
 
 def _ruled(decision: Decision, context: TraceContext, answer: Verdict | Later) -> Decision:
@@ -141,33 +135,26 @@ def _ruled(decision: Decision, context: TraceContext, answer: Verdict | Later) -
 
 def signed_context(fields: Mapping[str, str], keys: Sequence[str]) -> TraceContext | None:
     """The context in *fields* that is signed with one of *keys*, or None."""
-    signed_with = _Reading(fields)._signed(keys, None)
+    signed_with = Received(fields).signed(keys, None)
     return None if signed_with is None else signed_with.context
 
 
-def foreign_tags(fields: Mapping[str, str]) -> Mapping[str, str]:
-    """The ids of unsigned contexts in *fields*, as tags for the first span of a trace that continues none of them."""
-    return _tags(_Reading(fields).foreign())
+class _Deciding:
+    """One decision, step by step, and what the steps have found out besides the context."""
 
-
-class _Reading:
-    """The fields of one carrier, and how many of them were malformed."""
-
-    def __init__(self, fields: Mapping[str, str], registered: Mapping[str, Format] = _NO_FORMATS) -> None:
-        self.malformed = 0
+    def __init__(self, received: Received) -> None:
         self.decided = True  # by the sender of the trusted context
         self.refused: list[str] = []
         self.key: LimitedKey | None = None  # the key with limits that has signed
         self.asked_by: tuple[str, ...] = ()  # the id of the key that has signed, and its name
         self.later: Later | None = None  # decides whether that key is for the sender
-        self._fields = fields
-        self._registered = registered
+        self._received = received
 
     def signed(
         self, keys: Sequence[str], plain: Any, limited: Mapping[str, LimitedKey], who: limits.Who | None
     ) -> tuple[TraceContext | None, bool]:
         """The context that is signed with a key which allows it, or None; and whether its sender does not wait."""
-        ours = self._signed((*keys, *limited) if limited else keys, plain)
+        ours = self._received.signed((*keys, *limited) if limited else keys, plain)
         if ours is None:
             return None, False
         key = limited.get(ours.context.hmac_key or "") if ours.context.hmac_key not in keys else None
@@ -185,43 +172,8 @@ class _Reading:
         self.key, self.asked_by = key, (*self.asked_by, key.name)
         return context, ours.follows
 
-    def _signed(self, keys: Sequence[str], plain: Any) -> Signed | None:
-        """The context that is signed with one of *keys*."""
-        if not keys:
-            return None
-        get = self._fields.get
-        if text := get(signed.HEADER.lower()):
-            ours = self._attempt(signed.decode, text, keys)
-            if ours is not None:
-                return ours
-        info, signature = get(osprofiler.TRACE_INFO.lower()), get(osprofiler.TRACE_HMAC.lower())
-        context = self._attempt(osprofiler.decode, info, signature, keys) if info and signature else None
-        if context is None and plain:
-            context = self._attempt(osprofiler.decode_plain, plain, keys)
-        return None if context is None else Signed(context, False, None)
-
-    def foreign(self) -> list[_Foreign]:
-        """The well-formed unsigned contexts, in the order in which they count."""
-        contexts = []
-        for format_, name, decode in (
-            ("jaeger", jaeger.TRACE_ID, jaeger.decode),
-            ("w3c", w3c.TRACEPARENT, w3c.decode),
-        ):
-            text = self._fields.get(name)
-            remote = self._attempt(decode, text) if text else None
-            if text and remote is not None:
-                contexts.append(_Foreign(format_, name, text[:_MAX_TAG_CHARS], remote))
-        remote = self._attempt(b3.decode, self._fields)
-        if remote is not None:
-            contexts.append(_Foreign("b3", b3.SINGLE, f"{remote.trace_id:032x}-{remote.span_id:016x}", remote))
-        for name, registered in self._registered.items():
-            remote = self._attempt(registered.decode, self._fields)
-            if remote is not None:
-                contexts.append(_Foreign(name, name, f"{remote.trace_id:032x}-{remote.span_id:016x}", remote))
-        return contexts
-
     def trusted(
-        self, foreign: Sequence[_Foreign], key: str | None, trust: Trust
+        self, foreign: Sequence[Foreign], key: str | None, trust: Trust
     ) -> tuple[TraceContext | None, bool, Mapping[str, Any]]:
         """The context of the unsigned fields, with *key*; whether the trace begins here; tags for its first span.
 
@@ -232,20 +184,17 @@ class _Reading:
             self.decided = with_ids.decided
             ids_ = (with_ids.trace_id, with_ids.span_id)
             return TraceContext.from_ids(*ids_, flags=with_ids.flags, hmac_key=key), False, _NO_TAGS
-        debug_id = self._fields.get(jaeger.DEBUG_ID)
+        debug_id = self._received.debug_id
         if trust.join:
             return None, False, _NO_TAGS
         if debug_id and trust.reads("jaeger"):
-            return _begun(SAMPLED | DEBUG, key), True, {jaeger.DEBUG_ID: debug_id[:_MAX_TAG_CHARS]}
+            return _begun(SAMPLED | DEBUG, key), True, {jaeger.DEBUG_ID: debug_id}
         if foreign:
             return _begun(foreign[0].remote.flags, key), True, _NO_TAGS
         return None, False, _NO_TAGS
 
-    def limited(
-        self, context: TraceContext | None, rate: str, begins: bool, tags: Mapping[str, Any]
-    ) -> TraceContext | None:
+    def limited(self, context: TraceContext | None, name: str, rate: str, begins: bool) -> TraceContext | None:
         """The unsigned *context* after its *rate*: over it a new trace does not begin, and another one has a "no"."""
-        name = limits.DEBUG_RATE if jaeger.DEBUG_ID in tags else limits.TRUSTED_RATE
         if context is None or not context.sampled or limits.is_within(rate, name, context.trace_id, context.hmac_key):
             return context
         self.refused.append(name)
@@ -254,51 +203,27 @@ class _Reading:
     def sampled(self, keys: Sequence[str], sample: Sample | None) -> Decision:
         """The sampler's decision, if no sender has decided."""
         if sample is None:
-            return Decision(None, malformed=self.malformed, refused=tuple(self.refused))
+            return Decision(None, malformed=self._received.malformed, refused=tuple(self.refused))
         trace_id = ids.new_trace_id()
         answer = sample(trace_id)
         later, (yes, tags) = (answer, _FOR_NOW) if isinstance(answer, Later) else (None, answer)
         context = _begun(SAMPLED if yes else 0, keys[0] if keys else None, trace_id)
         if yes:
-            tags = {**tags, **_tags(self.foreign())}
+            tags = {**tags, **foreign_tags(self._received.foreign)}
         tags = tags if yes else _NO_TAGS
-        return Decision(context, False, tags, True, self.malformed, later, tuple(self.refused))
+        return Decision(context, False, tags, True, self._received.malformed, later, tuple(self.refused))
 
     def joined(self, context: TraceContext, sample: Sample | None) -> Decision:
         """The sampler's decision about the trace of *context*, whose sender has decided otherwise, or the same."""
         refused = tuple(self.refused)
         if sample is None:
-            return Decision(None, malformed=self.malformed, refused=refused, joins=context._replace(flags=0))
+            return Decision(None, malformed=self._received.malformed, refused=refused, joins=context._replace(flags=0))
         answer = sample(context.trace_id)
         later, (yes, tags) = (answer, _FOR_NOW) if isinstance(answer, Later) else (None, answer)
         if context.tracestate:
             tags = {**tags, TRACESTATE_TAG: context.tracestate}
         context = context._replace(flags=SAMPLED if yes else 0)
-        return Decision(context, False, tags if yes else _NO_TAGS, False, self.malformed, later, refused)
-
-    def completed(
-        self, context: TraceContext, foreign: Sequence[_Foreign], url_encoding: bool, trust: Trust
-    ) -> TraceContext:
-        """*context* with the baggage, and with the state and flags of W3C's fields if they have the same trace id.
-
-        Baggage counts in the formats that *trust* reads.
-        """
-        baggage = w3c.decode_baggage(self._fields.get(w3c.BAGGAGE, "")) if trust.reads("w3c") else {}
-        if trust.reads("jaeger"):
-            baggage.update(jaeger.decode_baggage(self._fields, url_encoding=url_encoding))
-        parent = next((one.remote for one in foreign if one.name == w3c.TRACEPARENT), None)
-        if parent is None or parent.trace_id != context.trace_id:
-            return context._replace(baggage=baggage)
-        text = self._fields.get(w3c.TRACESTATE)
-        state = self._attempt(w3c.tracestate, text) if text else None
-        return context._replace(baggage=baggage, tracestate=state or "", w3c_flags=parent.w3c_flags)
-
-    def _attempt(self, decode: Callable[..., T], *arguments: Any) -> T | None:
-        try:
-            return decode(*arguments)
-        except Malformed:
-            self.malformed += 1
-            return None
+        return Decision(context, False, tags if yes else _NO_TAGS, False, self._received.malformed, later, refused)
 
 
 def _begun(flags: int, key: str | None, trace_id: int | None = None) -> TraceContext:
@@ -314,7 +239,3 @@ def _unsampled(context: TraceContext) -> TraceContext:
     """*context* under a span that nobody records: see :func:`_begun`."""
     unsampled = TraceContext.from_ids(context.trace_id, ids.new_span_id(), flags=0, hmac_key=context.hmac_key)
     return unsampled._replace(base_id=context.base_id, baggage=context.baggage)
-
-
-def _tags(foreign: Iterable[_Foreign]) -> dict[str, str]:
-    return {f"foreign.{one.name}": one.text for one in foreign if one.remote.trace_id}

@@ -19,7 +19,7 @@ from osprofiler.config import trust as trusts
 from osprofiler.config.trust import Trust
 from osprofiler.context.origin import Origin
 from osprofiler.context.trace_context import TraceContext
-from osprofiler.propagation import binary, carriers, formats, jaeger, precedence
+from osprofiler.propagation import binary, carriers, formats, jaeger, precedence, received
 from osprofiler.propagation.formats import Malformed
 from osprofiler.tracer.span_context import SpanContext
 
@@ -62,7 +62,7 @@ class TextCodec:
         if decision.joins is not None:
             return SpanContext(0, 0, None, 0, dict(decision.joins.baggage), joins=decision.joins)
         if context is None:
-            tags = precedence.foreign_tags(fields)
+            tags = received.foreign_tags(received.Received(fields).foreign)
             return SpanContext(0, 0, None, 0, foreign=tags) if tags else None
         if jaeger.DEBUG_ID in tags:  # the tracer's throttler decides
             return SpanContext(0, 0, None, 0, dict(context.baggage), tags[jaeger.DEBUG_ID])
