@@ -19,8 +19,10 @@ def profiles(traces: Iterator[model.Trace], steps: Steps) -> list[trace_profile.
     return [trace_profile.of(trace, steps) for trace in traces]
 
 
-def paths(link: str = "") -> str:
-    some = profiles((boots.boot(seed, error_in="db SELECT" if seed % 9 == 0 else "") for seed in range(40)), Steps())
+def paths(link: str = "", traces: int = 40) -> str:
+    some = profiles(
+        (boots.boot(seed, error_in="db SELECT" if seed % 9 == 0 else "") for seed in range(traces)), Steps()
+    )
     return "".join(set_html.of_paths(path_set.groups(some), link))
 
 
@@ -51,6 +53,12 @@ def test_the_critical_path_of_a_set(open_page: OpenPage) -> None:
     assert page.locator(".frame:has-text('verify_checksum')").count() == 1
     page.fill("#search", "db")
     assert page.locator("#rows tr").count() == 3
+
+
+@pytest.mark.parametrize("traces", [6, 7, 8])
+def test_an_example_is_shown_once(open_page: OpenPage, traces: int) -> None:
+    shown = open_page(paths(traces=traces)).locator("#examples code").all_inner_texts()
+    assert len(shown) == len(set(shown)) == {6: 6, 7: 5, 8: 6}[traces]
 
 
 def test_keys_reach_every_part(open_page: OpenPage) -> None:
