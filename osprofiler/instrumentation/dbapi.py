@@ -165,6 +165,14 @@ def _open(above: Point, driver: Driver, connection: Any, statement: str, paramet
     return sql.open_point(above, sql.POINT, sql.Statement(driver.database(connection), statement, parameters))
 
 
+def of_libpq(library: str, connection: Any) -> sql.Database:
+    """The database of a *connection* of psycopg or psycopg2, by the *library*'s name."""
+    if connection.closed:  # then its info raises
+        return sql.Database(library, None, None, None, None)
+    info = connection.info
+    return sql.Database(library, info.dbname, info.user, info.host, info.port)
+
+
 # Drivers with classes made in C: methods of these cannot be replaced
 
 

@@ -6,25 +6,18 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from osprofiler._runtime.wrapping import Target, Wrapping
-from osprofiler.handlers import sql
 from osprofiler.instrumentation import dbapi
-
-
-def _database(connection: Any) -> sql.Database:
-    if connection.closed:  # then its info raises
-        return sql.Database("psycopg", None, None, None, None)
-    info = connection.info
-    return sql.Database("psycopg", info.dbname, info.user, info.host, info.port)
 
 
 def _in_transaction(connection: Any) -> bool:
     return not connection.closed and connection.info.transaction_status.name != "IDLE"
 
 
-_DRIVER = dbapi.Driver(_database, _in_transaction)
+_DRIVER = dbapi.Driver(functools.partial(dbapi.of_libpq, "psycopg"), _in_transaction)
 _wrapping = Wrapping(
     *(
         Target("psycopg", cursor, method, dbapi.executes(_DRIVER))

@@ -6,22 +6,15 @@ Its classes are made in C, so a connection gets a class of ours when it is made.
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import Any
 
 from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
-from osprofiler.handlers import sql
 from osprofiler.instrumentation import dbapi
 
 _FACTORY = 1  # the place of connection_factory among the arguments of connect(), and of cursor_factory among cursor()'s
-
-
-def _database(connection: Any) -> sql.Database:
-    if connection.closed:  # then its info raises
-        return sql.Database("psycopg2", None, None, None, None)
-    info = connection.info
-    return sql.Database("psycopg2", info.dbname, info.user, info.host, info.port)
 
 
 def _in_transaction(connection: Any) -> bool:
@@ -32,7 +25,7 @@ def _is_on() -> bool:
     return _switch.is_on()
 
 
-_DRIVER = dbapi.Driver(_database, _in_transaction, _is_on)
+_DRIVER = dbapi.Driver(functools.partial(dbapi.of_libpq, "psycopg2"), _in_transaction, _is_on)
 
 
 def _connect(original: Method) -> Method:
