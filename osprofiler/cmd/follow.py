@@ -45,7 +45,7 @@ class Follower:
         """
         known = [base_id for base_id in self._states if base_id not in self._over]
         wanted = dataclasses.replace(self._wanted, since_us=self._since_us)
-        listed = [str(mark["base_id"]) for mark in search.identified(self._driver, wanted)]
+        listed = [str(mark["base_id"]) for mark in search.identified(self._driver, wanted)][::-1]
         for base_id in dict.fromkeys([*known, *listed]):
             if base_id in self._over:
                 continue

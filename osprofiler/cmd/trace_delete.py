@@ -59,7 +59,7 @@ class DeleteCommands:
         _require(base.Can.PURGE, driver)
         with Progress("removing old traces"):
             if args.dry_run:
-                count = len(search.identified(driver, search.Wanted(until_us=before_us)))
+                count = sum(1 for _ in search.identified(driver, search.Wanted(until_us=before_us)))
             else:
                 count = driver.purge(before_us)
         would = "would be removed" if args.dry_run else "removed"

@@ -61,8 +61,7 @@ class ListCommand:
                 output.write(output.table(_LONG if args.use_long else _SHORT, map(_row, summaries)))
         else:
             with Progress("listing traces"):
-                traces = search.identified(driver, wanted)
-            traces = traces[-wanted.limit :] if wanted.limit else traces
+                traces = list(search.identified(driver, wanted))[::-1]
             empty = not traces
             output.write(output.json_list(traces) if args.use_json else output.table(_SHORT, traces))
         if empty:

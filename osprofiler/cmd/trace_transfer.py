@@ -102,13 +102,15 @@ def _exported(args: argparse.Namespace, driver: base.Driver) -> Iterator[Records
             yield records
         return
     wanted = sources.wanted(args)
+    base_ids: Iterator[str]
     if search.must_read(driver, wanted):
-        ids = [trace.base_id for trace in search.traces(driver, wanted)]
+        base_ids = (trace.base_id for trace in search.traces(driver, wanted))
     else:
-        ids = [str(trace["base_id"]) for trace in search.identified(driver, wanted)]
-        ids = ids[-wanted.limit :] if wanted.limit else ids
-    for base_id in ids:
-        yield _stored(driver, base_id)
+        base_ids = (str(mark["base_id"]) for mark in search.identified(driver, wanted))
+    if base.Can.READ_RECORDS in driver.can:
+        yield from (sorted(stored.records, key=_by_time) for stored in search.records(driver, base_ids, wanted.limit))
+    else:
+        yield from (_stored(driver, base_id) for base_id in base_ids)
 
 
 def _stored(driver: base.Driver, base_id: str) -> Records:

@@ -30,7 +30,7 @@ class Can(enum.Enum):
     """``list_error_traces`` works."""
 
     SEARCH = "search for traces"
-    """``candidates`` asks the store only for some of its traces. Without it all traces are listed."""
+    """``candidates`` asks the store only for some of its traces, a page at a time. Without it all traces are listed."""
 
     DELETE = "delete traces"
     """``delete`` removes a trace."""

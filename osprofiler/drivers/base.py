@@ -10,6 +10,7 @@ from osprofiler.drivers import locate
 from osprofiler.drivers.abilities import Can, Unsupported
 from osprofiler.drivers.driver import Driver
 from osprofiler.drivers.errors import RecordsRefused, StoreError, StoreUnavailable
+from osprofiler.drivers.wanted import Wanted
 
 __all__ = [
     "Can",
@@ -19,6 +20,7 @@ __all__ = [
     "StoreError",
     "StoreUnavailable",
     "Unsupported",
+    "Wanted",
     "default_connection_string",
     "get_driver",
 ]

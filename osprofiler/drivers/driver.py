@@ -16,6 +16,7 @@ from osprofiler.connection.secrets import masked
 from osprofiler.drivers import network, undeclared
 from osprofiler.drivers.abilities import Can, Unsupported
 from osprofiler.drivers.appending import Appending
+from osprofiler.drivers.wanted import Wanted
 from osprofiler.records import unreadable
 from osprofiler.records.error_kind import error_kind
 from osprofiler.reports import model
@@ -128,6 +129,14 @@ class Driver(Appending):
         """
         self._unsupported(Can.READ_RECORDS)
 
+    def read_many(self, base_ids: Sequence[str]) -> Iterable[tuple[str, list[dict[str, Any]]]]:
+        """The id and the records of each of the traces *base_ids*, in any order. Unknown traces are left out.
+
+        The records of a trace are read when the caller asks for it, and not much earlier. Raises StoreError like
+        ``read``. A driver overrides it if its store can read many traces in one request.
+        """
+        return ((base_id, records) for base_id in base_ids if (records := self.read(base_id)))
+
     def get_report(self, base_id: str) -> dict[str, Any]:
         """The trace as a tree of dictionaries: the output of ``osprofiler trace show --json``."""
         return json_report.report(model.from_records(self.read(base_id)))
@@ -174,18 +183,31 @@ class Driver(Appending):
         """``base_id`` and ``timestamp`` of every trace with an error."""
         self._unsupported(Can.LIST_ERRORS)
 
-    def candidates(
-        self, *, error: bool = False, service: str | None = None, since_us: int | None = None
-    ) -> list[dict[str, Any]]:
-        """``base_id`` and ``timestamp`` of all traces that match, and perhaps of others too.
+    def candidates(self, wanted: Wanted) -> Iterable[dict[str, Any]]:
+        """``base_id`` and ``timestamp`` of the traces that match *wanted*, and perhaps of others; the newest first.
 
-        A trace matches if it has a span of *service* (``*``, ``?`` and ``[]`` are wildcards), began at *since_us*
-        (microseconds since the epoch) or later, and, with *error*, has an error. A driver overrides this method if its
-        store can select traces itself.
+        The time stamp is that of the first record of the trace. ``wanted.limit`` is None unless :meth:`is_exact` is
+        true for *wanted*. This lists all traces. A driver with the ability SEARCH overrides it. It asks its store for
+        as few traces as it can, and only for the next page when the caller has used up the page before. All traces that
+        do not change meanwhile are found, each once; others may come twice.
         """
-        if error and Can.LIST_ERRORS in self.can:
-            return self.list_error_traces()
-        return self.list_traces({"base_id", "timestamp"})
+        failed = self.list_error_traces() if wanted.error and Can.LIST_ERRORS in self.can else None
+        if failed is not None and Can.LIST not in self.can:
+            marks = failed
+        else:
+            marks = self.list_traces({"base_id", "timestamp"})
+            if failed is not None:
+                failed_ids = {mark["base_id"] for mark in failed}
+                marks = [mark for mark in marks if mark["base_id"] in failed_ids]
+        in_time = [mark for mark in marks if wanted.is_in_time(model.began_us(mark))]
+        return sorted(in_time, key=model.began_us, reverse=True)[: wanted.limit]
+
+    def is_exact(self, wanted: Wanted) -> bool:
+        """Whether :meth:`candidates` gives only traces that match *wanted*. Then nobody reads them to find out.
+
+        A driver overrides it together with ``candidates``, to declare which conditions its store applies exactly.
+        """
+        return not wanted.needs_reading and (not wanted.error or Can.LIST_ERRORS in self.can)
 
     def delete(self, base_id: str) -> int:
         """Remove the trace *base_id*. Returns the number of its records."""

@@ -120,9 +120,9 @@ def latest(driver: Driver) -> Iterator[str]:
     # A store that cannot search would list all of its traces in each step.
     steps = _STEPS_US if Can.SEARCH in driver.can else ()
     for since_us in (*(now_us - step for step in steps), None):
-        newest = search.identified(driver, search.Wanted(since_us=since_us))
-        if newest:
-            yield str(newest[-1]["base_id"])
+        newest = next(search.identified(driver, search.Wanted(since_us=since_us, limit=1)), None)
+        if newest is not None:
+            yield str(newest["base_id"])
             return
 
 

@@ -3,73 +3,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+import collections
+import dataclasses
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from osprofiler.drivers.abilities import Can
+from osprofiler.drivers.driver import Driver
+from osprofiler.drivers.wanted import Wanted
 from osprofiler.records import unreadable
 from osprofiler.records.record import timestamp
 from osprofiler.reports import model, wording
-from osprofiler.reports.model import SpanNode, Trace
+from osprofiler.reports.model import Trace
 from osprofiler.reports.views import json_report
 
 if TYPE_CHECKING:
     import random
 
-    from osprofiler.drivers.driver import Driver
+__all__ = ["Stored", "Summary", "Wanted", "identified", "must_read", "read", "records", "summary", "traces"]
 
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Conditions for traces. All that are not None must hold. In names ``*``, ``?`` and ``[]`` are wildcards.
-
-    One span of the trace must match *service*, *operation*, *min_duration_us*, *http_status* and *tags*.
-    """
-
-    service: str | None = None  # the span's service, or project-service
-    operation: str | None = None  # the span's operation, or its name
-    min_duration_us: int | None = None  # of the span; without a condition for a span, of the whole trace
-    error: bool = False  # the trace has an error
-    since_us: int | None = None  # the trace began at this time or later, microseconds since the epoch
-    until_us: int | None = None  # the trace began before this time
-    limit: int | None = None  # only the newest of the matching traces, at most so many
-    http_status: range | None = None  # the status of the span's HTTP request
-    tags: tuple[tuple[str, str], ...] = ()  # tags of the span: names, and values with wildcards
-
-    @property
-    def needs_reading(self) -> bool:
-        """Whether the traces themselves must be read."""
-        return self._names_a_span or self.min_duration_us is not None
-
-    @property
-    def _names_a_span(self) -> bool:
-        conditions = (self.service, self.operation, self.http_status)
-        return bool(self.tags) or any(condition is not None for condition in conditions)
-
-    def matches(self, trace: Trace) -> bool:
-        """Whether the spans of *trace* match."""
-        least_us = self.min_duration_us or 0
-        if self.error and not any(span.error for span in trace.spans.values()):
-            return False
-        if not self._names_a_span:
-            return trace.end_us - trace.start_us >= least_us
-        return any((span.duration_us or 0) >= least_us and self._is_of(span) for span in trace.spans.values())
-
-    def chooses(self, trace: Trace) -> bool:
-        """Whether *trace* matches, its time too; for traces that come from files. The limit does not count here."""
-        since_us, until_us = self.since_us, self.until_us
-        in_time = (since_us is None or trace.start_us >= since_us) and (until_us is None or trace.start_us < until_us)
-        return in_time and self.matches(trace)
-
-    def _is_of(self, span: SpanNode) -> bool:
-        return (
-            _is_one(self.service, span.service, wording.place(span))
-            and _is_one(self.operation, span.operation, span.name)
-            and (self.http_status is None or wording.http_status(span) in self.http_status)
-            and all(_is_one(value, wording.tag(span, name)) for name, value in self.tags)
-        )
+#: The number of traces in the first batch, and the most records in each further one, as far as can be foreseen.
+_FIRST_BATCH = 32
+_BATCH_RECORDS = 40_000
 
 
 class Summary(NamedTuple):
@@ -115,22 +71,30 @@ def read(driver: Driver, base_id: str) -> Trace:
 
 def must_read(driver: Driver, wanted: Wanted) -> bool:
     """Whether the traces themselves must be read to know which ones match."""
-    return wanted.needs_reading or (wanted.error and driver.can.isdisjoint((Can.LIST_ERRORS, Can.SEARCH)))
+    # A driver written for osprofiler 4.4.0 may override only the lists. The search of the base class uses these.
+    return not (driver.is_exact(wanted) if Can.SEARCH in driver.can else Driver.is_exact(driver, wanted))
 
 
-def identified(driver: Driver, wanted: Wanted) -> list[dict[str, Any]]:
-    """``base_id`` and ``timestamp`` of the traces that may match, the oldest first. Reads no trace.
+def identified(driver: Driver, wanted: Wanted) -> Iterator[dict[str, Any]]:
+    """``base_id`` and ``timestamp`` of the traces that may match, the newest first, each once. Reads no trace.
 
-    If :func:`must_read` is false, all of them match. The limit does not count here.
+    If :func:`must_read` is false, all of them match, and they are at most ``wanted.limit``. Else the limit does not
+    count here. The store is asked for the next page when the caller has used up the one before.
     """
-    candidates = driver.candidates(error=wanted.error, service=wanted.service, since_us=wanted.since_us)
-    timed = sorted(((model.began_us(mark), i, mark) for i, mark in enumerate(candidates)), key=lambda row: row[:2])
-    since_us, until_us = wanted.since_us, wanted.until_us
-    return [
-        mark
-        for at_us, _, mark in timed
-        if (since_us is None or at_us >= since_us) and (until_us is None or at_us < until_us)
-    ]
+    is_exact = not must_read(driver, wanted)
+    asked = wanted if is_exact else dataclasses.replace(wanted, limit=None)
+    marks = driver.candidates(asked) if Can.SEARCH in driver.can else Driver.candidates(driver, asked)
+    matching = _once(mark for mark in marks if wanted.is_in_time(model.began_us(mark)))
+    return itertools.islice(matching, asked.limit)
+
+
+def _once(marks: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """*marks*, each trace once. A store gives a trace again if an earlier record of it is written meanwhile."""
+    seen = set()
+    for mark in marks:
+        if mark["base_id"] not in seen:
+            seen.add(mark["base_id"])
+            yield mark
 
 
 def traces(driver: Driver, wanted: Wanted, chance: random.Random | None = None) -> Iterator[Trace]:
@@ -138,18 +102,66 @@ def traces(driver: Driver, wanted: Wanted, chance: random.Random | None = None) 
 
     With *chance*: in an order by chance, for a caller that takes a sample.
     """
-    left = wanted.limit
-    marks = identified(driver, wanted)[::-1]
+    base_ids: Iterable[str] = (str(mark["base_id"]) for mark in identified(driver, wanted))
     if chance is not None:
-        chance.shuffle(marks)
-    for mark in marks:
-        if left is not None and left <= 0:
+        base_ids = list(base_ids)
+        chance.shuffle(base_ids)
+    if Can.READ_RECORDS in driver.can:
+        stored = (_trace(each) for each in records(driver, base_ids, wanted.limit))
+    else:
+        stored = (read(driver, base_id) for base_id in base_ids)
+    return itertools.islice((trace for trace in stored if trace.spans and wanted.matches(trace)), wanted.limit)
+
+
+class Stored(NamedTuple):
+    """The records of one trace, as a store gave them."""
+
+    base_id: str
+    records: list[dict[str, Any]]
+    unreadable: int  # how many were left out
+
+
+def _trace(stored: Stored) -> Trace:
+    with unreadable.collected() as ledger:
+        trace = model.from_records(stored.records)
+    trace.unreadable = stored.unreadable + ledger.skipped
+    trace.base_id = trace.base_id or stored.base_id
+    return trace
+
+
+def records(driver: Driver, base_ids: Iterable[str], limit: int | None = None) -> Iterator[Stored]:
+    """The records of the traces *base_ids*, in this order. Traces that are not in the store are left out.
+
+    They are read in batches; the next one is read when the caller has used up the one before. *limit*: how many the
+    caller needs at most, if it knows. The driver needs the ability READ_RECORDS.
+    """
+    waiting = iter(base_ids)
+    size = min(_FIRST_BATCH, limit or _FIRST_BATCH)
+    while batch := list(itertools.islice(waiting, size)):
+        count = 0
+        for stored in _in_order(batch, driver.read_many(batch)):
+            count += len(stored.records)
+            yield stored
+        size = max(1, min(2 * size, _BATCH_RECORDS * len(batch) // max(count, 1)))
+
+
+def _in_order(base_ids: Sequence[str], traces: Iterable[tuple[str, list[dict[str, Any]]]]) -> Iterator[Stored]:
+    """*traces* in the order of *base_ids*, each as soon as those before it have been read."""
+    waiting = collections.deque(base_ids)
+    early: dict[str, Stored] = {}
+    for stored in _counted(traces):
+        early[stored.base_id] = stored
+        while waiting and waiting[0] in early:
+            yield early.pop(waiting.popleft())
+    yield from (early[base_id] for base_id in waiting if base_id in early)
+
+
+def _counted(traces: Iterable[tuple[str, list[dict[str, Any]]]]) -> Iterator[Stored]:
+    """*traces*, each with the number of records that were left out while it was read."""
+    each = iter(traces)
+    while True:
+        with unreadable.collected() as ledger:
+            trace = next(each, None)
+        if trace is None:
             return
-        trace = read(driver, str(mark["base_id"]))
-        if trace.spans and wanted.matches(trace):
-            left = None if left is None else left - 1
-            yield trace
-
-
-def _is_one(pattern: str | None, *names: str | None) -> bool:
-    return pattern is None or any(name is not None and fnmatchcase(name, pattern) for name in names)
+        yield Stored(*trace, ledger.skipped)

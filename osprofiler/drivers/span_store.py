@@ -21,6 +21,7 @@ from osprofiler.records import ids
 from osprofiler.records.error_kind import error_kind
 from osprofiler.records.pairs import Pairs, is_start
 from osprofiler.records.stored_span import StoredSpan
+from osprofiler.reports import model
 
 if TYPE_CHECKING:
     from osprofiler.delivery.exporter import Exporter, Failed
@@ -121,13 +122,18 @@ class SpanStore(base.Driver):
 
     def list_error_traces(self) -> list[dict[str, Any]]:
         """Reads all traces: Jaeger 2 in memory does not search by the error tag."""
-        return self.candidates(error=True)
+        return self._listed(self._reader().traces(), self.default_trace_fields, error=True)
 
-    def candidates(
-        self, *, error: bool = False, service: str | None = None, since_us: int | None = None
-    ) -> list[dict[str, Any]]:
+    def candidates(self, wanted: base.Wanted) -> list[dict[str, Any]]:
         """As in the base class. A name in Jaeger ends with the service of a record: ``<prefix->project-service``."""
-        return self._listed(self._reader().traces(service, since_us), self.default_trace_fields, error)
+        traces = self._reader().traces(wanted.service, wanted.since_us)
+        if wanted.error:
+            traces = (records for records in traces if any(error_kind(record["info"]) for record in records))
+        marks = self._listed(traces, self.default_trace_fields)
+        return [mark for mark in marks[::-1] if wanted.is_in_time(model.began_us(mark))][: wanted.limit]
+
+    def is_exact(self, wanted: base.Wanted) -> bool:
+        return not wanted.needs_reading
 
     @staticmethod
     def _listed(traces: Iterable[list[dict[str, Any]]], fields: set[str], error: bool = False) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ _METHODS: dict[Can, tuple[tuple[str, ...], tuple[str, ...]]] = {
     Can.READ_RECORDS: (("read",), ("get_report",)),
     Can.LIST: (("list_traces",), ()),
     Can.LIST_ERRORS: (("list_error_traces",), ()),
-    Can.SEARCH: (("candidates",), ()),
+    Can.SEARCH: (("candidates",), ("list_traces", "list_error_traces")),
     Can.DELETE: (("delete",), ()),
     Can.PURGE: (("purge",), ()),
 }

@@ -118,7 +118,9 @@ def test_our_drivers_declare_what_they_can(name: str) -> None:
     ],
 )
 def test_a_call_of_what_it_cannot_is_one_error(call: str, ability: Can) -> None:
-    arguments: dict[str, list[Any]] = {"write": [[{}]], "notify": [{}], "purge": [1]}
+    arguments: dict[str, list[Any]] = {
+        "write": [[{}]], "notify": [{}], "purge": [1], "candidates": [base.Wanted()],
+    }  # fmt: skip
     with_id = [TRACE] if call in ("read", "get_report", "delete") else []
     with pytest.raises(Unsupported, match=f"^the driver Driver cannot {ability.value}$") as caught:
         getattr(base.Driver("x://"), call)(*arguments.get(call, with_id))

@@ -158,8 +158,8 @@ def test_the_newest_trace_is_looked_for_no_further_than_it_is(monkeypatch: pytes
     asked: list[int | None] = []
 
     class Timed(base.Driver):
-        def candidates(self, *, since_us: int | None = None, **more: Any) -> list[dict[str, Any]]:
-            asked.append(since_us)
+        def candidates(self, wanted: base.Wanted) -> list[dict[str, Any]]:
+            asked.append(wanted.since_us)
             return [{"base_id": "b", "timestamp": "2020-01-01T00:00:00"}] if len(asked) > 2 else []
 
     monkeypatch.setattr("time.time_ns", lambda: model.time_us("2020-01-02T00:00:00") * 1_000)

@@ -42,6 +42,15 @@ class Reading(Setting):
         assert driver.get_report(OTHER)["children"] == []
 
     @guarantee("read")
+    def test_many_traces_are_read_like_each_of_them(self, driver: Driver) -> None:
+        base_ids = [OTHER, "trace", "Trace", "trace ", "caf\u00e9", "a" * 1_000]
+        for base_id in (TRACE, *base_ids):
+            driver.write(two_spans(base_id))
+        traces = [(base_id, essence(records)) for base_id, records in driver.read_many(["unknown", *base_ids])]
+        assert sorted(traces) == sorted((base_id, essence(two_spans(base_id))) for base_id in base_ids)
+        assert list(driver.read_many([])) == []
+
+    @guarantee("read")
     def test_the_report_is_a_tree(self, driver: Driver) -> None:
         driver.write(two_spans())
         report = driver.get_report(TRACE)

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import pytest
 
 from osprofiler.drivers import search
@@ -31,6 +34,42 @@ _WANTED: tuple[tuple[search.Wanted, set[str]], ...] = (
 )
 
 _TAGS = {names.REQUEST_ID: "req-1", "attempt": 2, "retried": True}
+
+#: The traces of a test of many: more than a page of a driver.
+_MANY = 600
+
+
+def _many_id(number: int) -> str:
+    return f"6b1f7f9e-4a36-4a53-9c0f-{number:012x}"
+
+
+def _group(number: int) -> int:
+    """Three traces each begin at the same time."""
+    return number * 7 % _MANY // 3
+
+
+def _one_of_many(number: int) -> list[dict[str, Any]]:
+    """The records of one trace of many. Those of glance have an odd number, and every fifth trace has an error."""
+    start, stop = span(number + 1, 1_000 * _group(number), _many_id(number))
+    if number % 5 == 0:
+        stop["info"] = {**stop["info"], "etype": "ValueError", "message": "no"}
+    service = "glance-api" if number % 2 else "nova-api"
+    return [{**each, "project": service[:-4], "service": service} for each in (start, stop)]
+
+
+_BEGIN_US, _END_US = T0_US + 100 * 1_000, T0_US + 120 * 1_000
+_LATE = [number for number in range(_MANY) if 100 <= _group(number) < 120]
+_OF_MANY: tuple[tuple[search.Wanted, Iterable[int]], ...] = (
+    (search.Wanted(), range(_MANY)),
+    (search.Wanted(limit=7), range(_MANY)),
+    (search.Wanted(limit=_MANY - 1), range(_MANY)),
+    (search.Wanted(until_us=_END_US, limit=50), [number for number in range(_MANY) if _group(number) < 120]),
+    (search.Wanted(since_us=_BEGIN_US, until_us=_END_US), _LATE),
+    (search.Wanted(error=True), range(0, _MANY, 5)),
+    (search.Wanted(error=True, since_us=_BEGIN_US, limit=20), [n for n in range(0, _MANY, 5) if _group(n) >= 100]),
+    (search.Wanted("glance-*", since_us=_BEGIN_US, until_us=_END_US, limit=9), [n for n in _LATE if n % 2]),
+    (search.Wanted("nova-api", error=True, since_us=_BEGIN_US, until_us=_END_US), [n for n in _LATE if n % 10 == 0]),
+)
 
 
 class Searching(Setting):
@@ -82,6 +121,34 @@ class Searching(Setting):
         reader = connect()
         for wanted, base_ids in _WANTED:
             assert {trace.base_id for trace in search.traces(reader, wanted)} == base_ids, wanted
+
+    @guarantee("filters")
+    def test_the_newest_come_first(self, connect: Connect) -> None:
+        """Each once, over the pages of the driver, also if they began at the same time; all conditions together."""
+        driver = connect()
+        for begin in range(0, _MANY, 200):
+            driver.write([each for number in range(begin, begin + 200) for each in _one_of_many(number)])
+        for wanted, numbers in _OF_MANY:
+            matching = {_many_id(number): _group(number) for number in numbers}
+            if search.must_read(driver, wanted):
+                base_ids = [trace.base_id for trace in search.traces(driver, wanted)]
+            else:
+                base_ids = [mark["base_id"] for mark in search.identified(driver, wanted)]
+            assert len(set(base_ids)) == len(base_ids), wanted
+            assert set(base_ids) <= matching.keys(), wanted
+            groups = [matching[base_id] for base_id in base_ids]
+            assert groups == sorted(matching.values(), reverse=True)[: wanted.limit], wanted
+
+    @guarantee("filters")
+    def test_traces_are_written_while_they_are_listed(self, driver: Driver) -> None:
+        for begin in range(0, _MANY, 200):
+            driver.write([each for number in range(begin, begin + 200) for each in _one_of_many(number)])
+        marks = iter(search.identified(driver, search.Wanted()))
+        base_ids = [next(marks)["base_id"] for _ in range(10)]
+        driver.write(span(_MANY + 1, 1_000_000))
+        driver.write(span(_MANY + 2, -1_000, base_ids[0]))  # it began before all others
+        base_ids += [mark["base_id"] for mark in marks if mark["base_id"] != TRACE]
+        assert sorted(base_ids) == sorted(_many_id(number) for number in range(_MANY))
 
     @guarantee("garbage")
     def test_garbage_ends_nothing_and_is_named(self, driver: Driver, request: pytest.FixtureRequest) -> None:
