@@ -10,19 +10,28 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import collect, goals, table
+from benchmarks import collect, goals, stores, table
 from benchmarks.environments import Contender, contenders
 from benchmarks.figures import Figures
 
 _PARTS = ("micro", "resting", "spans", "memory", "burst", "imports", "latency", "show")
+_LONG = ("stores",)  # only if asked for: a million spans are written into each store
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer repetitions and smaller bursts, under two minutes")
     parser.add_argument("--json", type=Path, default=Path("build/bench.json"), help="where to keep every value")
-    parser.add_argument("--only", action="append", choices=_PARTS, help="only this part; may be given again")
+    parser.add_argument("--only", action="append", choices=(*_PARTS, *_LONG), help="only this part; may be given again")
     parser.add_argument("--contender", action="append", choices=list(contenders()), help="only this one")
+    parser.add_argument(
+        "--store",
+        action="append",
+        metavar="STORE",
+        help="the large store: sqlite, a server of tests.servers, or a connection string; may be given again; default: "
+        + ", ".join(stores.DEFAULT),
+    )
+    parser.add_argument("--filled", action="store_true", help="the stores hold the traces of an earlier run")
     args = parser.parse_args()
     size = collect.QUICK if args.quick else collect.FULL
     parts = args.only or _PARTS
@@ -58,8 +67,11 @@ def main() -> int:
         collect.latency(those("bare", "ours", "stock-noop", "oslo"), size, figures)
     if "show" in parts and "ours" in known:
         collect.show(known["ours"], size, figures)
+    columns = list(known)
+    if "stores" in parts and "ours" in known:
+        columns += stores.stores(args.store or stores.DEFAULT, known["ours"], size, figures, args.filled)
     found = list(goals.goals(figures, size.burst))
-    print(table.text(figures, found, known.values()))
+    print(table.text(figures, found, columns))
     args.json.parent.mkdir(parents=True, exist_ok=True)
     args.json.write_text(table.as_json(figures, found))
     print(f"\nevery value is in {args.json}", file=sys.stderr)

@@ -40,6 +40,8 @@ class Size:
     requests: int  # of a latency run
     rate: int  # requests a second
     stored: int  # spans of the trace that `trace show` shows
+    traces: int  # in a large store
+    trace_spans: int  # of each of them
     loops: int  # of a single call, timed at once; 0: as many as pyperf finds fit, in one more process for each
 
 
@@ -54,6 +56,8 @@ FULL = Size(
     requests=3000,
     rate=200,
     stored=100_000,
+    traces=10_000,
+    trace_spans=100,
     loops=0,
 )
 QUICK = Size(
@@ -67,6 +71,8 @@ QUICK = Size(
     requests=50,
     rate=100,
     stored=5_000,
+    traces=200,
+    trace_spans=20,
     loops=2_000,
 )
 
@@ -93,14 +99,16 @@ def say(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
-def child(contender: Contender, script: str, order: dict[str, Any]) -> list[dict[str, Any]]:
+def child(
+    contender: Contender, script: str, order: dict[str, Any], timeout_s: int = _TIMEOUT_S
+) -> list[dict[str, Any]]:
     """Run one of the scripts in ``child`` in the contender's environment; its lines of JSON."""
     done = subprocess.run(
         [str(contender.python()), str(CHILD / script), json.dumps({"module": contender.module, **order})],
         capture_output=True,
         text=True,
         check=False,
-        timeout=_TIMEOUT_S,
+        timeout=timeout_s,
         env=contender.environ(),
         cwd=CHILD,
     )

@@ -22,6 +22,7 @@ ROOT = environments.REPOSITORY
 
 _OTLP = ("opentelemetry-sdk>=1.45", "opentelemetry-exporter-otlp-proto-http>=1.45")
 _LAYERS = ("dogpile.cache>=1.0", "grpcio>=1.49.1", "httpx>=0.23", "oslo.concurrency>=5.0", "pymemcache>=3.4")
+_CLIENTS = ("psycopg[binary]>=3.1.4", "PyMySQL>=1.1")
 _COMMON = ("pyperf>=2.10", "eventlet>=0.36")
 
 
@@ -51,7 +52,8 @@ class Contender:
 def _of_this_tree() -> tuple[str, ...]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    return (*project["dependencies"], *extras["messaging"], *extras["sqlalchemy"], *_LAYERS, *_COMMON)
+    used = [requirement for name in ("messaging", "mongo", "redis", "sqlalchemy") for requirement in extras[name]]
+    return (*project["dependencies"], *used, *_CLIENTS, *_LAYERS, *_COMMON)
 
 
 def contenders() -> dict[str, Contender]:

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.environments import Contender
 from benchmarks.figures import Figures
 from benchmarks.goals import Goal
 
@@ -33,6 +32,11 @@ _TABLES = (
     ("lost", "A burst: spans lost and counted as lost"),
     ("arrived", "A burst: share that the collector has"),
     ("s", "Commands, seconds"),
+    ("store_s", "Commands on many traces: wall time, seconds"),
+    ("store_cpu_s", "Commands on many traces: CPU time of the command, seconds"),
+    ("store_mb", "Commands on many traces: most memory of the command, MB"),
+    ("spans_s", "Commands on many traces: spans read a second"),
+    ("records_s", "Records written a second, two a span"),
 )
 
 
@@ -55,12 +59,12 @@ def _lines(path: str) -> list[str]:
         return []
 
 
-def text(figures: Figures, goals: Iterable[Goal], contenders: Iterable[Contender]) -> str:
-    """The tables."""
-    return "\n".join(_text(figures, list(goals), [one.name for one in contenders]))
+def text(figures: Figures, goals: Iterable[Goal], columns: Iterable[str]) -> str:
+    """The tables. A column is a contender or a store."""
+    return "\n".join(_text(figures, list(goals), list(columns)))
 
 
-def _text(figures: Figures, goals: list[Goal], names: list[str]) -> Iterator[str]:
+def _text(figures: Figures, goals: list[Goal], columns: list[str]) -> Iterator[str]:
     yield machine()
     yield ""
     yield f"{'Goals':66}{'is':>10}{'goal':>10}  {'':8}figures"
@@ -71,14 +75,15 @@ def _text(figures: Figures, goals: list[Goal], names: list[str]) -> Iterator[str
         yield f"{goal.what:66}{value:>10}{limit:>10}  {verdict:8}{goal.how}"
     for unit, title in _TABLES:
         rows = list(dict.fromkeys(row for _, row, u in figures.values if u == unit))
-        there = [name for name in names if any((name, row, unit) in figures.values for row in rows)]
+        there = [name for name in columns if any((name, row, unit) in figures.values for row in rows)]
         if not rows:
             continue
         yield ""
         yield f"{title}: median (middle half)"
-        yield f"{'':28}" + "".join(f"{name:>24}" for name in there)
+        width = max(28, *(len(row) + 1 for row in rows))
+        yield f"{'':{width}}" + "".join(f"{name:>24}" for name in there)
         for row in rows:
-            yield f"{row:28}" + "".join(f"{_cell(figures.values.get((name, row, unit))):>24}" for name in there)
+            yield f"{row:{width}}" + "".join(f"{_cell(figures.values.get((name, row, unit))):>24}" for name in there)
     for title, lines in (("Wrong", figures.wrong), ("Notes", figures.notes)):
         if lines:
             yield ""

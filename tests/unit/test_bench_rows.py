@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The benchmarks' own rows, each run once on this project: a row that only ``make bench`` runs is a row that rots."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -10,8 +11,14 @@ from typing import Any
 
 import pytest
 
+from benchmarks import collect, stores
+from benchmarks.child import traces
 from benchmarks.child.contenders import OPERATIONS, TEXT
+from benchmarks.environments import Contender
+from benchmarks.figures import Figures
 from benchmarks.sink import Sink
+from osprofiler.drivers import base
+from osprofiler.reports import model
 
 ROOT = Path(__file__).resolve().parents[2]
 CHILD = ROOT / "benchmarks" / "child"
@@ -98,9 +105,42 @@ def test_samples_tell_the_caller_from_the_reporter() -> None:
 
 
 def test_the_large_trace_is_one_trace_and_whole(tmp_path: Path) -> None:
-    from osprofiler.drivers import base
-
     url = f"sqlite:///{tmp_path}/traces.db"
     (made,) = child("fill.py", target=url, spans=40)
     (root,) = base.get_driver(url).get_report(made["base_id"])["children"]
     assert [point["info"]["name"] for point in root["children"]] == ["two_tags"] * 40
+
+
+def test_a_days_traces_are_the_same_in_each_run_and_as_many_as_asked_for() -> None:
+    day = list(traces.traces(200, 20, end_us=1_795_000_000_000_000))
+    assert day == list(traces.traces(200, 20, end_us=1_795_000_000_000_000))
+    made = [model.from_records(records) for records in day]
+    assert {len(trace.spans) for trace in made} == {20}
+    assert all(len(trace.roots) == 1 and trace.end_us > trace.start_us for trace in made)
+    assert [trace.start_us for trace in made] == sorted(trace.start_us for trace in made)
+    assert 1_795_000_000_000_000 - traces.DAY_US <= made[0].start_us < made[-1].start_us < 1_795_000_000_000_000
+    services = [{span.service for span in trace.spans.values()} for trace in made]
+    assert len(set.union(*services)) == 5
+    assert 5 < sum("nova-compute" in names for names in services) < 40
+    assert 0 < sum(any(span.error for span in trace.spans.values()) for trace in made) < 20
+
+
+def test_commands_are_measured_on_a_store_that_holds_the_traces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Contender, "python", lambda _: Path(sys.executable))
+    monkeypatch.setattr(stores, "COMMANDS", {"trace list --limit 2": 0, "trace stats --since 2d": None})
+    size = dataclasses.replace(collect.QUICK, traces=5, trace_spans=10)
+    figures = Figures()
+    ours = Contender("ours", "osprofiler5", (), "", "", of_this_tree=True)
+    url = f"sqlite:///{tmp_path}/traces.db"
+    assert stores.stores([url], ours, size, figures) == ["sqlite"]
+    assert figures.wrong == []
+    assert figures.median("sqlite", "trace stats --since 2d", "spans_s") > 0  # type: ignore[operator]
+    assert len(base.get_driver(url).list_traces()) == 5
+    stores.stores([url], ours, size, figures, filled=True)
+    assert len(base.get_driver(url).list_traces()) == 5
+
+    monkeypatch.setattr(stores, "COMMANDS", {"trace stats --no-such-option": 1})
+    stores.stores([url], ours, size, figures, filled=True)
+    assert "--no-such-option" in figures.wrong[0]

@@ -37,7 +37,7 @@ def test_a_goal_is_a_ratio_of_medians_over_the_bare_call() -> None:
 def test_what_was_not_measured_is_neither_reached_nor_missed() -> None:
     without = goal(figures(), "unsampled")
     assert (without.value, without.reached) == (None, None)
-    assert "no data" in table.text(figures(), [without], contenders().values())
+    assert "no data" in table.text(figures(), [without], contenders())
 
 
 def test_a_goal_may_be_a_least_value() -> None:
