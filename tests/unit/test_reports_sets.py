@@ -184,6 +184,8 @@ def test_a_service_map_counts_calls_between_services() -> None:
     assert services.levels()[:2] == [["demo-client"], ["demo-api"]]
     answer = json.loads("".join(map_views.dependencies(services)))
     assert {"parent": "demo-client", "child": "demo-api", "callCount": 4} in answer["data"]
+    own = {"parent": "demo-client", "child": "demo-client", "callCount": services.inner["demo-client"]}
+    assert own in answer["data"]
     page = map_views.html_text(services)
     assert page.count("<rect") == 6
     assert "<script" not in page

@@ -27,6 +27,7 @@ class ServiceMap:
     spans: dict[str, int] = field(default_factory=dict)  # by service
     errors: dict[str, int] = field(default_factory=dict)  # spans that failed, by service
     calls: dict[tuple[str, str], Calls] = field(default_factory=dict)  # by caller and called, which are two services
+    inner: dict[str, int] = field(default_factory=dict)  # spans whose parent is of the same service, by service
 
     def add(self, trace: Trace) -> None:
         """Add the spans of *trace*. A call is a span whose parent is of another service."""
@@ -38,11 +39,18 @@ class ServiceMap:
                 self.errors[caller] = self.errors.get(caller, 0) + (span.error is not None)
             for child in span.children:
                 called = wording.place(child)
-                if caller and called and called != caller:
+                if caller and called == caller:
+                    self.inner[caller] = self.inner.get(caller, 0) + 1
+                elif caller and called:
                     calls = self.calls.setdefault((caller, called), Calls())
                     calls.count += 1
                     calls.errors += child.error is not None
                     calls.total_us += child.duration_us or 0
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """How often each service called another one or itself, by caller and called."""
+        of_two = {names: calls.count for names, calls in self.calls.items()}
+        return of_two | {(service, service): count for service, count in self.inner.items()}
 
     def levels(self) -> list[list[str]]:
         """The services by their distance from a service that nobody calls: a column each, for a drawing."""

@@ -37,15 +37,21 @@ def text(frame: str, style: str, scripts: Sequence[str], title: str, data: Itera
     yield after.replace("@SCRIPT@", script)
 
 
-def static(frame: str, style: str, title: str, body: str) -> str:
-    """A page without a script. *body* is markup, in which the caller has escaped the text of traces."""
+def static(frame: str, style: str, title: str, body: str, *, has_form: bool = False) -> str:
+    """A page without a script. *body* is markup, in which the caller has escaped the text of traces.
+
+    *has_form*: it may send forms to the server that it comes from.
+    """
     text = (_PAGE / frame).read_text("utf-8").replace("@TITLE@", _escaped(title))
-    return _head(style, title) + text.replace("@BODY@", body)
+    return _head(style, title, forms="'self'" if has_form else "'none'") + text.replace("@BODY@", body)
 
 
-def _head(style: str, title: str, scripts: str = "") -> str:
-    """All that is before the body. *scripts*: what the policy of the page says of scripts; "" forbids them."""
-    head = (_PAGE / "head.html").read_text("utf-8").replace("@SCRIPTS@", scripts)
+def _head(style: str, title: str, scripts: str = "", forms: str = "'none'") -> str:
+    """All that is before the body. *scripts*: what the policy of the page says of scripts; "" forbids them.
+
+    *forms*: where the policy lets forms go.
+    """
+    head = (_PAGE / "head.html").read_text("utf-8").replace("@SCRIPTS@", scripts).replace("@FORMS@", forms)
     return head.replace("@STYLE@", (_PAGE / style).read_text("utf-8")).replace("@TITLE@", _escaped(title))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
@@ -22,7 +22,8 @@ from osprofiler.reports.model import SpanNode, Trace
 
 _TYPES = {bool: "bool", int: "int64", float: "float64"}
 _KINDS = {names.CHILD_OF: "CHILD_OF", names.FOLLOWS_FROM: "FOLLOWS_FROM"}
-_NO_SERVICE = "unknown"
+#: The service of a span that has none.
+NO_SERVICE = "unknown"
 _MOST_EXACT = (1 << 53) - 1
 
 #: Our process tags, and tags of other tracers that mean the same; if a process has those, ours are left out.
@@ -33,18 +34,37 @@ _quote = encode_basestring_ascii
 
 def text(trace: Trace) -> Iterator[str]:
     """The file, in pieces."""
-    writer = _Writer(trace)
+    yield '{"data": ['
+    yield from item(trace)
+    yield f'], "total": {int(bool(trace.spans))}, "limit": 0, "offset": 0, "errors": null}}\n'
+
+
+def item(trace: Trace, warnings: Sequence[str] = ()) -> Iterator[str]:
+    """The trace as an item of an answer's ``data``, in pieces. *warnings* are about the whole trace."""
+    writer = Writer(trace)
     places = [_process(span) for span in trace.spans.values()]
     processes = {process: f"p{i}" for i, process in enumerate(dict.fromkeys(places), 1)}
-    yield f'{{"data": [{{"traceID": "{writer.trace_id}", "processes": {{'
+    yield f'{{"traceID": "{writer.trace_id}", "processes": {{'
     yield ", ".join(f'"{name}": {_described(*process)}' for process, name in processes.items())
-    yield '}, "warnings": null, "spans": ['
+    yield f'}}, "warnings": {json.dumps(list(warnings) or None)}, "spans": ['
     for i, (span, process) in enumerate(zip(trace.spans.values(), places, strict=True)):
         yield f"{',' if i else ''}\n{writer.span(span, processes[process])}"
-    yield f']}}], "total": {int(bool(trace.spans))}, "limit": 0, "offset": 0, "errors": null}}\n'
+    yield "]}"
 
 
-class _Writer:
+def service_name(span: SpanNode) -> str:
+    """The name of the span's service in Jaeger."""
+    return wording.place(span) or NO_SERVICE
+
+
+def tag_text(value: Any) -> str:
+    """The value of a tag as Jaeger compares it with the text of a search."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return json.dumps(value, default=str)
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+class Writer:
     """Writes the spans of one trace."""
 
     def __init__(self, trace: Trace) -> None:
@@ -73,11 +93,12 @@ class _Writer:
             f'{{"traceID": "{self.trace_id}", "spanID": "{self._number(span.trace_id):016x}", '
             f'"operationName": {_quote(span.operation)}, "references": [{reference_text}], "flags": 1, '
             f'"startTime": {span.start_us}, "duration": {span.duration_us or 0}, '
-            f'"tags": {_tags(self._tags(span))}, "logs": [{logs}], '
+            f'"tags": {_tags(self.tags(span))}, "logs": [{logs}], '
             f'"warnings": {json.dumps(missing) if missing else "null"}, "processID": "{process}"}}'
         )
 
-    def _tags(self, span: SpanNode) -> list[tuple[str, Any]]:
+    def tags(self, span: SpanNode) -> list[tuple[str, Any]]:
+        """The tags of *span*."""
         own = dict(span.tags)
         if span.error:
             own.setdefault("error", True)
@@ -136,10 +157,20 @@ def _process(span: SpanNode) -> tuple[Any, ...]:
 
 
 def _described(place: str, project: Any, service: Any, host: Any, pid: Any, more: str) -> str:
+    tags = _process_tags(project, service, host, pid, json.loads(more))
+    return f'{{"serviceName": {_quote(place or NO_SERVICE)}, "tags": {_tags(tags.items())}}}'
+
+
+def process_tags(span: SpanNode) -> dict[str, Any]:
+    """The tags of the process of *span*."""
+    return _process_tags(span.project, span.service, span.host, span.pid, span.process)
+
+
+def _process_tags(project: Any, service: Any, host: Any, pid: Any, theirs: Mapping[str, Any]) -> dict[str, Any]:
     tags = {"project": project, "service": service, "hostname": host, "pid": pid}
-    theirs = json.loads(more)
-    tags = {key: value for key, value in tags.items() if value is not None and _SAME.get(key) not in theirs} | theirs
+    tags = {key: value for key, value in tags.items() if value is not None and _SAME.get(key) not in theirs}
+    tags.update(theirs)
     if service is None:
         # With our version among the tags, a reader takes the service from the tags only; so it stays unknown.
         tags.setdefault(names.VERSION, osprofiler.__version__)
-    return f'{{"serviceName": {_quote(place or _NO_SERVICE)}, "tags": {_tags(tags.items())}}}'
+    return tags

@@ -29,8 +29,11 @@ _PATH_HEADS = ("share", "self", "with below", "awaited", "on path", "saved", "by
 _CHANGE_HEADS = ("change", "before", "after", "traces before", "traces after", "errors", "p", "slower")
 
 
-def of_paths(groups: Sequence[Group], link: str = "") -> Iterator[str]:
-    """The page of the critical path of a set. *link*: the address of a trace's page, with ``{id}``."""
+def of_paths(groups: Sequence[Group], link: str = "", note: str = "") -> Iterator[str]:
+    """The page of the critical path of a set. *link*: the address of a trace's page, with ``{id}``.
+
+    *note*: what the title says of the set.
+    """
     everything = next((group for group in groups if group.name == path_set.ALL), None)
     profiles = everything.profiles if everything else ()
     shown = [summary.step for summary in everything.steps if summary.exclusive_us] if everything else []
@@ -49,7 +52,7 @@ def of_paths(groups: Sequence[Group], link: str = "") -> Iterator[str]:
         for group in groups
     ]
     marked = [(profile, int(profile.failed)) for profile in profiles]
-    title = f"Critical path of {len(profiles)} traces"
+    title = f"Critical path of {len(profiles)} traces{f' ({note})' if note else ''}"
     errors = [
         [f"{error.kind} in {error.step.operation}", error.traces, error.reached_root, error.levels, error.examples]
         for error in path_set.error_paths(profiles)
