@@ -25,7 +25,7 @@ try:
     import osprofiler.cmd.patch  # importing a group of commands registers it
     import osprofiler.cmd.policy
     from osprofiler import exc
-    from osprofiler.cmd import cliutils, commands, doctor
+    from osprofiler.cmd import cliutils, commands, doctor, serve
     from osprofiler.connection import secrets
     from osprofiler.connection.fault_text import typed_fault_line
     from osprofiler.connection.strings import CONNECTION_STRING
@@ -69,6 +69,7 @@ class OSProfilerShell:
         for group in commands.BaseCommand.__subclasses__():
             if group.group_name is not None:
                 _add_group(subcommands, group)
+        _add_command(subcommands, "serve", serve.run)
         _add_doctor(subcommands)
         _add_demo(subcommands, argv)
         return parser
@@ -82,16 +83,21 @@ def _add_group(subcommands: Any, group: type[commands.BaseCommand]) -> None:
     for name, method in inspect.getmembers(group(), predicate=inspect.ismethod):
         if name.startswith("_"):
             continue
-        parser = methods.add_parser(
-            name.rstrip("_").replace("_", "-"),  # the method of `import` is import_: import is a keyword
-            help=_first_line(method),
-            description=inspect.getdoc(method),
-            epilog=_epilog(getattr(method, "examples", ())),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        for names, options in getattr(method, "arguments", []):
-            parser.add_argument(*names, **options)
-        parser.set_defaults(func=method)
+        # The method of `import` is import_: import is a keyword.
+        _add_command(methods, name.rstrip("_").replace("_", "-"), method)
+
+
+def _add_command(subcommands: Any, name: str, command: Callable[..., Any]) -> None:
+    parser = subcommands.add_parser(
+        name,
+        help=_first_line(command),
+        description=inspect.getdoc(command),
+        epilog=_epilog(getattr(command, "examples", ())),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    for names, options in getattr(command, "arguments", []):
+        parser.add_argument(*names, **options)
+    parser.set_defaults(func=command)
 
 
 def _add_doctor(subcommands: Any) -> None:

@@ -27,7 +27,7 @@ _SHORTENED = {
     "make test": {"TOX_ARGS": "-- tests/integration/test_servers.py", "OSPROFILER_REQUIRE_SERVERS": "1"},
 }
 #: Commands that run until Ctrl-C, and what they print when they are ready.
-_UNTIL_CTRL_C = {"make servers": "running; Ctrl-C stops"}
+_UNTIL_CTRL_C = {"make servers": "running; Ctrl-C stops", "osprofiler serve": "osprofiler: serving"}
 #: What must be in the output of a command.
 _PRINTS = {"make demo": "The server is ACTIVE.", "osprofiler --version": "5."}
 

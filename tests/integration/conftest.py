@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -27,15 +28,15 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def open_page(browser: Any, tmp_path: Path) -> Iterator[OpenPage]:
-    """Opens a page of HTML. At the end nothing may have left any page, and none may have complained."""
+def visit(browser: Any) -> Iterator[OpenPage]:
+    """Opens an address. At the end no page may have asked another host for anything, and none may have complained."""
     urls: list[str] = []
+    hosts: set[str] = set()
     complaints: list[str] = []
     contexts = []
 
-    def open_(text: str, width: int = 1600, scheme: str = "light") -> Page:
-        file = tmp_path / "page.html"
-        file.write_text(text, "utf-8")
+    def visit_(address: str, width: int = 1600, scheme: str = "light") -> Page:
+        hosts.add(_host(address))
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         contexts.append(context)
         context.on("request", lambda request: urls.append(request.url))
@@ -43,11 +44,28 @@ def open_page(browser: Any, tmp_path: Path) -> Iterator[OpenPage]:
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda fault: complaints.append(str(fault)))
         page.on("dialog", lambda dialog: complaints.append(dialog.message))
-        page.goto(file.as_uri())
+        page.goto(address)
         return page
 
-    yield open_
+    yield visit_
     for context in contexts:
         context.close()
     assert complaints == []
-    assert [url for url in urls if not url.startswith(("file://", "data:"))] == []
+    assert [url for url in urls if _host(url) not in hosts and not url.startswith("data:")] == []
+
+
+def _host(address: str) -> str:
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+@pytest.fixture
+def open_page(visit: OpenPage, tmp_path: Path) -> OpenPage:
+    """Opens a page of HTML. Nothing may leave it, as with ``visit``."""
+
+    def open_(text: str, width: int = 1600, scheme: str = "light") -> Page:
+        file = tmp_path / "page.html"
+        file.write_text(text, "utf-8")
+        return visit(file.as_uri(), width, scheme)
+
+    return open_

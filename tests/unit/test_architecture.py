@@ -47,6 +47,7 @@ LATE = {
     ("cmd.shell", "osprofiler."): "each group of commands is loaded when it is used",
     ("cmd.sources", "osprofiler.opts"): "loads oslo.config",
     ("cmd.demo", "osprofiler."): "the demo is loaded when it is run",
+    ("cmd.serve", "osprofiler.serve."): "only the command that serves needs it",
     ("cmd.doctor", "osprofiler.diagnosis."): "loads oslo.config",
 }
 

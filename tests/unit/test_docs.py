@@ -100,12 +100,23 @@ def test_commands_run(page: Path, tmp_path: Path) -> None:
             assert program == "apt", line
         elif program == "make":
             assert re.search(rf"^{words[0]}:", (_ROOT / "Makefile").read_text(), re.M), line
+        elif (program, *words[:1]) == ("osprofiler", "serve"):
+            _serve([*shell, *words, "--port", "0"], tmp_path)
         elif program == "osprofiler":
             _run([*shell, *(trace_id if word == "TRACE_ID" else word for word in words)], tmp_path)
         elif "pip" in program:
             assert " install '.[" in line, "the index has another osprofiler"
         else:
             assert line in ("$ python3 -m venv venv", "$ . venv/bin/activate", "$ python shop.py"), line
+
+
+def _serve(command: list[str], folder: Path) -> None:
+    """Run a command that serves until it is ended."""
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("osprofiler: serving sqlite:///traces.db at ")
+        process.terminate()
+    assert process.returncode == 0
 
 
 @pytest.mark.parametrize("page", _with("ini"))

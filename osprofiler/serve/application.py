@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The WSGI application: each request gets one complete answer, also if it cannot be answered."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from osprofiler.connection.fault_text import fault_line, typed_fault_line
+from osprofiler.drivers.abilities import Unsupported
+from osprofiler.drivers.errors import StoreError
+from osprofiler.serve import jaeger_api, pages
+from osprofiler.serve.answers import JSON, Answer, Refused, Route, line
+from osprofiler.serve.gate import Gate
+from osprofiler.serve.parameters import Parameters
+from osprofiler.serve.shared import Shared
+from osprofiler.serve.store import Store
+from osprofiler.serve.ui_files import UiFiles
+
+LOG = logging.getLogger(__name__)
+
+_HEADERS = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Frame-Options", "DENY"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+)
+
+
+def of(store: Store, gate: Gate, base_path: str = "", ui: UiFiles | None = None) -> Application:
+    """The application that serves *store*, below *base_path*, with Jaeger's UI if it is given."""
+    routes = [*jaeger_api.routes(store), *pages.routes(store)]
+    routes += pages.redirects(base_path) if ui is None else ui.routes()
+    return Application(gate, routes, base_path, store.connection_string)
+
+
+class Application:
+    """Answers below *base_path*, which is "" or begins with a slash. The first route that matches a path has it.
+
+    The secrets of *connection_string* are cut from the texts of errors.
+    """
+
+    def __init__(self, gate: Gate, routes: Sequence[Route], base_path: str, connection_string: str) -> None:
+        self._gate = gate
+        self._routes = routes
+        self._base_path = base_path
+        self._connection_string = connection_string
+        self._running: Shared[Answer] = Shared()
+
+    def __call__(self, environ: Mapping[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        answer = self._answer(environ)
+        headers = [("Content-Type", answer.kind), ("Content-Length", str(len(answer.body)))]
+        headers += [("Content-Security-Policy", answer.policy), ("Cache-Control", answer.cache)]
+        headers += [*_HEADERS, *answer.headers]
+        start_response(f"{answer.status.value} {answer.status.phrase}", headers)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
+
+    def _answer(self, environ: Mapping[str, Any]) -> Answer:
+        path = ""
+        try:
+            whole = _path(environ)
+            is_below = whole.startswith(f"{self._base_path}/")
+            path = whole.removeprefix(self._base_path) if is_below else ""
+            self._gate.check(environ)
+            if not is_below:
+                raise Refused(HTTPStatus.NOT_FOUND, f"nothing here; it begins at {self._base_path}/")
+            query = environ.get("QUERY_STRING", "")
+            return self._running.get((path, query), lambda: self._routed(path, query))
+        except Refused as why:
+            return _refusal(path, why.status, str(why), why.headers)
+        except Unsupported as why:
+            return _refusal(path, HTTPStatus.NOT_IMPLEMENTED, fault_line(why, self._connection_string))
+        except (StoreError, OSError) as why:
+            return _refusal(path, HTTPStatus.SERVICE_UNAVAILABLE, fault_line(why, self._connection_string))
+        except Exception as fault:
+            LOG.error("cannot answer %r: %s", path, typed_fault_line(fault, self._connection_string))
+            return _refusal(path, HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; the log of the server names it")
+
+    def _routed(self, path: str, query: str) -> Answer:
+        parameters = Parameters(query)
+        for route in self._routes:
+            answer = route.answered(path, parameters)
+            if answer is not None:
+                return answer
+        raise Refused(HTTPStatus.NOT_FOUND, "nothing here")
+
+
+def _path(environ: Mapping[str, Any]) -> str:
+    """The path of the request: WSGI has its bytes as Latin-1."""
+    try:
+        path = str(environ.get("PATH_INFO") or "/").encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        raise Refused(HTTPStatus.BAD_REQUEST, "the path is not UTF-8") from None
+    if "\0" in path:
+        raise Refused(HTTPStatus.BAD_REQUEST, "the path has a null character")
+    return path
+
+
+def _refusal(path: str, status: HTTPStatus, text: str, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
+    if path.startswith("/api/"):
+        return Answer(status, JSON, jaeger_api.error_text(status.value, text).encode(), headers)
+    return line(status, text, headers)
