@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The WSGI application: each request gets one complete answer, also if it cannot be answered."""
+"""The WSGI application: each request gets one complete response, also if it cannot be answered."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from osprofiler.connection.fault_text import fault_line, typed_fault_line
 from osprofiler.drivers.abilities import Unsupported
 from osprofiler.drivers.errors import StoreError
 from osprofiler.serve import jaeger_api, pages
-from osprofiler.serve.answers import JSON, Answer, Refused, Route, line
 from osprofiler.serve.gate import Gate
 from osprofiler.serve.parameters import Parameters
+from osprofiler.serve.responses import JSON, Refused, Response, Route, line
 from osprofiler.serve.shared import Shared
 from osprofiler.serve.store import Store
 from osprofiler.serve.ui_files import UiFiles
@@ -47,17 +47,17 @@ class Application:
         self._routes = routes
         self._base_path = base_path
         self._connection_string = connection_string
-        self._running: Shared[Answer] = Shared()
+        self._running: Shared[Response] = Shared()
 
     def __call__(self, environ: Mapping[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        answer = self._answer(environ)
-        headers = [("Content-Type", answer.kind), ("Content-Length", str(len(answer.body)))]
-        headers += [("Content-Security-Policy", answer.policy), ("Cache-Control", answer.cache)]
-        headers += [*_HEADERS, *answer.headers]
-        start_response(f"{answer.status.value} {answer.status.phrase}", headers)
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
+        response = self._response(environ)
+        headers = [("Content-Type", response.kind), ("Content-Length", str(len(response.body)))]
+        headers += [("Content-Security-Policy", response.policy), ("Cache-Control", response.cache)]
+        headers += [*_HEADERS, *response.headers]
+        start_response(f"{response.status.value} {response.status.phrase}", headers)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [response.body]
 
-    def _answer(self, environ: Mapping[str, Any]) -> Answer:
+    def _response(self, environ: Mapping[str, Any]) -> Response:
         path = ""
         try:
             whole = _path(environ)
@@ -78,12 +78,12 @@ class Application:
             LOG.error("cannot answer %r: %s", path, typed_fault_line(fault, self._connection_string))
             return _refusal(path, HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; the log of the server names it")
 
-    def _routed(self, path: str, query: str) -> Answer:
+    def _routed(self, path: str, query: str) -> Response:
         parameters = Parameters(query)
         for route in self._routes:
-            answer = route.answered(path, parameters)
-            if answer is not None:
-                return answer
+            response = route.response(path, parameters)
+            if response is not None:
+                return response
         raise Refused(HTTPStatus.NOT_FOUND, "nothing here")
 
 
@@ -98,7 +98,7 @@ def _path(environ: Mapping[str, Any]) -> str:
     return path
 
 
-def _refusal(path: str, status: HTTPStatus, text: str, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
+def _refusal(path: str, status: HTTPStatus, text: str, headers: tuple[tuple[str, str], ...] = ()) -> Response:
     if path.startswith("/api/"):
-        return Answer(status, JSON, jaeger_api.error_text(status.value, text).encode(), headers)
+        return Response(status, JSON, jaeger_api.error_text(status.value, text).encode(), headers)
     return line(status, text, headers)

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from osprofiler.serve.answers import Refused
+from osprofiler.serve.responses import Refused
 
 _METHODS = ("GET", "HEAD")
 _MOST_QUERY_CHARS = 8_000

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The query API of Jaeger, for its UI, Grafana's Jaeger data source, and scripts.
 
-Answers and errors have the shapes and the status of Jaeger 1.76 (``cmd/query/app/http_handler.go``). Different are:
+Responses and errors have the shapes and the status of Jaeger 1.76 (``cmd/query/app/http_handler.go``). Different are:
 the texts of errors; a parameter out of its range is always a 400; the parts that only make up sample data, or change
 something, are not here.
 """
@@ -20,20 +20,20 @@ from osprofiler.drivers.search import Wanted
 from osprofiler.reports.analysis.service_map import ServiceMap
 from osprofiler.reports.model import Trace
 from osprofiler.reports.views import jaeger_json, map_views
-from osprofiler.serve.answers import Answer, Refused, Route, json_answer
 from osprofiler.serve.parameters import Parameters, malformed
+from osprofiler.serve.responses import Refused, Response, Route, json_response
 from osprofiler.serve.store import Store
 from osprofiler.serve.trace_search import TraceSearch
 
 _TRACE_ID = re.compile(r"[0-9a-f]{1,32}", re.I | re.A)
 _DAY_MS = 86_400_000
-#: One answer has no further traces when it has so many spans.
+#: One response has no further traces when it has so many spans.
 MOST_SPANS = 200_000
 _SPAN_KINDS = frozenset(("unspecified", "internal", "server", "client", "producer", "consumer"))
 
 
 class Problem(NamedTuple):
-    """An entry of the ``errors`` of an answer."""
+    """An entry of the ``errors`` of a response."""
 
     text: str
     status: int | None = None
@@ -42,7 +42,7 @@ class Problem(NamedTuple):
 
 def routes(store: Store) -> list[Route]:
     """The routes of the API on *store*."""
-    ways: dict[str, Callable[..., Answer]] = {
+    ways: dict[str, Callable[..., Response]] = {
         r"/api/services": _services,
         r"/api/services/(.+)/operations": _operation_names,
         r"/api/operations": _operations,
@@ -52,13 +52,13 @@ def routes(store: Store) -> list[Route]:
         r"/api/v3/services": _services_v3,
         r"/api/v3/operations": _operations_v3,
     }
-    return [Route(re.compile(path), partial(answer, store)) for path, answer in ways.items()] + [
+    return [Route(re.compile(path), partial(respond, store)) for path, respond in ways.items()] + [
         Route(re.compile(r"/api/metrics/(minstep|latencies|calls|errors)"), _metrics)
     ]
 
 
 def error_text(status: int, text: str) -> str:
-    """The JSON of an answer that is only an error."""
+    """The JSON of a response that is only an error."""
     return _enclosed("null", 0, [Problem(text, status)])
 
 
@@ -74,46 +74,46 @@ def _enclosed(data: str, total: int = 0, problems: Sequence[Problem] = ()) -> st
     return f'{{"data":{data},"total":{total},"limit":0,"offset":0,"errors":{json.dumps(errors or None)}}}\n'
 
 
-def _answer(data: str, parameters: Parameters, total: int = 0, problems: Sequence[Problem] = ()) -> Answer:
+def _response(data: str, parameters: Parameters, total: int = 0, problems: Sequence[Problem] = ()) -> Response:
     text = _enclosed(data, total, problems)
     if parameters.text("prettyPrint") not in ("", "false"):
         text = json.dumps(json.loads(text), indent=4)
-    return json_answer(text)
+    return json_response(text)
 
 
-def _list(items: Sequence[Any], parameters: Parameters) -> Answer:
-    return _answer(json.dumps(items), parameters, len(items))
+def _list(items: Sequence[Any], parameters: Parameters) -> Response:
+    return _response(json.dumps(items), parameters, len(items))
 
 
-def _services(store: Store, parameters: Parameters) -> Answer:
+def _services(store: Store, parameters: Parameters) -> Response:
     return _list(store.catalogue().services(), parameters)
 
 
-def _operation_names(store: Store, service: str, parameters: Parameters) -> Answer:
+def _operation_names(store: Store, service: str, parameters: Parameters) -> Response:
     operations = store.catalogue().operations(service)
     return _list(list(dict.fromkeys(each.name for each in operations)), parameters)
 
 
-def _operations(store: Store, parameters: Parameters) -> Answer:
+def _operations(store: Store, parameters: Parameters) -> Response:
     if not parameters.text("service"):
         raise Refused(HTTPStatus.BAD_REQUEST, "parameter 'service' is required")
     operations = store.catalogue().operations(parameters.text("service"), parameters.text("spanKind"))
     return _list([{"name": each.name, "spanKind": each.kind} for each in operations], parameters)
 
 
-def _services_v3(store: Store, parameters: Parameters) -> Answer:
+def _services_v3(store: Store, parameters: Parameters) -> Response:
     """For the UI of Jaeger 2.15 and later."""
-    return json_answer(json.dumps({"services": store.catalogue().services()}))
+    return json_response(json.dumps({"services": store.catalogue().services()}))
 
 
-def _operations_v3(store: Store, parameters: Parameters) -> Answer:
+def _operations_v3(store: Store, parameters: Parameters) -> Response:
     operations = store.catalogue().operations(parameters.text("service"), parameters.text("span_kind"))
     # This API leaves out empty values.
     items = [{"name": each.name, **({"spanKind": each.kind} if each.kind else {})} for each in operations]
-    return json_answer(json.dumps({"operations": items}))
+    return json_response(json.dumps({"operations": items}))
 
 
-def _traces(store: Store, parameters: Parameters) -> Answer:
+def _traces(store: Store, parameters: Parameters) -> Response:
     """Some traces by their ids, or a search."""
     parameters.boolean("raw")  # here all traces are raw: times are not corrected
     found = _Found()
@@ -125,7 +125,7 @@ def _traces(store: Store, parameters: Parameters) -> Answer:
             else:
                 why = found.why_full if found.is_full else "trace not found"
                 found.problems.append(Problem(why, trace_id=f"{number:032x}"))
-        return found.answer(parameters)
+        return found.response(parameters)
     search = TraceSearch.of(parameters)
 
     def take(trace: Trace) -> bool:
@@ -136,11 +136,11 @@ def _traces(store: Store, parameters: Parameters) -> Answer:
     cut = store.each(search.wanted, take)
     if cut or (len(found.texts) < search.limit and found.is_full):
         found.problems.append(Problem(cut or found.why_full))
-    return found.answer(parameters)
+    return found.response(parameters)
 
 
 class _Found:
-    """The traces of an answer, as JSON. Their spans are bounded, since all of them are in memory."""
+    """The traces of a response, as JSON. Their spans are bounded, since all of them are in memory."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -160,18 +160,18 @@ class _Found:
     def why_full(self) -> str:
         return f"only {len(self.texts):,} of these traces: they have {self._spans:,} spans"
 
-    def answer(self, parameters: Parameters) -> Answer:
-        return _answer(f"[{','.join(self.texts)}]", parameters, problems=self.problems)
+    def response(self, parameters: Parameters) -> Response:
+        return _response(f"[{','.join(self.texts)}]", parameters, problems=self.problems)
 
 
-def _trace(store: Store, trace_id: str, parameters: Parameters) -> Answer:
+def _trace(store: Store, trace_id: str, parameters: Parameters) -> Response:
     parameters.boolean("raw")
     parameters.integer("start", 0)
     parameters.integer("end", 0)
     trace = store.trace(_number(trace_id))
     if trace is None:
         raise Refused(HTTPStatus.NOT_FOUND, "trace not found")
-    return _answer(f"[{_text(trace)}]", parameters)
+    return _response(f"[{_text(trace)}]", parameters)
 
 
 def _number(trace_id: str) -> int:
@@ -186,7 +186,7 @@ def _text(trace: Trace) -> str:
     return "".join(jaeger_json.item(trace, warnings))
 
 
-def _dependencies(store: Store, parameters: Parameters) -> Answer:
+def _dependencies(store: Store, parameters: Parameters) -> Response:
     end_us = parameters.integer("endTs", time.time_ns() // 1_000_000) * 1000
     lookback_us = parameters.integer("lookback", _DAY_MS) * 1000
     if lookback_us < 0:
@@ -201,10 +201,10 @@ def _dependencies(store: Store, parameters: Parameters) -> Answer:
     cut = store.each(Wanted(since_us=end_us - lookback_us, until_us=end_us), take)
     service = parameters.text("service")
     links = [each for each in map_views.links(services) if service in ("", each["parent"], each["child"])]
-    return _answer(json.dumps(links), parameters, problems=[Problem(cut)] if cut else ())
+    return _response(json.dumps(links), parameters, problems=[Problem(cut)] if cut else ())
 
 
-def _metrics(figure: str, parameters: Parameters) -> Answer:
+def _metrics(figure: str, parameters: Parameters) -> Response:
     """As Jaeger answers if it has no store of metrics."""
     if figure == "latencies":
         parameters.number("quantile")

@@ -24,8 +24,8 @@ from osprofiler.reports.analysis.trace_profile import TraceProfile
 from osprofiler.reports.model import Trace
 from osprofiler.reports.views import html, set_html
 from osprofiler.serve import list_page, trace_search
-from osprofiler.serve.answers import Answer, Refused, Route, page, redirect
 from osprofiler.serve.parameters import Parameters, malformed
+from osprofiler.serve.responses import Refused, Response, Route, page, redirect
 from osprofiler.serve.store import Store
 
 _LISTED = 50
@@ -34,21 +34,21 @@ _IN_A_SET = 200
 
 def routes(store: Store) -> list[Route]:
     """The routes of our pages on *store*."""
-    ways: dict[str, Callable[..., Answer]] = {
+    ways: dict[str, Callable[..., Response]] = {
         r"/osprofiler/": _list,
         r"/osprofiler/set": _set,
         r"/osprofiler/trace/([^/]+)": _trace,
     }
-    return [Route(re.compile(path), partial(answer, store)) for path, answer in ways.items()]
+    return [Route(re.compile(path), partial(respond, store)) for path, respond in ways.items()]
 
 
 def redirects(base_path: str) -> list[Route]:
     """The routes that lead from the paths of Jaeger's UI to our pages."""
 
-    def to_list(parameters: Parameters) -> Answer:
+    def to_list(parameters: Parameters) -> Response:
         return redirect(f"{base_path}/osprofiler/")
 
-    def to_trace(trace_id: str, parameters: Parameters) -> Answer:
+    def to_trace(trace_id: str, parameters: Parameters) -> Response:
         return redirect(f"{base_path}/osprofiler/trace/{quote(trace_id, safe='')}")
 
     return [
@@ -57,7 +57,7 @@ def redirects(base_path: str) -> list[Route]:
     ]
 
 
-def _list(store: Store, parameters: Parameters) -> Answer:
+def _list(store: Store, parameters: Parameters) -> Response:
     summaries: list[search.Summary] = []
     wanted = _wanted(parameters, _LISTED)
 
@@ -74,7 +74,7 @@ def _list(store: Store, parameters: Parameters) -> Answer:
     return page(list_page.text(listed, parameters))
 
 
-def _trace(store: Store, text: str, parameters: Parameters) -> Answer:
+def _trace(store: Store, text: str, parameters: Parameters) -> Response:
     try:
         trace = store.find(text)
     except lookup.Ambiguous as why:
@@ -84,7 +84,7 @@ def _trace(store: Store, text: str, parameters: Parameters) -> Answer:
     return page(html.page(skew.correct(trace)))
 
 
-def _set(store: Store, parameters: Parameters) -> Answer:
+def _set(store: Store, parameters: Parameters) -> Response:
     steps = Steps()
     profiles: list[TraceProfile] = []
 

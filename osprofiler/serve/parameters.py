@@ -13,7 +13,7 @@ from decimal import Decimal
 from http import HTTPStatus
 from urllib.parse import parse_qs, urlencode
 
-from osprofiler.serve.answers import Refused
+from osprofiler.serve.responses import Refused
 
 _MOST_FIELDS = 300
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}", re.A)

@@ -17,11 +17,11 @@ from typing import Any
 from osprofiler.drivers.search import Wanted
 from osprofiler.reports.model import SpanNode, Trace
 from osprofiler.reports.views import jaeger_json
-from osprofiler.serve.answers import Refused
 from osprofiler.serve.parameters import Parameters
+from osprofiler.serve.responses import Refused
 
 _DEFAULT_LIMIT = 100
-#: The most traces of one answer, as Jaeger's UI permits.
+#: The most traces of one response, as Jaeger's UI permits.
 MOST_TRACES = 1_500
 _DEFAULT_LOOKBACK_US = 2 * 86_400_000_000
 
@@ -104,7 +104,7 @@ class TraceSearch:
 
 
 def limit(parameters: Parameters, default: int) -> int:
-    """The most traces that an answer may have."""
+    """The most traces that a response may have."""
     number = parameters.integer("limit", default)
     if not 0 < number <= MOST_TRACES:
         raise Refused(HTTPStatus.BAD_REQUEST, f"'limit' should be from 1 to {MOST_TRACES}")

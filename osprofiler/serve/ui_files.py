@@ -15,8 +15,8 @@ from pathlib import Path
 
 import osprofiler
 from osprofiler import exc
-from osprofiler.serve.answers import HTML, Answer, Refused, Route
 from osprofiler.serve.parameters import Parameters
+from osprofiler.serve.responses import HTML, Refused, Response, Route
 
 _DEFAULTS = {
     "JAEGER_CONFIG": "DEFAULT_CONFIG",
@@ -71,15 +71,15 @@ class UiFiles:
             Route(re.compile(r"/(?!api/|osprofiler/).*"), lambda parameters: self._page()),
         ]
 
-    def _page(self) -> Answer:
-        return Answer(HTTPStatus.OK, HTML, self._index, policy=_POLICY)
+    def _page(self) -> Response:
+        return Response(HTTPStatus.OK, HTML, self._index, policy=_POLICY)
 
-    def _file(self, name: str, parameters: Parameters) -> Answer:
+    def _file(self, name: str, parameters: Parameters) -> Response:
         try:
             path = (self._static / name).resolve()
             if path.is_relative_to(self._static) and path.is_file():
                 kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-                return Answer(HTTPStatus.OK, kind, path.read_bytes(), policy=_POLICY, cache=_FOR_EVER)
+                return Response(HTTPStatus.OK, kind, path.read_bytes(), policy=_POLICY, cache=_FOR_EVER)
         except (OSError, ValueError):
             pass
         raise Refused(HTTPStatus.NOT_FOUND, "no such file")

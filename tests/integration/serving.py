@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``osprofiler serve`` as a process, and answers over HTTP."""
+"""``osprofiler serve`` as a process, and responses over HTTP."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tests.unit.wsgi_asking import Answer
+from tests.unit.wsgi_asking import Response
 
 # The machine's proxy settings are not for 127.0.0.1.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -21,8 +21,8 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _ADDRESS = re.compile(r"serving (\S+) at (http://\S+)/(?:,|$)", re.M)
 
 
-def get(url: str, method: str = "GET", **headers: str) -> Answer:
-    """The answer to one request."""
+def get(url: str, method: str = "GET", **headers: str) -> Response:
+    """The response to one request."""
     request = urllib.request.Request(url, method=method, headers=headers)
     try:
         response = _opener.open(request, timeout=60)
@@ -30,7 +30,7 @@ def get(url: str, method: str = "GET", **headers: str) -> Answer:
         response = refused
     with response:
         names = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status, names, response.read().decode())
+        return Response(response.status, names, response.read().decode())
 
 
 class Serving(NamedTuple):

@@ -39,17 +39,19 @@ def test_it_begins_and_ends_clean(how: signal.Signals, tmp_path: Path) -> None:
     url = store(tmp_path)
     with serving("--connection-string", url, how=how) as served:
         assert served.first_line == f"osprofiler: serving {url} at {served.url}/\n"
-        answers: list[str] = []
+        responses: list[str] = []
         threads = [
-            threading.Thread(target=lambda: answers.append(get(f"{served.url}/api/traces?service=nova-1&start=0").text))
+            threading.Thread(
+                target=lambda: responses.append(get(f"{served.url}/api/traces?service=nova-1&start=0").text)
+            )
             for _ in range(20)
         ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert len(answers) == 20
-        assert len(set(answers)) == 1
+        assert len(responses) == 20
+        assert len(set(responses)) == 1
 
 
 def test_another_address_with_credentials(tmp_path: Path) -> None:
@@ -76,10 +78,10 @@ def test_a_store_goes_away_and_comes_back() -> None:
             search = f"{served.url}/api/traces?service=svc&start=0"
             assert len(get(search).json["data"]) == 1
             redis.stop()
-            answer = get(search)
-            assert answer.status == 503
-            assert answer.json["data"] is None
-            assert answer.json["errors"][0]["msg"].startswith("cannot read redis")
+            response = get(search)
+            assert response.status == 503
+            assert response.json["data"] is None
+            assert response.json["errors"][0]["msg"].startswith("cannot read redis")
             redis.start()
             wait_until(lambda: get(search).status == 200)
 

@@ -204,10 +204,10 @@ def requests(written: Written) -> dict[str, str]:
     }
 
 
-def essence(answer: Any) -> Any:
-    """What must be equal in an answer: lists are sorted, and what Jaeger adds is left out."""
-    status, data = answer.status, answer.json["data"]
-    errors = [{**error, "msg": bool(error["msg"])} for error in answer.json["errors"] or ()]
+def essence(response: Any) -> Any:
+    """What must be equal in a response: lists are sorted, and what Jaeger adds is left out."""
+    status, data = response.status, response.json["data"]
+    errors = [{**error, "msg": bool(error["msg"])} for error in response.json["errors"] or ()]
     if not isinstance(data, list):
         return status, data or [], errors
     items = [_trace(each) if isinstance(each, dict) and "spans" in each else each for each in data]

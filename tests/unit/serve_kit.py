@@ -58,6 +58,6 @@ def served(url: str) -> Application:
 
 def found(served: Application, **query: Any) -> list[str]:
     """The ids of the traces that a search finds."""
-    answer = ask(served, f"/api/traces?{urlencode({'service': 'svc', 'start': 0, 'end': 9 * 10**15, **query})}")
-    assert answer.status == 200, answer.text
-    return [each["traceID"] for each in answer.json["data"]]
+    response = ask(served, f"/api/traces?{urlencode({'service': 'svc', 'start': 0, 'end': 9 * 10**15, **query})}")
+    assert response.status == 200, response.text
+    return [each["traceID"] for each in response.json["data"]]

@@ -97,13 +97,13 @@ def test_time_is_bounded_and_the_answer_says_so(served: Application, monkeypatch
 def test_an_answer_is_bounded_and_says_so(url: str, served: Application, monkeypatch: pytest.MonkeyPatch) -> None:
     base.get_driver(url).write(trace(ids.uuid_text(5)))
     monkeypatch.setattr(jaeger_api, "MOST_SPANS", 2)
-    answer = ask(served, f"/api/traces?service=svc&{ALL}").json
-    assert [len(each["spans"]) for each in answer["data"]] == [3]
-    assert "they have 3 spans" in answer["errors"][0]["msg"]
+    response = ask(served, f"/api/traces?service=svc&{ALL}").json
+    assert [len(each["spans"]) for each in response["data"]] == [3]
+    assert "they have 3 spans" in response["errors"][0]["msg"]
     assert ask(served, f"/api/traces?service=svc&limit=1&{ALL}").json["errors"] is None
-    answer = ask(served, f"/api/traces?traceID=5&traceID={TRACE.replace('-', '')}").json
-    assert len(answer["data"]) == 1
-    assert answer["errors"][0]["traceID"] == TRACE.replace("-", "")
+    response = ask(served, f"/api/traces?traceID=5&traceID={TRACE.replace('-', '')}").json
+    assert len(response["data"]) == 1
+    assert response["errors"][0]["traceID"] == TRACE.replace("-", "")
 
 
 _ODD_VALUES = [None, [], {}, [[1]], {"a": [None]}, 2**70, -1, 1e400, "\ud800", "\0", "</script>", True]
@@ -132,8 +132,8 @@ def test_any_value_in_a_record_is_served(value: Any, url: str) -> None:
         "/osprofiler/set",
         f"/osprofiler/trace/{TRACE}",
     ):
-        answer = ask(served, address)
-        assert answer.status == 200, (address, answer.text)
+        response = ask(served, address)
+        assert response.status == 200, (address, response.text)
     assert len(ask(served, f"/api/traces?service=svc&{ALL}").json["data"]) == 1
 
 

@@ -54,14 +54,14 @@ def test_text_of_traces_is_no_markup(url: str) -> None:
     ],
 )
 def test_paths_of_jaegers_ui_lead_to_our_pages(path: str, target: str | None, served: Application) -> None:
-    answer = ask(served, path)
-    assert (answer.status, answer.headers.get("location")) == ((302, target) if target else (404, None))
+    response = ask(served, path)
+    assert (response.status, response.headers.get("location")) == ((302, target) if target else (404, None))
 
 
 def test_a_name_of_several_traces_is_told_so(url: str, served: Application) -> None:
     base.get_driver(url).write(trace(f"{TRACE[:-1]}0"))
-    answer = ask(served, f"/osprofiler/trace/{TRACE[:6]}")
-    assert (answer.status, TRACE in answer.text) == (404, True)
+    response = ask(served, f"/osprofiler/trace/{TRACE[:6]}")
+    assert (response.status, TRACE in response.text) == (404, True)
 
 
 def test_a_trace_is_found_by_all_that_names_it(served: Application) -> None:
@@ -163,9 +163,9 @@ def test_the_ui_is_served_with_its_values(ui: Path, url: str, tmp_path: Path) ->
 )
 def test_nothing_outside_of_the_uis_files_is_served(name: str, ui: Path, url: str) -> None:
     base.get_driver(url).write(trace())
-    answer = ask(serving(url, ui=UiFiles(ui, "")), f"/static/{name}")
-    assert answer.status in (400, 404)
-    assert "secret" not in answer.text
+    response = ask(serving(url, ui=UiFiles(ui, "")), f"/static/{name}")
+    assert response.status in (400, 404)
+    assert "secret" not in response.text
 
 
 def test_a_folder_that_is_no_ui_is_one_line(tmp_path: Path, ui: Path) -> None:

@@ -71,10 +71,10 @@ def test_with_credentials_the_host_may_have_any_name(url: str) -> None:
         _KEY,
     )
     for wrong in (*wrongs, f"Bearer {_KEY} ", f"Digest {_KEY}"):
-        answer = ask(served, "/api/services", authorization=wrong)
+        response = ask(served, "/api/services", authorization=wrong)
         expected = 200 if wrong.strip() == f"Bearer {_KEY}" else 401
-        assert answer.status == expected, wrong
-        assert _KEY not in answer.text
+        assert response.status == expected, wrong
+        assert _KEY not in response.text
     assert "Basic realm" in ask(served, "/").headers["www-authenticate"]
 
 
@@ -91,9 +91,9 @@ def test_not_loopback(host: str) -> None:
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
 @pytest.mark.parametrize("path", ["/api/traces", "/api/archive/1", "/osprofiler/", "/"])
 def test_nothing_can_be_changed(path: str, method: str, served: Application) -> None:
-    answer = ask(served, path, method)
-    assert answer.status == 405
-    assert answer.headers["allow"] == "GET, HEAD"
+    response = ask(served, path, method)
+    assert response.status == 405
+    assert response.headers["allow"] == "GET, HEAD"
 
 
 def test_head_is_get_without_a_body(served: Application) -> None:
@@ -147,11 +147,11 @@ _VALUES = st.one_of(
 @hypothesis.settings(max_examples=150, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture])
 def test_no_request_breaks_it(path: str, query: list[tuple[str, str]], tail: bytes, served: Application) -> None:
     address = f"{path}{quote(tail)}?{urlencode(query, errors='surrogatepass')}"
-    answer = ask(served, address)
-    assert answer.status < 500 or answer.status == 501, answer.text
-    if path.startswith("/api/") and answer.status >= 400 and not tail:
-        assert answer.json["data"] is None
-        assert answer.json["errors"][0]["code"] == answer.status
+    response = ask(served, address)
+    assert response.status < 500 or response.status == 501, response.text
+    if path.startswith("/api/") and response.status >= 400 and not tail:
+        assert response.json["data"] is None
+        assert response.json["errors"][0]["code"] == response.status
 
 
 @pytest.mark.parametrize(
@@ -232,10 +232,10 @@ def test_a_store_that_is_away_is_one_line_and_comes_back(
     served = serving(lambda: driver)
     driver.fault = fault
     for address in ("/api/services", f"/api/traces?service=a&{ALL}", "/api/dependencies", f"/api/traces/{'1' * 32}"):
-        answer = ask(served, address)
-        assert answer.status == status
-        assert answer.json["errors"][0]["code"] == status
-        assert "very-secret" not in answer.text
+        response = ask(served, address)
+        assert response.status == status
+        assert response.json["errors"][0]["code"] == status
+        assert "very-secret" not in response.text
     page = ask(served, "/osprofiler/")
     assert page.status == status
     assert page.text.count("\n") == 1

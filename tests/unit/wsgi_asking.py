@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ask a WSGI application in this process, as a server does. The standard's checker looks at each request and answer."""
+"""Ask a WSGI application in this process, as a server does. The standard's checker looks at requests and responses."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from wsgiref.validate import validator
 LOCAL = "127.0.0.1:16686"
 
 
-class Answer(NamedTuple):
-    """An answer."""
+class Response(NamedTuple):
+    """A response."""
 
     status: int
     headers: dict[str, str]  # with names in lower case
@@ -24,8 +24,8 @@ class Answer(NamedTuple):
         return json.loads(self.text)
 
 
-def ask(application: Any, address: str, method: str = "GET", **headers: str) -> Answer:
-    """The answer of *application* to a request for *address*, a path with its query."""
+def ask(application: Any, address: str, method: str = "GET", **headers: str) -> Response:
+    """The response of *application* to a request for *address*, a path with its query."""
     path, _, query = address.partition("?")
     environ: dict[str, Any] = {"HTTP_HOST": LOCAL}
     setup_testing_defaults(environ)
@@ -50,4 +50,4 @@ def ask(application: Any, address: str, method: str = "GET", **headers: str) -> 
     joined: dict[str, str] = {}
     for name, value in fields:
         joined[name.lower()] = f"{joined[name.lower()]}, {value}" if name.lower() in joined else value
-    return Answer(int(status[:3]), joined, body.decode())
+    return Response(int(status[:3]), joined, body.decode())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The answers to HTTP requests, and the routes that lead to them."""
+"""The responses to HTTP requests, and the routes that lead to them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _OURS = (
 )
 
 
-class Answer(NamedTuple):
-    """A complete answer."""
+class Response(NamedTuple):
+    """A complete response."""
 
     status: HTTPStatus
     kind: str  # the content type
@@ -43,32 +43,32 @@ class Refused(Exception):
 
 
 class Route(NamedTuple):
-    """The paths that match *path*, below the base path. *answer* takes the groups of the match first."""
+    """The paths that match *path*, below the base path. *respond* takes the groups of the match first."""
 
     path: re.Pattern[str]
-    answer: Callable[..., Answer]  # (*groups: str, parameters: Parameters)
+    respond: Callable[..., Response]  # (*groups: str, parameters: Parameters)
 
-    def answered(self, path: str, parameters: Parameters) -> Answer | None:
-        """The answer for *path*; None if this is not its route."""
+    def response(self, path: str, parameters: Parameters) -> Response | None:
+        """The response for *path*; None if this is not its route."""
         match = self.path.fullmatch(path)
-        return None if match is None else self.answer(*match.groups(), parameters)
+        return None if match is None else self.respond(*match.groups(), parameters)
 
 
-def json_answer(text: str) -> Answer:
-    """The answer with this JSON."""
-    return Answer(HTTPStatus.OK, JSON, text.encode("utf-8", "backslashreplace"))
+def json_response(text: str) -> Response:
+    """The response with this JSON."""
+    return Response(HTTPStatus.OK, JSON, text.encode("utf-8", "backslashreplace"))
 
 
-def page(text: str) -> Answer:
-    """The answer with this page of ours."""
-    return Answer(HTTPStatus.OK, HTML, text.encode("utf-8", "backslashreplace"))
+def page(text: str) -> Response:
+    """The response with this page of ours."""
+    return Response(HTTPStatus.OK, HTML, text.encode("utf-8", "backslashreplace"))
 
 
-def line(status: HTTPStatus, text: str, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
-    """The answer with one line of text."""
-    return Answer(status, TEXT, f"{text}\n".encode("utf-8", "backslashreplace"), headers)
+def line(status: HTTPStatus, text: str, headers: tuple[tuple[str, str], ...] = ()) -> Response:
+    """The response with one line of text."""
+    return Response(status, TEXT, f"{text}\n".encode("utf-8", "backslashreplace"), headers)
 
 
-def redirect(address: str) -> Answer:
-    """The answer that leads a browser to *address*, a path with its query."""
+def redirect(address: str) -> Response:
+    """The response that leads a browser to *address*, a path with its query."""
     return line(HTTPStatus.FOUND, f"see {address}", (("Location", address),))
