@@ -12,7 +12,10 @@ from osprofiler.cmd import cliutils, output, sources
 from osprofiler.cmd.progress import Progress
 from osprofiler.reports.analysis import skew
 from osprofiler.reports.model import Trace
-from osprofiler.reports.views import dot, html, jaeger_json, json_report, tree
+from osprofiler.reports.views import dot, html, jaeger_json, json_report, perfetto, speedscope, tree
+
+#: The forms that exclude each other; ``use_`` and a name is the argument.
+_FORMS = ("json", "html", "dot", "jaeger_json", "perfetto", "speedscope")
 
 
 class ShowCommand:
@@ -23,6 +26,7 @@ class ShowCommand:
         "osprofiler trace show 6b1f7f9e-4a36-4a53-9c0f-1f6a2f6f0c11 --html --out trace.html",
         "osprofiler trace show 6b1f7f9e-4a36-4a53-9c0f-1f6a2f6f0c11 --jaeger-json --out for-the-jaeger-ui.json",
         "osprofiler trace show latest",
+        "osprofiler trace show latest --perfetto --out for-ui.perfetto.dev.json",
         "osprofiler trace show 6b1f7f",
         "osprofiler trace show trace.json --dot",
     )
@@ -47,6 +51,12 @@ class ShowCommand:
         "--jaeger-json", dest="use_jaeger_json", action="store_true", help="print JSON that Jaeger's UI can open"
     )
     @cliutils.arg(
+        "--perfetto", dest="use_perfetto", action="store_true", help="print JSON that ui.perfetto.dev and Chrome can open"
+    )
+    @cliutils.arg(
+        "--speedscope", dest="use_speedscope", action="store_true", help="print JSON that speedscope.app can open"
+    )
+    @cliutils.arg(
         "--recorded-times",
         dest="recorded_times",
         action="store_true",
@@ -54,15 +64,17 @@ class ShowCommand:
     )
     @cliutils.arg("--out", dest="file_name", metavar="FILE", help="write into FILE instead of standard output")
     def show(self, args: argparse.Namespace) -> None:
-        """Show a trace as a tree in the terminal, or as JSON, HTML, DOT or Jaeger's JSON."""
-        if args.use_json + args.use_html + args.use_dot + args.use_jaeger_json > 1:
-            raise sources.BadInput("choose one of --json, --html, --dot and --jaeger-json")
+        """Show a trace as a tree in the terminal, or as JSON, HTML, DOT, or a file for Jaeger's UI and other viewers."""
+        forms = [form for form in _FORMS if getattr(args, f"use_{form}")]
+        if len(forms) > 1:
+            *some, last = (f"--{form.replace('_', '-')}" for form in _FORMS)
+            raise sources.BadInput(f"choose one of {', '.join(some)} and {last}")
         trace = sources.trace(args, args.trace)
         if args.render_dot_filename:
             with Progress("drawing"):
                 pdf = dot.render(_corrected(args, trace), Path(args.render_dot_filename))
             print(f"osprofiler: drawn into {pdf}", file=sys.stderr)
-            if not (args.use_json or args.use_html or args.use_dot or args.use_jaeger_json):
+            if not forms:
                 return
         if args.file_name:
             with Progress(f"writing {args.file_name}"):
@@ -81,6 +93,10 @@ def _pieces(args: argparse.Namespace, trace: Trace) -> Iterator[str]:
         return html.text(trace)
     if args.use_dot:
         return dot.text(trace)
+    if args.use_perfetto:
+        return perfetto.text(trace)
+    if args.use_speedscope:
+        return speedscope.text(trace)
     style = tree.Style() if args.file_name else output.tree_style()
     return (f"{line}\n" for line in tree.lines(trace, style))
 

@@ -39,6 +39,8 @@ from osprofiler.reports.views.jaeger_json import text as jaeger_text
 from osprofiler.reports.views.json_report import from_report
 from osprofiler.reports.views.json_report import report as to_report
 from osprofiler.reports.views.json_report import text as report_text
+from osprofiler.reports.views.perfetto import text as perfetto_text
+from osprofiler.reports.views.speedscope import text as speedscope_text
 from osprofiler.reports.views.tree import Style
 from osprofiler.reports.views.tree import lines as tree_lines
 
@@ -79,5 +81,7 @@ __all__ = [
     "dot_text",
     "render_dot",
     "jaeger_text",
+    "perfetto_text",
+    "speedscope_text",
     "records_of",
 ]
