@@ -51,7 +51,10 @@ class ShowCommand:
         "--jaeger-json", dest="use_jaeger_json", action="store_true", help="print JSON that Jaeger's UI can open"
     )
     @cliutils.arg(
-        "--perfetto", dest="use_perfetto", action="store_true", help="print JSON that ui.perfetto.dev and Chrome can open"
+        "--perfetto",
+        dest="use_perfetto",
+        action="store_true",
+        help="print JSON that ui.perfetto.dev and Chrome can open",
     )
     @cliutils.arg(
         "--speedscope", dest="use_speedscope", action="store_true", help="print JSON that speedscope.app can open"
@@ -64,7 +67,7 @@ class ShowCommand:
     )
     @cliutils.arg("--out", dest="file_name", metavar="FILE", help="write into FILE instead of standard output")
     def show(self, args: argparse.Namespace) -> None:
-        """Show a trace as a tree in the terminal, or as JSON, HTML, DOT, or a file for Jaeger's UI and other viewers."""
+        """Show a trace as a tree in the terminal, or as JSON, HTML, DOT, or a file for another viewer."""
         forms = [form for form in _FORMS if getattr(args, f"use_{form}")]
         if len(forms) > 1:
             *some, last = (f"--{form.replace('_', '-')}" for form in _FORMS)

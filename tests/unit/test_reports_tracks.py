@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Traces on tracks, and the files for Perfetto and speedscope that are made of them, against what their formats require."""
+"""Traces on tracks, and the files for Perfetto and speedscope, against what their formats require."""
 
 import json
 from itertools import pairwise
@@ -28,7 +28,12 @@ def layout(trace: model.Trace) -> list[list[str]]:
 
 
 def test_calls_in_turn_share_the_track_of_their_parent() -> None:
-    trace = made(Made("all", None, 0, 100), Made("one", "all", 10, 40), Made("in one", "one", 15, 20), Made("two", "all", 40, 100))
+    trace = made(
+        Made("all", None, 0, 100),
+        Made("one", "all", 10, 40),
+        Made("in one", "one", 15, 20),
+        Made("two", "all", 40, 100),
+    )
     assert layout(trace) == [["all", "one", "in one", "two"]]
 
 
@@ -51,7 +56,12 @@ def test_another_process_has_tracks_of_its_own() -> None:
 
 
 def branches() -> model.Trace:
-    trace = made(Made("all", None, 0, 100), Made("a", "all", 10, 40), Made("b", "all", 50, 60), Made("join", "all", 70, 71, joins=["a", "b"]))
+    trace = made(
+        Made("all", None, 0, 100),
+        Made("a", "all", 10, 40),
+        Made("b", "all", 50, 60),
+        Made("join", "all", 70, 71, joins=["a", "b"]),
+    )
     for span in trace.spans.values():
         if span.operation in "ab":
             span.tags["osprofiler.fork"] = "fetch"
@@ -66,7 +76,9 @@ def test_branches_of_a_fork_lie_apart_even_if_they_ran_in_turn() -> None:
 @given(traces())
 def test_on_a_track_spans_only_follow_or_contain_each_other(trace: model.Trace) -> None:
     found = tracks.of(trace)
-    assert sorted(name for track in layout(trace) for name in track) == sorted(span.operation for span in trace.spans.values())
+    assert sorted(name for track in layout(trace) for name in track) == sorted(
+        span.operation for span in trace.spans.values()
+    )
     for track in found:
         open_: list[model.SpanNode] = []
         assert [a.at_us <= b.at_us for a, b in pairwise(track.events)] == [True] * (len(track.events) - 1)

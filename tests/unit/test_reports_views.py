@@ -232,7 +232,8 @@ def test_the_page_holds_the_whole_trace() -> None:
     found = data(html.page(troubled()))
     assert [row[0:2] for row in found["rows"]] == [[0, 5], [1, 1], [1, 1], [1, 1], [1, 1], [0, 1]]
     assert [row[4] for row in found["rows"]] == [1_000, 400, -1, 200, 0, 10]
-    assert [row[5] for row in found["rows"]] == [
+    assert [row[5] for row in found["rows"]] == [400, 400, 0, 200, 0, 10]  # the time without the children
+    assert [row[6] for row in found["rows"]] == [
         0,
         0,
         html.UNFINISHED | html.DETACHED,
@@ -254,7 +255,7 @@ def test_a_hostile_name_stays_data() -> None:
     assert len(re.findall(r"<script", page)) == 2
     assert len(re.findall(r"</script", page)) == 2
     assert "<!--" not in page
-    names = [row[6] for row in data(page)["rows"]]
+    names = [row[7] for row in data(page)["rows"]]
     assert names == [name.replace("\ud800", "\ufffd") for name in HOSTILE_NAMES]
 
 

@@ -9,11 +9,32 @@ from typing import Any
 from osprofiler.records import ids
 from osprofiler.records.record import timestamp
 from osprofiler.reports import wording
-from osprofiler.reports.analysis import critical_path
+from osprofiler.reports.analysis import critical_path, service_map
+from osprofiler.reports.analysis.statistics import self_us
 from osprofiler.reports.model import SpanNode, Trace
-from osprofiler.reports.views import html_page
+from osprofiler.reports.views import html_page, map_views
 
-_SCRIPTS = ("data.js", "path.js", "rows.js", "overview.js", "details.js", "control.js")
+_STYLES = ("theme.css", "flame.css", "figures.css", "drawing.css", "style.css")
+_SCRIPTS = (
+    "common.js",
+    "data.js",
+    "search.js",
+    "path.js",
+    "list.js",
+    "rows.js",
+    "overview.js",
+    "gestures.js",
+    "columns.js",
+    "details.js",
+    "heads.js",
+    "statistics.js",
+    "spans.js",
+    "flame.js",
+    "stacks.js",
+    "services.js",
+    "views.js",
+    "control.js",
+)
 
 # Bits of a row's flags; data.js has the same values.
 UNFINISHED, DETACHED, PARENT_MISSING, START_LOST = 1, 2, 4, 8
@@ -27,7 +48,8 @@ def page(trace: Trace) -> str:
 def text(trace: Trace) -> Iterator[str]:
     """The page, in pieces."""
     title = trace.roots[0].operation if trace.roots else "empty trace"
-    return html_page.text("page.html", "style.css", _SCRIPTS, title, _data(trace))
+    services = map_views.body(service_map.of([trace]))
+    return html_page.text("page.html", _STYLES, _SCRIPTS, title, _data(trace), services)
 
 
 def _data(trace: Trace) -> Iterator[str]:
@@ -57,6 +79,7 @@ def _data(trace: Trace) -> Iterator[str]:
             places[wording.place(span)],
             span.start_us - trace.start_us,
             -1 if span.duration_us is None else span.duration_us,
+            self_us(span),
             _flags(span),
             span.operation,
             wording.detail(span),

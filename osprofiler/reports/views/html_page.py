@@ -27,32 +27,38 @@ _SURROGATES = re.compile(r"\\\\|\\ud[89ab]..\\ud[c-f]..|\\ud[89a-f]..")
 _ESCAPES = [(char, f"\\u{ord(char):04x}") for char in "<>&"]
 
 
-def text(frame: str, style: str, scripts: Sequence[str], title: str, data: Iterable[str]) -> Iterator[str]:
-    """The page, in pieces. *frame*, *style* and *scripts* are files of the folder ``page``; *data*: pieces of JSON."""
+def text(
+    frame: str, styles: Sequence[str], scripts: Sequence[str], title: str, data: Iterable[str], services: str = ""
+) -> Iterator[str]:
+    """The page, in pieces. *frame*, *styles* and *scripts* are files of the folder ``page``; *data*: pieces of JSON.
+
+    *services* is markup, in which the caller has escaped the text of traces.
+    """
     script = _joined(scripts)
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     before, after = (_PAGE / frame).read_text("utf-8").split("@DATA@")
-    yield _head(style, title, f"script-src 'sha256-{digest}'; ") + before
+    yield _head(styles, title, f"script-src 'sha256-{digest}'; ") + before.replace("@SERVICES@", services)
     yield from data
     yield after.replace("@SCRIPT@", script)
 
 
-def static(frame: str, style: str, title: str, body: str, *, has_form: bool = False) -> str:
+def static(frame: str, styles: Sequence[str], title: str, body: str, *, has_form: bool = False) -> str:
     """A page without a script. *body* is markup, in which the caller has escaped the text of traces.
 
     *has_form*: it may send forms to the server that it comes from.
     """
     text = (_PAGE / frame).read_text("utf-8").replace("@TITLE@", _escaped(title))
-    return _head(style, title, forms="'self'" if has_form else "'none'") + text.replace("@BODY@", body)
+    return _head(styles, title, forms="'self'" if has_form else "'none'") + text.replace("@BODY@", body)
 
 
-def _head(style: str, title: str, scripts: str = "", forms: str = "'none'") -> str:
+def _head(styles: Sequence[str], title: str, scripts: str = "", forms: str = "'none'") -> str:
     """All that is before the body. *scripts*: what the policy of the page says of scripts; "" forbids them.
 
     *forms*: where the policy lets forms go.
     """
     head = (_PAGE / "head.html").read_text("utf-8").replace("@SCRIPTS@", scripts).replace("@FORMS@", forms)
-    return head.replace("@STYLE@", (_PAGE / style).read_text("utf-8")).replace("@TITLE@", _escaped(title))
+    style = "".join((_PAGE / name).read_text("utf-8") for name in styles)
+    return head.replace("@STYLE@", style).replace("@TITLE@", _escaped(title))
 
 
 def _escaped(title: str) -> str:

@@ -45,9 +45,15 @@ def links(services: ServiceMap) -> list[dict[str, Any]]:
 
 def html_text(services: ServiceMap) -> str:
     """The page: a drawing, and a table of the calls. It needs no script."""
-    title = f"Services of {services.traces} traces"
-    body = [f'<div class="drawing">{_drawing(services)}</div>', *_table(services)]
-    return html_page.static("map.html", "map.css", title, "".join(body))
+    styles = ("theme.css", "figures.css", "drawing.css", "map.css")
+    return html_page.static("map.html", styles, f"Services of {services.traces} traces", body(services))
+
+
+def body(services: ServiceMap) -> str:
+    """The drawing and the table as markup. An element of a service has its name as ``data-service``."""
+    if not services.spans:
+        return '<p class="note">No span names its service.</p>'
+    return f'<div class="drawing">{_drawing(services)}</div>{"".join(_table(services))}'
 
 
 def _about(calls: Calls) -> list[str]:
@@ -74,13 +80,13 @@ def _drawing(services: ServiceMap) -> str:
     for (caller, called), calls in sorted(services.calls.items()):
         parts.append(_arrow(place[caller], place[called], calls))
     for service, (x, y) in place.items():
-        name = html.escape(wording.one_line(service))
-        cut = html.escape(wording.one_line(service)[:_LABEL_CHARS])
+        name, cut = html.escape(service), html.escape(service[:_LABEL_CHARS])
         failed = services.errors[service]
         bad = ' class="bad"' if failed else ""
         parts.append(
-            f'<g><title>{name}</title><rect x="{x}" y="{y}" width="{_WIDTH}" height="{_HEIGHT}" rx="6"'
-            f'{bad}/><text x="{x + 10}" y="{y + 18}">{cut}</text>'
+            f'<g data-service="{name}"><title>{name}</title>'
+            f'<rect x="{x}" y="{y}" width="{_WIDTH}" height="{_HEIGHT}" rx="6"{bad}/>'
+            f'<text x="{x + 10}" y="{y + 18}">{cut}</text>'
             f'<text class="soft" x="{x + 10}" y="{y + 34}">{services.spans[service]} spans'
             f"{f', {failed} failed' if failed else ''}</text></g>"
         )
@@ -97,18 +103,26 @@ def _arrow(start: tuple[int, int], end: tuple[int, int], calls: Calls) -> str:
     bend = _BETWEEN // 2 if forward else -_BETWEEN // 2
     far = x2 - bend if end[0] != start[0] else x2 + bend
     bad = " bad" if calls.errors else ""
-    label = f"{calls.count}{f' ({calls.errors} failed)' if calls.errors else ''}"
+    title, x, y = ", ".join(_about(calls)), (x1 + x2) // 2, (y1 + y2) // 2 + (-4 if forward else 14)
     return (
-        f'<path class="call{bad}" d="M{x1} {y1}C{x1 + bend} {y1} {far} {y2} {x2} {y2}" marker-end="url(#tip)"/>'
-        f'<text class="count" x="{(x1 + x2) // 2}" y="{(y1 + y2) // 2 - 4}">{label}</text>'
+        f'<path class="call{bad}" d="M{x1} {y1}C{x1 + bend} {y1} {far} {y2} {x2} {y2}" marker-end="url(#tip)">'
+        f'<title>{title}</title></path><text class="count" x="{x}" y="{y}">{_label(calls)}</text>'
     )
 
 
+def _label(calls: Calls) -> str:
+    """How often, and how long on average; short, since it stands on an arrow."""
+    failed = f" ({calls.errors} failed)" if calls.errors else ""
+    return f"{calls.count} x {wording.duration(calls.total_us // max(calls.count, 1))}{failed}"
+
+
 def _table(services: ServiceMap) -> Iterator[str]:
-    heads = "".join(f"<th>{head}</th>" for head in ("caller", "called", "calls", "failed", "mean"))
-    yield f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>'
+    heads = '<th class="name">caller</th>' + "".join(
+        f"<th>{head}</th>" for head in ("called", "calls", "failed", "mean")
+    )
+    yield f'<div class="wide"><table class="figures calls"><thead><tr>{heads}</tr></thead><tbody>'
     for (caller, called), calls in sorted(services.calls.items(), key=lambda item: (-item[1].count, item[0])):
-        names = "".join(f"<td>{html.escape(wording.one_line(name))}</td>" for name in (caller, called))
+        names = f'<td class="name">{html.escape(caller)}</td><td>{html.escape(called)}</td>'
         mean = wording.duration(calls.total_us // max(calls.count, 1))
         yield f"<tr>{names}<td>{calls.count}</td><td>{calls.errors or ''}</td><td>{mean}</td></tr>"
     yield "</tbody></table></div>"

@@ -3,8 +3,9 @@
 
 One page serves the critical path of a set, the comparison of two, and statistics. Its data, in JSON: ``title`` and
 ``facts``; ``steps``, each with its service, its operation, and the position of the step above; ``views``, each with a
-name, facts, the microseconds of each step for the flame graph, and the rows of its table; ``spread``, a histogram for
-each step; ``traces``, each with its id, its start, its duration, a mark, and the microseconds of its steps.
+name, facts, a note on the flame graph, the microseconds of each step in it, its colours, and the rows of its table;
+``tree``, whether the table begins as a tree; ``spread``, a histogram for each step; ``traces``, each with its id, its
+start, its duration, a mark, and the microseconds of its steps.
 """
 
 from __future__ import annotations
@@ -22,8 +23,17 @@ from osprofiler.reports.analysis.statistics import OperationStats
 from osprofiler.reports.analysis.trace_profile import StepTimes, TraceProfile
 from osprofiler.reports.views import html_page
 
+_STYLES = ("theme.css", "flame.css", "figures.css", "set.css")
+_SCRIPTS = ("common.js", "flame.js", "set.js")
+
 #: The heat map and the examples show at most so many traces of each mark, from the whole range of durations.
 MOST_TRACES = 500
+
+#: What the colours of a comparison mean; grey has another meaning in each page.
+COLOURS = "Red: slower or new; blue: faster or gone"
+
+_ON_PATH = "time on the critical path in a trace"
+_OWN = "own time of the step in a trace"
 
 _PATH_HEADS = ("share", "self", "with below", "awaited", "on path", "saved", "by half", "slack")
 _CHANGE_HEADS = ("change", "before", "after", "traces before", "traces after", "errors", "p", "slower")
@@ -42,6 +52,7 @@ def of_paths(groups: Sequence[Group], link: str = "", note: str = "") -> Iterato
         {
             "name": group.name,
             "facts": _facts(group.profiles),
+            "note": _note(_ON_PATH),
             "weights": _weights(position, {each.step: each.exclusive_us for each in group.steps}),
             "rows": [
                 [position[each.step], _path_cells(each, group)]
@@ -59,7 +70,7 @@ def of_paths(groups: Sequence[Group], link: str = "", note: str = "") -> Iterato
     ]
     data = {
         "title": title,
-        "measure": "time on the critical path in a trace",
+        "measure": _ON_PATH,
         "heads": _PATH_HEADS,
         "marks": ["", "failed"],
         "first": path_set.ALL,
@@ -83,6 +94,7 @@ def of_change(
         {
             "name": name,
             "facts": _facts(profiles),
+            "note": f"Width: {_OWN}, on average, {name}. {COLOURS}; grey: no change that is sure.",
             "weights": _weights(position, {each.step: getattr(each, field) for each in changes}),
             "tones": _weights(position, tones),
             "rows": rows,
@@ -94,7 +106,7 @@ def of_change(
     data = {
         "title": f"{len(before)} traces {names[0]}, {len(after)} traces {names[1]}: "
         + (f"{sure} step{'s' * (sure > 1)} changed" if sure else "no step changed for sure"),
-        "measure": "own time of the step in a trace",
+        "measure": _OWN,
         "heads": _CHANGE_HEADS,
         "marks": list(names),
         "first": names[1],
@@ -126,11 +138,16 @@ def _page(
         "traces": [_trace(*each, position, time_us) for each in _chosen(marked, len(data["marks"]))],
         "of": len(marked),
     }
-    return _text(data)
+    return text(data)
 
 
-def _text(data: Mapping[str, Any]) -> Iterator[str]:
-    return html_page.text("set.html", "set.css", ("set.js",), data["title"], [html_page.json_text(data)])
+def text(data: Mapping[str, Any]) -> Iterator[str]:
+    """The page of *data*, in pieces."""
+    return html_page.text("set.html", _STYLES, _SCRIPTS, data["title"], [html_page.json_text(data)])
+
+
+def _note(measure: str) -> str:
+    return f"Width: {measure}. Click a step to choose it and to zoom."
 
 
 def _named(step: Step) -> list[str]:
@@ -150,10 +167,10 @@ def of_statistics(periods: Mapping[str, Sequence[OperationStats]], counts: Mappi
         for stats in operations:
             weights[position[stats.place, stats.operation]] = stats.self_us
         rows = [[position[stats.place, stats.operation], statistics_cells(stats)] for stats in operations]
-        views.append({"name": name, "facts": f"{counts[name]} traces", "weights": weights, "rows": rows})
+        facts, note = f"{counts[name]} traces", _note("own time of the operation, in all traces together")
+        views.append({"name": name, "facts": facts, "note": note, "weights": weights, "rows": rows})
     data = {
         "title": f"Statistics of {counts[first]} traces",
-        "measure": "own time of the operation, in all traces together",
         "step": "operation",
         "heads": STATISTICS_HEADS,
         "marks": [""],
@@ -166,7 +183,7 @@ def of_statistics(periods: Mapping[str, Sequence[OperationStats]], counts: Mappi
         "traces": [],
         "of": 0,
     }
-    return _text(data)
+    return text(data)
 
 
 #: The heads of :func:`statistics_cells`.

@@ -59,7 +59,11 @@ def _profile(track: Track, trace: Trace, frames: dict[str, int]) -> dict[str, ob
         "startValue": 0,
         "endValue": trace.end_us - trace.start_us,
         "events": [
-            {"type": "O" if event.opens else "C", "frame": frames[_frame(event.span)], "at": event.at_us - trace.start_us}
+            {
+                "type": "O" if event.opens else "C",
+                "frame": frames[_frame(event.span)],
+                "at": event.at_us - trace.start_us,
+            }
             for event in track.events
         ],
     }

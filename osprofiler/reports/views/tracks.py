@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lay the spans of a trace on tracks, for viewers that draw threads: on a track, spans only follow or contain each other.
+"""Lay the spans of a trace on tracks, for viewers that draw threads. On a track, spans follow or contain each other.
 
 A process has as many tracks as it did things at the same time. A span lies on its parent's track if it ran within the
 parent, in the same process, and beside no other child there. The branches of a fork have tracks of their own.
@@ -49,8 +49,10 @@ class Track:
         return f"track {self.number}" + (f", branches of {wording.one_line(self.fork)}" if self.fork else "")
 
     def holds(self, span: SpanNode, trace: Trace) -> bool:
-        """Whether *span* ran within its parent, which is on this track, and beside no other child. Ends what is over."""
-        while self._open and self._open[-1].trace_id != span.parent_id and end_us(self._open[-1], trace) <= span.start_us:
+        """Whether *span* ran within its parent on this track, and beside no other child. Ends what is over."""
+        while (
+            self._open and self._open[-1].trace_id != span.parent_id and end_us(self._open[-1], trace) <= span.start_us
+        ):
             self._close(trace)
         above = self._open[-1] if self._open else None
         return above is not None and above.trace_id == span.parent_id and end_us(span, trace) <= end_us(above, trace)

@@ -1,25 +1,28 @@
-// Search, keys and buttons; and the first drawing of the page.
-let haystack;  // the text of each row; built by the first search
-function searchable(row) {
-  const status = row[STATUS] ? `status=${row[STATUS]} status=${Math.floor(row[STATUS] / 100)}xx` : "";
-  return [row[OP], row[ABOUT], row[ERROR], status, trace.services[row[PLACE]], JSON.stringify(row[DETAILS])].join("\n").toLowerCase();
+// Keys and buttons; and the first drawing of the page.
+function search() {
+  find(at("search").value);
+  drawView();
+  remember();
 }
 
-function search() {
-  const wanted = at("search").value.trim().toLowerCase();
-  haystack = haystack || rows.map(searchable);
-  hits = wanted ? [...rows.keys()].filter((i) => haystack[i].includes(wanted)) : [];
-  hitSet = new Set(hits);
-  at("hits").textContent = wanted ? `${hits.length} found` : "";
-  draw();
+// Search for something that the user chose elsewhere, and show the first hit in the timeline.
+function searchFor(query) {
+  showView("timeline");
+  at("search").value = query;
+  search();
+  if (hits.length) reveal(hits[0], false);
+  focusView();
 }
 
 // Go to the next (or previous) of positions after the chosen row; after the last comes the first.
 function step(positions, back) {
   if (!positions.length) return;
-  const next = back ? positions.findLast((i) => i < chosen) ?? positions.at(-1) : positions.find((i) => i > chosen) ?? positions[0];
+  if (!VIEWS[view].list) showView("timeline");
+  const line = view === "table" ? (i) => spanList.place.get(i) ?? -1 : (i) => i;  // of a span that may be out of sight
+  const order = view === "table" ? [...positions].sort((one, other) => line(one) - line(other)) : positions, now = line(chosen);
+  const next = back ? order.findLast((i) => line(i) < now) ?? order.at(-1) : order.find((i) => line(i) > now) ?? order[0];
   reveal(next, false);
-  at("hits").textContent = `${positions.indexOf(next) + 1} of ${positions.length}`;
+  at("hits").textContent = `${order.indexOf(next) + 1} of ${order.length}`;
 }
 
 const nextTrouble = () => step([...rows.keys()].filter((i) => troubled(rows[i])), false);
@@ -33,84 +36,84 @@ function nextOnPath() {
 
 function nextPath() {
   choosePath(pathShown + 1);
-  draw();
+  timeline.draw();
 }
 
-function fold(i, yes) {
-  if (yes) folded.add(i); else folded.delete(i);
-  arrange();
-}
-
-function move(by) {
-  const line = Math.max(Math.min((place.get(chosen) ?? -1) + by, shown.length - 1), 0);
-  if (shown.length) choose(shown[line], false);
-}
+const move = (by) => choose(list().beside(by), false);
 
 function collapseOrUp() {
-  if (chosen < 0) return;
+  if (chosen < 0 || view !== "timeline") return;
   if (rows[chosen][SIZE] > 1 && !folded.has(chosen)) fold(chosen, true);
   else if (parent(chosen) >= 0) choose(parent(chosen), false);
 }
 
-function theme() {
-  const root = document.documentElement, system = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
-  root.dataset.theme = (root.dataset.theme || system) === "dark" ? "light" : "dark";
-  redraw();
+function expandOrDown() {
+  if (view === "timeline" && folded.has(chosen)) fold(chosen, false); else move(1);
 }
 
-const pageRows = () => Math.max(Math.floor(scroll.clientHeight / ROW_PX) - 1, 1);
-const keys = {
-  ArrowDown: () => move(1), j: () => move(1), ArrowUp: () => move(-1), k: () => move(-1),
-  PageDown: () => move(pageRows()), PageUp: () => move(-pageRows()),
-  Home: () => move(-shown.length), End: () => move(shown.length),
-  ArrowLeft: collapseOrUp, ArrowRight: () => folded.has(chosen) ? fold(chosen, false) : move(1),
-  Enter: () => { if (chosen >= 0) choose(chosen, true); }, Escape: hideDetails,
-  "/": () => at("search").focus(), n: () => step(hits, false), N: () => step(hits, true), e: nextTrouble,
-  c: nextPath, p: nextOnPath, t: theme, "?": () => { at("help").hidden = !at("help").hidden; },
-  "+": () => zoomBy(0.5), "-": () => zoomBy(2), 0: () => zoom(0, total),
-  z: () => { if (chosen >= 0) zoom(rows[chosen][START], end(rows[chosen])); },
+const drawView = () => VIEWS[view].draw();
+
+function theme() {
+  switchTheme();
+  drawView();
+}
+
+// A key that moves or zooms the time axis.
+const onTime = (act) => () => {
+  if (view !== "timeline") return;
+  act();
+  say(`${took(from)} to ${took(to)}`);
 };
 
+const keys = {
+  ArrowDown: () => move(1), j: () => move(1), ArrowUp: () => move(-1), k: () => move(-1),
+  PageDown: () => move(list().pageRows()), PageUp: () => move(-list().pageRows()),
+  Home: () => move(-rows.length), End: () => move(rows.length),
+  ArrowLeft: collapseOrUp, ArrowRight: expandOrDown, "Shift+ArrowLeft": onTime(() => pan((from - to) / 4)), "Shift+ArrowRight": onTime(() => pan((to - from) / 4)),
+  Enter: () => { if (chosen >= 0) choose(chosen, true); }, Escape: hideDetails, y: copyLink,
+  "/": () => at("search").focus(), n: () => step(hits, false), N: () => step(hits, true), e: nextTrouble,
+  c: nextPath, p: nextOnPath, t: theme, "?": () => { at("help").hidden = !at("help").hidden; },
+  "+": onTime(() => zoomBy(0.5)), "-": onTime(() => zoomBy(2)), 0: () => view === "flames" ? flame.whole() : onTime(zoomOut)(),
+  z: onTime(() => { if (chosen >= 0) zoom(rows[chosen][START], end(rows[chosen])); }),
+  "[": () => widen(-NAME_STEP), "]": () => widen(NAME_STEP),
+};
+Object.keys(VIEWS).forEach((name, i) => { keys[i + 1] = () => showView(name); });
+
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
   if (event.target === at("search")) {
     if (event.key === "Enter") step(hits, event.shiftKey);
-    if (event.key === "Escape") scroll.focus();
+    if (event.key === "Escape") focusView();
     return;
   }
-  if (event.target.closest("button, a") && event.key === "Enter") return;
-  if (Object.hasOwn(keys, event.key)) { event.preventDefault(); keys[event.key](); }
-});
-sheet.addEventListener("click", (event) => {
-  const i = Number(event.target.closest(".row")?.dataset.row ?? -1);
-  if (i < 0) return;
-  if (event.target.className === "twist" && rows[i][SIZE] > 1) fold(i, !folded.has(i)); else choose(i, true);
-});
-sheet.addEventListener("dblclick", (event) => {
-  const row = rows[event.target.closest(".row")?.dataset.row];
-  if (row && event.target.closest(".lane")) zoom(row[START], end(row));
+  if (event.target.closest("button, a") && event.key === "Enter" || event.target.closest("select")) return;
+  const key = event.shiftKey && event.key.startsWith("Arrow") ? `Shift+${event.key}` : event.key;
+  if (Object.hasOwn(keys, key)) { event.preventDefault(); keys[key](); }
 });
 
 at("search").addEventListener("input", search);
+at("previous").onclick = keys.N;
+at("next").onclick = keys.n;
 at("errors").onclick = nextTrouble;
 at("path").onclick = nextPath;
-at("whole").onclick = () => zoom(0, total);
-at("expand").onclick = () => { folded.clear(); arrange(); };
-at("fold").onclick = () => { rows.forEach((row, i) => { if (row[SIZE] > 1 && row[DEPTH]) folded.add(i); }); arrange(); };
+at("whole").onclick = zoomOut;
+at("expand").onclick = unfoldAll;
+at("fold").onclick = foldAll;
 at("theme").onclick = theme;
 at("keys").onclick = keys["?"];
-let waiting = false;
-scroll.addEventListener("scroll", () => {
-  if (waiting) return;
-  waiting = true;
-  requestAnimationFrame(() => { waiting = false; draw(); });
-});
-window.addEventListener("beforeprint", () => { printing = true; draw(); });
-window.addEventListener("afterprint", () => { printing = false; draw(); });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-new ResizeObserver(redraw).observe(scroll);
+
+function setPrinting(yes) {
+  printing = yes;
+  drawView();
+}
+addEventListener("beforeprint", () => setPrinting(true));
+addEventListener("afterprint", () => setPrinting(false));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawView);
+const sizes = new ResizeObserver(drawView);
+for (const each of Object.values(VIEWS)) if (each.list) sizes.observe(each.focus);
 
 heading();
 choosePath(0);
-zoom(0, total);
+laneWidth = Math.max(at("ticks").clientWidth, 1);
 arrange();
+readAddress();

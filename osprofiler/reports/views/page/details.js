@@ -1,20 +1,17 @@
-// The details of the chosen span, with links to the spans that it references.
+// The chosen span, its details, and links to the spans that it references.
 function choose(i, open) {
+  if (i === undefined) return;
   chosen = i;
   if (open || !details.hidden) showDetails(i);  // first, since it makes the list of rows smaller
-  const line = place.get(i);
-  if (line !== undefined) {
-    const top = line * ROW_PX;
-    if (top < scroll.scrollTop) scroll.scrollTop = top;
-    if (top + ROW_PX > scroll.scrollTop + scroll.clientHeight) scroll.scrollTop = top + ROW_PX - scroll.clientHeight;
-  }
-  draw();
+  showChosen();
+  remember();
 }
 
 // Expand the ancestors of a span, and go to it.
 function reveal(i, open) {
-  for (let up = parent(i); up >= 0; up = parent(up)) folded.delete(up);
-  arrange();
+  let hidden = false;
+  for (let up = parent(i); up >= 0; up = parent(up)) hidden = folded.delete(up) || hidden;
+  if (hidden) arrange();
   choose(i, open);
 }
 
@@ -36,9 +33,18 @@ function showDetails(i) {
   close.title = "Close (Esc)";
   close.setAttribute("aria-label", "Close");
   close.onclick = hideDetails;
-  const length = row[FLAGS] & UNFINISHED ? "" : took(row[TOOK]);
+  const copy = make("button", "", "Copy link");
+  copy.title = "Copy the link to this span (y)";
+  copy.onclick = copyLink;
+  const locate = make("button", "", "To its row");
+  locate.title = "Show the span in the timeline";
+  locate.hidden = view === "timeline";
+  locate.onclick = () => { showView("timeline"); reveal(i, true); };
+  const links = make("div", "links");
+  links.append(copy, locate);
+  const length = row[FLAGS] & UNFINISHED ? "" : lasted(row), own = row[SIZE] > 1 ? `itself ${took(row[SELF])}` : "";
   const critical = pathTime(i) ? `${took(pathTime(i))} on the critical path` : "";
-  const state = [`at ${took(row[START])}`, length, critical, trace.services[row[PLACE]], ...[...badges(row)].map((badge) => badge[1])];
+  const state = [`at ${took(row[START])}`, length, own, critical, trace.services[row[PLACE]], ...[...badges(row)].map((badge) => badge[1])];
   const answer = row[STATUS] ? [["HTTP status", String(row[STATUS])]] : [];
   parts.append(section("Span", [...Object.entries(more.span), ...answer]));
   if (more.start) parts.append(section("Start", Object.entries(more.start)));
@@ -46,7 +52,7 @@ function showDetails(i) {
   if (more.tags) parts.append(section("Tags", Object.entries(more.tags)));
   if (more.links || more.reference) parts.append(section("References", references(i, more)));
   if (more.logs) parts.append(section("Logs", more.logs.map(([us, fields]) => [`+${took(us)}`, logText(fields)])));
-  details.replaceChildren(close, make("h2", "", called(row)), make("p", "", state.filter(Boolean).join(" · ")), parts);
+  details.replaceChildren(close, make("h2", "", called(row)), make("p", "", state.filter(Boolean).join(" · ")), links, parts);
   details.hidden = false;
   details.scrollTop = 0;
 }
@@ -75,6 +81,18 @@ function jump(target, id) {
 function hideDetails() {
   details.hidden = true;
   at("help").hidden = true;
-  scroll.focus();
-  draw();
+  focusView();
+  showChosen();
+}
+
+// The address of this page, with the chosen span, into the clipboard.
+async function copyLink() {
+  if (chosen < 0) return;
+  const link = new URL(`#${fragment()}`, location.href).href;
+  try {
+    await navigator.clipboard.writeText(link);
+    say("Link copied");
+  } catch {  // no permission, or a page that was loaded over plain HTTP
+    say("The browser permits no copying: copy the address of this page, it leads to the span");
+  }
 }

@@ -19,7 +19,7 @@ function choosePath(which) {
 }
 
 // One element for all sections in a row. Sections less than a pixel apart are drawn as one line.
-function drawPath(i, laneWidth) {
+function drawPath(i) {
   const parts = onPath.get(i);
   if (!parts) return null;
   const scale = laneWidth / (to - from);
