@@ -13,6 +13,7 @@ from osprofiler.cmd.progress import Progress
 from osprofiler.reports import wording
 from osprofiler.reports.analysis import comparison, skew
 from osprofiler.reports.model import Trace
+from osprofiler.reports.views import pair_html
 
 
 class DiffCommand:
@@ -21,6 +22,7 @@ class DiffCommand:
     @cliutils.examples(
         "osprofiler trace diff BEFORE_ID AFTER_ID",
         "osprofiler trace diff good.json 6b1f7f9e-4a36-4a53-9c0f-1f6a2f6f0c11 --min-change 1ms",
+        "osprofiler trace diff BEFORE_ID AFTER_ID --html --out change.html",
         "osprofiler trace diff monday.jsonl tuesday.jsonl",
         "osprofiler trace diff --operation boot --since 2d --before 2026-11-20T21:46 --html --out upgrade.html",
         "osprofiler trace diff --since 1d --group-by host --min-change 1ms",
@@ -65,9 +67,7 @@ class DiffCommand:
     @cliutils.arg(
         "--folded", dest="use_folded", action="store_true", help="sets: print folded stacks, with two columns"
     )
-    @cliutils.arg(
-        "--html", dest="use_html", action="store_true", help="sets: print one HTML page that needs no network"
-    )
+    @cliutils.arg("--html", dest="use_html", action="store_true", help="print one HTML page that needs no network")
     @set_page.LINK
     @cliutils.ROWS
     @cliutils.USE_JSON
@@ -88,15 +88,19 @@ class DiffCommand:
         if not by_option and len(args.traces) != 2:
             raise sources.BadInput("name two traces or two sets; or choose --before, --after or --group-by")
         pair = [] if by_option else [sets.single(args, [name]) for name in args.traces]
-        if not pair or None in pair or args.use_html or args.use_folded:
+        if not pair or None in pair or args.use_folded:
             return diff_set.run(args)
         before, after = (skew.correct(trace) for trace in pair if trace is not None)
         with Progress("comparing"):
-            steps = [
-                step
-                for step in comparison.compare(before, after)
-                if step.kind in ("appeared", "vanished") or abs(step.self_change_us) >= args.min_change_us
-            ]
+            all_steps = comparison.compare(before, after)
+        if args.use_html:
+            output.write(pair_html.text(before, after, all_steps, args.min_change_us), args.file_name)
+            return 0
+        steps = [
+            step
+            for step in all_steps
+            if step.kind in ("appeared", "vanished") or abs(step.self_change_us) >= args.min_change_us
+        ]
         pieces = _diff_json(before, after, steps) if args.use_json else _diff_lines(before, after, steps, args)
         output.write(pieces, args.file_name)
         return 0

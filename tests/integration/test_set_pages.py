@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The HTML pages of sets in a real browser: what they show and do, and that nothing leaves them."""
 
+import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from osprofiler.reports import model
-from osprofiler.reports.analysis import path_set, service_map, set_comparison, trace_profile
+from osprofiler.reports.analysis import comparison, path_set, service_map, set_comparison, trace_profile
 from osprofiler.reports.analysis.calling_context import Steps
-from osprofiler.reports.views import map_views, set_html
+from osprofiler.reports.views import map_views, pair_html, set_html
 from tests.integration.conftest import OpenPage
 from tests.unit import boots
 from tests.unit.reports_kit import Made, made
@@ -31,6 +32,14 @@ def change() -> str:
     before = profiles((boots.boot(seed) for seed in range(40)), steps)
     after = profiles((boots.boot(seed, {"verify_checksum": 1.5}) for seed in range(40, 80)), steps)
     return "".join(set_html.of_change(set_comparison.compare(before, after), before, after))
+
+
+def pair() -> str:
+    """Two boots: a step is slower, one appeared, one vanished."""
+    before, after = boots.boot(0), boots.boot(0, {"verify_checksum": 2})
+    renamed = next(span for span in after.spans.values() if span.operation == "db SELECT")
+    renamed.operation = "db INSERT audit"
+    return "".join(pair_html.text(before, after, comparison.compare(before, after), 100))
 
 
 def services() -> str:
@@ -99,9 +108,30 @@ def test_a_change_is_red_in_the_flame_graph(open_page: OpenPage) -> None:
     assert page.inner_text("#rows tr:first-child td.worse").startswith("slower +")
 
 
+def test_two_traces_are_compared_step_by_step(open_page: OpenPage) -> None:
+    page = open_page(pair())
+    assert page.inner_text("#title").startswith("boot: +")
+    assert page.inner_text("#title").endswith(", 3 steps changed")
+    kinds = page.locator("#rows td:nth-child(2)").all_inner_texts()
+    assert sorted(kind.split()[0] for kind in kinds if kind != "same") == ["appeared", "slower", "vanished"]
+    names = page.locator("#rows button").all_inner_texts()
+    assert names[0] == "boot"  # a tree: each step below the one above it
+    indents = page.eval_on_selector_all("#rows td.name", "all => all.map(cell => parseInt(cell.style.paddingLeft))")
+    assert indents[0] == 0 < max(indents)
+    assert all(one + 12 >= other for one, other in itertools.pairwise(indents))
+    page.click("#tree")
+    assert page.locator("#rows button").first.inner_text() == "verify_checksum"
+    assert page.inner_text("#chosen-head").startswith("verify_checksum")
+    assert not page.is_visible("#spread-part")
+    shown = lambda: page.locator(".frame", has_text="db INSERT audit").count()  # noqa: E731
+    assert shown() == 1
+    page.click("#views button:text-is('before')")
+    assert shown() == 0
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1600, 390])
-@pytest.mark.parametrize("text", [paths, change, services], ids=["paths", "change", "services"])
+@pytest.mark.parametrize("text", [paths, change, pair, services], ids=["paths", "change", "pair", "services"])
 def test_every_page_fits_every_screen(text: Callable[[], str], width: int, scheme: str, open_page: OpenPage) -> None:
     page = open_page(text(), width, scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -207,6 +208,28 @@ def test_diff(store: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert found["steps"][steps["late"]["above"]]["operation"] == "cast"
 
 
+def test_the_page_of_two_traces_has_their_steps_and_their_change(
+    store: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "scipy.stats", None)  # two traces need no rank test
+    page = said(capsys, "diff", TRACE, THIRD, "--html")
+    data = json.loads(page.split('id="data">')[1].split("</script>")[0])
+    steps = [operation for _, operation, _ in data["steps"]]
+    assert [view["name"] for view in data["views"]] == ["both", "before", "after"]
+    changes = {steps[i]: cells[0].split()[0] for i, cells in data["views"][0]["rows"]}
+    said_of = {
+        step["operation"]: step["kind"] for step in json.loads(said(capsys, "diff", TRACE, THIRD, "--json"))["steps"]
+    }
+    assert changes == said_of
+    calm = said(capsys, "diff", TRACE, TRACE, "--html", "--min-change", "1ms")
+    assert "no step changed" in calm
+
+
+@pytest.mark.parametrize(("form", "key"), [("--perfetto", "traceEvents"), ("--speedscope", "profiles")])
+def test_files_for_other_viewers(store: str, capsys: pytest.CaptureFixture[str], form: str, key: str) -> None:
+    assert json.loads(said(capsys, "show", TRACE, form))[key]
+
+
 def test_diff_in_words(store: str, capsys: pytest.CaptureFixture[str]) -> None:
     lines = said(capsys, "diff", THIRD, TRACE).splitlines()
     assert lines[lines.index("appeared") + 2].split() == ["+1.50", "ms", "+1.50", "ms", "0", "->", "1", "late", "[svc]",
@@ -335,6 +358,8 @@ BAD_USE = [
     (["list", "--tag", "=x"], 2),
     (["list", "--tag", "x"], 2),
     (["show", TRACE, "--jaeger-json", "--html"], 2),
+    (["show", TRACE, "--perfetto", "--speedscope"], 2),
+    (["diff", TRACE, THIRD, "--json", "--html"], 2),
     (["show", "{store}.jsonl"], 2),
 ]
 
