@@ -119,6 +119,7 @@ def test_search_finds_what_any_part_of_a_span_says(opened: Opened) -> None:
     page.fill("#search", "rpc")
     assert page.text_content("#hits") == "3 found"
     page.keyboard.press("Escape")
+    assert page.input_value("#search") == "rpc"
     seen = []
     for _ in range(4):
         page.keyboard.press("n")
@@ -362,7 +363,7 @@ def test_it_is_printed_whole_and_legibly(opened: Opened, tmp_path: Path) -> None
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert background(page) == "rgb(255, 255, 255)"
     assert page.locator(".row").count() == 300
-    assert not page.is_visible(".tools")
+    assert not any(page.is_visible(each) for each in (".tools", ".tabs", "#fold", "#overview"))
     tops = page.eval_on_selector_all(".row", "all => all.map(row => row.getBoundingClientRect().top)")
     assert all(b - a >= 19 for a, b in itertools.pairwise(tops))  # none above another
     page.emulate_media(media="screen")

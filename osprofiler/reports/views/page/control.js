@@ -83,7 +83,7 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
   if (event.target === at("search")) {
     if (event.key === "Enter") step(hits, event.shiftKey);
-    if (event.key === "Escape") focusView();
+    if (event.key === "Escape") { event.preventDefault(); focusView(); }  // by default the search would be emptied
     return;
   }
   if (event.target.closest("button, a") && event.key === "Enter" || event.target.closest("select")) return;
