@@ -866,7 +866,7 @@ def test_a_link_leads_to_a_span(opened: Opened) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     press(page, "End", "Enter")
     page.click("#details button:text-is('Copy link')")
-    wait_until(lambda: page.text_content("#said") == "Link copied")
+    wait_until(lambda: page.text_content("#announcement") == "Link copied")
     link = page.evaluate("navigator.clipboard.readText()")
     last = list(trace.walk())[-1][1].trace_id
     assert link == f"{page.url.split('#')[0]}#span={last}"
@@ -929,7 +929,7 @@ def test_the_time_axis_is_moved_and_zoomed_by_pointer_wheel_and_keys(opened: Ope
     press(page, "Escape", "Shift+ArrowRight")
     assert abs(first_ms(page) - 100) < 2
     press(page, *["Shift+ArrowRight"] * 5)
-    assert page.text_content("#said") == "200.00 ms to 400.00 ms"  # not beyond the end
+    assert page.text_content("#announcement") == "200.00 ms to 400.00 ms"  # not beyond the end
     page.mouse.move(lane["x"] + 2 * unit, y)
     page.mouse.wheel(-unit, 0)
     wait_until(lambda: abs(first_ms(page) - 150) < 2)

@@ -217,10 +217,10 @@ def test_the_page_of_two_traces_has_their_steps_and_their_change(
     steps = [operation for _, operation, _ in data["steps"]]
     assert [view["name"] for view in data["views"]] == ["both", "before", "after"]
     changes = {steps[i]: cells[0].split()[0] for i, cells in data["views"][0]["rows"]}
-    said_of = {
+    kinds = {
         step["operation"]: step["kind"] for step in json.loads(said(capsys, "diff", TRACE, THIRD, "--json"))["steps"]
     }
-    assert changes == said_of
+    assert changes == kinds
     calm = said(capsys, "diff", TRACE, TRACE, "--html", "--min-change", "1ms")
     assert "no step changed" in calm
 

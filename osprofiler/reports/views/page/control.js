@@ -62,7 +62,7 @@ function theme() {
 const onTime = (act) => () => {
   if (view !== "timeline") return;
   act();
-  say(`${took(from)} to ${took(to)}`);
+  announce(`${took(from)} to ${took(to)}`);
 };
 
 const keys = {

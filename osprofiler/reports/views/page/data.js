@@ -70,6 +70,6 @@ function heading() {
 }
 
 // Tell assistive software what changed.
-function say(text) {
-  at("said").textContent = text;
+function announce(text) {
+  at("announcement").textContent = text;
 }

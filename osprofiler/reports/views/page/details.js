@@ -91,8 +91,8 @@ async function copyLink() {
   const link = new URL(`#${fragment()}`, location.href).href;
   try {
     await navigator.clipboard.writeText(link);
-    say("Link copied");
+    announce("Link copied");
   } catch {  // no permission, or a page that was loaded over plain HTTP
-    say("The browser permits no copying: copy the address of this page, it leads to the span");
+    announce("The browser permits no copying: copy the address of this page, it leads to the span");
   }
 }

@@ -13,7 +13,7 @@ function sortHeads(tag, columns, first, changed) {
       by = i;
       mark();
       changed();
-      say(`Sorted by ${column.name}, ${up ? "ascending" : "descending"}`);
+      announce(`Sorted by ${column.name}, ${up ? "ascending" : "descending"}`);
     };
     cell.append(button);
     return cell;

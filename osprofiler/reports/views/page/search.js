@@ -5,16 +5,16 @@ let texts;  // all text of each row, in lower case; built by the first search
 
 // [key, value] of everything that a span says. The key of a tag is tags.NAME, of an entry of info start.NAME.NAME.
 function fields(row) {
-  const found = [["operation", row[OP]], ["service", trace.services[row[PLACE]]], ["detail", row[ABOUT]]];
-  if (row[ERROR]) found.push(["error", row[ERROR]]);
-  if (row[STATUS]) found.push(["status", `${row[STATUS]}`], ["status", `${Math.floor(row[STATUS] / 100)}xx`]);
+  const pairs = [["operation", row[OP]], ["service", trace.services[row[PLACE]]], ["detail", row[ABOUT]]];
+  if (row[ERROR]) pairs.push(["error", row[ERROR]]);
+  if (row[STATUS]) pairs.push(["status", `${row[STATUS]}`], ["status", `${Math.floor(row[STATUS] / 100)}xx`]);
   const waiting = Object.entries(row[DETAILS]);
   while (waiting.length) {
     const [key, value] = waiting.pop();
     if (value !== null && typeof value === "object") for (const name of Object.keys(value)) waiting.push([`${key}.${name}`, value[name]]);
-    else found.push([key, String(value)]);
+    else pairs.push([key, String(value)]);
   }
-  return found;
+  return pairs;
 }
 
 const searchable = (row) => fields(row).map(([key, value]) => `${key}\n${value}`).join("\n").toLowerCase();

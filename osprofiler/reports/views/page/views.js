@@ -41,12 +41,12 @@ function showChosen() {
 
 // What the fragment says of the page as it is.
 function fragment() {
-  const said = new URLSearchParams();
-  if (view !== "timeline") said.set("view", view);
-  if (view === "statistics" && grouping !== at("by").options[0].value) said.set("by", grouping);
-  if (at("search").value.trim()) said.set("q", at("search").value.trim());
-  if (chosen >= 0) said.set("span", spanId(chosen));
-  return said.toString();
+  const parameters = new URLSearchParams();
+  if (view !== "timeline") parameters.set("view", view);
+  if (view === "statistics" && grouping !== at("by").options[0].value) parameters.set("by", grouping);
+  if (at("search").value.trim()) parameters.set("q", at("search").value.trim());
+  if (chosen >= 0) parameters.set("span", spanId(chosen));
+  return parameters.toString();
 }
 
 function writeAddress() {
@@ -61,11 +61,11 @@ function remember() {
 
 // Do what the fragment says.
 function readAddress() {
-  const said = new URLSearchParams(location.hash.slice(1)), id = said.get("span");
-  if (said.has("by")) groupBy(said.get("by"));
-  at("search").value = said.get("q") || "";
+  const parameters = new URLSearchParams(location.hash.slice(1)), id = parameters.get("span");
+  if (parameters.has("by")) groupBy(parameters.get("by"));
+  at("search").value = parameters.get("q") || "";
   find(at("search").value);
-  openView(Object.hasOwn(VIEWS, said.get("view")) ? said.get("view") : "timeline");
+  openView(Object.hasOwn(VIEWS, parameters.get("view")) ? parameters.get("view") : "timeline");
   if (id === null) return;
   const i = rows.findIndex((row) => [row[DETAILS].span["span id"], row[DETAILS].span["span id in Jaeger"]].includes(id));
   if (i < 0) at("hits").textContent = `span ${oneLine(id)} is not in this trace`;
