@@ -56,6 +56,8 @@ WORK: dict[str, Callable[[reports.Trace], Any]] = {
     "tree": lambda trace: drained(reports.tree_lines(trace, reports.Style())),
     "dot": lambda trace: drained(reports.dot_text(trace)),
     "jaeger": lambda trace: drained(reports.jaeger_text(trace)),
+    "perfetto": lambda trace: drained(reports.perfetto_text(trace)),
+    "speedscope": lambda trace: drained(reports.speedscope_text(trace)),
     "records": lambda trace: drained(reports.records_of(trace)),
     "critical path": lambda trace: reports.find_critical_path(trace).shares(),
     "critical path of the whole": lambda trace: reports.find_critical_path(trace, whole=True).shares(),
