@@ -40,7 +40,7 @@ def text(listed: Listed, parameters: Parameters) -> str:
         *_table(listed.summaries),
         *([_older(listed.older_us, parameters)] if listed.older_us is not None else []),
     ]
-    return html_page.static("list.html", ("list.css",), "Traces", "".join(body), has_form=True)
+    return html_page.static("list.html", ("theme.css", "list.css"), "Traces", "".join(body), has_form=True)
 
 
 def _form(services: Sequence[str], parameters: Parameters) -> Iterator[str]:
