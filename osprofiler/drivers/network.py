@@ -109,6 +109,14 @@ def listed(records: Iterable[Mapping[str, Any]], fields: Iterable[str]) -> list[
     return [{key: value for key, value in record.items() if key in wanted} for record in earliest(records).values()]
 
 
+def by_trace(items: Iterable[T], source: Callable[[T], Mapping[str, Any]]) -> dict[str, list[T]]:
+    """*items* by the base_id in the *source* of each."""
+    traces: dict[str, list[T]] = {}
+    for item in items:
+        traces.setdefault(str(source(item).get("base_id")), []).append(item)
+    return traces
+
+
 def matching(base_ids: Iterable[str], prefix: str, suffix: str) -> list[str]:
     """The ids that begin with *prefix* and end with *suffix*."""
     return [base_id for base_id in base_ids if base_id.startswith(prefix) and base_id.endswith(suffix)]
