@@ -15,13 +15,16 @@ from typing import Any, ClassVar
 
 from oslo_config import cfg
 
-from osprofiler.drivers import base, elasticsearch_http, errors, network
-from osprofiler.drivers.abilities import DELETABLE_RECORDS
+from osprofiler.drivers import base, elasticsearch_http, errors, network, places
+from osprofiler.drivers.abilities import DELETABLE_RECORDS, Can
+from osprofiler.drivers.elasticsearch_search import ERROR, IS_ERROR, Search
+from osprofiler.drivers.newest_first import newest_first
 from osprofiler.records.error_kind import error_kind
 from osprofiler.records.record import MARK, checked, checked_mark, loads_json
+from osprofiler.reports import model
 
-#: The fields that are not in the record: its info as text, if the index does not take it; and whether it has an error.
-_INFO_TEXT, _ERROR = "info_text", "error"
+#: The field with the info of a record as text, if the index does not take the info itself. It is not in the record.
+_INFO_TEXT = "info_text"
 
 # A longer text is stored but not indexed: a term has at most 32,766 bytes of UTF-8.
 _KEYWORD = {"type": "keyword", "ignore_above": 8191}
@@ -31,7 +34,7 @@ _MAPPING = {
         "timestamp": {"type": "date"},
         **dict.fromkeys(("base_id", "trace_id", "parent_id", "name", "project", "service", "host"), _KEYWORD),
         "info": {"type": "object", "enabled": False},
-        _ERROR: {"type": "boolean"},
+        ERROR: {"type": "boolean"},
     },
 }
 
@@ -48,7 +51,7 @@ class ElasticsearchDriver(base.Driver):
     expire by themselves.
     """
 
-    can = DELETABLE_RECORDS
+    can = DELETABLE_RECORDS | {Can.SEARCH}
 
     # The largest request of Elasticsearch is 100 MB.
     max_span_chars: ClassVar[int | None] = 2_000_000
@@ -110,7 +113,7 @@ class ElasticsearchDriver(base.Driver):
     def _document(self, record: dict[str, Any]) -> dict[str, Any]:
         document = self.labelled(record)
         if error_kind(document.get("info")):
-            document[_ERROR] = True
+            document[ERROR] = True
         return document
 
     # Reading
@@ -123,6 +126,14 @@ class ElasticsearchDriver(base.Driver):
         hits = self._hits(self.index_name, _of_trace(base_id))
         # The query may also find other traces whose ids have the same words.
         return self._readable((hit for hit in hits if hit["_source"].get("base_id") == base_id), _record, _name)
+
+    def read_many(self, base_ids: Sequence[str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+        """As in the base class. The documents of all these traces come before the first trace is returned."""
+        with self._reading():
+            hits = self._hits(self.index_name, {"terms": {self._id_field(): list(base_ids)}})
+            traces = network.by_trace(hits, lambda hit: hit["_source"])
+        for base_id, documents in traces.items():
+            yield base_id, list(self._readable(documents, _record, _name))
 
     def _marks(self, hits: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         return self._readable(hits, _mark, _name)
@@ -144,11 +155,33 @@ class ElasticsearchDriver(base.Driver):
         return [bucket["key"] for bucket in buckets]
 
     def list_error_traces(self) -> list[dict[str, Any]]:
-        failed = {"bool": {"should": [{"term": {_ERROR: True}}, {"exists": {"field": "info.etype"}}]}}
         with self._reading():
-            marks = list(self._marks(self._hits(self.index_name, failed, sorted(MARK))))
+            marks = list(self._marks(self._hits(self.index_name, IS_ERROR, sorted(MARK))))
             marks += self._marks(self._hits(self.index_name_error, {"match_all": {}}, sorted(MARK)))
         return network.listed(marks, self.default_trace_fields)
+
+    def is_exact(self, wanted: base.Wanted) -> bool:
+        return super().is_exact(places.without_exact(wanted))
+
+    def candidates(self, wanted: base.Wanted) -> Iterable[dict[str, Any]]:
+        """As in the base class. The server applies the conditions for time, error, and service."""
+        with self._reading():
+            is_dated = "date" in self._http.types(self.index_name, "timestamp")
+        # Otherwise it is somebody else's index, or there is none.
+        return self._candidates(wanted) if is_dated else super().candidates(wanted)
+
+    def _candidates(self, wanted: base.Wanted) -> Iterator[dict[str, Any]]:
+        with self._reading():
+            self._http.refresh(self.index_name)
+            search = Search(self._http, self.index_name, self._id_field())
+            for mark in newest_first(search.pages(wanted), lambda base_ids: self._first_marks(search, base_ids)):
+                if wanted.is_in_time(model.began_us(mark)):
+                    yield mark
+
+    def _first_marks(self, search: Search, base_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+        for at in range(0, len(base_ids), _TRACES):
+            for base_id, hits in search.first(base_ids[at : at + _TRACES], _FIRST, sorted(MARK)):
+                yield from network.listed(self._with_first_readable(self._marks(hits), [base_id]), MARK)
 
     def _delete_all(self, base_ids: Sequence[str]) -> int:
         gone = 0
@@ -162,7 +195,7 @@ class ElasticsearchDriver(base.Driver):
     def _remove(self, index: str, base_ids: Collection[str]) -> int:
         # Not by the query itself: in an index of 4.4.0 it may find other traces too.
         hits = self._hits(index, {"bool": {"should": [_of_trace(base_id) for base_id in base_ids]}}, ["base_id"])
-        return self._http.remove(index, [hit["_id"] for hit in hits if str(hit["_source"].get("base_id")) in base_ids])
+        return self._http.remove(index, [hit for hit in hits if str(hit["_source"].get("base_id")) in base_ids])
 
     def close(self) -> None:
         self._http.close()
@@ -221,10 +254,11 @@ def _as_text(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _record(hit: dict[str, Any]) -> dict[str, Any]:
-    source = hit["_source"]
-    record = {key: value for key, value in source.items() if key not in (_ERROR, _INFO_TEXT)}
-    if isinstance(source.get(_INFO_TEXT), str):
-        record["info"] = loads_json(source[_INFO_TEXT])
+    record: dict[str, Any] = hit["_source"]
+    record.pop(ERROR, None)
+    text = record.pop(_INFO_TEXT, None)
+    if isinstance(text, str):
+        record["info"] = loads_json(text)
     return checked(record)
 
 

@@ -35,6 +35,9 @@ _REQUEST_BYTES = 8_000_000
 #: With these parameters a missing index is the same as an empty one.
 _MISSING_IS_EMPTY = "ignore_unavailable=true&allow_no_indices=true"
 
+#: The parts of a response that have documents. The others would be half as long again.
+_ONLY_SOURCES = "filter_path=_scroll_id,hits.hits._index,hits.hits._id,hits.hits._source"
+
 
 class Http:
     """The server of *connection_string*. Raises ValueError, one line without the password, if the string is wrong.
@@ -84,11 +87,15 @@ class Http:
             [f'{{"index":{{}}}}\n{json.dumps(document, default=str, skipkeys=True)}\n' for document in documents], index
         )
 
-    def remove(self, index: str, ids: Collection[str]) -> int:
-        """Remove the documents with these *ids*. Returns the number of those that existed."""
-        refused = self._bulk([f"{json.dumps({'delete': {'_id': each}})}\n" for each in ids], index, refresh=True)
+    def remove(self, index: str, hits: Collection[Mapping[str, Any]]) -> int:
+        """Remove the documents of *hits*. Returns the number of those that existed.
+
+        *index* may be an alias of several indexes. Each hit has its own.
+        """
+        lines = [json.dumps({"delete": {"_index": hit["_index"], "_id": hit["_id"]}}) + "\n" for hit in hits]
+        refused = self._bulk(lines, index, refresh=True)
         self.raise_for({place: status for place, status in refused.items() if status != 404})
-        return len(ids) - len(refused)
+        return len(hits) - len(refused)
 
     def _bulk(self, lines: Sequence[str], index: str, refresh: bool = False) -> dict[int, int]:
         refused: dict[int, int] = {}
@@ -96,11 +103,10 @@ class Http:
         path = f"{quote(index)}/_bulk{'?refresh=true' if refresh else ''}"
         for batch in network.in_batches(((line, len(line)) for line in lines), len(lines), _REQUEST_BYTES):
             response = self._ask("POST", path, "".join(batch)).json()
-            if response.get("errors"):
-                for place, item in enumerate(response["items"], begin):
-                    status = int(next(iter(item.values()))["status"])
-                    if status >= 300:
-                        refused[place] = status
+            for place, item in enumerate(response.get("items", ()), begin):
+                status = int(next(iter(item.values()))["status"])
+                if status >= 300:  # for a document that is not there, the response has no "errors"
+                    refused[place] = status
             begin += len(batch)
         return refused
 
@@ -135,11 +141,14 @@ class Http:
 
     def scroll(self, index: str, body: Mapping[str, Any], size: int, lifetime: str) -> Iterator[dict[str, Any]]:
         """All hits of a search, *size* per request. The server keeps its state for *lifetime* after each request."""
-        path = f"{quote(index)}/_search?scroll={quote(lifetime)}&{_MISSING_IS_EMPTY}"
+        path = f"{quote(index)}/_search?scroll={quote(lifetime)}&{_MISSING_IS_EMPTY}&{_ONLY_SOURCES}"
         page = _json(self._ask("POST", path, {**body, "size": size}))
-        while page["hits"]["hits"]:
-            yield from page["hits"]["hits"]
-            page = _json(self._ask("POST", "_search/scroll", {"scroll": lifetime, "scroll_id": page["_scroll_id"]}))
+        while hits := page.get("hits", {}).get("hits"):
+            yield from hits
+            if len(hits) < size:
+                break
+            more = {"scroll": lifetime, "scroll_id": page["_scroll_id"]}
+            page = _json(self._ask("POST", f"_search/scroll?{_ONLY_SOURCES}", more))
         if "_scroll_id" in page:
             self._ask("DELETE", "_search/scroll", {"scroll_id": page["_scroll_id"]}, expected=(200, 404))
 

@@ -13,10 +13,11 @@ import requests
 
 from osprofiler._runtime import guard
 from osprofiler.delivery.reporter import QueueReporter
+from osprofiler.drivers import elasticsearch_search, search
 from osprofiler.drivers.elasticsearch_driver import ElasticsearchDriver
 from osprofiler.drivers.errors import RecordsRefused, StoreError, StoreUnavailable
 from osprofiler.drivers.exporter import StoreExporter
-from osprofiler.testing.records import T0_US, TRACE, record, two_spans
+from osprofiler.testing.records import T0_US, TRACE, record, span, two_spans
 from tests import servers
 
 
@@ -50,6 +51,67 @@ def test_an_index_with_a_field_for_each_key_takes_what_does_not_fit(server: serv
     assert {trace["base_id"] for trace in driver.list_traces()} == {"stock", "other"}
     assert [trace["base_id"] for trace in driver.list_error_traces()] == ["stock"]
     assert driver.delete("stock") == 2
+
+
+_YEAR_US = 31_536_000_000_000
+
+
+@pytest.mark.parametrize("is_stock", [False, True], ids=["ours", "stock"])
+def test_a_search_finds_each_trace_by_windows_of_time(
+    server: servers.Elasticsearch, is_stock: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows are empty for years, and hold more traces than a page in one millisecond. In both kinds of index."""
+    monkeypatch.setattr(elasticsearch_search, "_MOST_TRACES", 3)
+    monkeypatch.setattr(elasticsearch_search, "_PAGE_TRACES", 2)
+    driver = ElasticsearchDriver(server.url, project="nova", service="api", index_name=server.fresh_name())
+    times_us = [*range(8), *(1_000_000 * number for number in range(8)), -_YEAR_US, 3 * _YEAR_US]
+    records = [each for number, at_us in enumerate(times_us) for each in _trace(number, at_us)]
+    if is_stock:
+        address = f"http://127.0.0.1:{server.port}/{driver.index_name}/_doc"
+        for each in records:
+            requests.post(address, json=driver.labelled(each), timeout=30).raise_for_status()
+    else:
+        driver.write(records)
+    newest_first = sorted(range(len(times_us)), key=lambda number: times_us[number], reverse=True)
+
+    def found(**conditions: Any) -> list[str]:
+        return [mark["base_id"] for mark in search.identified(driver, search.Wanted(**conditions))]
+
+    def expected(*numbers: int) -> set[str]:
+        return {f"trace-{number}" for number in numbers}
+
+    assert set(found()) == expected(*newest_first)
+    assert found(limit=4)[:2] == [f"trace-{number}" for number in newest_first[:2]]
+    assert set(found(since_us=T0_US + 5_000_000)) == expected(13, 14, 15, 17)
+    assert set(found(until_us=T0_US + 3)) == expected(0, 1, 2, 8, 16)
+    # The record of the error, and that of another service, come after the end of the search.
+    assert set(found(error=True, until_us=T0_US + 3)) == expected(0, 8, 16)
+    assert set(found(service="nova-compute", until_us=T0_US + 3)) == expected(1)
+    assert found(service="nova-nova-compute") == []
+
+
+def _trace(number: int, at_us: int) -> list[dict[str, Any]]:
+    """Two records. The second has an error in each fourth trace, and another service in those of an odd number."""
+    first, last = span(1, at_us, f"trace-{number}")
+    if number % 4 == 0:
+        last["info"] = {"etype": "ValueError", "message": "no"}
+    return [first, {**last, "service": "nova-compute"} if number % 2 else last]
+
+
+def test_an_alias_of_several_indexes_is_one_store(server: servers.Elasticsearch) -> None:
+    """As index lifecycle management makes them."""
+    name = server.fresh_name()
+    address = f"http://127.0.0.1:{server.port}"
+    first = {"aliases": {name: {"is_write_index": True}}}
+    requests.put(f"{address}/{name}-000001", json=first, timeout=30).raise_for_status()
+    driver = ElasticsearchDriver(server.url, index_name=name)
+    driver.write(two_spans())
+    requests.post(f"{address}/{name}/_rollover", timeout=30).raise_for_status()
+    driver.write(span(7, 5_000_000, "newer"))
+    assert [mark["base_id"] for mark in search.identified(driver, search.Wanted())] == ["newer", TRACE]
+    assert {base_id: len(records) for base_id, records in driver.read_many(["newer", TRACE])} == {"newer": 2, TRACE: 4}
+    assert driver.delete(TRACE) == 4
+    assert (driver.read(TRACE), len(driver.read("newer"))) == ([], 2)
 
 
 def test_ids_of_the_same_words_are_told_apart_in_such_an_index(server: servers.Elasticsearch) -> None:
