@@ -6,7 +6,6 @@ As in osprofiler 4.4.0 a record is a document of the collection ``profiler``: ea
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,10 +14,13 @@ from typing import Any, ClassVar
 from osprofiler.connection import options as known
 from osprofiler.connection import strings
 from osprofiler.connection.fault_text import fault_line
-from osprofiler.connection.secrets import malformed
-from osprofiler.drivers import base, errors, mongodb_documents, network
-from osprofiler.drivers.abilities import DELETABLE_RECORDS
-from osprofiler.drivers.mongodb_documents import ERROR, ESCAPED, STORED_AT
+from osprofiler.connection.secrets import malformed, masked
+from osprofiler.drivers import base, errors, mongodb_documents, mongodb_indexes, mongodb_search, network, places
+from osprofiler.drivers.abilities import DELETABLE_RECORDS, Can
+from osprofiler.drivers.mongodb_documents import ESCAPED, STORED_AT
+from osprofiler.drivers.newest_first import newest_first
+from osprofiler.records.record import MARK
+from osprofiler.reports import model
 
 _OPTIONS = known.names("mongodb")
 
@@ -40,7 +42,7 @@ class MongoDB(base.Driver):
     those of pymongo, such as ``tls=true``.
     """
 
-    can = DELETABLE_RECORDS
+    can = DELETABLE_RECORDS | {Can.SEARCH}
 
     # The limit of a document is 16 MiB: it holds so many characters, each of four bytes and quoted.
     max_span_chars: ClassVar[int | None] = 2_000_000
@@ -131,9 +133,7 @@ class MongoDB(base.Driver):
     def _make_ready(self) -> None:
         """Make the indexes. Each write does so: if somebody drops the collection, its indexes are dropped too."""
         refusal = _library().errors.OperationFailure
-        # This index only makes reading fast. It may exist with another name, or we may not have the right to make it.
-        with contextlib.suppress(refusal):
-            self.db.profiler.create_index([("base_id", 1), ("timestamp", 1)])
+        mongodb_indexes.make(self.db.profiler, refusal, masked(self.connection_str))
         if self._ttl_s is None:
             return
         try:
@@ -157,6 +157,14 @@ class MongoDB(base.Driver):
             documents = self.db.profiler.find({"base_id": base_id})
             return list(self._readable(documents, mongodb_documents.record, mongodb_documents.name))
 
+    def read_many(self, base_ids: Sequence[str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+        """As in the base class. The documents of all these traces come before the first trace is returned."""
+        with self._reading():
+            found = self.db.profiler.find({"base_id": {"$in": list(base_ids)}})
+            traces: dict[str, list[dict[str, Any]]] = network.by_trace(found, lambda document: document)
+        for base_id, documents in traces.items():
+            yield base_id, list(self._readable(documents, mongodb_documents.record, mongodb_documents.name))
+
     def _marks(self, documents: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         return self._readable(documents, mongodb_documents.mark, mongodb_documents.name)
 
@@ -170,16 +178,23 @@ class MongoDB(base.Driver):
 
     def _first_documents(self, projection: Mapping[str, int]) -> Iterable[dict[str, Any]]:
         """In one request, at least the first document of every trace, and one of the documents without a trace."""
-        pipeline = [
+        pipeline: list[dict[str, Any]] = [
             {"$sort": {"base_id": 1, "timestamp": 1}},
             {"$group": {"_id": "$base_id", "first": {"$first": "$$ROOT"}}},
             {"$replaceRoot": {"newRoot": "$first"}},
             {"$project": projection},
         ]
+        return self._aggregated(pipeline, {}, projection)
+
+    def _aggregated(
+        self, pipeline: list[dict[str, Any]], query: dict[str, Any], projection: Iterable[str]
+    ) -> Iterable[dict[str, Any]]:
+        """The results of *pipeline*; from a server that does not know one of its steps, all documents of *query*."""
+        documents: Iterable[dict[str, Any]]
         try:
-            documents: Iterable[dict[str, Any]] = self.db.profiler.aggregate(pipeline, allowDiskUse=True)
-        except _library().errors.OperationFailure:  # FerretDB has no $first
-            documents = self.db.profiler.find({}, projection)
+            documents = self.db.profiler.aggregate(pipeline, allowDiskUse=True)
+        except _library().errors.OperationFailure:  # FerretDB has no $first and no $min
+            documents = self.db.profiler.find(query, dict.fromkeys(projection, 1))
         return documents
 
     def find_ids(self, prefix: str = "", suffix: str = "") -> list[str]:
@@ -191,12 +206,27 @@ class MongoDB(base.Driver):
         return network.matching((base_id for base_id in base_ids if isinstance(base_id, str)), prefix, suffix)
 
     def list_error_traces(self) -> list[dict[str, Any]]:
-        failed = {"$or": [{ERROR: True}, {"info.etype": {"$exists": True}}]}
         with self._reading():
             projection = dict.fromkeys(self.default_trace_fields, 1)
-            marks = list(self._marks(self.db.profiler.find(failed, projection)))
+            marks = list(self._marks(self.db.profiler.find(mongodb_search.IS_ERROR, projection)))
             marks += self._marks(self.db.profiler_error.find({}, projection))
         return network.listed(marks, self.default_trace_fields)
+
+    def is_exact(self, wanted: base.Wanted) -> bool:
+        return super().is_exact(places.without_exact(wanted))
+
+    def candidates(self, wanted: base.Wanted) -> Iterator[dict[str, Any]]:
+        """As in the base class. The server applies the conditions for time, error, and service."""
+        with self._reading():
+            for mark in newest_first(mongodb_search.pages(self.db.profiler, wanted), self._first_marks):
+                if wanted.is_in_time(model.began_us(mark)):
+                    yield mark
+
+    def _first_marks(self, base_ids: list[str]) -> list[dict[str, Any]]:
+        if not base_ids:
+            return []
+        documents = list(self._aggregated(mongodb_search.first_times(base_ids), {"base_id": {"$in": base_ids}}, MARK))
+        return network.listed(self._with_first_readable(self._marks(documents), base_ids), MARK)
 
     def _delete_all(self, base_ids: Sequence[str]) -> int:
         gone = 0

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """MongoDB's protocol: expiry, the oldest client, values that BSON does not hold, and malformed strings."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -12,6 +13,8 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
+from osprofiler._runtime import guard
+from osprofiler.drivers import mongodb_indexes, mongodb_search, search
 from osprofiler.drivers.errors import StoreUnavailable
 from osprofiler.drivers.mongodb import MongoDB
 from osprofiler.testing.records import T0_US, TRACE, record, span, two_spans
@@ -62,6 +65,50 @@ def test_an_index_that_is_there_by_another_name_costs_no_record(ferretdb: server
     driver.db.profiler.create_index([("base_id", 1), ("timestamp", 1)], name="ours")
     driver.write(two_spans())
     assert len(driver.read(TRACE)) == 4
+
+
+def test_a_large_collection_has_its_indexes_made_by_its_operator(
+    ferretdb: servers.FerretDB, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A service would wait for them. It says once how to make them."""
+    monkeypatch.setattr(mongodb_indexes, "_MOST_DOCUMENTS", 3)
+    monkeypatch.setattr(guard, "_last_logged", {})
+    driver = MongoDB(ferretdb.url, db_name=ferretdb.fresh_name())
+    collection = driver.db.profiler
+    collection.insert_many(two_spans())
+    for number in range(2):
+        driver.write(span(number + 3, 9))
+    (line,) = (each.getMessage() for each in caplog.records)
+    assert "osp:***@" in line
+    assert 'db.profiler.createIndex({"base_id": 1, "timestamp": 1}); ' in line
+    assert line.endswith('db.profiler.createIndex({"error": 1}, {"sparse": true})')
+    for index in mongodb_indexes._INDEXES:
+        collection.create_index(**index)
+    caplog.clear()
+    monkeypatch.setattr(guard, "_last_logged", {})
+    driver.write(span(7, 9))
+    assert caplog.records == []
+
+
+def test_a_search_passes_a_page_of_one_time(ferretdb: servers.FerretDB, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More records than a page holds have the same time."""
+    monkeypatch.setattr(mongodb_search, "_FIRST_PAGE", 2)
+    monkeypatch.setattr(mongodb_search, "_MOST", 4)
+    driver = MongoDB(ferretdb.url, db_name=ferretdb.fresh_name())
+    driver.write([record(1, "start", 5, f"trace-{number}") for number in range(9)])
+    driver.write(two_spans())
+    found = [mark["base_id"] for mark in search.identified(driver, search.Wanted())]
+    assert sorted(found) == sorted([TRACE, *(f"trace-{number}" for number in range(9))])
+    assert found[-1] == TRACE
+
+
+def test_a_trace_is_found_by_a_record_that_is_later_than_the_search(ferretdb: servers.FerretDB) -> None:
+    driver = MongoDB(ferretdb.url, db_name=ferretdb.fresh_name())
+    late = {**record(2, "start", 9, parent=1, etype="ValueError"), "service": "nova-compute"}
+    driver.write([record(1, "start", 0), late, record(1, "start", 8, "later")])
+    for wanted in search.Wanted(service="nova-compute"), search.Wanted(error=True):
+        before = dataclasses.replace(wanted, until_us=T0_US + 5)
+        assert [mark["base_id"] for mark in search.identified(driver, before)] == [TRACE]
 
 
 def test_a_collection_that_was_dropped_has_its_indexes_again(nx27017: servers.NX27017) -> None:

@@ -159,6 +159,14 @@ def test_the_places_of_refused_documents_are_named(monkeypatch: pytest.MonkeyPat
 
     class Collection:
         @staticmethod
+        def index_information() -> dict[str, Any]:
+            return {}
+
+        @staticmethod
+        def estimated_document_count() -> int:
+            return 0
+
+        @staticmethod
         def create_index(*_: Any, **__: Any) -> None: ...
 
         @staticmethod
