@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import functools
+import itertools
+import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
@@ -14,22 +16,26 @@ from osprofiler.connection import strings
 from osprofiler.connection.access import Access
 from osprofiler.connection.fault_text import fault_line
 from osprofiler.connection.secrets import malformed, masked
-from osprofiler.drivers import network
+from osprofiler.drivers import network, places
 from osprofiler.drivers.errors import StoreError, StoreUnavailable
-from osprofiler.records import jaeger_json, unreadable
+from osprofiler.records import jaeger_json, names, unreadable
 
 if TYPE_CHECKING:
     from osprofiler.drivers.http_client import HttpClient
+    from osprofiler.drivers.wanted import Wanted
 
 PORT = 16686
 _HOW_TO_NAME = f"name it with ?query=http://host:{PORT}"
 
 #: The most traces in one response. Jaeger sends whole traces.
 _LIMIT = 200
-#: The length of the newest window of time, in microseconds. Each earlier window is twice as long.
-_WINDOW_US = 3_600_000_000
-#: The newest window ends so much later than now: the clock of a service may be ahead of ours.
+#: The length of the newest page, in microseconds. Later pages have at least _PAGE_TRACES traces, if there are so many.
+_PAGE_US = 60_000_000
+_PAGE_TRACES = 50
+#: The newest page ends so much later than now: the clock of a service may be ahead of ours.
 _AHEAD_US = 86_400_000_000
+#: Traces that are named in one request.
+_NAMED = 20
 
 
 class Query:
@@ -57,38 +63,58 @@ class Query:
         traces = self._get(f"traces/{trace_id:032x}", absent=404)
         return [record for trace in traces for record in self._records(trace)]
 
-    def traces(self, service: str | None = None, since_us: int | None = None) -> Iterator[list[dict[str, Any]]]:
-        """The records of each trace that has a span of *service* (a pattern) since *since_us*; by default all traces.
+    def traces(self, trace_ids: Iterable[int]) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+        """The id and the records of each of the traces that Jaeger has."""
+        waiting = iter(trace_ids)
+        while named := list(itertools.islice(waiting, _NAMED)):
+            query = urlencode([("traceID", f"{trace_id:032x}") for trace_id in named])
+            for trace in self._get(f"traces?{query}", absent=404):
+                records = self._records(trace)
+                if records:
+                    yield int(trace["traceID"], 16), records
 
-        The traces of each service come in windows of time, the newest first. Jaeger has no query for all services, so
-        each service has its own requests. If a window has more traces than Jaeger sends at once, its halves are
-        requested again: Jaeger does not tell which traces it has left out.
+    def pages(self, wanted: Wanted) -> Iterator[tuple[list[list[dict[str, Any]]], int]]:
+        """The records of traces that may match *wanted*, by windows of time, the newest first; and where each begins.
+
+        Jaeger has no query for all services, so each service has its own requests. It applies the service, a name of an
+        operation, and the least duration of a span. It does not tell which traces it has left out of a response that
+        is full. Then the window is made shorter.
         """
-        seen: set[str] = set()
-        for name in map(str, self._get("services")):
-            if service is not None and not (fnmatchcase(name, service) or fnmatchcase(name, f"*-{service}")):
-                continue
-            for begin_us, end_us in _windows(since_us or 0):
-                for trace in self._within(begin_us, end_us, name):
-                    key = str(trace.get("traceID")) if isinstance(trace, dict) else str(trace)
-                    if key not in seen:
-                        seen.add(key)
-                        yield self._records(trace)
+        services = [name for name in map(str, self._get("services")) if _is_of(wanted.service, name)]
+        since_us = wanted.since_us or 0
+        end_us = time.time_ns() // 1000 + _AHEAD_US
+        begin_us = end_us - _AHEAD_US - _PAGE_US
+        if wanted.until_us is not None and wanted.service is None and wanted.operation is None:
+            # Otherwise the span that matches may have begun later than its trace.
+            end_us, begin_us = wanted.until_us, wanted.until_us - _PAGE_US
+        length_us = _PAGE_US
+        while services and end_us > since_us:
+            begin_us = max(begin_us, since_us)
+            traces = self._within(begin_us, end_us, services, wanted)
+            if traces is None:
+                length_us = (end_us - begin_us) // 2
+            else:
+                yield [self._records(trace) for trace in traces], begin_us
+                length_us = length_us if len(traces) >= _PAGE_TRACES else 2 * length_us
+                end_us = begin_us
+            begin_us = end_us - length_us
 
     def close(self) -> None:
         self._client.close()
 
-    def _within(self, begin_us: int, end_us: int, service: str) -> Iterator[dict[str, Any]]:
-        waiting = [(begin_us, end_us)]
-        while waiting:
-            begin_us, end_us = waiting.pop()
-            window = {"service": service, "start": str(begin_us), "end": str(end_us), "limit": str(_LIMIT)}
-            traces = self._get(f"traces?{urlencode(window)}")
-            if len(traces) < _LIMIT or end_us - begin_us < 2:
-                yield from traces
-            else:
-                middle_us = (begin_us + end_us) // 2
-                waiting += [(begin_us, middle_us), (middle_us, end_us)]
+    def _within(self, begin_us: int, end_us: int, services: list[str], wanted: Wanted) -> list[Any] | None:
+        """The traces with a span in this window that may match; None if there are more than Jaeger sends."""
+        found: dict[str, Any] = {}
+        for service in services:
+            for conditions in _conditions(wanted):
+                window = {"service": service, "start": str(begin_us), "end": str(end_us), "limit": str(_LIMIT)}
+                traces = self._get(f"traces?{urlencode(window | conditions)}")
+                if len(traces) >= _LIMIT and end_us - begin_us > 1:
+                    return None
+                found.update(
+                    (str(trace.get("traceID") if isinstance(trace, dict) else trace), trace) for trace in traces
+                )
+        return list(found.values())
 
     def _get(self, path: str, absent: int | None = None) -> list[Any]:
         """The data of the response to a GET of *path*; empty if Jaeger responds with the status *absent*."""
@@ -126,11 +152,18 @@ class Query:
             return []
 
 
-def _windows(since_us: int) -> Iterator[tuple[int, int]]:
-    """Windows of time from the end of the newest back to *since_us*, in microseconds since the epoch."""
-    end_us = time.time_ns() // 1000 + _AHEAD_US
-    length_us = _WINDOW_US + _AHEAD_US
-    while end_us > since_us:
-        begin_us = max(end_us - length_us, since_us)
-        yield begin_us, end_us
-        end_us, length_us = begin_us, length_us * 2
+def _is_of(pattern: str | None, name: str) -> bool:
+    """Whether *pattern* matches a service in Jaeger, whose *name* ends with the service of a record."""
+    return pattern is None or fnmatchcase(name, pattern) or fnmatchcase(name, f"*-{pattern}")
+
+
+def _conditions(wanted: Wanted) -> list[dict[str, str]]:
+    """The conditions of Jaeger for one span that may match *wanted*, each for a request of its own."""
+    operation = wanted.operation
+    conditions: list[dict[str, str]] = [{}]
+    if operation is not None and places.is_literal(operation):
+        # It may be the operation, or the name of the point.
+        conditions = [{"operation": operation}, {"tags": json.dumps({names.NAME: operation})}]
+    if wanted.min_duration_us is not None and (wanted.service is not None or operation is not None):
+        conditions = [{**each, "minDuration": f"{wanted.min_duration_us}us"} for each in conditions]
+    return conditions

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -17,9 +17,11 @@ from osprofiler.connection.access import Access
 from osprofiler.connection.secrets import malformed, masked
 from osprofiler.drivers import base, errors, jaeger_query, network
 from osprofiler.drivers.abilities import RECORDS, Can, Unsupported
+from osprofiler.drivers.newest_first import Page, newest_first
 from osprofiler.records import ids
 from osprofiler.records.error_kind import error_kind
 from osprofiler.records.pairs import Pairs, is_start
+from osprofiler.records.record import MARK
 from osprofiler.records.stored_span import StoredSpan
 from osprofiler.reports import model
 
@@ -117,30 +119,41 @@ class SpanStore(base.Driver):
     def read(self, base_id: str) -> list[dict[str, Any]]:
         return self._reader().trace(ids.trace_id_of(base_id))
 
+    def read_many(self, base_ids: Sequence[str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+        by_number = {ids.trace_id_of(base_id): base_id for base_id in base_ids}
+        for trace_id, records in self._reader().traces(by_number):
+            yield by_number[trace_id], records
+
     def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
-        return self._listed(self._reader().traces(), fields or self.default_trace_fields)
+        return network.listed(self._all_records(), fields or self.default_trace_fields)
 
     def list_error_traces(self) -> list[dict[str, Any]]:
         """Reads all traces: Jaeger 2 in memory does not search by the error tag."""
-        return self._listed(self._reader().traces(), self.default_trace_fields, error=True)
+        failed = (record for record in self._all_records() if error_kind(record["info"]))
+        return network.listed(failed, self.default_trace_fields)
 
-    def candidates(self, wanted: base.Wanted) -> list[dict[str, Any]]:
-        """As in the base class. A name in Jaeger ends with the service of a record: ``<prefix->project-service``."""
-        traces = self._reader().traces(wanted.service, wanted.since_us)
-        if wanted.error:
-            traces = (records for records in traces if any(error_kind(record["info"]) for record in records))
-        marks = self._listed(traces, self.default_trace_fields)
-        return [mark for mark in marks[::-1] if wanted.is_in_time(model.began_us(mark))][: wanted.limit]
+    def _all_records(self) -> Iterator[dict[str, Any]]:
+        """The records of all traces; those of a trace may come several times."""
+        return (record for traces, _ in self._reader().pages(base.Wanted()) for records in traces for record in records)
+
+    def candidates(self, wanted: base.Wanted) -> Iterator[dict[str, Any]]:
+        """As in the base class. Jaeger sends whole traces. Conditions that it does not have are applied here."""
+        marks: dict[str, dict[str, Any]] = {}
+
+        def pages() -> Iterator[Page]:
+            for traces, begin_us in self._reader().pages(wanted):
+                matching = (records for records in traces if not wanted.error or _has_error(records))
+                firsts = network.listed((record for records in matching for record in records), MARK)
+                marks.clear()
+                marks.update((mark["base_id"], mark) for mark in firsts)
+                yield Page(list(marks), begin_us - 1)
+
+        for mark in newest_first(pages(), lambda base_ids: map(marks.__getitem__, base_ids)):
+            if wanted.is_in_time(model.began_us(mark)):
+                yield mark
 
     def is_exact(self, wanted: base.Wanted) -> bool:
         return not wanted.needs_reading
-
-    @staticmethod
-    def _listed(traces: Iterable[list[dict[str, Any]]], fields: set[str], error: bool = False) -> list[dict[str, Any]]:
-        if error:
-            failed = (record for records in traces for record in records if error_kind(record["info"]))
-            return network.listed(failed, fields)
-        return network.listed((first for records in traces for first in network.earliest(records).values()), fields)
 
     def close(self) -> None:
         waiting = self._waiting.take()
@@ -157,6 +170,10 @@ class SpanStore(base.Driver):
                 f"?query=http://host:{jaeger_query.PORT} if it is Jaeger"
             )
         return self._query
+
+
+def _has_error(records: Iterable[dict[str, Any]]) -> bool:
+    return any(error_kind(record["info"]) for record in records)
 
 
 def _store_error(fault: Failed) -> errors.StoreError:

@@ -18,13 +18,13 @@ from osprofiler.context import current, scope
 from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
 from osprofiler.delivery import base
-from osprofiler.drivers import connect, jaeger_query
+from osprofiler.drivers import connect, jaeger_query, search
 from osprofiler.drivers.errors import StoreError
 from osprofiler.drivers.jaeger import Jaeger
 from osprofiler.drivers.otlp import OTLP
 from osprofiler.drivers.redis_driver import Redis
 from osprofiler.drivers.span_store import SpanStore
-from osprofiler.records import ids, jaeger_json
+from osprofiler.records import ids, jaeger_json, names
 from osprofiler.records.record import timestamp
 from osprofiler.reports import model
 from osprofiler.testing.records import record, two_spans
@@ -227,6 +227,33 @@ def test_every_trace_is_listed_in_windows_of_time(
     assert set(base_ids) <= set(listed)
     failed = {trace["base_id"] for trace in driver.list_error_traces()}
     assert failed & set(base_ids) == set(base_ids[::10])
+
+
+def test_jaeger_applies_the_operation_and_the_least_duration(
+    jaeger: servers.Jaeger, service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pattern may be the operation of a span, or the name of its point."""
+    driver = Jaeger(jaeger.url, project="p", service=service)
+    base_ids = [str(uuid.uuid4()) for _ in range(3)]
+    for number, base_id in enumerate(base_ids):
+        start, *_, stop = two_spans(base_id)
+        start["info"][names.RESERVED] = {"operation": f"boot {number}"}
+        stop["timestamp"] = timestamp(model.time_us(start["timestamp"]) + 1_000 * (number + 1))
+        driver.write([start, stop])
+    wait_until(lambda: all(driver.read(base_id) for base_id in base_ids), what="the traces in Jaeger")
+    reader = Jaeger(jaeger.url)
+
+    def found(**conditions: Any) -> set[str]:
+        return {mark["base_id"] for mark in search.identified(reader, search.Wanted(service=service, **conditions))}
+
+    assert found() == set(base_ids)
+    assert found(operation="boot 1") == {base_ids[1]}
+    assert found(operation="neutron-api") == set(base_ids)
+    assert found(operation="boot *", min_duration_us=2_000) == set(base_ids[1:])
+    assert found(operation="boot 1", min_duration_us=2_001) == set()
+    asked = [*base_ids, str(uuid.uuid4())]
+    assert {base_id: len(records) for base_id, records in reader.read_many(asked)} == dict.fromkeys(base_ids, 2)
+    assert list(reader.read_many(asked[-1:])) == []
 
 
 def test_spans_of_other_tracers_are_shown(jaeger: servers.Jaeger, service: str) -> None:
