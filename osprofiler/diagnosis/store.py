@@ -148,7 +148,8 @@ class _Trial:
             return self._result(Status.WARN, text, advice)
         if not count:
             return self._result(Status.WARN, f"{how}{self._times_text()}, but did not delete the test trace", advice)
-        return self._result(Status.OK, f"writes, reads and deletes{self._times_text()}")
+        slow = self._driver.advice()
+        return self._result(Status.WARN if slow else Status.OK, f"writes, reads and deletes{self._times_text()}", slow)
 
     def _is_visible(self) -> bool:
         until = time.monotonic() + _VISIBLE_S

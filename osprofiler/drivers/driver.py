@@ -209,6 +209,10 @@ class Driver(Appending):
         """
         return not wanted.needs_reading and (not wanted.error or Can.LIST_ERRORS in self.can)
 
+    def advice(self) -> str:
+        """What an operator should do so that the store stays fast, in one line; empty if there is nothing to do."""
+        return ""
+
     def delete(self, base_id: str) -> int:
         """Remove the trace *base_id*. Returns the number of its records."""
         if type(self)._delete_all is Driver._delete_all:

@@ -34,7 +34,7 @@ from sqlalchemy.exc import DBAPIError
 
 from osprofiler._runtime import inherited
 from osprofiler.connection.secrets import masked
-from osprofiler.drivers import sql_rows, sqlite_forks
+from osprofiler.drivers import sql_indexes, sql_rows, sqlite_forks
 from osprofiler.drivers.sql_url import checked_url
 
 #: The time that a writer waits for another writer of the same SQLite file, in seconds.
@@ -56,7 +56,6 @@ _TIMEOUTS = {"pymysql": _MYSQL, "mysqldb": _MYSQL, "psycopg": _POSTGRESQL, "psyc
 
 
 # The table and columns of osprofiler 4.4.0: each version reads the other's rows. 4.4.0 has an index on every column.
-# One index is enough for our two queries: a trace by its id, and every trace with its first time.
 DATA = Table(
     "data",
     MetaData(),
@@ -70,7 +69,7 @@ DATA = Table(
     Column("service", String(sql_rows.TEXT_CHARS)),
     Column("name", String(sql_rows.TEXT_CHARS)),
     Column("data", JSON),
-    Index("ix_data_base_id_timestamp", "base_id", "timestamp"),
+    Index(sql_indexes.TRACE, "base_id", "timestamp"),
     # With the defaults of MySQL and MariaDB, emoji are refused, and a search for "aB" finds "Ab".
     mysql_charset="utf8mb4",
     mysql_collate="utf8mb4_bin",
@@ -133,7 +132,7 @@ class Database:
                 yield connection
 
     def make_ready(self) -> None:
-        """Make the table and its index, and the write-ahead log of a SQLite file, if they do not exist.
+        """Make the table and its indexes, and the write-ahead log of a SQLite file, if they do not exist.
 
         Other processes may do the same at the same time.
         """
@@ -151,6 +150,7 @@ class Database:
             except DBAPIError:
                 if not self.has_table():
                     raise
+        sql_indexes.make(engine, DATA, self.shown)
         self._opened = self._identity()
         self._ready = True
 

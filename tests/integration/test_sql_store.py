@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 import sqlalchemy
 
-from osprofiler.drivers import base, sql_engine
+from osprofiler.drivers import base, search, sql_engine, sql_indexes
 from osprofiler.drivers.errors import StoreError
 from osprofiler.reports import model
-from osprofiler.testing.records import TRACE, point, record, two_spans
+from osprofiler.testing.records import T0_US, TRACE, point, record, span, two_spans
 from tests.conftest import missing
 from tests.servers import MariaDB, Missing, Postgres, Server
 from tests.servers.door import door
@@ -196,6 +196,129 @@ def test_a_child_forked_in_the_middle_of_a_transaction_can_write(
     thread.join()
     assert os.waitpid(child, 0)[1] == 0
     assert len(base.get_driver(url).read(TRACE)) == 4
+
+
+def _indexes(url: str) -> set[str]:
+    engine = sqlalchemy.create_engine(url)
+    names = sql_indexes.existing(engine, sql_engine.DATA)
+    engine.dispose()
+    return names
+
+
+def _drop_indexes(url: str) -> None:
+    engine = sqlalchemy.create_engine(url)
+    on = " ON data" if engine.dialect.name == "mysql" else ""
+    for name in _indexes(url):
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"DROP INDEX {name}{on}")
+    engine.dispose()
+
+
+def found(driver: base.Driver, **conditions: Any) -> list[str]:
+    return [mark["base_id"] for mark in driver.candidates(base.Wanted(**conditions))]
+
+
+@pytest.fixture
+def filled(url: str) -> base.Driver:
+    """Three hundred traces of two services, the oldest first, of which two failed."""
+    driver = base.get_driver(url, project="nova", service="nova-api")
+    driver.write([each for i in range(300) for each in span(1, i, f"t{i:03d}")])
+    for base_id in "t007", "t250":
+        failed = record(2, "stop", 900, base_id, etype="ValueError")
+        driver.write([{**failed, "project": "glance", "service": "glance-api"}])
+    return driver
+
+
+def test_a_search_finds_the_same_with_and_without_the_indexes(url: str, filled: base.Driver) -> None:
+    newest = [f"t{i:03d}" for i in reversed(range(300))]
+    late_us = T0_US + 280
+    for _ in "with the indexes", "without":
+        assert found(filled) == found(filled, limit=300) == newest
+        assert found(filled, until_us=late_us, limit=5)[:5] == newest[20:25]
+        assert found(filled, since_us=late_us) == newest[:20]
+        assert found(filled, error=True) == ["t250", "t007"]
+        assert found(filled, error=True, since_us=T0_US + 100) == ["t250"]
+        assert [mark["base_id"] for mark in filled.list_error_traces()] == ["t007", "t250"]
+        assert {trace.base_id for trace in search.traces(filled, base.Wanted(service="glance-*"))} == {"t007", "t250"}
+        assert list(search.traces(filled, base.Wanted(service="cinder-*"))) == []
+        _drop_indexes(url)
+
+
+def test_only_traces_of_the_service_are_candidates(filled: base.Driver) -> None:
+    assert found(filled, service="glance-???") == ["t250", "t007"]
+    assert found(filled, service="cinder*") == []
+    for base_id, project, service in ("p", None, "heat"), ("s", "heat", None), ("o", "heat", "h\u00e9"):
+        filled.project, filled.service = project, service
+        filled.write(span(1, 1_000 + "pso".index(base_id), base_id))
+    assert found(filled, service="heat") == ["o", "s", "p"]  # only its records tell that the service of "o" is another
+    assert [trace.base_id for trace in search.traces(filled, base.Wanted(service="heat*", limit=2))] == ["o", "s"]
+    assert [trace.base_id for trace in search.traces(filled, base.Wanted(service="heat"))] == ["s", "p"]
+
+
+def test_a_writer_makes_what_is_missing_if_the_table_is_small(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    base.get_driver(url).write(two_spans())
+    made = _indexes(url)
+    assert made >= {sql_indexes.TRACE, sql_indexes.NEWEST, sql_indexes.SERVICE, sql_indexes.FAILED}
+    _drop_indexes(url)
+    base.get_driver(url).write(span(3, 5))
+    assert _indexes(url) == made
+    _drop_indexes(url)
+    monkeypatch.setattr(sql_indexes, "_MOST_ROWS", 1)
+    driver = base.get_driver(url)
+    driver.write(span(4, 6))
+    assert not _indexes(url)
+    advice = driver.advice()
+    assert "lacks 4 of its indexes" in advice
+    engine = sqlalchemy.create_engine(url)
+    with engine.begin() as connection:
+        for statement in advice.partition("with: ")[2].split("; "):
+            if not statement.startswith("ALTER"):  # the column of MySQL is still there
+                connection.execute(sqlalchemy.text(statement))
+    engine.dispose()
+    assert _indexes(url) == made
+    assert driver.advice() == ""
+
+
+def test_a_page_is_read_by_the_indexes_alone(tmp_path: Path) -> None:
+    """SQLite's plan of each statement of a search: it looks into an index, and reads no table from its beginning."""
+    driver = base.get_driver(f"sqlite:///{tmp_path / 'traces.db'}", project="nova", service="api")
+    driver.write([*two_spans(), *span(3, 5)])
+    statements: list[tuple[str, Any]] = []
+    engine = driver._database.engine()  # type: ignore[attr-defined]
+
+    @sqlalchemy.event.listens_for(engine, "before_cursor_execute")
+    def _note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        statements.append((statement, parameters))
+
+    times = {"since_us": T0_US, "until_us": T0_US + 100}
+    for conditions in ({"limit": 9}, {"error": True}, {"service": "nova-api"}, times, {"service": "api", **times}):
+        assert found(driver, **conditions) == [TRACE]  # type: ignore[arg-type]
+    searched = [each for each in statements if "FROM data" in each[0]]
+    used = ""
+    with engine.connect() as connection:
+        for statement, parameters in searched:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
+            tables = [row[3] for row in plan if " data" in row[3]]
+            assert tables
+            assert all(" USING " in row and "INDEX ix_data" in row for row in tables), (statement, tables)
+            used += "".join(tables)
+    for name in sql_indexes.TRACE, sql_indexes.NEWEST, sql_indexes.SERVICE, sql_indexes.FAILED:
+        assert name in used
+
+
+def test_an_account_that_may_only_insert_writes(postgres: Postgres) -> None:
+    url = postgres.fresh_url()
+    base.get_driver(url).write(two_spans())
+    _drop_indexes(url)
+    engine = sqlalchemy.create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE ROLE inserter LOGIN PASSWORD 'osp'")
+        connection.exec_driver_sql("GRANT INSERT ON data TO inserter")
+        connection.exec_driver_sql("GRANT USAGE ON SEQUENCE data_id_seq TO inserter")
+    engine.dispose()
+    driver = base.get_driver(url.replace("osp:osp@", "inserter:osp@"))
+    driver.write(span(3, 5))
+    assert len(base.get_driver(url).read(TRACE)) == 6
 
 
 def test_sqlite_writes_ahead_and_reading_creates_nothing(tmp_path: Path) -> None:

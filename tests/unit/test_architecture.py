@@ -41,6 +41,8 @@ LATE = {
     ("drivers.locate", "osprofiler.drivers.driver"): "a transport that takes whole spans needs no driver",
     ("drivers.sqlalchemy_driver", "osprofiler.drivers.sql_engine"): "loads SQLAlchemy",
     ("drivers.sqlalchemy_driver", "osprofiler.drivers.sql_faults"): "loads SQLAlchemy",
+    ("drivers.sqlalchemy_driver", "osprofiler.drivers.sql_indexes"): "loads SQLAlchemy",
+    ("drivers.sqlalchemy_driver", "osprofiler.drivers.sql_search"): "loads SQLAlchemy",
     ("drivers.sqlalchemy_driver", "osprofiler.drivers.sql_url"): "loads SQLAlchemy",
     ("drivers.undeclared", "osprofiler.drivers.sql_faults"): "loads SQLAlchemy",
     ("reports.files", "osprofiler.records.jaeger_json"): "only files of Jaeger-JSON need it",
