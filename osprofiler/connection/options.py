@@ -27,6 +27,11 @@ class Scheme(NamedTuple):
 
 _TTL = Option("ttl", "TIME", "delete traces after this time: 3600 (seconds), 90m, 12h, 7d")
 _CLUSTER = Option("cluster", "yes|no", "the server is a node of a Redis cluster; default: ask the server")
+_SCAN = Option(
+    "scan",
+    "yes|no",
+    "also list traces that are not in the index, since osprofiler 4 has written them: a scan of all keys; default: yes",
+)
 
 #: For servers that are reached by HTTPS.
 _TLS = (
@@ -45,11 +50,12 @@ SCHEMES: tuple[Scheme, ...] = (
     Scheme(("jaeger",), (*_QUERY, *_TLS)),
     Scheme(("jaeger+http", "jaeger+https"), (_TOKEN, *_QUERY, *_TLS)),
     Scheme(("otlp", "otlps"), (_TOKEN, *_QUERY, *_TLS)),
-    Scheme(("redis", "rediss"), (_TTL, _CLUSTER), "redis-py"),
+    Scheme(("redis", "rediss"), (_TTL, _SCAN, _CLUSTER), "redis-py"),
     Scheme(
         ("redissentinel",),
         (
             _TTL,
+            _SCAN,
             Option("service_name", "NAME", "the Sentinels' name for the master"),
             Option("ssl", "yes|no", "use TLS"),
             Option("sentinel_username", "NAME", "the user name at the Sentinels"),

@@ -90,6 +90,11 @@ class Client:
             client.connection_pool.disconnect()
 
 
+def text(value: Any) -> str:
+    """*value*, a key or a member of a set, as text. Bytes that are not UTF-8 are shown as escapes."""
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+
+
 def library() -> Any:
     """The module of redis-py. Raises CommandError if it is not installed."""
     return network.library("redis", "Redis", "redis", "redis")

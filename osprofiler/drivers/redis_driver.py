@@ -3,31 +3,37 @@
 
 As in osprofiler 4.4.0 a trace is a list of JSON records under the key ``osprofiler_opt:<base_id>``. A trace with an
 error also has a key ``osprofiler_error:<base_id>``. Each version reads the other's traces. Records of versions before
-2.3, one under each key ``osprofiler:<base_id>...``, are read too. The keys are the same in a cluster. So the two keys
-of a trace may be in two slots, and an operation on both is not a transaction.
+2.3, one under each key ``osprofiler:<base_id>...``, are read too. ``redis_index`` has keys of its own. The keys are the
+same in a cluster. So the keys of a trace are in several slots, and an operation on all of them is not a transaction.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from oslo_config import cfg
 
+from osprofiler._runtime import guard
 from osprofiler.connection import options, strings
 from osprofiler.connection.fault_text import fault_line
 from osprofiler.connection.secrets import malformed, masked
 from osprofiler.drivers import base, errors, network, redis_client
-from osprofiler.drivers.abilities import DELETABLE_RECORDS
+from osprofiler.drivers.abilities import DELETABLE_RECORDS, Can
+from osprofiler.drivers.redis_client import text
+from osprofiler.drivers.redis_index import PAGE, Index
+from osprofiler.drivers.redis_lists import Lists, Namespaces
+from osprofiler.drivers.redis_search import Search, parts
 from osprofiler.drivers.redis_sentinels import Sentinels
-from osprofiler.records import unreadable
 from osprofiler.records.error_kind import error_kind
-from osprofiler.records.record import loads, loads_mark
+from osprofiler.records.record import MARK, loads_mark, microseconds
 
 #: A list shows the earliest of so many records that arrived first. The first to arrive need not be the earliest: each
 #: service delivers at its own times.
 _FIRST = 10
+
+_RECORDS = 20_000  # in one answer, if they are of several traces
 
 _OPTIONS = options.names("redis")
 
@@ -36,11 +42,12 @@ class Redis(base.Driver):
     """``redis://[[user]:password@][localhost][:6379][/db]``; ``rediss://`` with TLS. A node of a cluster works too.
 
     A batch is one transaction; in a cluster it is one round trip to each shard. Options after ``?``: ``ttl`` (the
-    server removes a trace so long after its last record: ``7d``), ``cluster`` (yes or no: whether the server is a node
-    of a cluster; by default it is asked), and those of redis-py, such as ``ssl_ca_certs``.
+    server removes a trace so long after its last record: ``7d``), ``scan`` (no: list only the traces in the index, for
+    large stores into which osprofiler 4 does not write), ``cluster`` (yes or no: whether the server is a node of a
+    cluster; by default it is asked), and those of redis-py, such as ``ssl_ca_certs``.
     """
 
-    can = DELETABLE_RECORDS
+    can = DELETABLE_RECORDS | {Can.SEARCH}
 
     namespace_opt = "osprofiler_opt:"
     namespace = "osprofiler:"  # before 2.3
@@ -60,8 +67,9 @@ class Redis(base.Driver):
         self.conf = conf
         self._url, values = strings.take_options(connection_str, _OPTIONS)
         self._ttl_s = strings.seconds(values, "ttl")
+        self._scans = "scan" not in values or strings.switch(values, "scan")
         cluster = strings.switch(values, "cluster") if "cluster" in values else None
-        self._client = redis_client.Client(self._connect, cluster)
+        self._use(redis_client.Client(self._connect, cluster))
 
     @classmethod
     def get_name(cls) -> str:
@@ -73,6 +81,7 @@ class Redis(base.Driver):
         url, values = strings.take_options(connection_string, _OPTIONS)
         strings.seconds(values, "ttl")
         strings.switch(values, "cluster")
+        strings.switch(values, "scan")
         try:
             redis_client.library().ConnectionPool.from_url(url).make_connection()  # does not connect
         except (ValueError, redis_client.library().RedisError) as fault:
@@ -87,7 +96,14 @@ class Redis(base.Driver):
 
     @db.setter
     def db(self, client: Any) -> None:
-        self._client = redis_client.Client.of(client)
+        self._use(redis_client.Client.of(client))
+
+    def _use(self, client: redis_client.Client) -> None:
+        self._client = client
+        self._keeps_index = True
+        self._index = Index(client, self._ttl_s)
+        spaces = Namespaces(self.namespace_opt, self.namespace_error, self.namespace)
+        self._lists = Lists(client, masked(self.connection_str), spaces)
 
     def _connect(self, cluster: bool) -> Any:
         kind = redis_client.library().RedisCluster if cluster else redis_client.library().Redis
@@ -103,13 +119,29 @@ class Redis(base.Driver):
             self._store(records)
 
     def _store(self, records: Sequence[dict[str, Any]]) -> None:
+        labelled = sorted(map(self.labelled, records), key=lambda record: str(record.get("timestamp")))
         texts: dict[str, list[str]] = {}
         failed: dict[str, dict[str, Any]] = {}
-        for record in sorted(map(self.labelled, records), key=lambda record: str(record.get("timestamp"))):
+        for record in labelled:
             base_id = str(record["base_id"])
             texts.setdefault(base_id, []).append(json.dumps(record, default=str, skipkeys=True))
             if error_kind(record.get("info")):
                 failed.setdefault(base_id, {"base_id": base_id, "timestamp": record["timestamp"]})
+        try:
+            self._push(texts, failed, labelled)
+        except redis_client.library().exceptions.NoPermissionError as fault:
+            if not self._keeps_index:
+                raise
+            # Perhaps this account may only use the keys of osprofiler 4.4.0. Traces are found without the index too.
+            self._keeps_index = False
+            self._push(texts, failed, labelled)
+            shown = masked(self.connection_str)
+            guard.warn_once("redis_index", "%s: no index of the traces is kept: %s", shown, fault_line(fault, shown))
+
+    def _push(
+        self, texts: Mapping[str, list[str]], failed: Mapping[str, dict[str, Any]], records: Sequence[dict[str, Any]]
+    ) -> None:
+        """Push *texts*, those of *records*, onto the lists of their traces. Write the marks of the *failed* ones."""
         pipeline = self._client.pipeline()
         for base_id, values in texts.items():
             pipeline.lpush(self.namespace_opt + base_id, *values)
@@ -118,6 +150,9 @@ class Redis(base.Driver):
         for base_id, mark in failed.items():
             pipeline.set(self.namespace_error + base_id, json.dumps(mark))
             self._expire(pipeline, self.namespace_error + base_id)
+        if self._keeps_index:
+            self._index.trim()
+            self._index.add(pipeline, records, failed)
         pipeline.execute()
 
     def _expire(self, pipeline: Any, key: str) -> None:
@@ -133,52 +168,89 @@ class Redis(base.Driver):
 
     def read(self, base_id: str) -> list[dict[str, Any]]:
         with self._reading():
-            records = list(self._records(self.namespace_opt + base_id, self._list(self.namespace_opt + base_id)))
-            return records or [record for _, record in self._old_records(base_id)]
+            (records,) = self._lists.ranges([base_id], 0)
+            return records or [record for _, record in self._old_records(base_id) if record["base_id"] == base_id]
+
+    def read_many(self, base_ids: Sequence[str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+        """As in the base class. One round trip reads many small traces, or a large one."""
+        with self._reading():
+            lengths = self._lists.lengths(base_ids)
+            for batch in network.in_batches(lengths.items(), PAGE, _RECORDS):
+                yield from zip(batch, self._lists.ranges(batch, 0), strict=True)
+            missing = set(base_ids) - lengths.keys()
+            old: dict[str, list[dict[str, Any]]] = {}
+            for _, record in self._old_records() if missing else ():
+                old.setdefault(record["base_id"], []).append(record)
+            yield from ((base_id, old[base_id]) for base_id in missing & old.keys())
+
+    def candidates(self, wanted: base.Wanted) -> Iterator[dict[str, Any]]:
+        with self._reading():
+            for mark in Search(self._lists, self._index, self._heads, self._scans).newest(wanted):
+                if wanted.is_in_time(microseconds(mark["timestamp"])):
+                    yield mark
+
+    def is_exact(self, wanted: base.Wanted) -> bool:
+        return not wanted.needs_reading
 
     def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
+        fields = set(fields or self.default_trace_fields)
+        if fields <= set(MARK):
+            return network.listed(self.candidates(base.Wanted()), fields)
         with self._reading():
-            heads: list[dict[str, Any]] = []
-            for key, values in self._lists():
-                base_ids = [_text(key).removeprefix(self.namespace_opt)] if values else []
-                heads += self._with_first_readable(self._records(key, values), base_ids)
-            heads += [record for _, record in self._old_records("")]
-        return network.listed(heads, fields or self.default_trace_fields)
+            names = self._lists.names()
+            heads = [head for part in parts(sorted(names.base_ids)) for head in self._heads(part)]
+        return network.listed([*heads, *names.old.values()], fields)
+
+    def _heads(self, base_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Some of the first records of each of these traces; at least one, if any of the trace can be read."""
+        for base_id, records in zip(base_ids, self._lists.ranges(base_ids, -_FIRST), strict=True):
+            yield from self._with_first_readable(records, [base_id])
 
     def find_ids(self, prefix: str = "", suffix: str = "") -> list[str]:
         """As in the base class. Redis scans its keys; only records of versions before 2.3 are read."""
         with self._reading():
             chunks = self._client.keys(self.namespace_opt + prefix)
-            base_ids = [_text(key).removeprefix(self.namespace_opt) for keys in chunks for key in keys]
-            base_ids += [record["base_id"] for _, record in self._old_records(prefix, is_prefix=True)]
+            base_ids = [text(key).removeprefix(self.namespace_opt) for keys in chunks for key in keys]
+            base_ids += [record["base_id"] for _, record in self._lists.old_records(prefix)]
         return network.matching(dict.fromkeys(base_ids), prefix, suffix)
 
     def list_error_traces(self) -> list[dict[str, Any]]:
         with self._reading():
-            marks = [
-                mark
-                for keys in self._client.keys(self.namespace_error)
-                for key, value in self._texts(keys)
-                for mark in self._records(key, [value], loads_mark)
-            ]
-        return network.listed(marks, self.default_trace_fields)
+            return network.listed(self._lists.marks(loads_mark), self.default_trace_fields)
+
+    def _old_records(self, prefix: str = "") -> Iterator[tuple[Any, dict[str, Any]]]:
+        """The records of versions before 2.3 whose keys begin with *prefix*, each with its key."""
+        return self._lists.old_records(prefix) if self._scans else iter(())
+
+    # Removing
 
     def _delete_all(self, base_ids: Sequence[str]) -> int:
         with self._reading():
             # One scan for all traces: Redis looks at every key to find those of one trace.
-            old_keys: dict[str, list[Any]] = {}
-            for key, record in self._old_records(base_ids[0] if len(base_ids) == 1 else ""):
-                old_keys.setdefault(record["base_id"], []).append(key)
-            return sum(self._remove(base_id, old_keys.get(base_id, ())) for base_id in base_ids)
+            unwanted = set(base_ids)
+            old_records = self._old_records(base_ids[0] if len(base_ids) == 1 else "")
+            old_keys = [key for key, record in old_records if record["base_id"] in unwanted]
+            gone = sum(map(self._remove, parts(base_ids))) + sum(map(self._drop, parts(old_keys)))
+            self._index.forget_services()
+        return gone
 
-    def _remove(self, base_id: str, old_keys: Sequence[Any]) -> int:
-        """Remove the trace, and its *old_keys* of versions before 2.3. Returns the number of records."""
-        key = self.namespace_opt + base_id
+    def _remove(self, base_ids: Sequence[str]) -> int:
+        """Remove these traces. Returns the number of records."""
         pipeline = self._client.pipeline()
-        pipeline.llen(key)
-        for removed in (key, self.namespace_error + base_id, *old_keys):
-            pipeline.delete(removed)
-        return int(pipeline.execute()[0]) + len(old_keys)
+        for base_id in base_ids:
+            pipeline.llen(self.namespace_opt + base_id)
+        for base_id in base_ids:
+            pipeline.delete(self.namespace_opt + base_id)
+            pipeline.delete(self.namespace_error + base_id)
+        self._index.remove(pipeline, base_ids)
+        return sum(pipeline.execute()[: len(base_ids)])
+
+    def _drop(self, keys: Sequence[Any]) -> int:
+        """Remove *keys*, of one record each. Returns their number."""
+        pipeline = self._client.pipeline()
+        for key in keys:
+            pipeline.delete(key)
+        return sum(pipeline.execute())
 
     def close(self) -> None:
         self._client.close()
@@ -186,56 +258,6 @@ class Redis(base.Driver):
     def _reading(self) -> Any:
         library = redis_client.library()
         return network.reading(self.connection_str, library.RedisError, library.exceptions.RedisClusterException)
-
-    def _lists(self) -> Iterator[tuple[Any, list[Any]]]:
-        """For the key of every trace, the records that arrived first."""
-        for keys in self._client.keys(self.namespace_opt):
-            pipeline = self._client.ready().pipeline(transaction=False)
-            for key in keys:
-                pipeline.lrange(key, -_FIRST, -1)
-            for key, values in zip(keys, pipeline.execute(raise_on_error=False), strict=True):
-                if isinstance(values, Exception):
-                    self._skip_key(key, values)
-                else:
-                    yield key, values
-
-    def _list(self, key: str) -> list[Any]:
-        """The whole list under *key*; empty if the value is not a list."""
-        try:
-            return list(self._client.ready().lrange(key, 0, -1))
-        except redis_client.library().ResponseError as fault:
-            self._skip_key(key, fault)
-            return []
-
-    def _texts(self, keys: list[Any]) -> Iterator[tuple[Any, Any]]:
-        """The texts under *keys*, each with its key. A key that was removed meanwhile is left out."""
-        for key, value in zip(keys, self._client.values(keys), strict=True):
-            if value is not None:
-                yield key, value
-            elif self._client.ready().exists(key):  # MGET returns None for a value of another type too
-                unreadable.skip(masked(self.connection_str), f"the key {_text(key)}", "its value is not a text")
-
-    def _skip_key(self, key: Any, fault: Exception) -> None:
-        """Skip *key* if *fault* says that its value has another type. Raises *fault* otherwise."""
-        if not redis_client.has_wrong_type(fault):
-            raise fault
-        unreadable.skip(masked(self.connection_str), f"the key {_text(key)}", "its value is not a list")
-
-    def _records(
-        self, key: Any, values: Iterable[Any], read: Callable[[Any], dict[str, Any]] = loads
-    ) -> Iterator[dict[str, Any]]:
-        def name_of(value: Any) -> str:
-            return f"{_text(value)[:60]!r} under the key {_text(key)}"
-
-        return self._readable(values, read, name_of)
-
-    def _old_records(self, base_id: str, is_prefix: bool = False) -> Iterator[tuple[Any, dict[str, Any]]]:
-        """The records of versions before 2.3, each with its key. Of all traces if *base_id* is empty."""
-        for keys in self._client.keys(self.namespace + base_id):
-            for key, value in self._texts(keys):
-                for record in self._records(key, [value]):
-                    if not base_id or is_prefix or record["base_id"] == base_id:
-                        yield key, record
 
 
 class RedisSentinel(Redis):
@@ -259,8 +281,3 @@ class RedisSentinel(Redis):
         timeout_s = max(float(network.setting(self.conf, "socket_timeout", 0.1)), 0.1)
         service_name = network.setting(self.conf, "sentinel_service_name", "mymaster")
         return Sentinels(self.connection_str).master_client(service_name, timeout_s)
-
-
-def _text(value: Any) -> str:
-    """*value* as text for messages."""
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)

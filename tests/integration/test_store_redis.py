@@ -2,15 +2,20 @@
 """Redis, clusters and Sentinel: expiry, accounts, TLS, records of old versions, and servers that stop."""
 
 import json
+import math
+import time
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from osprofiler.drivers import connect
+from osprofiler.drivers import connect, redis_index, search
 from osprofiler.drivers.errors import StoreError
 from osprofiler.drivers.redis_driver import Redis, RedisSentinel
-from osprofiler.testing.records import TRACE, point, record, two_spans
+from osprofiler.drivers.redis_index import BEGAN, RECORDS, WRITTEN
+from osprofiler.records.record import timestamp
+from osprofiler.testing.records import T0_US, TRACE, point, record, span, two_spans
 from tests import servers
 from tests.conftest import missing
 from tests.servers.door import door
@@ -106,6 +111,93 @@ def test_a_certificate_that_is_not_trusted_is_refused(redis: servers.Redis) -> N
     driver = Redis(redis.tls_url.partition("?")[0])
     with pytest.raises(StoreError, match="certificate"):
         driver.read("x")
+
+
+def as_stock(driver: Redis, *records: dict[str, Any]) -> None:
+    """Write like osprofiler 4.4.0, which keeps no index."""
+    for each in records:
+        driver.db.lpush(f"osprofiler_opt:{each['base_id']}", json.dumps(each))
+
+
+def found(driver: Redis, **conditions: Any) -> list[str]:
+    wanted = search.Wanted(**conditions)
+    if search.must_read(driver, wanted):
+        return [trace.base_id for trace in search.traces(driver, wanted)]
+    return [mark["base_id"] for mark in search.identified(driver, wanted)]
+
+
+def test_traces_of_stock_are_found_among_those_in_the_index(redis: servers.Redis) -> None:
+    driver = Redis(redis.fresh_url())
+    driver.write([*span(1, 10, "ours 1"), *span(1, 30, "ours 3")])
+    as_stock(driver, *span(1, 20, "stock 2"), *span(1, 40, "stock 4"))
+    assert found(driver) == ["stock 4", "ours 3", "stock 2", "ours 1"]
+    assert found(driver, limit=2) == ["stock 4", "ours 3"]
+
+
+def test_a_trace_that_stock_has_written_into_too_is_looked_at(redis: servers.Redis) -> None:
+    """The index knows neither its first record nor all of its services."""
+    url = redis.fresh_url()
+    driver = Redis(url, project="neutron", service="neutron-server")
+    driver.write([*span(2, 20, "both"), *span(1, 15, "ours"), *span(1, 40, "newest")])
+    as_stock(driver, *({**each, "project": "nova", "service": "nova-api"} for each in span(1, 10, "both")))
+    assert found(driver) == ["newest", "ours", "both"]
+    assert next(mark for mark in driver.list_traces() if mark["base_id"] == "both")["timestamp"] == timestamp(
+        T0_US + 10
+    )
+    assert found(driver, service="nova-*") == ["both"]
+    assert found(driver, service="neutron-server", limit=1) == ["newest"]
+
+
+def test_a_list_reads_no_records_and_without_a_scan_no_other_names(redis: servers.Redis) -> None:
+    url = redis.fresh_url()
+    driver = Redis(url, project="nova", service="api")
+    base_ids = [trace_id() for _ in range(1_200)]  # more than two pages
+    driver.write([each for i, base_id in enumerate(base_ids) for each in span(1, i // 2, base_id)])
+    driver.write(two_spans("failed"))
+    as_stock(driver, *span(1, 5_000, "stock"))
+    for suffix, unscanned in ("", {"stock"}), ("?scan=no", set[str]()):
+        reader = Redis(f"{url}{suffix}")
+        reader.db.config_resetstat()
+        assert set(found(reader)) == {*base_ids, "failed", *unscanned}
+        assert found(reader, error=True) == ["failed"]
+        assert len(list(reader.candidates(search.Wanted(service="nova-*", since_us=T0_US + 500)))) >= 200
+        used = {name.removeprefix("cmdstat_") for name in reader.db.info("commandstats")}
+        assert used & {"lrange", "scan"} == ({"lrange", "scan"} if unscanned else set())
+        assert not unscanned or reader.db.info("commandstats")["cmdstat_lrange"]["calls"] <= 2  # of stock's trace
+
+
+def test_the_index_forgets_what_has_expired(redis: servers.Redis) -> None:
+    driver = Redis(f"{redis.fresh_url()}?ttl=1h")
+    driver.write([each for i in range(1_100) for each in span(1, i, f"old {i}")])
+    ago_us = time.time_ns() // 1000 - 2 * 3_600_000_000
+    driver.db.zadd(WRITTEN, {f"old {i}": ago_us for i in range(1_100)})
+    driver.db.delete(*(f"osprofiler_opt:old {i}" for i in range(1_100)))  # as the server does
+    assert found(driver) == []
+    driver._index._trimmed = -math.inf
+    driver.write(span(1, 1, "new"))
+    assert driver.db.zrange(BEGAN, 0, -1) == driver.db.zrange(WRITTEN, 0, -1) == driver.db.hkeys(RECORDS) == [b"new"]
+    driver.delete("new")
+    assert not driver.db.keys("osprofiler_index:*")
+
+
+def test_a_server_without_the_least_of_two_times(redis: servers.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before Redis 6.2: the first time to arrive stays."""
+    monkeypatch.setattr(redis_index, "_HAS_LESS_THAN", (99, 0))
+    driver = Redis(redis.fresh_url())
+    for at_us in 30, 10, 20:
+        driver.write([record(at_us, "start", at_us, "t")])
+    assert driver.list_traces() == [{"base_id": "t", "timestamp": timestamp(T0_US + 30)}]
+
+
+def test_an_account_for_the_keys_of_stock_only_writes_without_an_index(redis: servers.Redis) -> None:
+    redis.ask("ACL", "SETUSER", "stock", "on", ">of-redis", "~osprofiler_opt:*", "~osprofiler_error:*", "+@all")
+    url = redis.fresh_url()
+    driver = Redis(url.replace(":of-redis@", "stock:of-redis@"))
+    driver.write(two_spans())
+    driver.write(span(3, 5))
+    assert len(driver.read(TRACE)) == 6
+    assert found(Redis(url)) == [TRACE]
+    assert not driver._keeps_index
 
 
 @pytest.fixture(params=[1, 3], ids=["one shard", "three shards"], scope="module")
