@@ -75,7 +75,7 @@ def traces(args: argparse.Namespace, names: Sequence[str]) -> Iterator[Trace]:
         return
     driver = sources.driver(args)
     chance = random.Random(0) if args.sample else None
-    stored = search.traces(driver, sources.wanted(args), chance)
+    stored = search.traces(driver, sources.wanted(args), chance, args.sample)
     empty = True
     for trace in _first(stored, args.sample):
         empty = False

@@ -6,8 +6,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from osprofiler.cmd import argument_types, cliutils, follow, output, sources
-from osprofiler.cmd.progress import Progress
+from osprofiler.cmd import argument_types, cliutils, follow, output, sets, sources
 from osprofiler.drivers import search
 from osprofiler.reports import wording
 
@@ -44,34 +43,33 @@ class ListCommand:
         help="--follow: how long to wait before the store is asked again (default: 2s)",
     )
     @cliutils.USE_JSON
-    def list(self, args: argparse.Namespace) -> None:
+    def list(self, args: argparse.Namespace) -> int:
         """List the traces in a store, oldest first."""
         driver = sources.driver(args)
         wanted = sources.wanted(args)
         if args.follow:
             follow.run(args, driver)
         if args.use_long or search.must_read(driver, wanted):
-            with Progress("reading traces") as progress:
-                summaries = [search.summary(trace) for trace in progress.over(search.traces(driver, wanted))]
-            summaries.reverse()
-            empty = not summaries
-            if args.use_json:
-                output.write(output.json_list(summary._asdict() for summary in summaries))
-            else:
-                output.write(output.table(_LONG if args.use_long else _SHORT, map(_row, summaries)))
+            summaries: list[search.Summary] = []
+            matching = map(search.summary, search.traces(driver, wanted))
+            status = sets.gather(matching, summaries.append)
+            listed = [summary._asdict() for summary in reversed(summaries)]
+            columns, rows = (_LONG if args.use_long else _SHORT), [_row(summary) for summary in listed]
         else:
-            with Progress("listing traces"):
-                traces = list(search.identified(driver, wanted))[::-1]
-            empty = not traces
-            output.write(output.json_list(traces) if args.use_json else output.table(_SHORT, traces))
-        if empty:
+            marks: list[dict[str, Any]] = []
+            status = sets.gather(search.identified(driver, wanted), marks.append, "listing traces")
+            listed = marks[::-1]
+            columns, rows = _SHORT, listed
+        output.write(output.json_list(listed) if args.use_json else output.table(columns, rows))
+        if not listed:
             sources.name_empty(args, driver)
         sources.name_default(args, driver)
+        return status
 
 
-def _row(summary: search.Summary) -> dict[str, Any]:
+def _row(summary: dict[str, Any]) -> dict[str, Any]:
     return {
-        **summary._asdict(),
-        "duration": wording.duration(summary.duration_us),
-        "services": ", ".join(summary.services),
+        **summary,
+        "duration": wording.duration(summary["duration_us"]),
+        "services": ", ".join(summary["services"]),
     }

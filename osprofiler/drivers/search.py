@@ -97,17 +97,19 @@ def _once(marks: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             yield mark
 
 
-def traces(driver: Driver, wanted: Wanted, chance: random.Random | None = None) -> Iterator[Trace]:
+def traces(
+    driver: Driver, wanted: Wanted, chance: random.Random | None = None, sample: int | None = None
+) -> Iterator[Trace]:
     """The matching traces, the newest first. Stops reading when ``wanted.limit`` traces match.
 
-    With *chance*: in an order by chance, for a caller that takes a sample.
+    With *chance*: in an order by chance, for a caller that takes the first *sample* of them.
     """
     base_ids: Iterable[str] = (str(mark["base_id"]) for mark in identified(driver, wanted))
     if chance is not None:
         base_ids = list(base_ids)
         chance.shuffle(base_ids)
     if Can.READ_RECORDS in driver.can:
-        stored = (_trace(each) for each in records(driver, base_ids, wanted.limit))
+        stored = (_trace(each) for each in records(driver, base_ids, sample or wanted.limit))
     else:
         stored = (read(driver, base_id) for base_id in base_ids)
     return itertools.islice((trace for trace in stored if trace.spans and wanted.matches(trace)), wanted.limit)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from osprofiler.drivers import base
+from osprofiler.drivers import base, network
 from osprofiler.drivers.errors import StoreError
 from osprofiler.drivers.sql_engine import DATA
 from osprofiler.drivers.sqlalchemy_driver import SQLAlchemyDriver
@@ -234,6 +234,16 @@ class AnsweringNothing(Wrong):
     can = Wrong.can - {base.Can.LIST_ERRORS}
 
 
+class OldestFirst(Wrong):
+    """It gives the oldest traces first, and so a limit gives the wrong ones."""
+
+    def candidates(self, wanted: base.Wanted) -> list[dict[str, Any]]:
+        return network.listed(self.store, {"base_id", "timestamp"})
+
+    def is_exact(self, wanted: base.Wanted) -> bool:
+        return False
+
+
 class RaisingItsClients(Wrong):
     """It raises its client's errors."""
 
@@ -255,6 +265,7 @@ class RaisingItsClients(Wrong):
         (IgnoringCase, "test_ids_that_look_alike_are_different_traces"),
         (Changing, "test_the_records_stay_the_callers"),
         (Wrong, "test_a_list_has_the_fields_asked_for"),
+        (OldestFirst, "test_the_newest_come_first"),
         (Wrong, "test_every_trace_is_listed_once_with_its_first_time"),
     ],
 )

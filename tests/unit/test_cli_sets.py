@@ -142,18 +142,17 @@ def test_a_search_is_a_set(store: base.Driver, capsys: pytest.CaptureFixture[str
     assert said(capsys, "critical-path", "--operation", "nothing", status=1) == ""
 
 
-def test_a_sample_is_the_same_in_each_run(folder: Path, store: base.Driver, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sample_is_the_same_in_each_run(
+    folder: Path, store: base.Driver, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     for names in (), (str(folder / "monday.jsonl"),):
         one, other = (said(capsys, "stats", *names, "--sample", "5", "--json") for _ in range(2))
         assert one == other
         assert {each["count"] for each in json.loads(one)} == {5, 10}
-    reads = []
-    whole = type(store).read
-    type(store).read = lambda self, base_id: reads.append(base_id) or whole(self, base_id)  # type: ignore[method-assign]
-    try:
-        said(capsys, "stats", "--sample", "5")
-    finally:
-        type(store).read = whole  # type: ignore[method-assign]
+    reads: list[str] = []
+    whole = type(store).read_many
+    monkeypatch.setattr(type(store), "read_many", lambda self, ids: reads.extend(ids) or whole(self, ids))
+    said(capsys, "stats", "--sample", "5")
     assert len(reads) == 5
 
 

@@ -125,9 +125,9 @@ def test_list_long(store: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_only_as_many_traces_are_read_as_are_wanted(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     driver = type(base.get_driver(store))
-    read = []
-    whole = driver.read
-    monkeypatch.setattr(driver, "read", lambda self, base_id: read.append(base_id) or whole(self, base_id))
+    read: list[str] = []
+    whole = driver.read_many
+    monkeypatch.setattr(driver, "read_many", lambda self, base_ids: read.extend(base_ids) or whole(self, base_ids))
     assert shell.main(["trace", "list", "--operation", "build", "--limit", "1"]) == 0
     assert read == [THIRD]
 

@@ -123,9 +123,8 @@ class Searching(Setting):
             assert {trace.base_id for trace in search.traces(reader, wanted)} == base_ids, wanted
 
     @guarantee("filters")
-    def test_the_newest_come_first(self, connect: Connect) -> None:
+    def test_the_newest_come_first(self, driver: Driver) -> None:
         """Each once, over the pages of the driver, also if they began at the same time; all conditions together."""
-        driver = connect()
         for begin in range(0, _MANY, 200):
             driver.write([each for number in range(begin, begin + 200) for each in _one_of_many(number)])
         for wanted, numbers in _OF_MANY:
