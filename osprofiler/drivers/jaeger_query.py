@@ -34,6 +34,9 @@ _PAGE_US = 60_000_000
 _PAGE_TRACES = 50
 #: The newest page ends so much later than now: the clock of a service may be ahead of ours.
 _AHEAD_US = 86_400_000_000
+#: If Jaeger fails to search a longer window, it is made shorter. On Elasticsearch and OpenSearch Jaeger names the index
+#: of each day of a window in the URL, and these servers take 4,096 bytes: about 120 days.
+_SEARCHED_US = 30 * 86_400_000_000
 #: Traces that are named in one request.
 _NAMED = 20
 
@@ -51,6 +54,7 @@ class Query:
         self.shown = masked(url)
         self._url = url.rstrip("/")
         self._access = access or Access()
+        self._longest_us = time.time_ns() // 1000  # of the windows that this Jaeger can search
 
     @functools.cached_property
     def _client(self) -> HttpClient:
@@ -78,7 +82,7 @@ class Query:
 
         Jaeger has no query for all services, so each service has its own requests. It applies the service, a name of an
         operation, and the least duration of a span. It does not tell which traces it has left out of a response that
-        is full. Then the window is made shorter.
+        is full. Then the window is made shorter, as it is if Jaeger fails to search a long one.
         """
         services = [name for name in map(str, self._get("services")) if _is_of(wanted.service, name)]
         since_us = wanted.since_us or 0
@@ -95,7 +99,7 @@ class Query:
                 length_us = (end_us - begin_us) // 2
             else:
                 yield [self._records(trace) for trace in traces], begin_us
-                length_us = length_us if len(traces) >= _PAGE_TRACES else 2 * length_us
+                length_us = length_us if len(traces) >= _PAGE_TRACES else min(2 * length_us, self._longest_us)
                 end_us = begin_us
             begin_us = end_us - length_us
 
@@ -103,12 +107,16 @@ class Query:
         self._client.close()
 
     def _within(self, begin_us: int, end_us: int, services: list[str], wanted: Wanted) -> list[Any] | None:
-        """The traces with a span in this window that may match; None if there are more than Jaeger sends."""
+        """The traces with a span in this window that may match; None if Jaeger cannot send them all at once."""
         found: dict[str, Any] = {}
         for service in services:
             for conditions in _conditions(wanted):
                 window = {"service": service, "start": str(begin_us), "end": str(end_us), "limit": str(_LIMIT)}
-                traces = self._get(f"traces?{urlencode(window | conditions)}")
+                status, traces = self._ask(f"traces?{urlencode(window | conditions)}")
+                if status == 500 and end_us - begin_us > _SEARCHED_US:
+                    self._longest_us = (end_us - begin_us) // 2
+                    return None
+                self._check(status)
                 if len(traces) >= _LIMIT and end_us - begin_us > 1:
                     return None
                 found.update(
@@ -118,6 +126,17 @@ class Query:
 
     def _get(self, path: str, absent: int | None = None) -> list[Any]:
         """The data of the response to a GET of *path*; empty if Jaeger responds with the status *absent*."""
+        status, data = self._ask(path)
+        if status != absent:
+            self._check(status)
+        return data
+
+    def _check(self, status: int) -> None:
+        if status != 200:
+            raise network.cannot_read(self._url, f"HTTP status {status}")
+
+    def _ask(self, path: str) -> tuple[int, list[Any]]:
+        """The status of the response to a GET of *path*, and its data."""
         import requests
 
         try:
@@ -139,9 +158,7 @@ class Query:
             raise StoreError(
                 f"{self.shown} is no Jaeger query service (HTTP status {response.status_code}); {_HOW_TO_NAME}"
             ) from fault
-        if response.status_code not in (200, absent):
-            raise network.cannot_read(self._url, f"HTTP status {response.status_code}")
-        return data if isinstance(data, list) else []
+        return response.status_code, data if isinstance(data, list) else []
 
     def _records(self, trace: Any) -> list[dict[str, Any]]:
         try:

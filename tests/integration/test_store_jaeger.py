@@ -4,10 +4,13 @@
 import itertools
 import json
 import os
+import threading
 import time
 import uuid
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import opentracing
 import pytest
@@ -31,6 +34,8 @@ from osprofiler.testing.records import record, two_spans
 from osprofiler.tracer.tracer import Tracer
 from tests import servers
 from tests.waiting import wait_until
+
+DAY_US = 86_400_000_000
 
 _services = (f"readback-{number}" for number in itertools.count())
 
@@ -254,6 +259,50 @@ def test_jaeger_applies_the_operation_and_the_least_duration(
     asked = [*base_ids, str(uuid.uuid4())]
     assert {base_id: len(records) for base_id, records in reader.read_many(asked)} == dict.fromkeys(base_ids, 2)
     assert list(reader.read_many(asked[-1:])) == []
+
+
+class ShortLines(BaseHTTPRequestHandler):
+    """Jaeger as it is on Elasticsearch: a search of more than 120 days fails with status 500."""
+
+    jaeger_url = ""
+    failed = 0
+
+    def do_GET(self) -> None:
+        query = parse_qs(urlsplit(self.path).query)
+        if "start" in query and int(query["end"][0]) - int(query["start"][0]) > 120 * DAY_US:
+            ShortLines.failed += 1
+            status, body = (
+                500,
+                b'{"data": null, "errors": [{"code": 500, "msg": "An HTTP line is larger than 4096 bytes."}]}',
+            )
+        else:
+            response = requests.get(f"{self.jaeger_url}{self.path}", timeout=30)
+            status, body = response.status_code, response.content
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+def test_a_jaeger_that_cannot_search_all_time_at_once_is_searched_in_parts(
+    empty_jaeger: servers.Jaeger, service: str
+) -> None:
+    driver = Jaeger(empty_jaeger.url, project="p", service=service)
+    now_us = time.time_ns() // 1000
+    base_ids = [str(uuid.uuid4()) for _ in range(3)]
+    for base_id, days in zip(base_ids, (0, 200, 3_000), strict=True):
+        driver.write([{**each, "timestamp": timestamp(now_us - days * DAY_US)} for each in two_spans(base_id)])
+    wait_until(lambda: all(driver.read(base_id) for base_id in base_ids), what="the traces in Jaeger")
+    ShortLines.jaeger_url = empty_jaeger.query_url
+    with ThreadingHTTPServer(("127.0.0.1", 0), ShortLines) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        short = Jaeger(empty_jaeger.url.replace(empty_jaeger.query_url, f"http://127.0.0.1:{server.server_port}"))
+        assert {trace["base_id"] for trace in short.list_traces()} == set(base_ids)
+        server.shutdown()
+    assert ShortLines.failed > 0
 
 
 def test_spans_of_other_tracers_are_shown(jaeger: servers.Jaeger, service: str) -> None:
