@@ -14,7 +14,16 @@ setup(
     packages=[*find_packages(include=["osprofiler", "osprofiler.*"]), PATCHES],
     package_dir={PATCHES: "patches"},
     package_data={
-        "osprofiler": ["py.typed", "**/*.css", "**/*.html", "**/*.js", "**/*.json", "**/*.svg", "**/*.yaml"],
+        "osprofiler": [
+            "py.typed",
+            "**/*.css",
+            "**/*.html",
+            "**/*.js",
+            "**/*.json",
+            "**/*.sql",
+            "**/*.svg",
+            "**/*.yaml",
+        ],
         PATCHES: ["**/*"],
     },
     include_package_data=False,

@@ -98,7 +98,8 @@ def _named(args: argparse.Namespace, names: Sequence[str]) -> Iterator[Trace]:
 
 def needs_tags(args: argparse.Namespace) -> bool:
     """Whether the tags of spans must be read."""
-    return bool(args.tags or args.http_status or getattr(args, "group_by", None))
+    of_command = (getattr(args, name, None) for name in ("group_by", "parquet"))
+    return bool(args.tags or args.http_status or any(of_command))
 
 
 def files_of(folder: Path) -> list[Path]:

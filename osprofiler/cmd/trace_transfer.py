@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from osprofiler import exc
-from osprofiler.cmd import cliutils, output, sources
+from osprofiler.cmd import cliutils, output, sets, sources, trace_parquet
 from osprofiler.cmd.progress import Progress
 from osprofiler.connection import secrets
 from osprofiler.drivers import base, lookup, search, undeclared
@@ -29,26 +29,37 @@ class TransferCommands:
         "osprofiler trace export --out traces.jsonl",
         "osprofiler trace export 6b1f7f9e-4a36-4a53-9c0f-1f6a2f6f0c11 --out trace.jsonl",
         "osprofiler trace export --since 1d --error-trace --to redis://localhost:6379",
+        "osprofiler trace export --since 1d --parquet spans",
     )
     @cliutils.arg(
         "traces",
         nargs="*",
         metavar="ID",
-        help="ids of traces, in any form that `show` takes; without any: the traces that the options choose",
+        help="ids of traces, in any form that `show` takes, with --parquet also files or folders with traces; without "
+        "any: the traces that the options choose",
     )
-    @sources.store
-    @sources.filters
+    @sets.options
     @cliutils.arg("--out", dest="file_name", metavar="FILE", help="write into FILE instead of standard output")
     @cliutils.arg(
         "--to", dest="target", metavar="STORE", help="write into the store with this connection string instead"
     )
-    def export(self, args: argparse.Namespace) -> None:
+    @cliutils.arg(
+        "--parquet",
+        metavar="FILE|FOLDER",
+        help="write a table of the spans, for SQL, instead: into a file that ends in .parquet, or into files in a new "
+        "folder",
+    )
+    def export(self, args: argparse.Namespace) -> int:
         """Copy traces from a store, unchanged, into a file or another store.
 
-        The file holds one record on each line, as JSON.
+        The file holds one record on each line, as JSON. With --parquet it is a table with one row a span.
         """
-        if args.target and args.file_name:
-            raise sources.BadInput("choose one of --out and --to")
+        if sum(map(bool, (args.target, args.file_name, args.parquet))) > 1:
+            raise sources.BadInput("choose one of --out, --to and --parquet")
+        if args.parquet:
+            return trace_parquet.run(args)
+        if args.sample:
+            raise sources.BadInput("--sample needs --parquet")
         driver = sources.driver(args)
         target = sources.driver(args, args.target) if args.target else None
         with Progress("exporting traces") as progress:
@@ -63,6 +74,7 @@ class TransferCommands:
                 if not counted.count:
                     sources.name_empty(args, driver)
         sources.name_default(args, driver)
+        return 0
 
     @cliutils.examples(
         "osprofiler trace import traces.jsonl",

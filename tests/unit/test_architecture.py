@@ -51,6 +51,7 @@ LATE = {
     ("cmd.demo", "osprofiler."): "the demo is loaded when it is run",
     ("cmd.serve", "osprofiler.serve."): "only the command that serves needs it",
     ("cmd.doctor", "osprofiler.diagnosis."): "loads oslo.config",
+    ("cmd.trace_parquet", "osprofiler.reports.views.parquet_files"): "loads pyarrow, which may not be installed",
 }
 
 

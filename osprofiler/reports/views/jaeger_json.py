@@ -15,10 +15,10 @@ from json.encoder import encode_basestring_ascii
 from typing import Any
 
 import osprofiler
-from osprofiler.records import ids, names, semconv
-from osprofiler.records.flattening import flatten
+from osprofiler.records import ids, names
 from osprofiler.reports import wording
 from osprofiler.reports.model import SpanNode, Trace
+from osprofiler.reports.views import span_tags
 
 _TYPES = {bool: "bool", int: "int64", float: "float64"}
 _KINDS = {names.CHILD_OF: "CHILD_OF", names.FOLLOWS_FROM: "FOLLOWS_FROM"}
@@ -112,18 +112,7 @@ class Writer:
         for key, point in (names.POINT_ID, span.trace_id), (names.PARENT_ID, span.parent_id):
             if point not in (ids.point_uuid(self._prefix, self._number(point)), self._base_id, ""):
                 tags.append((key, point))
-        if not semconv.SHAPES.isdisjoint(span.start_info):
-            tags += (item for item in dict(semconv.tags(span.start_info)).items() if item[0] not in own)
-        tags += flatten(_without_host(span.start_info, span), "start")
-        tags += flatten(_without_host(span.stop_info, span), "stop")
-        return tags
-
-
-def _without_host(info: Mapping[str, Any], span: SpanNode) -> Mapping[str, Any]:
-    """*info* without the host, if it is the host of the process."""
-    if "host" in info and info["host"] == span.host:
-        return {key: value for key, value in info.items() if key != "host"}
-    return info
+        return tags + span_tags.of_info(span)
 
 
 def _tags(tags: Iterable[tuple[str, Any]]) -> str:
