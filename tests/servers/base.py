@@ -172,6 +172,23 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def peak_bytes(self) -> int:
+        """Return the most memory that the server's process has used since its start; it must run, on Linux."""
+        status = (self._proc / "status").read_text()
+        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
+
+    @property
+    def processor_s(self) -> float:
+        """Return the processor time that the server's process has used since its start; it must run, on Linux."""
+        user, system = (int(_field(self._proc / "stat", number)) for number in (11, 12))
+        return (user + system) / os.sysconf("SC_CLK_TCK")
+
+    @property
+    def _proc(self) -> Path:
+        assert self._process is not None, f"{self.name} does not run"
+        return Path(f"/proc/{self._process.pid}")
+
     def log_tail(self, lines: int = 30) -> str:
         """Return the last *lines* of what the server wrote."""
         log = self.directory / "log"

@@ -16,15 +16,19 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Elasticsearch(Server):
-    """Elasticsearch 7.17 without security; give each test an index of its own: ``fresh_name()``."""
+    """Elasticsearch 7.17 without security; give each test an index of its own: ``fresh_name()``.
+
+    Its heap has so many *megabytes*. *lives_long*: it works for minutes, and is to be fast then.
+    """
 
     name: ClassVar[str] = "elasticsearch"
     stop_signal: ClassVar[signal.Signals] = signal.SIGKILL  # what was acknowledged is in its log; an end costs seconds
     artifact: ClassVar[str] = "elasticsearch"
     module: ClassVar[str] = ""
 
-    def __init__(self) -> None:
+    def __init__(self, megabytes: int = 512, *, lives_long: bool = False) -> None:
         super().__init__()
+        self._megabytes, self._lives_long = megabytes, lives_long
         self.port = free_port()
         self._transport_port = free_port()
         self._numbers = itertools.count(1)
@@ -48,8 +52,15 @@ class Elasticsearch(Server):
             return json.load(answer)
 
     def _command(self) -> list[str]:
-        ports = [str(self.port), str(self._transport_port)]
-        return java.command(self.artifact, str(self.data / "node"), *ports, megabytes=512, module=self.module)
+        return java.command(
+            self.artifact,
+            str(self.data / "node"),
+            str(self.port),
+            str(self._transport_port),
+            megabytes=self._megabytes,
+            module=self.module,
+            lives_long=self._lives_long,
+        )
 
     def _answers(self) -> bool:
         try:

@@ -25,7 +25,43 @@ _UDP_QUEUE_PACKETS = 20_000
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-class Jaeger(Server):
+def at(port: int) -> dict[str, str]:
+    """Return where a receiver or an extension of Jaeger listens, as its configuration says it."""
+    return {"endpoint": f"127.0.0.1:{port}"}
+
+
+class JaegerProgram(Server):
+    """Jaeger's program, in the role that its configuration gives it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._health_port = free_port()
+
+    @classmethod
+    def check(cls) -> None:
+        _binary()
+
+    def _configuration(self) -> dict[str, Any]:
+        """Return the configuration. Its extension healthcheckv2 is at ``_health_port``."""
+        raise NotImplementedError
+
+    def _get(self, url: str) -> Any:
+        """Return the JSON that the answer to a GET of *url* holds."""
+        with _opener.open(url, timeout=30) as answer:
+            return json.load(answer)
+
+    def _prepare(self) -> None:
+        (self.data / "config.yaml").write_text(json.dumps(self._configuration(), indent=1))  # JSON is YAML
+
+    def _command(self) -> list[str]:
+        return [_binary(), "--config", f"file:{self.data}/config.yaml"]
+
+    def _answers(self) -> bool:
+        self._get(f"http://127.0.0.1:{self._health_port}/status")
+        return True
+
+
+class Jaeger(JaegerProgram):
     """Jaeger all-in-one; what it holds is lost at every stop.
 
     It serves the UI in the folder ``$JAEGER_UI``, where that is set: what is built from the Go module has none.
@@ -42,12 +78,7 @@ class Jaeger(Server):
         self.otlp_http_port = free_port()
         self.query_port = free_port()
         self.sampling_port = free_port()
-        self._health_port = free_port()
         self._sampling_file = self.data / "sampling.json"
-
-    @classmethod
-    def check(cls) -> None:
-        _binary()
 
     @property
     def url(self) -> str:
@@ -129,24 +160,12 @@ class Jaeger(Server):
 
     def _prepare(self) -> None:
         self.set_sampling(_EVERYTHING)
-        (self.data / "config.yaml").write_text(json.dumps(self._configuration(), indent=1))  # JSON is YAML
-
-    def _command(self) -> list[str]:
-        return [_binary(), "--config", f"file:{self.data}/config.yaml"]
+        super()._prepare()
 
     def _answers(self) -> bool:
-        self._get(f"http://127.0.0.1:{self._health_port}/status")
-        return isinstance(self.services(), list)
-
-    @staticmethod
-    def _get(url: str) -> Any:
-        with _opener.open(url, timeout=30) as answer:
-            return json.load(answer)
+        return super()._answers() and isinstance(self.services(), list)
 
     def _configuration(self) -> dict[str, Any]:
-        def at(port: int) -> dict[str, str]:
-            return {"endpoint": f"127.0.0.1:{port}"}
-
         udp = {**at(self.udp_port), "socket_buffer_size": _UDP_BUFFER_BYTES, "queue_size": _UDP_QUEUE_PACKETS}
         unused_grpc = {"query": free_port(), "sampling": free_port()}
         return {

@@ -16,15 +16,15 @@ def folder(name: str) -> Path:
     return made
 
 
-def command(name: str, *arguments: str, megabytes: int, module: str = "") -> list[str]:
+def command(name: str, *arguments: str, megabytes: int, module: str = "", lives_long: bool = False) -> list[str]:
     """Return the command that runs the server *name* in a heap of so many *megabytes*; as Java's *module*, if it has to
-    be one."""
+    be one. With *lives_long* all of Java's compilers are used."""
     made = folder(name)
     heap = [f"-Xms{megabytes}m", f"-Xmx{megabytes}m"]
     if module:
         classes = ["-p", f"{made}/lib", "--add-modules", module, "-cp", f"{made}/classes"]
     else:
         classes = ["-cp", f"{made}/classes:{made}/lib/*"]
-    # The quick compiler only: these servers live for seconds, on machines with two cores.
-    quick = "-XX:TieredStopAtLevel=1"
-    return [program("java", install="default-jdk-headless"), *heap, quick, *classes, "Main", *arguments]
+    # The quick compiler only: most of these servers live for seconds, on machines with two cores.
+    compilers = [] if lives_long else ["-XX:TieredStopAtLevel=1"]
+    return [program("java", install="default-jdk-headless"), *heap, *compilers, *classes, "Main", *arguments]
