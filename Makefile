@@ -7,6 +7,7 @@ TOX_ARGS ?=
 BENCH_ARGS ?=
 SERVERS ?= jaeger rabbit
 CLOUD_ARGS ?=
+SCALE_ARGS ?=
 
 JAVA_SERVERS := elasticsearch elasticsearch8 opensearch mongo_java
 STAMPS := .stamps
@@ -14,7 +15,7 @@ PACKAGING := pyproject.toml setup.py osprofiler/__init__.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo cloud test test-all lint lint-js docs changelog coverage bench bench-quick jaeger stores ferretdb $(JAVA_SERVERS) servers clean
+.PHONY: help demo cloud scale test test-all lint lint-js docs changelog coverage bench bench-quick jaeger stores ferretdb kafka $(JAVA_SERVERS) servers clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -25,10 +26,13 @@ demo: $(STAMPS)/demo ## a traced request through a small cloud; DEMO_ARGS="--hel
 cloud: $(STAMPS)/cloud jaeger ## a real OpenStack that boots a traced server; CLOUD_ARGS="--help" shows what it can do
 	@$(PYTHON) -m tools.cloud $(CLOUD_ARGS)
 
+scale: $(STAMPS)/scale jaeger kafka opensearch ## a Jaeger of several processes with Kafka and OpenSearch, fed and analysed; SCALE_ARGS="--help" shows what it can do
+	@.venv-scale/bin/python -m tools.scale $(SCALE_ARGS)
+
 test: $(STAMPS)/debian $(STAMPS)/tox jaeger stores ## every guarantee once, against real servers; TOX_ARGS="-- tests/unit" for a part
 	.venv-tox/bin/tox -e lint,py3 $(TOX_ARGS)
 
-test-all: $(STAMPS)/debian $(STAMPS)/cloud $(STAMPS)/debootstrap $(STAMPS)/tox jaeger stores ## also the long stress, every Python there is, and the oldest libraries
+test-all: $(STAMPS)/debian $(STAMPS)/cloud $(STAMPS)/debootstrap $(STAMPS)/tox jaeger stores kafka ## also the long stress, every Python there is, and the oldest libraries
 	$(MAKE) lint-js
 	.venv-tox/bin/tox -e lint,docs,all,oldest,py310,py311,py312,py313 --skip-missing-interpreters=true $(TOX_ARGS)
 
@@ -61,7 +65,7 @@ stores: ferretdb $(JAVA_SERVERS) ## FerretDB, Elasticsearch 7 and 8, OpenSearch,
 ferretdb: $(STAMPS)/debian
 	@tools/ferretdb-build
 
-$(JAVA_SERVERS): $(STAMPS)/debian
+$(JAVA_SERVERS) kafka: $(STAMPS)/debian
 	@tools/java-server-build $(patsubst mongo_java,mongo-java-server,$@)
 
 # Of what is built, only the servers that are named.
@@ -69,7 +73,7 @@ servers: $(STAMPS)/debian $(filter jaeger ferretdb $(JAVA_SERVERS),$(SERVERS)) #
 	@$(PYTHON) -m tests.servers $(SERVERS)
 
 clean: ## remove what these targets made here; the cached Jaeger stays
-	rm -rf tools/eslint/node_modules .venv-bench .venv-demo .venv-tox .tox $(STAMPS) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf tools/eslint/node_modules .venv-bench .venv-demo .venv-scale .venv-tox .tox $(STAMPS) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMPS)/debian: tools/setup-debian
@@ -105,6 +109,12 @@ $(STAMPS)/demo: $(STAMPS)/venv $(PACKAGING)
 	$(PYTHON) -m venv .venv-demo
 	.venv-demo/bin/pip install --quiet wheel
 	.venv-demo/bin/pip install --quiet --editable '.[demo]'
+	@touch $@
+
+$(STAMPS)/scale: $(STAMPS)/venv $(PACKAGING)
+	$(PYTHON) -m venv --clear .venv-scale
+	.venv-scale/bin/pip install --quiet wheel
+	.venv-scale/bin/pip install --quiet --editable '.[otlp,parquet]' 'duckdb>=1.3'
 	@touch $@
 
 $(STAMPS)/bench: $(STAMPS)/venv
