@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every pair of tracers, in processes of their own, over REST and a real RabbitMQ, does what the documentation says."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from osprofiler.testing import tables
+from tests import conftest
 from tests.integration import pairs
-from tests.integration.pairs import SERVERS, Row
+from tests.integration.pairs import SERVERS, TITLES, Row
 from tests.servers import Rabbit
 
 PAGE = Path(__file__).parents[2] / "doc" / "source" / "propagation.rst"
@@ -19,6 +21,13 @@ FOREIGN = [
     Row("stock", "signed", True),
     Row("oslo", "w3c", True),
 ]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def peers() -> None:
+    """The environments of all peers are there."""
+    for kind in TITLES:
+        conftest.made(partial(pairs.python, kind))
 
 
 def documented() -> str:

@@ -47,8 +47,12 @@ SERVICES = [
 ]  # fmt: skip
 
 
+#: Profiles of libraries: see :mod:`tests.integration.test_points_libraries`.
+LIBRARIES = ["libvirt", "paramiko"]
+
+
 def test_each_profile_is_tried() -> None:
-    assert [service.project.lower() for service in SERVICES] == profile.shipped()
+    assert sorted([*(service.project.lower() for service in SERVICES), *LIBRARIES]) == profile.shipped()
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.project)
