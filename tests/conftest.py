@@ -52,8 +52,15 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("steady")
 
 
+#: Seconds that a slow test may take, on a busy machine. For others it is ``faulthandler_timeout``.
+SLOW_TEST_S = 3600
+
+_stderr = pytest.StashKey[int]()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Keep the last good policies of tests out of the user's own folder."""
+    config.stash[_stderr] = os.dup(2)  # tests have another one
     folder = tempfile.TemporaryDirectory(prefix="osprofiler-state-")
     config.add_cleanup(folder.cleanup)
     os.environ["XDG_STATE_HOME"] = folder.name
@@ -64,6 +71,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if not SERVERS.keys().isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker("server")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let a slow test run longer before the run ends with what each thread is at."""
+    if item.get_closest_marker("slow"):
+        faulthandler.dump_traceback_later(SLOW_TEST_S, exit=True, file=item.config.stash[_stderr])
 
 
 def missing(reason: str) -> NoReturn:

@@ -3,7 +3,6 @@
 what is done with a server afterwards.
 """
 
-import faulthandler
 import time
 from collections import Counter
 from typing import Any, NamedTuple
@@ -192,7 +191,6 @@ def run(request: pytest.FixtureRequest, patched: bool, jaeger: Jaeger) -> Run:
     """Three boots through each client in turn, one after the other in one cloud, with untraced requests between; a
     server that is worked with; and a boot of one that no host has room for.
     """
-    faulthandler.cancel_dump_traceback_later()  # all of it takes longer than a test may; each wait has its deadline
     boots, afterwards = [], {}
     in_a_boot = [*NETWORK, *(ONCE_PATCHED if patched else ONCE)]
     try:
