@@ -66,6 +66,13 @@ def _dogpile() -> Call:
     return lambda: region.get_or_create("key", int)
 
 
+def _keystoneauth() -> Call:
+    from keystoneauth1 import noauth, session
+
+    client, url = session.Session(auth=noauth.NoAuth()), _http()
+    return lambda: client.get(url)
+
+
 def _lockutils() -> Call:
     from oslo_concurrency import lockutils
 
@@ -95,6 +102,16 @@ def _pymemcache() -> Call:
     import pymemcache
 
     client = pymemcache.Client(("127.0.0.1", _peer(b"\r\n", b"END\r\n")))
+    return lambda: client.get("key")
+
+
+def _redis() -> Call:
+    import redis
+
+    def connected(connection: Any) -> None:  # without the commands that a server would have to understand
+        connection._parser.on_connect(connection)
+
+    client = redis.Redis(port=_peer(b"\r\n", b":1\r\n"), redis_connect_func=connected)
     return lambda: client.get("key")
 
 
@@ -140,8 +157,10 @@ LIBRARIES: dict[str, Callable[[], Call]] = {
     "dogpile": _dogpile,
     "grpc": _grpc,
     "httpx": _httpx,
+    "keystoneauth": _keystoneauth,
     "lockutils": _lockutils,
     "pymemcache": _pymemcache,
+    "redis": _redis,
     "requests": _requests,
     "sqlalchemy": _sqlalchemy,
     "sqlite3": _sqlite3,
