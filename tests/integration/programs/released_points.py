@@ -33,7 +33,7 @@ class Kept(logging.Handler):
 kept = Kept()
 logging.getLogger("osprofiler").addHandler(kept)
 conf = cfg.ConfigOpts()
-opts.set_defaults(conf, enabled=True, hmac_keys="key", connection_string="sqlite:////dev/null")
+opts.set_defaults(conf, enabled=True, hmac_keys="a key of the cloud", connection_string="sqlite:////dev/null")
 conf([])
 initializer.init_from_conf(conf, {}, project, "service", "host")
 if project in ("nova", "cinder", "ironic"):
