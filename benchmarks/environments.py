@@ -23,7 +23,7 @@ ROOT = environments.REPOSITORY
 _OTLP = ("opentelemetry-sdk>=1.45", "opentelemetry-exporter-otlp-proto-http>=1.45")
 _LAYERS = (
     *("dogpile.cache>=1.0", "grpcio>=1.49.1", "httpx>=0.25", "keystoneauth1>=5.0", "oslo.concurrency>=5.0"),
-    *("pymemcache>=4.0", "redis>=4.3"),
+    "pymemcache>=4.0",
 )
 _CLIENTS = ("psycopg[binary]>=3.1.4", "PyMySQL>=1.1")
 _COMMON = ("pyperf>=2.10", "eventlet>=0.36")
