@@ -103,8 +103,9 @@ def _send_request(original: Method) -> Method:
     """Count a request. The session calls this method for each one; the method calls itself for the next."""
 
     def send_request(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        with guard.Harmless("keystoneauth.send"):
-            _count(CallPoint.here())
+        if current.point.get() is not None:
+            with guard.Harmless("keystoneauth.send"):
+                _count(CallPoint.here())
         return original(self, *args, **kwargs)
 
     return send_request
@@ -122,10 +123,11 @@ def _invalidate(original: Method) -> Method:
     """Log that the session drops its token: it will authenticate again."""
 
     def invalidate(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        with guard.Harmless("keystoneauth.invalidate"):
-            point = CallPoint.here()
-            if point is not None and point.span is not None:
-                point.span.log_kv({"event": "reauthentication"})
+        if current.point.get() is not None:
+            with guard.Harmless("keystoneauth.invalidate"):
+                point = CallPoint.here()
+                if point is not None and point.span is not None:
+                    point.span.log_kv({"event": "reauthentication"})
         return original(self, *args, **kwargs)
 
     return invalidate

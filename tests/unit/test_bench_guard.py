@@ -30,7 +30,7 @@ CALLS = 38
 #: Of a decorated call that an exception passes through, after the first; 2026-11: 140 on CPython 3.11.
 PASSING_CALLS = 160
 #: Of a library's call whose layer is on while nothing is traced, above those of the library alone; 2026-11: 11 for
-#: sqlite3's ``Connection.execute``, and 3 to 5 for the others.
+#: sqlite3's ``Connection.execute``, and 3 to 6 for the others.
 RESTING_CALLS = 12
 #: Bytes; 2026-11: 608 and 760 on CPython 3.11.
 QUEUED_BYTES, OPEN_BYTES = 1024, 1024
