@@ -93,12 +93,6 @@ class AsyncHttpx(Library):
             return (await client.get(url)).text
 
 
-#: Its client is traced by one.
-needs_middlewares = pytest.mark.skipif(
-    not hasattr(aiohttp, "ClientMiddlewareType"), reason="this aiohttp has no client middlewares"
-)
-
-
 class Aiohttp(Library):
     name = "aiohttp"
 
@@ -129,7 +123,6 @@ class Keystoneauth(Library):
 
 
 LIBRARIES: list[Any] = [Requests, Urllib3, Httpx, AsyncHttpx, Aiohttp]
-each_library = pytest.mark.parametrize("make", [*LIBRARIES[:-1], pytest.param(Aiohttp, marks=needs_middlewares)])
 
 
 class TestRequests(HttpClientKit):
@@ -156,7 +149,6 @@ class TestAsyncHttpx(HttpClientKit):
         return AsyncHttpx()
 
 
-@needs_middlewares
 class TestAiohttp(HttpClientKit):
     @pytest.fixture
     def client(self) -> HttpClient:
@@ -195,7 +187,7 @@ def done(answer: Any) -> Any:
     return asyncio.run(answer) if isinstance(answer, Awaitable) else answer
 
 
-@each_library
+@pytest.mark.parametrize("make", LIBRARIES)
 def test_each_request_sent_is_one_span_redirects_too(
     make: Callable[[], Any], server: EchoServer, trace: Recorder
 ) -> None:
@@ -207,7 +199,7 @@ def test_each_request_sent_is_one_span_redirects_too(
     assert parents == [span.point_id for span in trace.finished]
 
 
-@each_library
+@pytest.mark.parametrize("make", LIBRARIES)
 def test_all_libraries_describe_a_request_alike(make: Callable[[], Any], server: EchoServer, trace: Recorder) -> None:
     done(make().get(f"{server.url}/a/200?q=1", {}))
     (span,) = trace.finished
@@ -226,7 +218,7 @@ def test_all_libraries_describe_a_request_alike(make: Callable[[], Any], server:
     assert (span.own_tags["peer.hostname"], span.own_tags["peer.port"]) == ("127.0.0.1", server.port)
 
 
-@each_library
+@pytest.mark.parametrize("make", LIBRARIES)
 def test_what_delivers_spans_is_not_traced(make: Callable[[], Any], server: EchoServer, trace: Recorder) -> None:
     with scope.entered(scope.SUPPRESSED):
         done(make().get(f"{server.url}/200", {}))
@@ -269,7 +261,6 @@ def test_a_transport_of_httpx_that_sends_nothing_has_no_span(trace: Recorder) ->
     assert trace.started == []
 
 
-@needs_middlewares
 def test_middlewares_of_aiohttp_stay_and_their_retries_are_spans(server: EchoServer, trace: Recorder) -> None:
     async def twice(request: Any, handler: Any) -> Any:
         with profiler.Trace("twice"):
