@@ -32,7 +32,7 @@ scale: $(STAMPS)/scale jaeger kafka opensearch ## a Jaeger of several processes 
 test: $(STAMPS)/debian $(STAMPS)/tox jaeger stores ## every guarantee once, against real servers; TOX_ARGS="-- tests/unit" for a part
 	.venv-tox/bin/tox -e lint,py3 $(TOX_ARGS)
 
-test-all: $(STAMPS)/debian $(STAMPS)/cloud $(STAMPS)/debootstrap $(STAMPS)/tox jaeger stores kafka ## also the long stress, every Python there is, and the oldest libraries
+test-all: $(STAMPS)/debian $(STAMPS)/cloud $(STAMPS)/debootstrap $(STAMPS)/libvirt $(STAMPS)/tox jaeger stores kafka ## also the long stress, every Python there is, and the oldest libraries
 	$(MAKE) lint-js
 	.venv-tox/bin/tox -e lint,docs,all,oldest,py310,py311,py312,py313 --skip-missing-interpreters=true $(TOX_ARGS)
 
@@ -88,6 +88,11 @@ $(STAMPS)/cloud: tools/setup-debian
 # A new user's Debian is made with it.
 $(STAMPS)/debootstrap: tools/setup-debian
 	tools/setup-debian debootstrap
+	@mkdir -p $(STAMPS) && touch $@
+
+# Its Python binding, which an index has only as source.
+$(STAMPS)/libvirt: tools/setup-debian
+	tools/setup-debian python3-libvirt
 	@mkdir -p $(STAMPS) && touch $@
 
 # Debian keeps what makes virtual environments in a package of its own.
