@@ -2,13 +2,14 @@
 """What a faster step would save, and slack: cases worked out by hand, and any trace against a slow, obvious version."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osprofiler.reports import model
-from osprofiler.reports.analysis import critical_path, replay, statistics
+from osprofiler.reports.analysis import critical_path, replay, statistics, timeline
 from tests.unit.reports_kit import Made, made, traces
 
 
@@ -78,7 +79,7 @@ def test_the_requests_of_a_client_are_in_turn() -> None:
     trace = made(Made("one", None, 0, 40), Made("two", None, 60, 100))
     again = replayed(trace)
     assert saved(trace, "two") == 40
-    assert again.saved_us([replay.CLIENT], 0.0) == 20
+    assert again.saved_us([timeline.CLIENT], 0.0) == 20
 
 
 @pytest.mark.parametrize("overlap", [1, 4])
@@ -180,6 +181,43 @@ def test_slack_is_what_a_span_could_take_longer(trace: model.Trace) -> None:
         if slack_us is not None:
             assert total(trace, set(), 0.0, {trace_id: slack_us}) == length(trace)
             assert total(trace, set(), 0.0, {trace_id: slack_us + 1}) == length(trace) + 1
+
+
+class EveryWait(timeline.Timeline):
+    """All waits for branches, also those that change nothing."""
+
+    def _waits_anyway(self, number: int, branch: int) -> bool:
+        return False
+
+    def _awaited(self, waits: Any) -> set[int]:
+        return set(range(len(self.parents)))
+
+
+@given(traces(), st.data())
+@settings(max_examples=150, deadline=None)
+def test_any_trace_with_joins_against_a_replay_of_every_event(trace: model.Trace, data: st.DataObject) -> None:
+    quick = replayed(trace)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(replay, "Timeline", EveryWait)
+        slow = replayed(trace)
+    assert quick.slack_us() == slow.slack_us()
+    chosen = data.draw(st.sets(st.sampled_from(sorted(slow.numbers.values())))) if slow.numbers else set()
+    less = data.draw(st.sampled_from([1.0, 0.5]))
+    assert quick.saved_us(chosen, 1 - less) == max(round(slow._replayed(chosen, less)), 0)
+
+
+@pytest.mark.parametrize("follows", [False, True])
+def test_the_usual_join_needs_no_replay_of_the_request(follows: bool) -> None:
+    """The join begins after its branches; in work that the request waits for, or in that of a cast."""
+    trace = made(
+        Made("request", None, 0, 100),
+        Made("work", "request", 5, 95, follows=follows),
+        Made("one", "work", 10, 50),
+        Made("other", "work", 12, 70),
+        Made("join", "work", 71, 72, joins=["one", "other"]),
+    )
+    assert replayed(trace)._waiters == {}
+    assert saved(trace, "other") == (0 if follows else 20)
 
 
 @given(traces(), st.data())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from osprofiler.reports import wording
-from osprofiler.reports.model import Trace
+from osprofiler.reports.model import SpanNode, Trace
 
 
 class Step:
@@ -55,10 +55,10 @@ class Steps:
     def of(self, trace: Trace) -> dict[str, Step]:
         """The step of each span of *trace*, by the span's id. A parent comes before its children."""
         steps: dict[str, Step] = {}
-        above: list[Step | None] = [None]  # by depth: the steps above the current span
-        for depth, span in trace.walk():
-            del above[depth + 1 :]
-            step = self.step(wording.place(span), span.operation, above[depth])
-            steps[span.trace_id] = step
-            above.append(step)
+        waiting: list[tuple[SpanNode, Step | None]] = [(root, None) for root in reversed(trace.roots)]
+        while waiting:
+            span, above = waiting.pop()
+            steps[span.trace_id] = step = self.step(wording.place(span), span.operation, above)
+            if span.children:
+                waiting += [(child, step) for child in reversed(span.children)]
         return steps

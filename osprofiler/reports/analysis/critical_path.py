@@ -171,7 +171,9 @@ class _Walk:
         candidates = self._blockers.get(span.trace_id)
         if candidates is None:
             # The last to end is taken first; of two with the same end, the longer one.
-            candidates = sorted(self._candidates(span), key=lambda each: (self.end(each), -each.start_us))
+            candidates = []
+            if span.children or span.links:
+                candidates = sorted(self._candidates(span), key=lambda each: (self.end(each), -each.start_us))
             self._blockers[span.trace_id] = candidates
         while candidates:
             last = candidates[-1]

@@ -6,171 +6,147 @@ that had ended before it, and after the work that its parent did in between. A s
 ended before it. So nothing begins in the replay before what it followed in reality; and what ran side by side stays
 side by side. If no work is faster, the replay gives the recorded times.
 
-Spans wait as in ``critical_path``: not for detached children, and not for a child whose end was lost. A span waits for
-a child that ran on after it, but only to its own end. It waits for the branches that a join in it references. Siblings
-that overlap a little ran one after the other.
+A replay looks only at the spans that are faster, those above them, and what ran beside these. Work that ran alone saves
+all of its time. Only a join far from the fork needs a replay of the whole request.
 """
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from osprofiler.reports.analysis import critical_path
-from osprofiler.reports.model import SpanNode, Trace
+from osprofiler.reports.analysis.timeline import CLIENT, STARTS, Timeline
+from osprofiler.reports.model import Trace
 
-_ENDS, _STARTS, _ENDS_AT_ONCE = range(3)  # the order of events at one instant
-
-#: The number of the client that sent the requests. It has no span.
-CLIENT = 0
-
-
-@dataclass(slots=True, eq=False)
-class _Stretch:
-    """Children of *parent*, from the start of one until none runs."""
-
-    parent: int
-    from_event: int
-    to_event: int = 0
-    is_parallel: bool = False  # two of the children overlap
+#: Children of one span, from the start of one until none runs. In order of time: ``n`` for the start of the child with
+#: the number n, and ``~n`` for its end.
+_Stretch = list[int]
 
 
 class Replay:
     """The request whose critical path is *path*, as ``critical_path.find(trace)`` returns it.
 
-    Spans have numbers: ``numbers`` has them by span id. A span that is not in the request has no number.
+    Spans have numbers (see ``timeline``): ``numbers`` has them by span id.
     """
 
     def __init__(self, trace: Trace, path: critical_path.CriticalPath) -> None:
-        self.numbers: dict[str, int] = {}
-        self._last_us = trace.end_us
-        self._parents = [CLIENT]
-        self._starts = [path.from_us]
-        self._ends = [path.to_us]
-        self._waited = [False]  # whether the parent waits for its end
-        self._events: list[tuple[int, int, int, int]] = []  # time, phase, depth (an end: negative), number
-        self._joined_elsewhere = frozenset(_joined_elsewhere(trace))
-        joins = self._read(path.of)
-        self._events.sort()
-        self._waiters: dict[int, list[int]] = {}  # by branch: the spans that join it, other than its parent
-        for number, join in joins:
-            for link in join.links:
-                branch = self.numbers.get(link.trace_id, number)
-                if branch != number and self._parents[branch] != number:
-                    self._waiters.setdefault(branch, []).append(number)
+        line = Timeline(trace, path)
+        self.numbers = line.numbers
+        self._parents, self._starts, self._ends, self._waited = line.parents, line.starts, line.ends, line.waited
+        self._events, self._waiters = line.events, line.waiters
         self._find_stretches()
-
-    def _read(self, requests: Sequence[SpanNode]) -> list[tuple[int, SpanNode]]:
-        """Number the spans and note their events. Returns the joins, each with the number of a span that it blocks."""
-        joins = []
-        waiting = [(span, CLIENT, 1, end_us, True) for span, end_us in self._in_turn(requests)]
-        while waiting:
-            span, parent, depth, end_us, waited = waiting.pop()
-            number = self.numbers[span.trace_id] = len(self._starts)
-            within_us = self._ends[parent]
-            start_us = max(span.start_us, self._starts[parent])
-            waited = waited and start_us < within_us and end_us > self._starts[parent]
-            if end_us > within_us and span.trace_id not in self._joined_elsewhere:
-                end_us = within_us
-            end_us = max(end_us, start_us)
-            self._parents.append(parent)
-            self._starts.append(start_us)
-            self._ends.append(end_us)
-            self._waited.append(waited and end_us <= within_us)
-            self._events.append((start_us, _STARTS, depth, number))
-            self._events.append((end_us, _ENDS if end_us > start_us else _ENDS_AT_ONCE, -depth, number))
-            if not span.children and not span.links:
-                continue
-            joins += [(number, join) for join in (span, *span.children) if join.links]
-            for child, child_end_us in self._in_turn(span.children):
-                blocks = not child.detached and (child.finished or not span.finished)
-                waiting.append((child, number, depth + 1, child_end_us, blocks))
-        return joins
-
-    def _in_turn(self, siblings: Sequence[SpanNode]) -> Iterator[tuple[SpanNode, int]]:
-        """*siblings*, in order of start, with their ends: cut where the next one begins, if they overlap a little."""
-        starts = [span.start_us for span in siblings]
-        for i, span in enumerate(siblings):
-            end_us = self._last_us if span.duration_us is None else span.start_us + span.duration_us
-            slack_us = max(critical_path.OVERLAP_US, (end_us - span.start_us) // critical_path.OVERLAP_SHARE)
-            later = bisect_left(starts, end_us - slack_us, i + 1)
-            if later < len(siblings) and span.start_us < starts[later] < end_us:
-                other_us = siblings[later].duration_us
-                other_us = self._last_us - starts[later] if other_us is None else other_us
-                if critical_path.ran_in_turn(end_us - starts[later], min(end_us - span.start_us, other_us)):
-                    end_us = starts[later]
-            yield span, end_us
-
-    def saved_us(self, numbers: Iterable[int], factor: float) -> int:
-        """By how much the request would be shorter if the own work of the spans *numbers* took *factor* of its time."""
-        saved = 0.0
-        side_by_side: dict[_Stretch, list[int]] = {}
-        for number in numbers:
-            stretch = self._stretches[number]
-            if stretch is not None:
-                side_by_side.setdefault(stretch, []).append(number)
-            elif self._counts[number]:
-                saved += (1.0 - factor) * self._own_us[number]
-        saved += sum(self._replayed(stretch, chosen, 1.0 - factor) for stretch, chosen in side_by_side.items())
-        return max(round(saved), 0)
 
     def _find_stretches(self) -> None:
         """Find what ran side by side. Only there a span that is faster may save less than its own work."""
-        count = len(self._starts)
-        self._own_us = [0] * count
-        self._counts = [True] * count  # whether the request waits for the span
-        self._stretches: list[_Stretch | None] = [None] * count  # the outermost one that the span is in
-        running, at, open_ = [0] * count, list(self._starts), bytearray(count)
+        parents, waited = self._parents, self._waited
+        count = len(parents)
+        self._own_us = own_us = [0] * count
+        self._stretches: list[_Stretch] = [[]]
+        self._stretch_of = stretch_of = [0] * count  # of those waited for
+        current = [0] * count  # by parent
+        running, at_us, open_ = [0] * count, list(self._starts), bytearray(count)
         open_[CLIENT] = 1
-        current: dict[int, _Stretch] = {}  # by parent
-        own_stretch: dict[int, _Stretch] = {}
-        for i, (time_us, phase, _, number) in enumerate(self._events):
-            parent = self._parents[number]
-            worker = parent if phase == _STARTS else number
+        for time_us, phase, _, number in self._events:
+            parent = parents[number]
+            worker = parent if phase == STARTS else number
             if open_[worker] and not running[worker]:
-                self._own_us[worker] += time_us - at[worker]
-            at[worker] = time_us
-            open_[number] = phase == _STARTS
-            if not self._waited[number]:
+                own_us[worker] += time_us - at_us[worker]
+            at_us[worker] = time_us
+            open_[number] = phase == STARTS
+            if not waited[number]:
                 continue
-            if phase == _STARTS:
-                if running[parent]:
-                    current[parent].is_parallel = True
-                else:
-                    current[parent] = _Stretch(parent, i)
-                own_stretch[number] = current[parent]
+            if phase == STARTS:
+                if not running[parent]:
+                    current[parent] = len(self._stretches)
+                    self._stretches.append([])
+                stretch_of[number] = current[parent]
+                self._stretches[current[parent]].append(number)
                 running[parent] += 1
             else:
                 running[parent] -= 1
-                at[parent] = time_us
-                current[parent].to_event = i + 1
-        self._own_us[CLIENT] += 0 if running[CLIENT] else self._ends[CLIENT] - at[CLIENT]
-        whole = _Stretch(CLIENT, 0, len(self._events))
+                at_us[parent] = time_us
+                self._stretches[current[parent]].append(~number)
+        own_us[CLIENT] += 0 if running[CLIENT] else self._ends[CLIENT] - at_us[CLIENT]
+        self._counts = counts = [True] * count  # whether the request waits for the span
+        self._is_beside = beside = [False] * count  # whether something ran beside it, or beside a span above it
         for number in range(1, count):  # a parent's number is smaller
-            parent = self._parents[number]
-            if self._waiters:  # a join far away: nothing is known to be alone
-                self._stretches[number] = whole
-            elif not (self._waited[number] and self._counts[parent]):
-                self._counts[number] = False
-            elif self._stretches[parent] or own_stretch[number].is_parallel:
-                self._stretches[number] = self._stretches[parent] or own_stretch[number]
+            parent = parents[number]
+            counts[number] = waited[number] and counts[parent]
+            # With a join far from its fork, nothing is known to be alone.
+            beside[number] = beside[parent] or len(self._stretches[stretch_of[number]]) > 2 or bool(self._waiters)
 
-    def _replayed(self, stretch: _Stretch, numbers: Iterable[int], less: float) -> float:
-        """The microseconds that *stretch* is shorter if the own work of *numbers* takes *less* of its time."""
+    def saved_us(self, numbers: Iterable[int], factor: float) -> int:
+        """By how much the request would be shorter if the own work of the spans *numbers* took *factor* of its time."""
+        less = 1.0 - factor
+        saved = 0.0
+        beside: list[int] = []
+        for number in numbers:
+            if self._is_beside[number]:
+                beside.append(number)
+            elif self._counts[number]:
+                saved += less * self._own_us[number]
+        if beside:
+            saved += self._replayed(beside, less) if self._waiters else self._gained(beside, less)
+        return max(round(saved), 0)
+
+    def _gained(self, numbers: Iterable[int], less: float) -> float:
+        """How much shorter the request is if the own work of *numbers* takes *less* of its time; from the leaves up."""
+        parents, is_beside = self._parents, self._is_beside
+        gains = {number: less * self._own_us[number] for number in numbers if self._counts[number]}
+        gained = 0.0
+        above = set(gains)
+        for number in gains:
+            parent = parents[number]
+            while is_beside[parent] and parent not in above:
+                above.add(parent)
+                parent = parents[parent]
+        changed: dict[int, set[int]] = {}  # by parent: the stretches of several children, of which some are shorter
+        for number in sorted(above, reverse=True):  # a parent's number is smaller
+            gains[number] = gain = gains.get(number, 0.0) + sum(
+                self._shorter_by(self._stretches[each], gains) for each in changed.pop(number, ())
+            )
+            parent, stretch = parents[number], self._stretch_of[number]
+            if len(self._stretches[stretch]) > 2:
+                changed.setdefault(parent, set()).add(stretch)
+            elif is_beside[parent]:
+                gains[parent] = gains.get(parent, 0.0) + gain
+            else:
+                gained += gain
+        return gained + sum(
+            self._shorter_by(self._stretches[each], gains) for some in changed.values() for each in some
+        )
+
+    def _shorter_by(self, stretch: _Stretch, gains: dict[int, float]) -> float:
+        """How much shorter *stretch* becomes by the *gains* of its spans.
+
+        Each child begins earlier by what was gained before. It may end earlier by its own gain too, but not before the
+        child did that had ended before it.
+        """
+        gained, last_us = 0.0, -math.inf
+        began: dict[int, float] = {}
+        for event in stretch:
+            if event >= 0:
+                began[event] = gained
+                continue
+            end_us = self._ends[~event]
+            gained = min(began[~event] + gains.get(~event, 0.0), gained + end_us - last_us)
+            last_us = end_us
+        return gained
+
+    def _replayed(self, numbers: Iterable[int], less: float) -> float:
+        """As ``saved_us``, by all events of the request in order of time: also right if spans wait across the tree."""
         parents, waited, waiters, starts = self._parents, self._waited, self._waiters, self._starts
         chosen = bytearray(len(starts))
         for number in numbers:
             chosen[number] = 1
         known = list(starts)  # of each span: the last time that it waited for; at first its start
-        known[stretch.parent] = self._events[stretch.from_event][0]
         ready: list[float] = list(known)  # the same time in the replay
         cut = [0.0] * len(starts)  # the work saved since then
         at = list(starts)  # the time of its last event
         running = [0] * len(starts)  # the children that it waits for
         open_ = bytearray(len(starts))
-        open_[stretch.parent] = 1
+        open_[CLIENT] = 1
         floors: dict[int, float] = {}  # by span that has not begun: the new end of a branch that it joins
 
         def work(number: int, until_us: int) -> None:
@@ -182,9 +158,9 @@ class Replay:
             work(number, for_us)
             known[number], ready[number], cut[number] = for_us, max(ready[number], new), 0.0
 
-        for time_us, phase, _, number in self._events[stretch.from_event : stretch.to_event]:
+        for time_us, phase, _, number in self._events:
             parent = parents[number]
-            if phase == _STARTS:
+            if phase == STARTS:
                 work(parent, time_us)
                 new = ready[parent] + (time_us - known[parent]) - cut[parent]
                 ready[number], open_[number] = max(new, floors.get(number, new)), 1
@@ -201,7 +177,7 @@ class Replay:
                     wait(waiter, time_us, new)
                 elif starts[waiter] >= time_us:
                     floors[waiter] = max(floors.get(waiter, new), new)
-        return known[stretch.parent] - ready[stretch.parent]
+        return known[CLIENT] - ready[CLIENT]
 
     def slack_us(self) -> list[int | None]:
         """By number: how much later the span could have ended, and not the request. None: nobody waited."""
@@ -211,7 +187,7 @@ class Replay:
         leads = [0] * len(starts)  # from what its parent waited for to its start
         for time_us, phase, _, number in self._events:
             parent = parents[number]
-            if phase == _STARTS:
+            if phase == STARTS:
                 leads[number] = time_us - known[parent]
                 continue
             gaps[number], known[number] = time_us - known[number], time_us
@@ -226,7 +202,7 @@ class Replay:
         slack[CLIENT] = 0
         for time_us, phase, _, number in reversed(self._events):
             parent = parents[number]
-            if phase == _STARTS:
+            if phase == STARTS:
                 latest[parent] = min(latest[parent], latest[number] - leads[number])
                 continue
             end = latest[number]  # of what begins after its end
@@ -237,12 +213,3 @@ class Replay:
                 slack[number] = max(int(end) - time_us, 0)
             latest[number] = end - gaps[number]
         return slack
-
-
-def _joined_elsewhere(trace: Trace) -> Iterator[str]:
-    """The ids of branches that a span other than their parent waits for."""
-    for join in trace.spans.values():
-        for link in join.links:
-            branch = trace.spans.get(link.trace_id)
-            if branch is not None and branch.parent_id not in (join.trace_id, join.parent_id):
-                yield branch.trace_id

@@ -52,6 +52,18 @@ class ServiceMap:
         of_two = {names: calls.count for names, calls in self.calls.items()}
         return of_two | {(service, service): count for service, count in self.inner.items()}
 
+    def merge(self, other: ServiceMap) -> None:
+        """Add the traces of *other*."""
+        self.traces += other.traces
+        for own, others in (self.spans, other.spans), (self.errors, other.errors), (self.inner, other.inner):
+            for service, count in others.items():
+                own[service] = own.get(service, 0) + count
+        for pair, calls in other.calls.items():
+            own_calls = self.calls.setdefault(pair, Calls())
+            own_calls.count += calls.count
+            own_calls.errors += calls.errors
+            own_calls.total_us += calls.total_us
+
     def levels(self) -> list[list[str]]:
         """The services by their distance from a service that nobody calls: a column each, for a drawing."""
         called = {callee for _, callee in self.calls}

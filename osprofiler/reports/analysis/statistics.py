@@ -55,6 +55,15 @@ class Statistics:
             sums[1] += span.error is not None
             sums[2] += not span.finished
 
+    def merge(self, other: Statistics) -> None:
+        """Add the traces of *other*."""
+        self.traces += other.traces
+        for key, durations in other._durations.items():
+            self._durations.setdefault(key, array("q")).extend(durations)
+            sums = self._sums.setdefault(key, [0, 0, 0])
+            for i, value in enumerate(other._sums[key]):
+                sums[i] += value
+
     def operations(self) -> list[OperationStats]:
         """The statistics of each operation; the one with the most self time comes first."""
         operations = []
@@ -101,6 +110,8 @@ def self_us(span: SpanNode) -> int:
     """
     if span.duration_us is None:
         return 0
+    if not span.children:
+        return span.duration_us
     alone_us, covered_to_us = 0, span.start_us
     for child in span.children:  # by start
         if child.duration_us is None or child.detached:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from osprofiler.reports.analysis import critical_path, replay
+from osprofiler.reports.analysis import critical_path, replay, timeline
 from osprofiler.reports.analysis.calling_context import Step, Steps
 from osprofiler.reports.analysis.statistics import self_us
 from osprofiler.reports.model import SpanNode, Trace
@@ -128,7 +128,7 @@ def _add_replays(profile: TraceProfile, replayed: replay.Replay, step_of: dict[s
             times.slack_us = free_us
     for step, times in profile.steps.items():
         if times.exclusive_us * REPLAYED >= profile.duration_us > 0:
-            chosen = numbers.get(step, [replay.CLIENT])
+            chosen = numbers.get(step, [timeline.CLIENT])
             times.saved_us = replayed.saved_us(chosen, 0.0)
             times.saved_by_half_us = replayed.saved_us(chosen, 0.5)
 
