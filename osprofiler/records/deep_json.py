@@ -7,6 +7,8 @@ import json
 import re
 from typing import Any
 
+from osprofiler.records import fast_json
+
 _SPACE = re.compile(r"[ \t\r\n]*")
 _scan = json.JSONDecoder().raw_decode
 
@@ -14,7 +16,7 @@ _scan = json.JSONDecoder().raw_decode
 def loads(text: str) -> Any:
     """The value of *text*. Raises ValueError if it is not JSON."""
     try:
-        return json.loads(text)
+        return fast_json.loads(text)
     except RecursionError:
         return _Reader(text).value()
 

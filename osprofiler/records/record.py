@@ -9,10 +9,11 @@ Newer fields are in ``info`` under one reserved key (``names.RESERVED``), which 
 from __future__ import annotations
 
 import datetime
-import json
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
+
+from osprofiler.records import fast_json
 
 #: How deep the info of a record may nest, since the json package recurses. Our own writers nest far less.
 MOST_DEEP = 100
@@ -20,7 +21,6 @@ MOST_DEEP = 100
 _CONTAINERS = frozenset((dict, list))
 
 _EPOCH = datetime.datetime(1970, 1, 1)
-_MICROSECOND = datetime.timedelta(microseconds=1)
 
 
 def timestamp(us: int) -> str:
@@ -41,7 +41,8 @@ def microseconds(stamp: str) -> int:
         at = datetime.datetime.fromisoformat(stamp)
     except ValueError:  # Python 3.10 reads three decimals or six
         at = datetime.datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%S.%f")
-    return ((at if at.tzinfo is None else at.replace(tzinfo=None)) - _EPOCH) // _MICROSECOND
+    since = (at if at.tzinfo is None else at.replace(tzinfo=None)) - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 class Unreadable(ValueError):
@@ -66,7 +67,8 @@ def checked(value: object) -> dict[str, Any]:
     """*value* if it is a record. Raises Unreadable."""
     record = checked_mark(value)
     for key in ("trace_id", "name"):
-        _check_text(record, key)
+        if not isinstance(record.get(key), str):
+            raise _no_text(record, key)
     info = record.get("info")
     if info is not None and not isinstance(info, dict):
         raise Unreadable(f"its info is {_kind(info)}")
@@ -80,7 +82,8 @@ def checked_mark(value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Unreadable(f"it is {_kind(value)}, not a record")
     for key in MARK:
-        _check_text(value, key)
+        if not isinstance(value.get(key), str):
+            raise _no_text(value, key)
     try:
         microseconds(value["timestamp"])
     except (ValueError, OverflowError):
@@ -88,9 +91,8 @@ def checked_mark(value: object) -> dict[str, Any]:
     return value
 
 
-def _check_text(record: dict[str, Any], key: str) -> None:
-    if not isinstance(record.get(key), str):
-        raise Unreadable(f"its {key} is {_kind(record[key])}" if key in record else f"it has no {key}")
+def _no_text(record: dict[str, Any], key: str) -> Unreadable:
+    return Unreadable(f"its {key} is {_kind(record[key])}" if key in record else f"it has no {key}")
 
 
 def _kind(value: object) -> str:
@@ -102,7 +104,7 @@ def loads_json(text: object) -> Any:
     if not isinstance(text, (str, bytes)):
         return text
     try:
-        return json.loads(text.decode("utf-8") if isinstance(text, bytes) else text)
+        return fast_json.loads(text.decode("utf-8") if isinstance(text, bytes) else text)
     except UnicodeDecodeError:
         raise Unreadable("it is not UTF-8") from None
     except RecursionError:

@@ -7,8 +7,10 @@ span once. Building takes O(n log n) and never recurses.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from osprofiler.records import names, unreadable
@@ -18,6 +20,9 @@ from osprofiler.reports import shared_ids
 
 #: Exceptions that reading an invalid record can raise.
 UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
+
+#: The tags of a span that is read without them.
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Log(NamedTuple):
@@ -53,12 +58,12 @@ class SpanNode:
     service: str | None = None
     host: str | None = None
     pid: int | None = None
-    process: dict[str, Any] = field(default_factory=dict)  # other process tags, as in Jaeger
-    start_info: dict[str, Any] = field(default_factory=dict)
-    stop_info: dict[str, Any] = field(default_factory=dict)
-    tags: dict[str, Any] = field(default_factory=dict)
-    logs: list[Log] = field(default_factory=list)
-    links: list[Link] = field(default_factory=list)
+    process: Mapping[str, Any] = field(default_factory=dict)  # other process tags, as in Jaeger
+    start_info: Mapping[str, Any] = field(default_factory=dict)
+    stop_info: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, Any] = field(default_factory=dict)
+    logs: Sequence[Log] = field(default_factory=list)
+    links: Sequence[Link] = field(default_factory=list)
     error: str | None = None  # the kind of error; None: it did not fail
     skew_us: int = 0  # ``skew.correct`` added this to its times
     payloads: dict[str, Any] = field(default_factory=dict)  # record name to the record as the store gave it
@@ -227,30 +232,40 @@ def take(trace: Trace, record: dict[str, Any], payload: Any) -> None:
         span.stop_us = at_us
         span.stop_info = info
         span.error = error_kind(given)
-        _take_extra(span, extra)
+        span.tags = dict(as_mapping(extra.get("tags")))
+        span.logs, span.links = logs_and_links(extra)
 
 
-def _take_extra(span: SpanNode, extra: Mapping[str, Any]) -> None:
-    span.tags = dict(as_mapping(extra.get("tags")))
-    span.logs = [Log(int(at_us), dict(fields)) for at_us, fields in extra.get("logs") or ()]
-    span.links = [Link(str(kind), str(base), str(point)) for kind, base, point in extra.get("links") or ()]
+def logs_and_links(extra: Mapping[str, Any]) -> tuple[list[Log], list[Link]]:
+    """The logs and the links in *extra*, the fields under the reserved key of a stop record."""
+    logs = [Log(int(at_us), dict(fields)) for at_us, fields in extra.get("logs") or ()]
+    return logs, [Link(str(kind), str(base), str(point)) for kind, base, point in extra.get("links") or ()]
+
+
+_start_of = attrgetter("start_us")
 
 
 def linked(trace: Trace) -> Trace:
     """Sort the spans of *trace* and put them under their parents. A loop of parents is cut at its earliest span."""
-    ordered = sorted(trace.spans.values(), key=lambda span: span.start_us)
-    trace.spans = {span.trace_id: span for span in ordered}
-    trace.roots = []
-    trace.start_us = ordered[0].start_us if ordered else 0
-    trace.end_us = max((span.end_us for span in ordered), default=0)
+    known = trace.spans
+    spans: dict[str, SpanNode] = {}
+    roots: list[SpanNode] = []
+    parents_first = True
+    ordered = sorted(known.values(), key=_start_of)
     for span in ordered:
+        if span.parent_id in known and span.parent_id not in spans:
+            parents_first = False  # only then there can be a loop
+        spans[span.trace_id] = span
         span.operation = span.operation or span.name
         span.children = []
-    loop_cuts = _loop_cuts(trace)
+    trace.spans, trace.roots = spans, roots
+    trace.start_us = ordered[0].start_us if ordered else 0
+    trace.end_us = max([span.start_us + (span.duration_us or 0) for span in ordered], default=0)
+    loop_cuts: Set[str] = frozenset() if parents_first else _loop_cuts(trace)
     for span in ordered:
-        parent = trace.spans.get(span.parent_id)
+        parent = spans.get(span.parent_id)
         if parent is None or span.trace_id in loop_cuts:
-            trace.roots.append(span)
+            roots.append(span)
             span.parent_missing = parent is None and span.parent_id not in ("", trace.base_id)
             span.reference = span.reference or names.CHILD_OF if span.parent_missing else None
         else:

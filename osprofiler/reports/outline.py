@@ -15,7 +15,7 @@ from typing import Any
 
 from osprofiler.records import ids, jaeger_json, names
 from osprofiler.reports import model
-from osprofiler.reports.model import SpanNode, Trace
+from osprofiler.reports.model import NOTHING, Link, SpanNode, Trace
 
 _SPAN_ID = re.compile(r"[0-9a-f]{1,16}", re.I | re.A)
 _TRACE_ID = re.compile(r"[0-9a-f]{1,32}", re.I | re.A)
@@ -47,6 +47,7 @@ def _outlined(item: Mapping[str, Any]) -> Trace:
     if not number:
         raise _NotPlain
     trace = Trace("")
+    nodes = trace.spans
     places = {name: _process(process) for name, process in processes.items()}
     point_of = _Points(number)
     special: list[Mapping[str, Any]] = []
@@ -54,26 +55,43 @@ def _outlined(item: Mapping[str, Any]) -> Trace:
         if span["traceID"] != trace_text:
             raise _NotPlain
         name, is_special = _read_tags(trace, span.get("tags") or ())
-        references: Any = span.get("references") or ()
-        plain = not references and not span.get("parentSpanID")
-        if len(references) == 1:
-            reference = references[0]
-            plain = reference["refType"] == "CHILD_OF" and reference["traceID"] == trace_text
-        if is_special or not plain or span.get("process") or not _is_plain(span):
+        start_us, duration_us, operation = span["startTime"], span["duration"], span["operationName"]
+        if (
+            is_special
+            or not (type(start_us) is type(duration_us) is int and duration_us >= 0)
+            or not (type(operation) is str and operation)
+            or span.get("process")
+            or not (references := _references(span, trace_text))
+        ):
             special.append(span)
             continue
-        operation = span["operationName"]
-        node = SpanNode(point_of[span["spanID"]], "", name or operation, operation)
-        if node.trace_id in trace.spans:
+        kind, parent, others = references
+        point = point_of[span["spanID"]]
+        if point in nodes:
             raise _NotPlain
-        if references:
-            node.parent_id, node.reference = point_of[reference["spanID"]], names.CHILD_OF
-        node.start_us, node.duration_us, node.has_start = span["startTime"], span["duration"], True
-        node.stop_us = node.start_us + node.duration_us
-        node.project, node.service, node.host = places.get(span["processID"]) or _process({})
-        trace.spans[node.trace_id] = node
+        project, service, host = places.get(span["processID"]) or _process({})
+        nodes[point] = SpanNode(
+            point,
+            point_of[parent] if parent else "",
+            name or operation,
+            operation,
+            start_us,
+            duration_us,
+            start_us + duration_us,
+            has_start=True,
+            reference=kind,
+            project=project,
+            service=service,
+            host=host,
+            process=NOTHING,
+            start_info=NOTHING,
+            stop_info=NOTHING,
+            tags=NOTHING,
+            logs=(),
+            links=[Link(other, ids.uuid_text(number), point_of[span_id]) for other, span_id in others],
+        )
     trace.base_id = trace.base_id or ids.uuid_text(number)
-    for node in trace.spans.values():
+    for node in nodes.values():
         node.parent_id = node.parent_id or trace.base_id
     for span in special:
         _take(trace, span, processes)
@@ -87,10 +105,39 @@ class _Points(dict[str, str]):
         self._prefix = ids.point_prefix(trace)
 
     def __missing__(self, text: str) -> str:
-        if not _SPAN_ID.fullmatch(text):
+        if not _SPAN_ID.fullmatch(text) or not (number := int(text, 16)):
             raise _NotPlain
-        point = self[text] = ids.point_uuid(self._prefix, int(text, 16))
+        point = self[text] = ids.point_uuid(self._prefix, number)
         return point
+
+
+#: The kind of the reference to the parent and the parent's span id, and the same of each other reference.
+_References = tuple[str | None, str, list[tuple[str, str]]]
+
+_NO_REFERENCES: _References = None, "", []
+
+
+def _references(span: Mapping[str, Any], trace_text: str) -> _References | None:
+    """The references of *span*. None: only the long way can read them."""
+    references = span.get("references")
+    if not references:
+        return None if span.get("parentSpanID") else _NO_REFERENCES
+    found = []
+    for reference in references:
+        kind = _KINDS.get(reference["refType"])
+        if kind is None or reference["traceID"] != trace_text:
+            return None
+        found.append((kind, reference["spanID"]))
+    if len(found) > 1:
+        if len({span_id for _, span_id in found}) < len(found):
+            return None  # two references to one span
+        # The parent is the first CHILD_OF, else the first FOLLOWS_FROM.
+        found.insert(0, found.pop(next((i for i, (kind, _) in enumerate(found) if kind == names.CHILD_OF), 0)))
+    (kind, parent), *others = found
+    return kind, parent, others
+
+
+_KINDS = {"CHILD_OF": names.CHILD_OF, "FOLLOWS_FROM": names.FOLLOWS_FROM}
 
 
 def _read_tags(trace: Trace, tags: Any) -> tuple[str, bool]:
@@ -114,13 +161,6 @@ def _read_tags(trace: Trace, tags: Any) -> tuple[str, bool]:
 #: Keys of tags that an outline does not need, as far as they were seen.
 _plain_keys: set[str] = set()
 _MOST_KEYS = 10_000
-
-
-def _is_plain(span: Mapping[str, Any]) -> bool:
-    start_us, duration_us, operation = span["startTime"], span["duration"], span["operationName"]
-    return (
-        type(start_us) is type(duration_us) is int and duration_us >= 0 and type(operation) is str and bool(operation)
-    )
 
 
 def _process(process: Mapping[str, Any]) -> tuple[str | None, str | None, str | None]:

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sets of traces: profiles, groups, comparison, statistics, service maps."""
 
-import copy
 import itertools
 import json
-import random
 from typing import Any
 
 import pytest
@@ -12,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osprofiler import reports
-from osprofiler.reports import model, outline
+from osprofiler.reports import model
 from osprofiler.reports.analysis import histogram, path_set, service_map, set_comparison, trace_profile
 from osprofiler.reports.analysis.calling_context import Step, Steps
 from osprofiler.reports.analysis.trace_profile import TraceProfile
@@ -201,55 +199,3 @@ def test_a_service_map_of_a_loop_and_of_hostile_names() -> None:
     services = service_map.of([trace])
     assert sorted(itertools.chain.from_iterable(services.levels())) == ["<b>", 'y"']
     assert "<b>" not in map_views.html_text(services)
-
-
-FIELDS = [
-    *("parent_id", "name", "operation", "start_us", "duration_us", "stop_us", "has_start", "reference"),
-    *("parent_missing", "project", "service", "host", "error", "links"),
-]
-
-
-def compact(trace: model.Trace) -> Any:
-    spans = {key: [getattr(span, name) for name in FIELDS] for key, span in trace.spans.items()}
-    return trace.base_id, trace.start_us, trace.end_us, [root.trace_id for root in trace.roots], spans
-
-
-def whole(item: dict[str, Any]) -> Any:
-    from osprofiler.records import jaeger_json
-
-    return compact(model.from_records(jaeger_json.records(item)))
-
-
-@given(traces())
-@settings(max_examples=150, deadline=None)
-def test_an_outline_equals_the_whole_trace(trace: model.Trace) -> None:
-    (item,) = json.loads("".join(reports.jaeger_text(trace)))["data"]
-    made_outline = outline.of(copy.deepcopy(item))
-    if made_outline is not None:
-        assert compact(made_outline) == whole(item)
-
-
-@pytest.mark.parametrize(
-    "trace", [boots.boot(1), boots.boot(2, error_in="db INSERT"), troubled()], ids=["boot", "failed", "troubled"]
-)
-def test_outlines_of_boots(trace: model.Trace) -> None:
-    (item,) = json.loads("".join(reports.jaeger_text(trace)))["data"]
-    made_outline = outline.of(item)
-    assert made_outline is not None
-    assert compact(made_outline) == whole(item)
-
-
-BROKEN: list[tuple[str, Any]] = [
-    ("spanID", "x"), ("spanID", 5), ("traceID", "1"), ("startTime", "soon"), ("startTime", 1.5), ("duration", None),
-    ("operationName", None), ("operationName", ""), ("references", [{}]), ("tags", [{"key": "error", "value": True}]),
-    ("tags", [{}]), ("processID", "p9"), ("process", {"serviceName": "other"}), ("parentSpanID", "1"),
-    ("tags", [{"key": "osprofiler.trace_id", "value": "own"}]), ("tags", {"error": "x"}),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("key", "value"), BROKEN)
-def test_an_outline_of_odd_spans_equals_the_whole_or_is_none(key: str, value: Any) -> None:
-    (item,) = json.loads("".join(reports.jaeger_text(boots.boot(3))))["data"]
-    item["spans"][random.Random(key).randrange(1, 17)][key] = value
-    made_outline = outline.of(copy.deepcopy(item))
-    assert made_outline is None or compact(made_outline) == whole(item)
