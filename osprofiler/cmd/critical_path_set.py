@@ -8,7 +8,8 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from osprofiler.cmd import output, set_page, set_profiles, sets
+from osprofiler.cmd import output, set_page, set_work, sets
+from osprofiler.cmd.set_profiles import Profiles
 from osprofiler.reports import wording
 from osprofiler.reports.analysis import path_set
 from osprofiler.reports.analysis.calling_context import Step, Steps
@@ -21,9 +22,8 @@ GROUPS = (*(f"p{percent}" for percent in path_set.PERCENTILES), path_set.ALL, pa
 
 def run(args: argparse.Namespace) -> int:
     """Read the set that *args* choose, and write its critical path. Returns the exit status."""
-    steps = Steps()
     profiles: list[TraceProfile] = []
-    status = sets.gather(set_profiles.read(args, args.traces, steps, path=True), profiles.append)
+    status = sets.gather(set_work.parts(args, args.traces, Profiles(Steps(), path=True)), profiles.extend)
     if not profiles:
         return 1
     output.write(_pieces(args, profiles), args.file_name)

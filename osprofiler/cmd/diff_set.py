@@ -6,11 +6,13 @@ from __future__ import annotations
 import argparse
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
-from osprofiler.cmd import output, set_page, set_profiles, sets, sources
+from osprofiler.cmd import output, set_page, set_work, sets, sources
 from osprofiler.cmd.critical_path_set import label, step_path
+from osprofiler.cmd.set_profiles import Profiles
 from osprofiler.reports import wording
-from osprofiler.reports.analysis import set_comparison, skew, trace_profile
+from osprofiler.reports.analysis import set_comparison
 from osprofiler.reports.analysis.calling_context import Steps
 from osprofiler.reports.analysis.set_comparison import StepChange
 from osprofiler.reports.analysis.statistics import percentile
@@ -29,6 +31,10 @@ class _Set:
         self.profiles: list[TraceProfile] = []
         self.first_us: float = float("inf")
 
+    def add_all(self, profiles: Iterable[TraceProfile]) -> None:
+        for profile in profiles:
+            self.add(profile)
+
     def add(self, profile: TraceProfile) -> None:
         self.profiles.append(profile)
         self.first_us = min(self.first_us, profile.start_us)
@@ -41,24 +47,50 @@ def run(args: argparse.Namespace) -> int:
     known: dict[str, _Set] = {}
     status = 0
     if args.group_by or args.before_us is not None or args.after_us is not None:
-        status = sets.gather(sets.traces(args, args.traces), lambda trace: _sort(trace, args, known, steps))
+        sides = _Sides(steps, args.group_by, args.before_us, args.after_us)
+
+        def take(part: list[tuple[str, TraceProfile]]) -> None:
+            for name, profile in part:
+                known.setdefault(name, _Set(name)).add(profile)
+
+        status = sets.gather(set_work.parts(args, args.traces, sides), take)
         ordered = sorted(known.values(), key=lambda each: each.first_us)
     else:
         ordered = [_Set("before"), _Set("after")]
         for name, each in zip(args.traces, ordered, strict=True):
-            profiles = set_profiles.read(args, [name], steps, path=False)
-            status = status or sets.gather(profiles, each.add, f"reading {name}")
+            parts = set_work.parts(args, [name], Profiles(steps, path=False))
+            status = status or sets.gather(parts, each.add_all, f"reading {name}")
     if len(ordered) < 2:
         raise sources.BadInput("there is only one set to compare: " + (", ".join(known) or "no traces"))
     output.write(_pieces(args, ordered), args.file_name)
     return status
 
 
-def _sort(trace: Trace, args: argparse.Namespace, known: dict[str, _Set], steps: Steps) -> None:
-    name = _value(trace, args.group_by) if args.group_by else _side(trace, args.before_us, args.after_us)
-    if name is not None:
-        profile = trace_profile.of(skew.correct(trace), steps, path=False)
-        known.setdefault(name, _Set(name)).add(profile)
+class _Sides(set_work.Work[list[tuple[str, TraceProfile]]]):
+    """The profile of each trace, with the name of its set: by a tag, or by times."""
+
+    def __init__(self, steps: Steps, group_by: str | None, before_us: int | None, after_us: int | None) -> None:
+        self._profiles = Profiles(steps, path=False)
+        self._group_by = group_by
+        self._times_us = before_us, after_us
+
+    def part(self, traces: Iterable[Trace]) -> list[tuple[str, TraceProfile]]:
+        profiles = []
+        for trace in traces:
+            name = self._name(trace)
+            if name is not None:
+                profiles += [(name, profile) for profile in self._profiles.part([trace])]
+        return profiles
+
+    def _name(self, trace: Trace) -> str | None:
+        return _value(trace, self._group_by) if self._group_by else _side(trace, *self._times_us)
+
+    def packed(self, part: list[tuple[str, TraceProfile]]) -> Any:
+        return [name for name, _ in part], self._profiles.packed([profile for _, profile in part])
+
+    def unpacked(self, data: Any) -> list[tuple[str, TraceProfile]]:
+        names, profiles = data
+        return list(zip(names, self._profiles.unpacked(profiles), strict=True))
 
 
 def _value(trace: Trace, tag: str) -> str | None:

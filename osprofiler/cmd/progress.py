@@ -27,9 +27,9 @@ class Progress:
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def step(self) -> None:
-        """Count one more item as done."""
-        self._done += 1
+    def step(self, count: int = 1) -> None:
+        """Count *count* more items as done."""
+        self._done += count
 
     def over(self, items: Iterable[T], total: int | None = None) -> Iterator[T]:
         """Iterate over *items* and count each one when it is done."""

@@ -9,6 +9,7 @@ has.
 from __future__ import annotations
 
 import argparse
+import itertools
 import random
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -61,28 +62,22 @@ def single(args: argparse.Namespace, names: Sequence[str]) -> Trace | None:
     return loaded[0] if len(loaded) == 1 and loaded[0].spans else None
 
 
-def traces(args: argparse.Namespace, names: Sequence[str]) -> Iterator[Trace]:
-    """The traces of the set, one after the other. Raises CommandError if a named file or folder has none of them."""
-    if names:
-        wanted = sources.wanted(args)
-        matching = (trace for trace in _named(args, names) if trace.spans and wanted.chooses(trace))
-        empty = True
-        for trace in _sampled(matching, args.sample) if args.sample else _first(matching, wanted.limit):
-            empty = False
-            yield trace
-        if empty:
-            raise exc.CommandError(f"no traces that match the options in {', '.join(names)}")
-        return
-    driver = sources.driver(args)
-    chance = random.Random(0) if args.sample else None
-    stored = search.traces(driver, sources.wanted(args), chance, args.sample)
+def named(args: argparse.Namespace, names: Sequence[str]) -> Iterator[Trace]:
+    """The traces that *names* name and *args* choose, one after the other. Raises CommandError if there are none."""
+    wanted = sources.wanted(args)
+    matching = (trace for trace in _named(args, names) if trace.spans and wanted.chooses(trace))
+    chosen = _sampled(matching, args.sample) if args.sample else itertools.islice(matching, wanted.limit)
+    yield from (trace for _, trace in some(((1, trace) for trace in chosen), names))
+
+
+def some(items: Iterable[tuple[int, T]], names: Sequence[str]) -> Iterator[tuple[int, T]]:
+    """*items*, each with its number of traces. Raises CommandError if there are no traces in *names*."""
     empty = True
-    for trace in _first(stored, args.sample):
-        empty = False
-        yield trace
+    for count, item in items:
+        empty = empty and not count
+        yield count, item
     if empty:
-        sources.name_empty(args, driver)
-    sources.name_default(args, driver)
+        raise exc.CommandError(f"no traces that match the options in {', '.join(names)}")
 
 
 def _named(args: argparse.Namespace, names: Sequence[str]) -> Iterator[Trace]:
@@ -119,17 +114,6 @@ def loaded(file: Path, folder: Path, whole: bool) -> list[Trace]:
         return []
 
 
-def _first(items: Iterable[T], count: int | None) -> Iterator[T]:
-    """The first *count* of *items*; all of them if it is None. Reads no item more."""
-    if count is None:
-        yield from items
-        return
-    for left, item in zip(range(count - 1, -1, -1), items, strict=False):
-        yield item
-        if not left:
-            return
-
-
 def _sampled(items: Iterable[T], count: int) -> list[T]:
     """*count* of *items*, each equally likely. Keeps no more of them in memory."""
     chance = random.Random(0)
@@ -142,26 +126,31 @@ def _sampled(items: Iterable[T], count: int) -> list[T]:
     return kept
 
 
-def gather(items: Iterable[T], take: Callable[[T], object], activity: str = "reading traces") -> int:
-    """Give each of *items*, traces or their profiles, to *take*.
+class ReaderDied(exc.CommandError):
+    """A process that read traces for this one has died."""
+
+
+def gather(items: Iterable[tuple[int, T]], take: Callable[[T], object], activity: str = "reading traces") -> int:
+    """Give each of *items*, parts of a set with their numbers of traces, to *take*.
 
     Returns the exit status: 0, or another if the set is not whole.
     """
-    count = 0
+    total = 0
     reason, status = "", 0
     with Progress(activity) as progress:
         try:
-            for trace in progress.over(items):
-                take(trace)
-                count += 1
+            for count, item in items:
+                take(item)
+                total += count
+                progress.step(count)
         except KeyboardInterrupt:
-            if not count:
+            if not total:
                 raise
             reason, status = "interrupted", 130
-        except StoreError as fault:
-            if not count:
+        except (StoreError, ReaderDied) as fault:
+            if not total:
                 raise
-            reason, status = f"the store failed: {fault}", 1
+            reason, status = f"the store failed: {fault}" if isinstance(fault, StoreError) else str(fault), 1
     if reason:
-        print(f"osprofiler: {reason}; this is of {output.counted(count, 'trace')} read until then", file=sys.stderr)
+        print(f"osprofiler: {reason}; this is of {output.counted(total, 'trace')} read until then", file=sys.stderr)
     return status

@@ -6,9 +6,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Iterator
 
-from osprofiler.cmd import cliutils, output, sets, sources
+from osprofiler.cmd import cliutils, output, set_work, sets, sources
 from osprofiler.reports import wording
+from osprofiler.reports.analysis import service_map
 from osprofiler.reports.analysis.service_map import ServiceMap
+from osprofiler.reports.model import Trace
 from osprofiler.reports.views import map_views
 
 
@@ -37,9 +39,16 @@ class MapCommand:
         if args.use_json + args.use_html + args.use_dot > 1:
             raise sources.BadInput("choose one of --json, --html and --dot")
         services = ServiceMap()
-        status = sets.gather(sets.traces(args, args.traces), services.add)
+        status = sets.gather(set_work.parts(args, args.traces, _Calls()), services.merge)
         output.write(_pieces(args, services), args.file_name)
         return status
+
+
+class _Calls(set_work.Work[ServiceMap]):
+    """The calls between services."""
+
+    def part(self, traces: Iterable[Trace]) -> ServiceMap:
+        return service_map.of(traces)
 
 
 def _pieces(args: argparse.Namespace, services: ServiceMap) -> Iterable[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from osprofiler.cmd import cliutils, output, sets, sources
+from osprofiler.cmd import cliutils, output, set_work, sets, sources
 from osprofiler.records.record import timestamp
 from osprofiler.reports.analysis import skew
 from osprofiler.reports.analysis.statistics import OperationStats, Statistics
@@ -44,13 +44,11 @@ class StatsCommand:
             raise sources.BadInput("choose one of --json and --html")
         periods = {_WHOLE: Statistics()}
 
-        def take(trace: Trace) -> None:
-            skew.correct(trace)
-            periods[_WHOLE].add(trace)
-            if args.by:
-                periods.setdefault(_period(trace, args.by), Statistics()).add(trace)
+        def take(part: dict[str, Statistics]) -> None:
+            for name, statistics in part.items():
+                periods.setdefault(name, Statistics()).merge(statistics)
 
-        status = sets.gather(sets.traces(args, args.traces), take)
+        status = sets.gather(set_work.parts(args, args.traces, _Periods(args.by)), take)
         ordered = {name: periods[name] for name in (_WHOLE, *sorted(periods.keys() - {_WHOLE}))}
         operations = {name: statistics.operations() for name, statistics in ordered.items()}
         counts = {name: statistics.traces for name, statistics in ordered.items()}
@@ -61,6 +59,21 @@ class StatsCommand:
         else:
             output.write(_lines(operations, counts, args.rows), args.file_name)
         return status
+
+
+class _Periods(set_work.Work[dict[str, Statistics]]):
+    """The statistics of all traces, and of each period: *by* hour, day, or None."""
+
+    def __init__(self, by: str | None) -> None:
+        self._by = by
+
+    def part(self, traces: Iterable[Trace]) -> dict[str, Statistics]:
+        periods: dict[str, Statistics] = {}
+        for trace in traces:
+            skew.correct(trace)
+            for name in (_WHOLE, _period(trace, self._by)) if self._by else (_WHOLE,):
+                periods.setdefault(name, Statistics()).add(trace)
+        return periods
 
 
 def _period(trace: Trace, by: str) -> str:

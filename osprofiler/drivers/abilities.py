@@ -23,6 +23,9 @@ class Can(enum.Enum):
     READ_RECORDS = "read the records of traces"
     """``read`` returns the records of a trace."""
 
+    READ_SHARED = "be read by several processes at once"
+    """What one driver lists, drivers in other processes can read at the same time."""
+
     LIST = "list traces"
     """``list_traces`` works, and so do ``find_ids`` and ``candidates``."""
 
@@ -40,7 +43,9 @@ class Can(enum.Enum):
 
 
 #: The abilities of a store whose driver writes batches of records, reads them and lists traces.
-RECORDS = frozenset({Can.WRITE, Can.WRITE_BATCH, Can.READ, Can.READ_RECORDS, Can.LIST, Can.LIST_ERRORS})
+RECORDS = frozenset(
+    {Can.WRITE, Can.WRITE_BATCH, Can.READ, Can.READ_RECORDS, Can.READ_SHARED, Can.LIST, Can.LIST_ERRORS}
+)
 
 #: The abilities of such a store that can delete traces too.
 DELETABLE_RECORDS = RECORDS | {Can.DELETE, Can.PURGE}

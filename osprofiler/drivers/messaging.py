@@ -25,7 +25,7 @@ from osprofiler.connection import options, strings
 from osprofiler.connection.fault_text import fault_line
 from osprofiler.connection.secrets import cut, malformed
 from osprofiler.drivers import base, errors, locate, network, notifications
-from osprofiler.drivers.abilities import DELETABLE_RECORDS
+from osprofiler.drivers.abilities import DELETABLE_RECORDS, Can
 from osprofiler.records.error_kind import error_kind
 
 #: RabbitMQ's port, if the transport's URL has none.
@@ -43,7 +43,8 @@ class Messaging(base.Driver):
     *idle_timeout*: the reader of a trace waits so many seconds for more of its records.
     """
 
-    can = DELETABLE_RECORDS
+    # Whoever lists the topic's records takes them from it.
+    can = DELETABLE_RECORDS - {Can.READ_SHARED}
 
     max_span_chars: ClassVar[int | None] = notifications.MOST_CHARS
 

@@ -97,17 +97,26 @@ def _once(marks: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             yield mark
 
 
-def traces(
-    driver: Driver, wanted: Wanted, chance: random.Random | None = None, sample: int | None = None
-) -> Iterator[Trace]:
-    """The matching traces, the newest first. Stops reading when ``wanted.limit`` traces match.
+def traces(driver: Driver, wanted: Wanted) -> Iterator[Trace]:
+    """The matching traces, the newest first. Stops reading when ``wanted.limit`` traces match."""
+    return matching(driver, base_ids(driver, wanted), wanted)
 
-    With *chance*: in an order by chance, for a caller that takes the first *sample* of them.
+
+def base_ids(driver: Driver, wanted: Wanted, chance: random.Random | None = None) -> Iterator[str]:
+    """The ids of the traces that :func:`identified` gives; with *chance* in an order by chance, for a sample."""
+    ids = (str(mark["base_id"]) for mark in identified(driver, wanted))
+    if chance is None:
+        return ids
+    shuffled = list(ids)
+    chance.shuffle(shuffled)
+    return iter(shuffled)
+
+
+def matching(driver: Driver, base_ids: Iterable[str], wanted: Wanted, sample: int | None = None) -> Iterator[Trace]:
+    """Those of the traces *base_ids* that match, in this order; at most ``wanted.limit``.
+
+    *sample*: how many of them the caller takes, if it knows.
     """
-    base_ids: Iterable[str] = (str(mark["base_id"]) for mark in identified(driver, wanted))
-    if chance is not None:
-        base_ids = list(base_ids)
-        chance.shuffle(base_ids)
     if Can.READ_RECORDS in driver.can:
         stored = (_trace(each) for each in records(driver, base_ids, sample or wanted.limit))
     else:

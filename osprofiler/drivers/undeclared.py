@@ -16,6 +16,7 @@ _METHODS: dict[Can, tuple[tuple[str, ...], tuple[str, ...]]] = {
     Can.WRITE_BATCH: (("write",), ("notify",)),
     Can.READ: (("get_report", "read"), ()),
     Can.READ_RECORDS: (("read",), ("get_report",)),
+    Can.READ_SHARED: ((), ("get_report", "read", "list_traces")),  # no method shows it
     Can.LIST: (("list_traces",), ()),
     Can.LIST_ERRORS: (("list_error_traces",), ()),
     Can.SEARCH: (("candidates",), ("list_traces", "list_error_traces")),

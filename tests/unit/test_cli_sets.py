@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from osprofiler import reports
-from osprofiler.cmd import follow, set_profiles, sets, shell
+from osprofiler.cmd import follow, set_work, sets, shell
 from osprofiler.drivers import base, search
 from osprofiler.drivers.errors import StoreError
 from osprofiler.records.record import timestamp
 from osprofiler.reports import files, model
+from osprofiler.testing.records import T0_US
 from tests.unit import boots
 from tests.unit.test_cli import OSPROFILER
 
@@ -74,14 +75,21 @@ def test_folders_and_files_are_one_set(folder: Path, capsys: pytest.CaptureFixtu
     assert both["traces"] == 60
 
 
+def share_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes read every set, in small batches."""
+    monkeypatch.setattr(set_work, "_WORTH_BYTES", 0)
+    monkeypatch.setattr(set_work, "_WORTH_TRACES", 1)
+    monkeypatch.setattr(set_work, "_TRACES_AT_ONCE", 7)
+    monkeypatch.setattr(set_work.os, "sched_getaffinity", lambda _: {0, 1})
+
+
 def test_large_folders_are_read_by_several_processes(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "jaeger" / "broken.json").write_text("{")
     try:
         alone = said(capsys, "critical-path", folder / "jaeger", "--json")
-        monkeypatch.setattr(set_profiles, "_WORTH_BYTES", 0)
-        monkeypatch.setattr(set_profiles.os, "sched_getaffinity", lambda _: {0, 1})
+        share_the_work(monkeypatch)
         assert shell.main(["trace", "critical-path", str(folder / "jaeger"), "--json"]) == 0
         output = capsys.readouterr()
         assert output.out == alone
@@ -129,6 +137,23 @@ def store(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> base
         driver.write(trace)
     monkeypatch.setenv("OSPROFILER_CONNECTION_STRING", url)
     return driver
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["critical-path", "--limit", "20"],
+        ["stats", "--by", "day", "--service", "demo-image"],
+        ["map", "--sample", "10"],
+        ["diff", "--before", timestamp(T0_US + 150_000_000)],
+    ],
+)
+def test_large_stores_are_read_by_several_processes(
+    command: list[str], store: base.Driver, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = said(capsys, *command, "--json")
+    share_the_work(monkeypatch)
+    assert said(capsys, *command, "--json") == alone
 
 
 def count(capsys: pytest.CaptureFixture[str], *options: str) -> int:
@@ -245,19 +270,21 @@ def test_without_scipy_one_line_says_what_to_install(folder: Path) -> None:
     assert done.stderr == "osprofiler: comparing sets of traces needs SciPy: pip install 'osprofiler[analysis]'\n"
 
 
-def interrupted(fault: BaseException) -> Iterator[int]:
-    yield 1
-    yield 2
+def interrupted(fault: BaseException) -> Iterator[tuple[int, str]]:
+    yield 1, "one"
+    yield 2, "two more"
     raise fault
 
 
 def test_interrupted_work_says_what_it_has(capsys: pytest.CaptureFixture[str]) -> None:
-    taken: list[int] = []
+    taken: list[str] = []
     assert sets.gather(interrupted(KeyboardInterrupt()), taken.append) == 130
-    assert taken == [1, 2]
-    assert capsys.readouterr().err == "osprofiler: interrupted; this is of 2 traces read until then\n"
+    assert taken == ["one", "two more"]
+    assert capsys.readouterr().err == "osprofiler: interrupted; this is of 3 traces read until then\n"
     assert sets.gather(interrupted(StoreError("gone")), taken.append) == 1
-    assert "the store failed: gone; this is of 2 traces" in capsys.readouterr().err
+    assert "the store failed: gone; this is of 3 traces" in capsys.readouterr().err
+    assert sets.gather(interrupted(sets.ReaderDied("a process was killed")), taken.append) == 1
+    assert "osprofiler: a process was killed; this is of 3 traces" in capsys.readouterr().err
 
 
 def test_an_interrupt_ends_the_reading_and_shows_the_rest(folder: Path, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ class BelowRestricted(Restricted):
     [
         (base.Driver, set()),
         (Stock, {Can.WRITE, Can.READ}),
-        (StockOnRedis, Redis.can - {Can.WRITE_BATCH, Can.READ_RECORDS}),
+        (StockOnRedis, Redis.can - {Can.WRITE_BATCH, Can.READ_RECORDS, Can.READ_SHARED}),
         (Mixed, {Can.WRITE, Can.READ, Can.LIST, Can.DELETE, Can.PURGE}),
         (Renamed, Redis.can),
         (Restricted, {Can.WRITE}),

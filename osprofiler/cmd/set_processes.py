@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Share the work on a set of traces among processes."""
+
+from __future__ import annotations
+
+import gc
+import signal
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from osprofiler.cmd import sets
+from osprofiler.drivers.errors import StoreError
+from osprofiler.records import unreadable
+from osprofiler.reports.model import Trace
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from osprofiler.cmd.set_work import Part, Work
+
+
+class Reader(Protocol):
+    """Reads batches of traces; it can be pickled."""
+
+    def traces(self, batch: Any) -> Iterator[Trace]:
+        """The matching traces of *batch*."""
+
+
+class _Done(NamedTuple):
+    """What another process made of one batch."""
+
+    traces: int
+    part: Any  # packed
+    unreadable: list[str]  # lines about what could not be read
+    fault: str | None  # why the store failed; the part is of the traces before
+
+
+def parts(processes: int, reader: Reader, work: Work[Part], batches: Iterable[Any]) -> Iterator[tuple[int, Part]]:
+    """The parts of *batches*, in their order, each with its number of traces.
+
+    At most two batches a process are under way. Raises StoreError if the store fails, and ReaderDied.
+    """
+    import multiprocessing  # these two take longer to load than most commands run
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+
+    # A fork would copy the thread that shows the progress.
+    context = multiprocessing.get_context("spawn")
+    waiting = iter(batches)
+    with ProcessPoolExecutor(processes, context, _prepare, (reader,)) as pool:
+        running: deque[Future[_Done]] = deque()
+        try:
+            running.extend(pool.submit(_run, work, batch) for batch in islice(waiting, 2 * processes))
+            while running:
+                done = running.popleft().result()
+                running.extend(pool.submit(_run, work, batch) for batch in islice(waiting, 1))
+                unreadable.pass_on(done.unreadable)
+                yield done.traces, work.unpacked(done.part)
+                if done.fault is not None:
+                    raise StoreError(done.fault)
+        except BrokenProcessPool:
+            raise sets.ReaderDied("a process that read traces was killed; perhaps memory ran out") from None
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+_prepared: list[Reader] = []
+
+
+def _prepare(reader: Reader) -> None:
+    """In another process: leave interrupts to the command, and, as it does, make no searches for cycles."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.disable()
+    _prepared.append(reader)
+
+
+def _run(work: Work[Any], batch: Any) -> _Done:
+    """In another process: the part of *batch*. Each call has its own copy of *work*."""
+    (reader,) = _prepared
+    count, fault = 0, None
+
+    def until_fault() -> Iterator[Trace]:
+        nonlocal count, fault
+        try:
+            for trace in reader.traces(batch):
+                yield trace
+                count += 1
+        except StoreError as error:
+            fault = str(error)
+
+    with unreadable.collected() as ledger:
+        part = work.part(until_fault())
+    return _Done(count, work.packed(part), list(ledger.lines()), fault)

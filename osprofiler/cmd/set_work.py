@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The work of a command on a set of traces, which several processes share if the set is large.
+
+This process lists the files of folders, or the ids of a store's traces. It deals them out in small batches, and takes
+the parts of the result in the same order. So the result is the same as that of one process, and memory is bounded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from osprofiler.cmd import set_processes, sets, sources
+from osprofiler.cmd.set_readers import FileReader, StoreReader
+from osprofiler.drivers import base, search
+from osprofiler.reports.model import Trace
+
+Part = TypeVar("Part")
+
+#: A folder with fewer bytes, or a store with fewer traces, is read before other processes have started.
+_WORTH_BYTES = 50_000_000
+_WORTH_TRACES = 500
+_FILES_AT_ONCE = 20
+_TRACES_AT_ONCE = 50
+
+
+class Work(Generic[Part]):
+    """What a command makes of traces. Other processes get the object by pickle, and give back the parts."""
+
+    def part(self, traces: Iterable[Trace]) -> Part:
+        """The part of the result that is of *traces*. Their clocks are not corrected yet."""
+        raise NotImplementedError
+
+    def packed(self, part: Part) -> Any:
+        """*part* in a form that can be pickled."""
+        return part
+
+    def unpacked(self, data: Any) -> Part:
+        """The part in *data*, which :meth:`packed` made in another process."""
+        return data  # type: ignore[no-any-return]
+
+
+def parts(args: argparse.Namespace, names: Sequence[str], work: Work[Part]) -> Iterator[tuple[int, Part]]:
+    """The parts of the set that *args* and *names* choose, in order, each with its number of traces.
+
+    Raises CommandError if a named file or folder has no traces that match.
+    """
+    if not names:
+        yield from _of_store(args, work)
+        return
+    processes = _processors()
+    folders = [Path(name) for name in names]
+    if processes > 1 and not (args.limit or args.sample) and all(folder.is_dir() for folder in folders):
+        files = [(folder, file) for folder in folders for file in sets.files_of(folder)]
+        if sum(file.stat().st_size for _, file in files) >= _WORTH_BYTES:
+            reader = FileReader(sources.wanted(args), sets.needs_tags(args))
+            batches = _batches(files, _FILES_AT_ONCE)
+            yield from sets.some(set_processes.parts(processes, reader, work, batches), names)
+            return
+    yield from ((1, work.part([trace])) for trace in sets.named(args, names))
+
+
+def _of_store(args: argparse.Namespace, work: Work[Part]) -> Iterator[tuple[int, Part]]:
+    driver, wanted = sources.driver(args), sources.wanted(args)
+    base_ids = search.base_ids(driver, wanted, random.Random(0) if args.sample else None)
+    # If traces must be read to know which ones match, only this process can count them.
+    is_exact = not search.must_read(driver, wanted)
+    if is_exact and args.sample:
+        base_ids = itertools.islice(base_ids, args.sample)
+    processes = _processors() if is_exact or not (args.limit or args.sample) else 1
+    first: list[str] = []
+    if processes > 1 and {base.Can.READ_RECORDS, base.Can.READ_SHARED} <= driver.can:
+        first = list(itertools.islice(base_ids, _WORTH_TRACES))
+    base_ids = itertools.chain(first, base_ids)
+    if len(first) == _WORTH_TRACES:
+        made = set_processes.parts(processes, StoreReader(args, wanted), work, _batches(base_ids, _TRACES_AT_ONCE))
+    else:
+        matching = search.matching(driver, base_ids, wanted, args.sample)
+        made = ((1, work.part([trace])) for trace in itertools.islice(matching, args.sample))
+    empty = True
+    for count, part in made:
+        empty = empty and not count
+        yield count, part
+    if empty:
+        sources.name_empty(args, driver)
+    sources.name_default(args, driver)
+
+
+Item = TypeVar("Item")
+
+
+def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    each = iter(items)
+    while batch := list(itertools.islice(each, size)):
+        yield batch
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
