@@ -10,12 +10,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import collect, goals, stores, table
+from benchmarks import collect, goals, sets, stores, table
 from benchmarks.environments import Contender, contenders
 from benchmarks.figures import Figures
 
 _PARTS = ("micro", "resting", "spans", "memory", "burst", "imports", "latency", "show")
-_LONG = ("stores",)  # only if asked for: a million spans are written into each store
+_LONG = ("stores", "sets")  # only if asked for: they write very many spans
 
 
 def main() -> int:
@@ -70,6 +70,8 @@ def main() -> int:
     columns = list(known)
     if "stores" in parts and "ours" in known:
         columns += stores.stores(args.store or stores.DEFAULT, known["ours"], size, figures, args.filled)
+    if "sets" in parts and "ours" in known:
+        columns += [name for name in sets.sets(known["ours"], size, figures) if name not in columns]
     found = list(goals.goals(figures, size.burst))
     print(table.text(figures, found, columns))
     args.json.parent.mkdir(parents=True, exist_ok=True)

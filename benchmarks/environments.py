@@ -55,7 +55,11 @@ class Contender:
 def _of_this_tree() -> tuple[str, ...]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    used = [requirement for name in ("messaging", "mongo", "redis", "sqlalchemy") for requirement in extras[name]]
+    used = [
+        requirement
+        for name in ("analysis", "messaging", "mongo", "redis", "sqlalchemy")
+        for requirement in extras[name]
+    ]
     return (*project["dependencies"], *used, *_CLIENTS, *_LAYERS, *_COMMON)
 
 

@@ -83,8 +83,8 @@ def _running(name: str) -> Iterator[str]:
 
 def _measure(store: str, url: str, command: str, spans: int, contender: Contender, figures: Figures) -> None:
     python = str(contender.python())
-    start_s = _Process([python, "-c", "pass"], contender).wall_s
-    made = _Process([python, "-m", "osprofiler.cmd.shell", *command.split(), "--connection-string", url], contender)
+    start_s = Process([python, "-c", "pass"], contender).wall_s
+    made = Process([python, "-m", "osprofiler.cmd.shell", *command.split(), "--connection-string", url], contender)
     figures.add(store, "(start of Python)", "store_s", start_s)
     figures.add(store, command, "store_s", made.wall_s)
     figures.add(store, command, "store_cpu_s", made.cpu_s)
@@ -93,7 +93,7 @@ def _measure(store: str, url: str, command: str, spans: int, contender: Contende
         figures.add(store, command, "spans_s", spans / made.wall_s)
 
 
-class _Process:
+class Process:
     """A command in a process of its own, run to its end: its wall and CPU time, and its most memory. Raises Failed."""
 
     def __init__(self, command: list[str], contender: Contender) -> None:

@@ -36,6 +36,7 @@ _TABLES = (
     ("store_cpu_s", "Commands on many traces: CPU time of the command, seconds"),
     ("store_mb", "Commands on many traces: most memory of the command, MB"),
     ("spans_s", "Commands on many traces: spans read a second"),
+    ("json_times", "The same: CPU time, in times of what the json package takes for Jaeger's JSON of the traces"),
     ("records_s", "Records written a second, two a span"),
 )
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import collect, stores
+from benchmarks import collect, sets, stores
 from benchmarks.child import traces
 from benchmarks.child.contenders import OPERATIONS, TEXT
 from benchmarks.environments import Contender
@@ -144,3 +144,15 @@ def test_commands_are_measured_on_a_store_that_holds_the_traces(
     monkeypatch.setattr(stores, "COMMANDS", {"trace stats --no-such-option": 1})
     stores.stores([url], ours, size, figures, filled=True)
     assert "--no-such-option" in figures.wrong[0]
+
+
+def test_sets_are_measured_in_a_folder_and_in_a_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Contender, "python", lambda _: Path(sys.executable))
+    size = dataclasses.replace(collect.QUICK, traces=20, trace_spans=10, others=1)
+    figures = Figures()
+    ours = Contender("ours", "osprofiler5", (), "", "", of_this_tree=True)
+    assert sets.sets(ours, size, figures) == ["folder", "sqlite"]
+    assert figures.wrong == []
+    for name in "folder", "sqlite":
+        for command in sets.COMMANDS:
+            assert figures.median(name, f"trace {command} SET", "json_times") > 0  # type: ignore[operator]
