@@ -67,7 +67,7 @@ def named(args: argparse.Namespace, names: Sequence[str]) -> Iterator[Trace]:
     wanted = sources.wanted(args)
     matching = (trace for trace in _named(args, names) if trace.spans and wanted.chooses(trace))
     chosen = _sampled(matching, args.sample) if args.sample else itertools.islice(matching, wanted.limit)
-    yield from (trace for _, trace in some(((1, trace) for trace in chosen), names))
+    yield from (trace for _, trace in some(each(chosen), names))
 
 
 def some(items: Iterable[tuple[int, T]], names: Sequence[str]) -> Iterator[tuple[int, T]]:
@@ -124,6 +124,11 @@ def _sampled(items: Iterable[T], count: int) -> list[T]:
         elif (place := chance.randrange(i + 1)) < count:
             kept[place] = item
     return kept
+
+
+def each(items: Iterable[T]) -> Iterator[tuple[int, T]]:
+    """*items*, each as the part of one trace."""
+    return ((1, item) for item in items)
 
 
 class ReaderDied(exc.CommandError):

@@ -52,12 +52,12 @@ class ListCommand:
         if args.use_long or search.must_read(driver, wanted):
             summaries: list[search.Summary] = []
             matching = map(search.summary, search.traces(driver, wanted))
-            status = sets.gather(matching, summaries.append)
+            status = sets.gather(sets.each(matching), summaries.append)
             listed = [summary._asdict() for summary in reversed(summaries)]
             columns, rows = (_LONG if args.use_long else _SHORT), [_row(summary) for summary in listed]
         else:
             marks: list[dict[str, Any]] = []
-            status = sets.gather(search.identified(driver, wanted), marks.append, "listing traces")
+            status = sets.gather(sets.each(search.identified(driver, wanted)), marks.append, "listing traces")
             listed = marks[::-1]
             columns, rows = _SHORT, listed
         output.write(output.json_list(listed) if args.use_json else output.table(columns, rows))

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from osprofiler import exc, reports
-from osprofiler.cmd import output, sets
+from osprofiler.cmd import output, set_work, sets
 from osprofiler.reports.analysis import skew
 from osprofiler.reports.model import Trace
+from osprofiler.reports.views.span_rows import Row, Rows
 
 
 def run(args: argparse.Namespace) -> int:
@@ -22,13 +24,22 @@ def run(args: argparse.Namespace) -> int:
     try:
         with ParquetWriter(Path(args.parquet)) as writer:
 
-            def take(trace: Trace) -> None:
-                writer.add(skew.correct(trace))
+            def take(tables: list[list[Row]]) -> None:
+                for rows in tables:
+                    writer.add(rows)
 
-            status = sets.gather(sets.traces(args, args.traces), take, "exporting traces")
+            status = sets.gather(set_work.parts(args, args.traces, _Tables()), take, "exporting traces")
     except OSError as fault:
         raise exc.CommandError(f"cannot write {args.parquet}: {fault.strerror or fault}") from fault
     spans = f"{output.counted(writer.spans, 'span')} of {output.counted(writer.traces, 'trace')}"
     queries = Path(reports.__file__).parent / "sql"
     print(f"osprofiler: {spans} in {args.parquet}; SQL for them is in {queries}", file=sys.stderr)
     return status
+
+
+class _Tables(set_work.Work[list[list[Row]]]):
+    """The rows of each trace."""
+
+    def part(self, traces: Iterable[Trace]) -> list[list[Row]]:
+        rows = Rows()
+        return [list(rows.of(skew.correct(trace))) for trace in traces]

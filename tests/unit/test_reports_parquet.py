@@ -37,9 +37,10 @@ HOUR_US = 3_600_000_000
 
 
 def write(target: Path, some: Iterable[Trace]) -> None:
+    rows = span_rows.Rows()
     with ParquetWriter(target) as writer:
         for trace in some:
-            writer.add(skew.correct(trace))
+            writer.add(rows.of(skew.correct(trace)))
 
 
 def ask(place: object, query: str) -> list[dict[str, Any]]:

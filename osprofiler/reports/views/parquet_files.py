@@ -16,8 +16,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 import osprofiler
-from osprofiler.reports.model import Trace
-from osprofiler.reports.views.span_rows import Row, Rows
+from osprofiler.reports.views.span_rows import Row
 
 #: Rows of a row group, and rows of a file in a folder.
 GROUP_ROWS = 50_000
@@ -50,7 +49,7 @@ SCHEMA = pa.schema(
 
 
 class ParquetWriter:
-    """A context manager that writes the spans of traces.
+    """A context manager that writes rows of traces.
 
     *target* is a file, if it ends in ``.parquet``; else a folder, which gets files of ``FILE_ROWS`` rows or a trace
     more. A file has its name when it is complete. If the block raises, what was written until then is complete.
@@ -61,7 +60,6 @@ class ParquetWriter:
     def __init__(self, target: Path) -> None:
         self._is_file = target.suffix == ".parquet"
         self._target = target
-        self._rows = Rows()
         self._waiting: list[Row] = []
         self._chars = 0
         self._in_file = 0
@@ -74,9 +72,9 @@ class ParquetWriter:
             if any(target.iterdir()):
                 raise FileExistsError(f"{target} is not empty")
 
-    def add(self, trace: Trace) -> None:
-        """Write the spans of *trace*, whose clocks are corrected."""
-        for row in self._rows.of(trace):
+    def add(self, rows: Iterable[Row]) -> None:
+        """Write *rows*, those of one trace."""
+        for row in rows:
             self._waiting.append(row)
             self._chars += _chars(row)
             if len(self._waiting) >= GROUP_ROWS or self._chars >= _GROUP_CHARS:
