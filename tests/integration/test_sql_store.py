@@ -143,15 +143,6 @@ def test_a_table_that_was_dropped_is_made_again(url: str) -> None:
     assert len(driver.read(TRACE)) == 4
 
 
-def test_the_index_that_reading_needs_is_there(url: str) -> None:
-    driver = base.get_driver(url)
-    driver.write(two_spans())
-    engine = sqlalchemy.create_engine(url)
-    names = {index["name"] for index in sqlalchemy.inspect(engine).get_indexes("data")}
-    engine.dispose()
-    assert names == {"ix_data_base_id_timestamp"}
-
-
 def test_a_batch_is_stored_whole_or_not_at_all(url: str) -> None:
     driver = base.get_driver(url)
     driver.write(two_spans())
