@@ -16,7 +16,7 @@ from osprofiler.records import unreadable
 from osprofiler.reports.model import Trace
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from concurrent.futures import Future, ProcessPoolExecutor
 
     from osprofiler.cmd.set_work import Part, Work
 
@@ -52,10 +52,10 @@ def parts(processes: int, reader: Reader, work: Work[Part], batches: Iterable[An
     with ProcessPoolExecutor(processes, context, _prepare, (reader,)) as pool:
         running: deque[Future[_Done]] = deque()
         try:
-            running.extend(pool.submit(_run, work, batch) for batch in islice(waiting, 2 * processes))
+            running.extend(_submitted(pool, work, batch) for batch in islice(waiting, 2 * processes))
             while running:
                 done = running.popleft().result()
-                running.extend(pool.submit(_run, work, batch) for batch in islice(waiting, 1))
+                running.extend(_submitted(pool, work, batch) for batch in islice(waiting, 1))
                 unreadable.pass_on(done.unreadable)
                 yield done.traces, work.unpacked(done.part)
                 if done.fault is not None:
@@ -64,6 +64,17 @@ def parts(processes: int, reader: Reader, work: Work[Part], batches: Iterable[An
             raise sets.ReaderDied("a process that read traces was killed; perhaps memory ran out") from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _submitted(pool: ProcessPoolExecutor, work: Work[Any], batch: Any) -> Future[_Done]:
+    """Submit *batch*. A process that is started for it inherits that interrupts are blocked, also while it starts."""
+    if not hasattr(signal, "pthread_sigmask"):
+        return pool.submit(_run, work, batch)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return pool.submit(_run, work, batch)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _prepared: list[Reader] = []

@@ -77,8 +77,12 @@ from osprofiler.cmd import set_processes, sets
 from tests.unit.test_cli_set_processes import Ids, Reader
 
 if __name__ == "__main__":
-    parts = set_processes.parts(2, Reader(), Ids(), [[1], [2], [sys.argv[1]], [3]])
-    sys.exit(sets.gather(parts, lambda ids: print(*ids, flush=True)))
+    def told_when_taken():
+        for part in set_processes.parts(2, Reader(), Ids(), [[1], [2], [sys.argv[1]], [3]]):
+            yield part
+            print(*part[1], flush=True)
+
+    sys.exit(sets.gather(told_when_taken(), len))
 """
 
 
