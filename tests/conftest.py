@@ -8,6 +8,7 @@ elsewhere, saying what to install.
 
 import faulthandler
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -59,7 +60,9 @@ _stderr = pytest.StashKey[int]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep the last good policies of tests out of the user's own folder."""
+    """Keep the last good policies of tests out of the user's own folder, and let programs be interrupted."""
+    # The job of a shell in the background ignores interrupts, and so would all programs that tests start and interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[_stderr] = os.dup(2)  # tests have another one
     folder = tempfile.TemporaryDirectory(prefix="osprofiler-state-")
     config.add_cleanup(folder.cleanup)

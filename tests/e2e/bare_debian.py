@@ -106,8 +106,6 @@ class BareDebian:
             stderr=subprocess.STDOUT,
             env={**self._environment, **environment},
             start_new_session=True,
-            # A shell starts what it runs in the background deaf to Ctrl-C, and that is inherited.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
 

@@ -166,8 +166,6 @@ def test_whatever_ends_it_no_process_stays(tmp_path: Path, how: signal.Signals) 
         text=True,
         cwd=tmp_path,
         env=clouds.environment(XDG_STATE_HOME=str(tmp_path), TMPDIR=str(_temporary(tmp_path)), **{_MARK: mark}),
-        # A shell starts what it runs in the background deaf to Ctrl-C, and that is inherited.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert demo.stderr is not None
     for line in demo.stderr:

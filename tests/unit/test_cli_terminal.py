@@ -280,7 +280,6 @@ import signal, sys
 class Finder:
     def find_spec(self, name, path=None, target=None):
         if name == {module!r}:
-            signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's is ignored
             signal.raise_signal(signal.SIGINT)
 sys.meta_path.insert(0, Finder())
 """
