@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from osprofiler import exc
@@ -43,7 +43,7 @@ def run(application: Any, host: str, port: int, tell: Callable[[int], None]) -> 
         in_use = isinstance(fault, OSError) and fault.errno == errno.EADDRINUSE
         why = "it is in use; choose another one with --port" if in_use else getattr(fault, "strerror", None) or fault
         raise exc.CommandError(f"cannot listen on port {port} of {host}: {why}") from None
-    with _ended_by_sigterm():
+    with _until_signal():
         try:
             # A name such as localhost may have several addresses, and then a socket for each.
             tell(server.effective_listen[0][1] if hasattr(server, "effective_listen") else server.effective_port)
@@ -53,14 +53,15 @@ def run(application: Any, host: str, port: int, tell: Callable[[int], None]) -> 
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends the block as an interrupt does; waitress then ends its threads and returns."""
+def _until_signal() -> Iterator[None]:
+    """An interrupt or SIGTERM ends the block. While waitress runs, it ends its threads and returns by itself."""
 
     def end(*_: object) -> None:
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, end)
     try:
-        yield
+        with suppress(KeyboardInterrupt):
+            yield
     finally:
         signal.signal(signal.SIGTERM, before)
