@@ -57,7 +57,7 @@ class Parameters:
         """All values of *name*."""
         return self._values.get(name, [])
 
-    def query_with(self, **changed: object) -> str:
+    def query_with(self, /, **changed: object) -> str:
         """The query string with other values for the parameters *changed*."""
         values = self._values | {name: [str(value)] for name, value in changed.items()}
         return urlencode([(name, each) for name, texts in values.items() for each in texts if each])

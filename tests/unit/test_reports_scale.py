@@ -105,6 +105,7 @@ def test_a_work_that_grows_faster_is_noticed() -> None:
     assert quadratic(200) > 2.5 * quadratic(100)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [wide, deep], ids=lambda shape: shape.__name__)
 def test_a_large_trace_goes_every_way(shape: Callable[[int], Any]) -> None:
     trace = reports.from_records(records(shape(20_000)))

@@ -87,7 +87,7 @@ def test_time_is_bounded_and_the_answer_says_so(served: Application, monkeypatch
     """Also if no trace matches: the store may have to be looked through for it."""
     monkeypatch.setattr(store, "MOST_S", -1.0)
     end_ms = T0_US // 1000 + 10_000
-    for address in (f"/api/traces?service=nobody&{ALL}", f"/api/dependencies?endTs={end_ms}"):
+    for address in (f"/api/traces?service=svc&operation=none&{ALL}", f"/api/dependencies?endTs={end_ms}"):
         (error,) = ask(served, address).json["errors"]
         assert "looked through" in error["msg"]
     assert "looked through" in ask(served, "/osprofiler/").text

@@ -16,6 +16,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 import osprofiler
+from osprofiler.records import names
 from osprofiler.reports.views.span_rows import Row
 
 #: Rows of a row group, and rows of a file in a folder.
@@ -44,7 +45,7 @@ _ALWAYS = frozenset(("trace_id", "span_id", "operation", "name", "depth", "step"
 
 SCHEMA = pa.schema(
     [pa.field(_NAMES.get(name, name), _TYPES.get(name, _TEXT), nullable=name not in _ALWAYS) for name in Row._fields],
-    metadata={"osprofiler.schema": "1", "osprofiler.version": osprofiler.__version__},
+    metadata={"osprofiler.schema": "1", names.VERSION: osprofiler.__version__},
 )
 
 
