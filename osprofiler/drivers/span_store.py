@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -52,6 +53,8 @@ class SpanStore(base.Driver):
         self.conf = conf
         self._exporter: network.PerProcess[Exporter] = network.PerProcess(self._connect)
         self._waiting: network.PerProcess[Pairs] = network.PerProcess(lambda: Pairs(None))
+        # Traces of the last two pages of a search, by their numbers in Jaeger: who searches most often reads them next.
+        self._pages: deque[dict[int, list[dict[str, Any]]]] = deque(maxlen=2)
         address = self.query_address(connection_str)
         self._query = jaeger_query.Query(address, _query_access(connection_str, address)) if address else None
         if self._query is None:
@@ -120,9 +123,15 @@ class SpanStore(base.Driver):
         return self._reader().trace(ids.trace_id_of(base_id))
 
     def read_many(self, base_ids: Sequence[str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+        """As in the base class. What a search has just read is not read again."""
         by_number = {ids.trace_id_of(base_id): base_id for base_id in base_ids}
-        for trace_id, records in self._reader().traces(by_number):
-            yield by_number[trace_id], records
+        for number in list(by_number):
+            for page in self._pages:
+                if number in page:
+                    yield by_number.pop(number), page.pop(number)
+                    break
+        for number, records in self._reader().traces(by_number):
+            yield by_number[number], records
 
     def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
         return network.listed(self._all_records(), fields or self.default_trace_fields)
@@ -139,10 +148,13 @@ class SpanStore(base.Driver):
     def candidates(self, wanted: base.Wanted) -> Iterator[dict[str, Any]]:
         """As in the base class. Jaeger sends whole traces. Conditions that it does not have are applied here."""
         marks: dict[str, dict[str, Any]] = {}
+        self._pages.clear()
 
         def pages() -> Iterator[Page]:
             for traces, begin_us in self._reader().pages(wanted):
-                matching = (records for records in traces if not wanted.error or _has_error(records))
+                matching = [records for records in traces if records and (not wanted.error or _has_error(records))]
+                # The newest first: an earlier page may have an older copy of the same trace.
+                self._pages.appendleft({ids.trace_id_of(records[0]["base_id"]): records for records in matching})
                 firsts = network.listed((record for records in matching for record in records), MARK)
                 marks.clear()
                 marks.update((mark["base_id"], mark) for mark in firsts)
