@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -28,6 +27,10 @@ from osprofiler.reports import model
 
 if TYPE_CHECKING:
     from osprofiler.delivery.exporter import Exporter, Failed
+
+
+#: The most records of traces that are kept after a search.
+_KEPT_RECORDS = 20_000
 
 
 class SpanStore(base.Driver):
@@ -53,8 +56,8 @@ class SpanStore(base.Driver):
         self.conf = conf
         self._exporter: network.PerProcess[Exporter] = network.PerProcess(self._connect)
         self._waiting: network.PerProcess[Pairs] = network.PerProcess(lambda: Pairs(None))
-        # Traces of the last two pages of a search, by their numbers in Jaeger: who searches most often reads them next.
-        self._pages: deque[dict[int, list[dict[str, Any]]]] = deque(maxlen=2)
+        # Traces that a search has got, by their numbers in Jaeger: who searches most often reads them next.
+        self._kept: dict[int, list[dict[str, Any]]] = {}
         address = self.query_address(connection_str)
         self._query = jaeger_query.Query(address, _query_access(connection_str, address)) if address else None
         if self._query is None:
@@ -125,11 +128,8 @@ class SpanStore(base.Driver):
     def read_many(self, base_ids: Sequence[str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         """As in the base class. What a search has just read is not read again."""
         by_number = {ids.trace_id_of(base_id): base_id for base_id in base_ids}
-        for number in list(by_number):
-            for page in self._pages:
-                if number in page:
-                    yield by_number.pop(number), page.pop(number)
-                    break
+        for number in self._kept.keys() & by_number.keys():
+            yield by_number.pop(number), self._kept.pop(number)
         for number, records in self._reader().traces(by_number):
             yield by_number[number], records
 
@@ -148,13 +148,12 @@ class SpanStore(base.Driver):
     def candidates(self, wanted: base.Wanted) -> Iterator[dict[str, Any]]:
         """As in the base class. Jaeger sends whole traces. Conditions that it does not have are applied here."""
         marks: dict[str, dict[str, Any]] = {}
-        self._pages.clear()
+        self._kept.clear()
 
         def pages() -> Iterator[Page]:
             for traces, begin_us in self._reader().pages(wanted):
                 matching = [records for records in traces if records and (not wanted.error or _has_error(records))]
-                # The newest first: an earlier page may have an older copy of the same trace.
-                self._pages.appendleft({ids.trace_id_of(records[0]["base_id"]): records for records in matching})
+                self._keep(matching)
                 firsts = network.listed((record for records in matching for record in records), MARK)
                 marks.clear()
                 marks.update((mark["base_id"], mark) for mark in firsts)
@@ -163,6 +162,15 @@ class SpanStore(base.Driver):
         for mark in newest_first(pages(), lambda base_ids: map(marks.__getitem__, base_ids)):
             if wanted.is_in_time(model.began_us(mark)):
                 yield mark
+
+    def _keep(self, traces: Iterable[list[dict[str, Any]]]) -> None:
+        """Keep *traces* as long as there is room. The first ones are read first, and make room then."""
+        count = sum(map(len, self._kept.values()))
+        for records in traces:
+            count += len(records)
+            if count > _KEPT_RECORDS:
+                return
+            self._kept[ids.trace_id_of(records[0]["base_id"])] = records
 
     def is_exact(self, wanted: base.Wanted) -> bool:
         return not wanted.needs_reading
