@@ -17,6 +17,7 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 from keystonemiddleware import auth_token
+from oslo_config import cfg
 
 from osprofiler import config, profiler, web
 from osprofiler.config import switches
@@ -125,8 +126,11 @@ def ask(osprofiler_process: None) -> Iterator[Ask]:
     switches.reset()
     web.enable(KEY)
     config.publish(enabled=True, hmac_keys=(KEY,))
+    own = cfg.ConfigOpts()  # the middleware gives required options to the global one, which other tests read
+    own([])
     with serving(ThreadingHTTPServer(("127.0.0.1", 0), Keystone)) as keystone:
         options = {
+            "oslo_config_config": own,
             "auth_type": "password",
             "auth_url": f"http://127.0.0.1:{keystone}/v3",
             "www_authenticate_uri": f"http://127.0.0.1:{keystone}",
