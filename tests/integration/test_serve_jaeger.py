@@ -33,6 +33,7 @@ from osprofiler.testing.recorder import SpanRecorder, recorder_in_use
 from osprofiler.tracer import global_tracer
 from tests.conformance.test_drivers_loginsight import URL as LOGINSIGHT_URL
 from tests.conformance.test_drivers_loginsight import loginsight
+from tests.conftest import own
 from tests.integration.serving import get
 from tests.servers import Jaeger
 from tests.unit.wsgi_asking import ask
@@ -114,6 +115,13 @@ def boot(number: int, failed: bool) -> None:
             if failed:
                 with pytest.raises(ValueError), profiler.Trace("verify checksum"):
                     raise ValueError("the checksum is wrong")
+
+
+@pytest.fixture(scope="module")
+def jaeger() -> Iterator[Jaeger]:
+    """A Jaeger without the traces of other tests: services and dependencies are those of all traces."""
+    with own(Jaeger) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
