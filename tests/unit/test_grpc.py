@@ -84,7 +84,9 @@ def test_a_call_is_a_span_at_both_ends(client: Any, spans: Recording, kind: str)
             "rpc.method": kind,
             "rpc.grpc.status_code": 0,
         }
-    assert sent.tags["peer.address"].endswith(client.address)
+    # The calls of grpc.aio before 1.82 do not tell the server's address.
+    is_told = not isinstance(client, AsyncClient) or tuple(map(int, grpc.__version__.split(".")[:2])) >= (1, 82)
+    assert sent.tags.get("peer.address", "" if is_told else client.address).endswith(client.address)
     assert received.tags["peer.address"].startswith("ipv4:127.0.0.1:")
     work = [span for span in spans if span.name == "work"]
     assert {span.parent_id for span in work} == {received.point_id}
