@@ -37,7 +37,7 @@ _FILL_S, _COMMAND_S = 7200, 1800
 
 
 class Failed(Exception):
-    """A command did not succeed; the text is the end of what it said."""
+    """A command did not succeed; the text is the end of its errors."""
 
 
 def stores(names: Iterable[str], contender: Contender, size: Size, figures: Figures, filled: bool = False) -> list[str]:
@@ -97,10 +97,10 @@ class Process:
     """A command in a process of its own, run to its end: its wall and CPU time, and its most memory. Raises Failed."""
 
     def __init__(self, command: list[str], contender: Contender) -> None:
-        with tempfile.TemporaryFile() as said:
+        with tempfile.TemporaryFile() as errors:
             begin = time.perf_counter()
             process = subprocess.Popen(
-                command, env=contender.environ(), cwd=CHILD, stdout=subprocess.DEVNULL, stderr=said, close_fds=True
+                command, env=contender.environ(), cwd=CHILD, stdout=subprocess.DEVNULL, stderr=errors, close_fds=True
             )
             killer = threading.Timer(_COMMAND_S, process.kill)
             killer.start()
@@ -112,8 +112,8 @@ class Process:
             self.wall_s = time.perf_counter() - begin
             process.returncode = os.waitstatus_to_exitcode(status)
             if process.returncode:
-                said.seek(0)
-                text = said.read().decode(errors="replace")
+                errors.seek(0)
+                text = errors.read().decode(errors="replace")
                 raise Failed(f"{' '.join(command[2:-1])}: status {process.returncode}: {text[-300:]}")
         self.cpu_s = usage.ru_utime + usage.ru_stime
         self.most_mb = usage.ru_maxrss / 1024

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from osprofiler._runtime.batched import batched
 from osprofiler.cmd import set_processes, sets, sources
 from osprofiler.cmd.set_readers import FileReader, StoreReader
 from osprofiler.drivers import base, search
@@ -59,7 +60,7 @@ def parts(args: argparse.Namespace, names: Sequence[str], work: Work[Part]) -> I
         files = [(folder, file) for folder in folders for file in sets.files_of(folder)]
         if sum(file.stat().st_size for _, file in files) >= _WORTH_BYTES:
             reader = FileReader(sources.wanted(args), sets.needs_tags(args))
-            batches = _batches(files, _FILES_AT_ONCE)
+            batches = batched(files, _FILES_AT_ONCE)
             yield from sets.some(set_processes.parts(processes, reader, work, batches), names)
             return
     yield from ((1, work.part([trace])) for trace in sets.named(args, names))
@@ -78,7 +79,7 @@ def _of_store(args: argparse.Namespace, work: Work[Part]) -> Iterator[tuple[int,
         first = list(itertools.islice(base_ids, _WORTH_TRACES))
     base_ids = itertools.chain(first, base_ids)
     if len(first) == _WORTH_TRACES:
-        made = set_processes.parts(processes, StoreReader(args, wanted), work, _batches(base_ids, _TRACES_AT_ONCE))
+        made = set_processes.parts(processes, StoreReader(args, wanted), work, batched(base_ids, _TRACES_AT_ONCE))
     else:
         matching = search.matching(driver, base_ids, wanted, args.sample)
         made = ((1, work.part([trace])) for trace in itertools.islice(matching, args.sample))
@@ -89,15 +90,6 @@ def _of_store(args: argparse.Namespace, work: Work[Part]) -> Iterator[tuple[int,
     if empty:
         sources.name_empty(args, driver)
     sources.name_default(args, driver)
-
-
-Item = TypeVar("Item")
-
-
-def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    each = iter(items)
-    while batch := list(itertools.islice(each, size)):
-        yield batch
 
 
 def _processors() -> int:

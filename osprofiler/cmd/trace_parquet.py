@@ -40,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
 class _Tables(set_work.Work[list[list[Row]]]):
     """The rows of each trace."""
 
+    def __init__(self) -> None:
+        self._rows = Rows()
+
     def part(self, traces: Iterable[Trace]) -> list[list[Row]]:
-        rows = Rows()
-        return [list(rows.of(skew.correct(trace))) for trace in traces]
+        return [list(self._rows.of(skew.correct(trace))) for trace in traces]

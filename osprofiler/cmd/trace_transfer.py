@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from osprofiler import exc
+from osprofiler._runtime.batched import batched
 from osprofiler.cmd import cliutils, output, sets, sources, trace_parquet
 from osprofiler.cmd.progress import Progress
 from osprofiler.connection import secrets
@@ -140,8 +141,8 @@ def _write(traces: Iterable[Records], target: base.Driver) -> None:
     counted = _Counted(traces)
     for records in counted:
         with _writing(target):
-            for at in range(0, len(records), _BATCH):
-                target.write(records[at : at + _BATCH])
+            for batch in batched(records, _BATCH):
+                target.write(batch)
     with _writing(target):
         target.close()  # writes what the driver has buffered
     _note_written(counted.count, secrets.masked(target.connection_str))

@@ -188,8 +188,8 @@ class Driver(Appending):
 
         The time stamp is that of the first record of the trace. ``wanted.limit`` is None unless :meth:`is_exact` is
         true for *wanted*. This lists all traces. A driver with the ability SEARCH overrides it. It asks its store for
-        as few traces as it can, and only for the next page when the caller has used up the page before. All traces that
-        do not change meanwhile are found, each once; others may come twice.
+        as few traces as it can, and only for the next page when the caller has used up the page before. It may give a
+        trace twice, or one that began at another time: the caller looks at that.
         """
         failed = self.list_error_traces() if wanted.error and Can.LIST_ERRORS in self.can else None
         if failed is not None and Can.LIST not in self.can:
@@ -199,11 +199,10 @@ class Driver(Appending):
             if failed is not None:
                 failed_ids = {mark["base_id"] for mark in failed}
                 marks = [mark for mark in marks if mark["base_id"] in failed_ids]
-        in_time = [mark for mark in marks if wanted.is_in_time(model.began_us(mark))]
-        return sorted(in_time, key=model.began_us, reverse=True)[: wanted.limit]
+        return sorted(marks, key=model.began_us, reverse=True)
 
     def is_exact(self, wanted: Wanted) -> bool:
-        """Whether :meth:`candidates` gives only traces that match *wanted*. Then nobody reads them to find out.
+        """Whether :meth:`candidates` gives only traces that match *wanted*, but for its time. Then nobody reads them.
 
         A driver overrides it together with ``candidates``, to declare which conditions its store applies exactly.
         """

@@ -15,13 +15,13 @@ from typing import Any, ClassVar
 
 from oslo_config import cfg
 
+from osprofiler._runtime.batched import batched
 from osprofiler.drivers import base, elasticsearch_http, errors, network, places
 from osprofiler.drivers.abilities import DELETABLE_RECORDS, Can
 from osprofiler.drivers.elasticsearch_search import ERROR, IS_ERROR, Search
 from osprofiler.drivers.newest_first import newest_first
 from osprofiler.records.error_kind import error_kind
 from osprofiler.records.record import MARK, checked, checked_mark, loads_json
-from osprofiler.reports import model
 
 #: The field with the info of a record as text, if the index does not take the info itself. It is not in the record.
 _INFO_TEXT = "info_text"
@@ -150,8 +150,8 @@ class ElasticsearchDriver(base.Driver):
             self._http.refresh(self.index_name)
             query = {"wildcard": {field: f"{_literal(prefix)}*{_literal(suffix)}"}}
             ids = {"ids": {"terms": {"field": field, "size": 1_000}}}
-            answer = self._http.search(self.index_name, {"size": 0, "query": query, "aggregations": ids})
-        buckets = answer.get("aggregations", {}).get("ids", {}).get("buckets", ())
+            response = self._http.search(self.index_name, {"size": 0, "query": query, "aggregations": ids})
+        buckets = response.get("aggregations", {}).get("ids", {}).get("buckets", ())
         return [bucket["key"] for bucket in buckets]
 
     def list_error_traces(self) -> list[dict[str, Any]]:
@@ -174,22 +174,19 @@ class ElasticsearchDriver(base.Driver):
         with self._reading():
             self._http.refresh(self.index_name)
             search = Search(self._http, self.index_name, self._id_field())
-            for mark in newest_first(search.pages(wanted), lambda base_ids: self._first_marks(search, base_ids)):
-                if wanted.is_in_time(model.began_us(mark)):
-                    yield mark
+            yield from newest_first(search.pages(wanted), lambda base_ids: self._first_marks(search, base_ids))
 
     def _first_marks(self, search: Search, base_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
-        for at in range(0, len(base_ids), _TRACES):
-            for base_id, hits in search.first(base_ids[at : at + _TRACES], _FIRST, sorted(MARK)):
+        for batch in batched(base_ids, _TRACES):
+            for base_id, hits in search.first(batch, _FIRST, sorted(MARK)):
                 yield from network.listed(self._with_first_readable(self._marks(hits), [base_id]), MARK)
 
     def _delete_all(self, base_ids: Sequence[str]) -> int:
         gone = 0
         with self._reading():
-            for at in range(0, len(base_ids), _REMOVED):
-                part = set(base_ids[at : at + _REMOVED])
-                gone += self._remove(self.index_name, part)
-                self._remove(self.index_name_error, part)
+            for batch in map(set, batched(base_ids, _REMOVED)):
+                gone += self._remove(self.index_name, batch)
+                self._remove(self.index_name_error, batch)
         return gone
 
     def _remove(self, index: str, base_ids: Collection[str]) -> int:
@@ -220,8 +217,8 @@ class ElasticsearchDriver(base.Driver):
         by_id = {"size": _TRACES, "sources": [{"base_id": id_of}]}
         while True:
             aggregations = {"traces": {"composite": by_id, "aggregations": {"first": first}}}
-            answer = self._http.search(self.index_name, {"size": 0, "aggregations": aggregations})
-            page = answer.get("aggregations", {}).get("traces", {})
+            response = self._http.search(self.index_name, {"size": 0, "aggregations": aggregations})
+            page = response.get("aggregations", {}).get("traces", {})
             for trace in page.get("buckets", ()):
                 marks = self._marks(trace["first"]["hits"]["hits"])
                 yield from self._with_first_readable(marks, [trace["key"]["base_id"]])

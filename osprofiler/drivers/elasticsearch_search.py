@@ -65,8 +65,8 @@ class Search:
         first = {"top_hits": {"size": hits, "sort": [{"timestamp": {"order": "asc"}}], "_source": fields}}
         by_id = {"terms": {"field": self._id_field, "size": len(base_ids)}, "aggregations": {"first": first}}
         query = {"terms": {self._id_field: base_ids}}
-        answer = self._http.search(self._index, {"size": 0, "query": query, "aggregations": {"traces": by_id}})
-        for bucket in _buckets(answer):
+        response = self._http.search(self._index, {"size": 0, "query": query, "aggregations": {"traces": by_id}})
+        for bucket in _buckets(response):
             yield bucket["key"], bucket["first"]["hits"]["hits"]
 
     def _condition(self, wanted: Wanted) -> list[dict[str, Any]]:
@@ -111,8 +111,8 @@ class Search:
             by_id["after"] = buckets[-1]["key"]
 
 
-def _buckets(answer: dict[str, Any]) -> list[dict[str, Any]]:
-    buckets: list[dict[str, Any]] = answer.get("aggregations", {}).get("traces", {}).get("buckets", [])
+def _buckets(response: dict[str, Any]) -> list[dict[str, Any]]:
+    buckets: list[dict[str, Any]] = response.get("aggregations", {}).get("traces", {}).get("buckets", [])
     return buckets
 
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import json
 import time
 from collections.abc import Iterable, Iterator
@@ -12,6 +11,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
+from osprofiler._runtime.batched import batched
 from osprofiler.connection import strings
 from osprofiler.connection.access import Access
 from osprofiler.connection.fault_text import fault_line
@@ -69,8 +69,7 @@ class Query:
 
     def traces(self, trace_ids: Iterable[int]) -> Iterator[tuple[int, list[dict[str, Any]]]]:
         """The id and the records of each of the traces that Jaeger has."""
-        waiting = iter(trace_ids)
-        while named := list(itertools.islice(waiting, _NAMED)):
+        for named in batched(trace_ids, _NAMED):
             query = urlencode([("traceID", f"{trace_id:032x}") for trace_id in named])
             for trace in self._get(f"traces?{query}", absent=404):
                 records = self._records(trace)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
+from osprofiler._runtime.batched import batched
 from osprofiler.connection import options as known
 from osprofiler.connection import strings
 from osprofiler.connection.fault_text import fault_line
@@ -20,7 +21,6 @@ from osprofiler.drivers.abilities import DELETABLE_RECORDS, Can
 from osprofiler.drivers.mongodb_documents import ESCAPED, STORED_AT
 from osprofiler.drivers.newest_first import newest_first
 from osprofiler.records.record import MARK
-from osprofiler.reports import model
 
 _OPTIONS = known.names("mongodb")
 
@@ -218,9 +218,7 @@ class MongoDB(base.Driver):
     def candidates(self, wanted: base.Wanted) -> Iterator[dict[str, Any]]:
         """As in the base class. The server applies the conditions for time, error, and service."""
         with self._reading():
-            for mark in newest_first(mongodb_search.pages(self.db.profiler, wanted), self._first_marks):
-                if wanted.is_in_time(model.began_us(mark)):
-                    yield mark
+            yield from newest_first(mongodb_search.pages(self.db.profiler, wanted), self._first_marks)
 
     def _first_marks(self, base_ids: list[str]) -> list[dict[str, Any]]:
         if not base_ids:
@@ -231,8 +229,8 @@ class MongoDB(base.Driver):
     def _delete_all(self, base_ids: Sequence[str]) -> int:
         gone = 0
         with self._reading():
-            for at in range(0, len(base_ids), _REMOVED):
-                part = {"base_id": {"$in": list(base_ids[at : at + _REMOVED])}}
+            for batch in batched(base_ids, _REMOVED):
+                part = {"base_id": {"$in": batch}}
                 self.db.profiler_error.delete_many(part)
                 gone += int(self.db.profiler.delete_many(part).deleted_count)
         return gone

@@ -109,11 +109,11 @@ def listed(records: Iterable[Mapping[str, Any]], fields: Iterable[str]) -> list[
     return [{key: value for key, value in record.items() if key in wanted} for record in earliest(records).values()]
 
 
-def by_trace(items: Iterable[T], source: Callable[[T], Mapping[str, Any]]) -> dict[str, list[T]]:
-    """*items* by the base_id in the *source* of each."""
+def by_trace(items: Iterable[T], record: Callable[[T], Mapping[str, Any]]) -> dict[str, list[T]]:
+    """*items* by the ``base_id`` of the *record* in each."""
     traces: dict[str, list[T]] = {}
     for item in items:
-        traces.setdefault(str(source(item).get("base_id")), []).append(item)
+        traces.setdefault(str(record(item).get("base_id")), []).append(item)
     return traces
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 
 from osprofiler.drivers.wanted import Wanted
 
@@ -20,6 +21,13 @@ def without_exact(wanted: Wanted) -> Wanted:
 def is_literal(pattern: str) -> bool:
     """Whether *pattern* has no wildcards. Then :func:`pairs` match no others."""
     return _WILDCARDS.isdisjoint(pattern)
+
+
+def may_be_service(pattern: str, service: str | None, project: str | None) -> bool:
+    """Whether a span with this *service* and *project* may match the *pattern* ``Wanted.service``."""
+    return any(
+        fnmatchcase(name, pattern) for name in (service or "", f"{project}-{service}" if service else project or "")
+    )
 
 
 def pairs(pattern: str) -> Iterator[tuple[str, str]]:

@@ -16,6 +16,7 @@ from typing import Any
 from oslo_config import cfg
 
 from osprofiler._runtime import guard
+from osprofiler._runtime.batched import batched
 from osprofiler.connection import options, strings
 from osprofiler.connection.fault_text import fault_line
 from osprofiler.connection.secrets import malformed, masked
@@ -24,10 +25,10 @@ from osprofiler.drivers.abilities import DELETABLE_RECORDS, Can
 from osprofiler.drivers.redis_client import text
 from osprofiler.drivers.redis_index import PAGE, Index
 from osprofiler.drivers.redis_lists import Lists, Namespaces
-from osprofiler.drivers.redis_search import Search, parts
+from osprofiler.drivers.redis_search import Search
 from osprofiler.drivers.redis_sentinels import Sentinels
 from osprofiler.records.error_kind import error_kind
-from osprofiler.records.record import MARK, loads_mark, microseconds
+from osprofiler.records.record import MARK, loads_mark
 
 #: A list shows the earliest of so many records that arrived first. The first to arrive need not be the earliest: each
 #: service delivers at its own times.
@@ -178,16 +179,12 @@ class Redis(base.Driver):
             for batch in network.in_batches(lengths.items(), PAGE, _RECORDS):
                 yield from zip(batch, self._lists.ranges(batch, 0), strict=True)
             missing = set(base_ids) - lengths.keys()
-            old: dict[str, list[dict[str, Any]]] = {}
-            for _, record in self._old_records() if missing else ():
-                old.setdefault(record["base_id"], []).append(record)
-            yield from ((base_id, old[base_id]) for base_id in missing & old.keys())
+            old = network.by_trace(self._old_records() if missing else (), lambda item: item[1])
+            yield from ((base_id, [record for _, record in old[base_id]]) for base_id in missing & old.keys())
 
     def candidates(self, wanted: base.Wanted) -> Iterator[dict[str, Any]]:
         with self._reading():
-            for mark in Search(self._lists, self._index, self._heads, self._scans).newest(wanted):
-                if wanted.is_in_time(microseconds(mark["timestamp"])):
-                    yield mark
+            yield from Search(self._lists, self._index, self._heads, self._scans).newest(wanted)
 
     def is_exact(self, wanted: base.Wanted) -> bool:
         return not wanted.needs_reading
@@ -198,7 +195,7 @@ class Redis(base.Driver):
             return network.listed(self.candidates(base.Wanted()), fields)
         with self._reading():
             names = self._lists.names()
-            heads = [head for part in parts(sorted(names.base_ids)) for head in self._heads(part)]
+            heads = [head for part in batched(sorted(names.base_ids), PAGE) for head in self._heads(part)]
         return network.listed([*heads, *names.old.values()], fields)
 
     def _heads(self, base_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -230,7 +227,7 @@ class Redis(base.Driver):
             unwanted = set(base_ids)
             old_records = self._old_records(base_ids[0] if len(base_ids) == 1 else "")
             old_keys = [key for key, record in old_records if record["base_id"] in unwanted]
-            gone = sum(map(self._remove, parts(base_ids))) + sum(map(self._drop, parts(old_keys)))
+            gone = sum(map(self._remove, batched(base_ids, PAGE))) + sum(map(self._drop, batched(old_keys, PAGE)))
             self._index.forget_services()
         return gone
 

@@ -28,8 +28,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from osprofiler.drivers.places import may_be_service
 from osprofiler.drivers.redis_client import Client, library, text
-from osprofiler.drivers.wanted import Wanted, may_be_service
+from osprofiler.drivers.wanted import Wanted
 from osprofiler.records.record import microseconds
 
 _PREFIX = "osprofiler_index:"
@@ -40,7 +41,7 @@ BEGAN, FAILED, WRITTEN, RECORDS, SERVICES = (
 #: The first version with ``ZADD LT``. Before it the first time to arrive stays.
 _HAS_LESS_THAN = (6, 2)
 
-PAGE = 500  # entries in one answer
+PAGE = 500  # entries in one response
 _TRIM_S = 60.0  # between two looks for expired traces
 #: An expired trace stays in the index so much longer: the clocks of writers differ.
 _GRACE_US = 60_000_000

@@ -52,7 +52,7 @@ class Lists:
             yield list(self.readable(self._spaces.traces + base_id, values or ()))
 
     def _each(self, base_ids: Sequence[str], command: Callable[[Any, str], Any]) -> Iterator[Any]:
-        """The answers to *command* for the key of each trace, in one round trip; None if the value is not a list."""
+        """The responses to *command* for the key of each trace, in one round trip; None if the value is not a list."""
         if not base_ids:
             return
         pipeline = self._client.ready().pipeline(transaction=False)

@@ -7,19 +7,17 @@ and reads no records.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
+from osprofiler._runtime.batched import batched
 from osprofiler.drivers import network
 from osprofiler.drivers.newest_first import Page, newest_first
 from osprofiler.drivers.redis_index import PAGE, Entry, Index
 from osprofiler.drivers.redis_lists import Lists, Names
 from osprofiler.drivers.wanted import Wanted
 from osprofiler.records.record import MARK, timestamp
-
-T = TypeVar("T")
 
 
 class Search:
@@ -46,14 +44,14 @@ class Search:
         return newest_first(pages, lambda base_ids: self._marks(base_ids, names, chosen))
 
     def _indexed_pages(self, wanted: Wanted) -> Iterator[Page]:
-        return map(_page, parts(self._index.newest(wanted, wanted.since_us)))
+        return map(_page, batched(self._index.newest(wanted, wanted.since_us), PAGE))
 
     def _all_pages(self, wanted: Wanted, names: Names) -> Iterator[Page]:
         base_ids = names.failed if wanted.error else names.base_ids | names.old.keys()
-        for part in parts(sorted(base_ids - self._index.base_ids())):
+        for part in batched(sorted(base_ids - self._index.base_ids()), PAGE):
             yield Page(part, math.inf)
-        indexed = self._index.newest(since_us=wanted.since_us)
-        yield from map(_page, parts(entry for entry in indexed if entry.base_id in base_ids))
+        indexed = (entry for entry in self._index.newest(since_us=wanted.since_us) if entry.base_id in base_ids)
+        yield from map(_page, batched(indexed, PAGE))
 
     def _marks(self, base_ids: Sequence[str], names: Names | None, chosen: set[str] | None) -> Iterator[dict[str, Any]]:
         """The marks of these traces. Of those that are completely in the index, only the ones in *chosen*, if given."""
@@ -69,10 +67,3 @@ class Search:
 
 def _page(entries: Sequence[Entry]) -> Page:
     return Page(list(dict.fromkeys(entry.base_id for entry in entries)), entries[-1].at_us)
-
-
-def parts(items: Iterable[T]) -> Iterator[list[T]]:
-    """*items* in parts for one round trip each."""
-    waiting = iter(items)
-    while part := list(itertools.islice(waiting, PAGE)):
-        yield part

@@ -23,7 +23,6 @@ from osprofiler.records.error_kind import error_kind
 from osprofiler.records.pairs import Pairs, is_start
 from osprofiler.records.record import MARK
 from osprofiler.records.stored_span import StoredSpan
-from osprofiler.reports import model
 
 if TYPE_CHECKING:
     from osprofiler.delivery.exporter import Exporter, Failed
@@ -159,9 +158,7 @@ class SpanStore(base.Driver):
                 marks.update((mark["base_id"], mark) for mark in firsts)
                 yield Page(list(marks), begin_us - 1)
 
-        for mark in newest_first(pages(), lambda base_ids: map(marks.__getitem__, base_ids)):
-            if wanted.is_in_time(model.began_us(mark)):
-                yield mark
+        return newest_first(pages(), lambda base_ids: map(marks.__getitem__, base_ids))
 
     def _keep(self, traces: Iterable[list[dict[str, Any]]]) -> None:
         """Keep *traces* as long as there is room. The first ones are read first, and make room then."""

@@ -14,9 +14,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, Table, and_, func, select
 
+from osprofiler._runtime.batched import batched
 from osprofiler.drivers import sql_rows
 from osprofiler.drivers.newest_first import Page, newest_first
-from osprofiler.drivers.wanted import Wanted, may_be_service
+from osprofiler.drivers.places import may_be_service
+from osprofiler.drivers.wanted import Wanted
 from osprofiler.records.record import microseconds, timestamp
 from osprofiler.reports import model
 
@@ -109,8 +111,8 @@ class Search:
             return
         # The rows themselves are read, since the index only knows that they may have an error.
         ids = sorted(self._failed(*conditions))
-        for at in range(0, len(ids), _IDS):
-            yield from self._rows(self._first([self._table.c.base_id.in_(ids[at : at + _IDS])]))
+        for batch in batched(ids, _IDS):
+            yield from self._rows(self._first([self._table.c.base_id.in_(batch)]))
 
     def _first(self, conditions: Sequence[ColumnElement[bool]]) -> Select[Any]:
         traces = select(self._table.c.base_id).where(*conditions).distinct().subquery()

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from osprofiler import exc
+from osprofiler._runtime.batched import batched
 from osprofiler.drivers import base, errors, network, sql_rows
 from osprofiler.drivers.abilities import DELETABLE_RECORDS, Can
 from osprofiler.records.error_kind import error_kind
@@ -96,9 +97,9 @@ class SQLAlchemyDriver(base.Driver):
     def read_many(self, base_ids: Sequence[str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         """As in the base class, a few hundred traces in one request. The rows come in parts."""
         alike = Counter(base_id.lower().rstrip() for base_id in base_ids)
-        for at in range(0, len(base_ids), _IDS):
+        for batch in batched(base_ids, _IDS):
             by_column = {}
-            for base_id in base_ids[at : at + _IDS]:
+            for base_id in batch:
                 columns = sql_rows.ids(base_id)
                 if len(columns) == 1 and alike[base_id.lower().rstrip()] == 1:
                     by_column[columns.pop()] = base_id
@@ -162,11 +163,7 @@ class SQLAlchemyDriver(base.Driver):
 
         rows = functools.partial(self._rows, look=False)  # the table was there a moment ago
         search = sql_search.Search(self._table, rows, self._failed, self._mark, may_have_failed)
-        seen = set()
-        for mark in search.newest(wanted):
-            if mark["base_id"] not in seen and wanted.is_in_time(microseconds(mark["timestamp"])):
-                seen.add(mark["base_id"])
-                yield mark
+        return search.newest(wanted)
 
     def _mark(self, row: Row[Any]) -> Iterator[dict[str, Any]]:
         """The mark of the trace of *row*, which has its first time; none if none of its records can be read."""
@@ -222,8 +219,8 @@ class SQLAlchemyDriver(base.Driver):
         with self._reading() as engine:
             if engine is not None:
                 with engine.begin() as connection:
-                    for at in range(0, len(ids), _IDS):
-                        part = self._table.c.base_id.in_(ids[at : at + _IDS])
+                    for batch in batched(ids, _IDS):
+                        part = self._table.c.base_id.in_(batch)
                         gone += int(connection.execute(self._table.delete().where(part)).rowcount)
         return gone
 

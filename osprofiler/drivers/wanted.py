@@ -66,10 +66,3 @@ class Wanted:
 
 def _is_one(pattern: str | None, *names: str | None) -> bool:
     return pattern is None or any(name is not None and fnmatchcase(name, pattern) for name in names)
-
-
-def may_be_service(pattern: str, service: str | None, project: str | None) -> bool:
-    """Whether a span with this *service* and *project* may match the *pattern* ``Wanted.service``."""
-    return any(
-        fnmatchcase(name, pattern) for name in (service or "", f"{project}-{service}" if service else project or "")
-    )

@@ -40,7 +40,7 @@ Id = int | str
 
 
 def records(trace: Mapping[str, Any], where: str = "Jaeger's JSON") -> list[dict[str, Any]]:
-    """The records of *trace*, an item of the answer's ``data``: two for each span, or one if the other was lost.
+    """The records of *trace*, an item of the response's ``data``: two for each span, or one if the other was lost.
 
     A malformed span is left out. A span with the id of another one gets an id of its own. Both are reported (see
     ``unreadable``), with *where* as their place. Raises ValueError if *trace* is not such an item.

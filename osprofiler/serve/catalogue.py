@@ -13,9 +13,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from osprofiler.drivers.search import Wanted
-from osprofiler.records import semconv
 from osprofiler.reports.model import SpanNode, Trace
-from osprofiler.reports.views import jaeger_json
+from osprofiler.reports.views import jaeger_json, span_tags
 
 #: At most so many traces are read for their names: names repeat in most traces.
 _TRACES = 1_000
@@ -84,7 +83,5 @@ class Catalogue:
 
 
 def _kind(span: SpanNode) -> str:
-    kind = span.tags.get("span.kind")
-    if kind is None and not semconv.SHAPES.isdisjoint(span.start_info):
-        kind = dict(semconv.tags(span.start_info)).get("span.kind")
+    kind = span.tags.get("span.kind") or span_tags.conventions(span).get("span.kind")
     return kind if isinstance(kind, str) and kind in _KINDS else ""

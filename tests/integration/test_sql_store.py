@@ -206,7 +206,7 @@ def _drop_indexes(url: str) -> None:
 
 
 def found(driver: base.Driver, **conditions: Any) -> list[str]:
-    return [mark["base_id"] for mark in driver.candidates(base.Wanted(**conditions))]
+    return list(search.base_ids(driver, search.Wanted(**conditions)))
 
 
 @pytest.fixture

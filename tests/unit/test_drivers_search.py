@@ -182,4 +182,4 @@ def test_the_lists_of_an_old_driver_are_combined() -> None:
     assert list(driver.candidates(base.Wanted(error=True))) == [mark("failed", 2), mark("old", 1)]
     assert list(search.identified(driver, search.Wanted(error=True, since_us=T0_US + 2))) == [mark("failed", 2)]
     driver.can = frozenset({base.Can.LIST_ERRORS})
-    assert list(driver.candidates(base.Wanted(error=True, limit=1))) == [mark("old", 901)]
+    assert list(search.identified(driver, search.Wanted(error=True, limit=1))) == [mark("old", 901)]

@@ -83,11 +83,11 @@ def aggregations(index: Index, feeds: Sequence[Feed]) -> Timed:
     operations = {"terms": {"field": "operationName", "size": 1_000}, "aggregations": {"us": percentiles}}
     services = {"terms": {"field": "process.serviceName", "size": 1_000}, "aggregations": {"operations": operations}}
     began = time.monotonic()
-    answer = index.ask("POST", f"{SPANS}/_search", {"size": 0, "aggregations": {"services": services}})
+    response = index.ask("POST", f"{SPANS}/_search", {"size": 0, "aggregations": {"services": services}})
     seconds = time.monotonic() - began
     stored = {
         (service["key"], operation["key"]): (operation["doc_count"], list(operation["us"]["values"].values()))
-        for service in answer["aggregations"]["services"]["buckets"]
+        for service in response["aggregations"]["services"]["buckets"]
         for operation in service["operations"]["buckets"]
     }
     made = {key: sorted(durations) for key, durations in _durations(feeds).items()}

@@ -52,7 +52,7 @@ class Collector(JaegerProgram):
                     # The spans of a trace stay together, whichever collector they came through.
                     "partition_traces_by_id": True,
                     "producer": {"required_acks": -1, "compression": "snappy"},
-                    # With a queue or a batch processor the answer would come before the write.
+                    # With a queue or a batch processor the response would come before the write.
                     "sending_queue": {"enabled": False},
                 }
             },

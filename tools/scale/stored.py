@@ -18,7 +18,7 @@ from tools.scale.shape import Feed, Span
 
 SPANS = f"{PREFIX}-jaeger-span-*"
 
-_PAGE = 5_000  # traces in one answer
+_PAGE = 5_000  # traces in one response
 _TIMEOUT_S = 300.0
 # The machine's proxy settings are not for 127.0.0.1.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -71,7 +71,7 @@ class Index:
             by_trace["after"] = page["after_key"]
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """Return the JSON of the answer."""
+        """Return the JSON of the response."""
         return _ask(method, f"{self._url}/{path}", body)
 
 
@@ -163,8 +163,8 @@ def _ask(method: str, url: str, body: Any = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
     try:
-        with _opener.open(request, timeout=_TIMEOUT_S) as answer:
-            return json.load(answer)
+        with _opener.open(request, timeout=_TIMEOUT_S) as response:
+            return json.load(response)
     except urllib.error.HTTPError as fault:
         with fault:
             raise NoAnswer(f"{url}: HTTP status {fault.code}", fault.code) from None
