@@ -17,7 +17,7 @@ from typing import Any
 from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
 from osprofiler.concurrency.branch import Branch
-from osprofiler.concurrency.branch_callable import branch_for, is_machinery, wrap_as_branch, wrap_call_as_branch
+from osprofiler.concurrency.branch_callable import argument_as_branch, branch_for, is_machinery, wrap_as_branch
 from osprofiler.context import current
 from osprofiler.context.pieces import Pieces
 
@@ -126,15 +126,6 @@ def _name_of(coro: Any) -> str:
     return f"{module}.{name}" if module else str(name)
 
 
-def _run_in_executor(run_in_executor: Method) -> Method:
-    def run(self: Any, executor: Any, func: Any, *args: Any) -> Any:
-        if current.point.get() is not None:
-            func, args = wrap_call_as_branch(MODEL, func, args)
-        return run_in_executor(self, executor, func, *args)
-
-    return run
-
-
 def _call_soon(call_soon: Method) -> Method:
     def run(self: Any, callback: Any, *args: Any, context: Context | None = None) -> Any:
         return call_soon(self, _callback(callback, context), *args, context=context)
@@ -166,7 +157,7 @@ _LOOP = "asyncio.base_events", "BaseEventLoop"
 # call_later calls call_at, to_thread calls run_in_executor, and all functions that create a task call create_task.
 _wrapping = Wrapping(
     Target(*_LOOP, "create_task", _create_task),
-    Target(*_LOOP, "run_in_executor", _run_in_executor),
+    Target(*_LOOP, "run_in_executor", argument_as_branch(MODEL, 2, "func", applied=True)),
     Target(*_LOOP, "call_soon", _call_soon),
     Target(*_LOOP, "call_soon_threadsafe", _call_soon),
     Target(*_LOOP, "call_at", _call_at),

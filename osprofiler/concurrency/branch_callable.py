@@ -11,12 +11,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from osprofiler._runtime import guard
 from osprofiler.concurrency.branch import Branch, not_followed
 from osprofiler.context import current
 from osprofiler.context.ended_points import has_ended, root_of
+
+if TYPE_CHECKING:
+    from osprofiler._runtime.wrapping import Method
 
 #: Modules and packages whose own callables run the work of others (workers, feeders, wake-ups) or keep a connection
 #: open (readers, heartbeats). These callables may live longer than the request that started them.
@@ -111,6 +114,33 @@ def wrap_call_as_branch(
     if is_context_run(function) and args:
         return function, (wrap_as_branch(model, args[0], detached=detached), *args[1:])
     return wrap_as_branch(model, function, detached=detached), args
+
+
+def argument_as_branch(
+    model: str, place: int, name: str, *, applied: bool = False, detached: bool = False, many: bool = False
+) -> Callable[[Method], Method]:
+    """Make a wrapper of a function that takes work: argument number *place*, called *name*, becomes a branch.
+
+    *applied*: the positional arguments after the work are those of its call. The rest is as in :func:`wrap_as_branch`.
+    """
+
+    def wrap(original: Method) -> Method:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            if current.point.get() is not None:
+                if len(args) <= place:
+                    if name in kwargs:
+                        kwargs[name] = wrap_as_branch(model, kwargs[name], detached=detached, many=many)
+                elif applied:
+                    work, rest = wrap_call_as_branch(model, args[place], args[place + 1 :], detached=detached)
+                    args = (*args[:place], work, *rest)
+                else:
+                    work = wrap_as_branch(model, args[place], detached=detached, many=many)
+                    args = (*args[:place], work, *args[place + 1 :])
+            return original(*args, **kwargs)
+
+        return run
+
+    return wrap
 
 
 def branch_for(model: str, name: str, *, detached: bool = False, many: bool = False) -> Branch | None:

@@ -16,6 +16,7 @@ from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
 from osprofiler.concurrency.branch_callable import (
     BranchCallable,
+    argument_as_branch,
     branch_for,
     is_branch,
     is_context_run,
@@ -74,28 +75,12 @@ def _spawn_n(spawn_n: Method) -> Method:
     return run
 
 
-def _link(link: Method) -> Method:
-    def run(self: Any, /, func: Any, *args: Any, **kwargs: Any) -> Any:
-        return link(self, wrap_as_branch(MODEL, func, detached=True), *args, **kwargs)
-
-    return run
-
-
-def _execute(execute: Method) -> Method:
-    def run(meth: Any, *args: Any, **kwargs: Any) -> Any:
-        if current.point.get() is not None:
-            meth, args = wrap_call_as_branch(MODEL, meth, args)
-        return execute(meth, *args, **kwargs)
-
-    return run
-
-
 _wrapping = Wrapping(
     Target("eventlet.greenthread", "GreenThread", "__init__", _created),
     Target("eventlet.greenthread", "GreenThread", "main", _main),
-    Target("eventlet.greenthread", "GreenThread", "link", _link),
+    Target("eventlet.greenthread", "GreenThread", "link", argument_as_branch(MODEL, 1, "func", detached=True)),
     Target("eventlet.greenthread", "", "_spawn_n", _spawn_n),
-    Target("eventlet.tpool", "", "execute", _execute),
+    Target("eventlet.tpool", "", "execute", argument_as_branch(MODEL, 0, "meth", applied=True)),
 )
 
 instrument = _wrapping.install

@@ -13,19 +13,10 @@ from __future__ import annotations
 from typing import Any
 
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
-from osprofiler.concurrency.branch_callable import wrap_as_branch, wrap_call_as_branch
+from osprofiler.concurrency.branch_callable import argument_as_branch, wrap_call_as_branch
 from osprofiler.context import current, scope
 
 MODEL = "futures"
-
-
-def _submit(submit: Method) -> Method:
-    def run(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
-        if current.point.get() is not None:
-            fn, args = wrap_call_as_branch(MODEL, fn, args)
-        return submit(self, fn, *args, **kwargs)
-
-    return run
 
 
 def _submit_to_process(submit: Method) -> Method:
@@ -39,21 +30,9 @@ def _submit_to_process(submit: Method) -> Method:
     return run
 
 
-def _map(map_: Method) -> Method:
-    def run(self: Any, /, fn: Any, *iterables: Any, **kwargs: Any) -> Any:
-        if current.point.get() is not None:
-            fn = wrap_as_branch(MODEL, fn, many=True)  # the pool pickles fn once a chunk and calls it for each item
-        return map_(self, fn, *iterables, **kwargs)
-
-    return run
-
-
-def _add_done_callback(add: Method) -> Method:
-    def run(self: Any, fn: Any) -> Any:
-        return add(self, wrap_as_branch(MODEL, fn, detached=True))
-
-    return run
-
+_submit = argument_as_branch(MODEL, 1, "fn", applied=True)
+_map = argument_as_branch(MODEL, 1, "fn", many=True)  # the pool pickles fn once a chunk and calls it for each item
+_add_done_callback = argument_as_branch(MODEL, 1, "fn", detached=True)
 
 _wrapping = Wrapping(
     Target("concurrent.futures.thread", "ThreadPoolExecutor", "submit", _submit),

@@ -21,7 +21,7 @@ import wrapt
 
 from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping, own_class
-from osprofiler.concurrency.branch_callable import wrap_as_branch, wrap_call_as_branch
+from osprofiler.concurrency.branch_callable import argument_as_branch, wrap_as_branch, wrap_call_as_branch
 from osprofiler.context import current
 
 MODEL = "gevent"
@@ -55,43 +55,12 @@ def _link(linked: weakref.ref[Any]) -> Callable[..., None]:
     return link
 
 
-def _spawn_raw(greenlet: Method) -> Method:
-    def run(function: Any, /, *args: Any) -> Any:
-        return greenlet(wrap_as_branch(MODEL, function, detached=True), *args)
-
-    return run
-
-
-def _spawn_thread(spawn: Method) -> Method:
-    def run(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        if args and current.point.get() is not None:
-            func, rest = wrap_call_as_branch(MODEL, args[0], args[1:])
-            args = func, *rest
-        return spawn(self, *args, **kwargs)
-
-    return run
-
-
 def _apply_async(apply_async: Method) -> Method:
     def run(self: Any, /, func: Any, args: Any = None, kwds: Any = None, callback: Any = None) -> Any:
         if current.point.get() is not None:
             func, args = wrap_call_as_branch(MODEL, func, tuple(args or ()))
             callback = callback and wrap_as_branch(MODEL, callback, detached=True)
         return apply_async(self, func, args, kwds, callback)
-
-    return run
-
-
-def _callback(apply: Method) -> Method:
-    def run(self: Any, /, callback: Any, result: Any) -> Any:
-        return apply(self, wrap_as_branch(MODEL, callback, detached=True), result)
-
-    return run
-
-
-def _map(map_: Method) -> Method:
-    def run(self: Any, /, func: Any, *iterables: Any, **kwargs: Any) -> Any:
-        return map_(self, wrap_as_branch(MODEL, func, many=True), *iterables, **kwargs)
 
     return run
 
@@ -104,12 +73,8 @@ def _map_async(map_async: Method) -> Method:
     return run
 
 
-def _add_done_callback(add: Method) -> Method:
-    def run(self: Any, /, fn: Any) -> Any:
-        return add(self, wrap_as_branch(MODEL, fn, detached=True))
-
-    return run
-
+_spawn_raw = argument_as_branch(MODEL, 0, "function", detached=True)
+_map = argument_as_branch(MODEL, 1, "func", many=True)
 
 _POOLS = "gevent.pool", "GroupMappingMixin"
 
@@ -122,9 +87,9 @@ _wrapping = Wrapping(
     Target(*_POOLS, "map_async", _map_async),
     Target(*_POOLS, "imap", _map),
     Target(*_POOLS, "imap_unordered", _map),
-    Target("gevent.pool", "Group", "_apply_async_cb_spawn", _callback),
-    Target("gevent.threadpool", "ThreadPool", "spawn", _spawn_thread),
-    Target("gevent.threadpool", "_FutureProxy", "add_done_callback", _add_done_callback),
+    Target("gevent.pool", "Group", "_apply_async_cb_spawn", argument_as_branch(MODEL, 1, "callback", detached=True)),
+    Target("gevent.threadpool", "ThreadPool", "spawn", argument_as_branch(MODEL, 1, "func", applied=True)),
+    Target("gevent.threadpool", "_FutureProxy", "add_done_callback", argument_as_branch(MODEL, 1, "fn", detached=True)),
 )
 
 _hooked = False

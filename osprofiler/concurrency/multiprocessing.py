@@ -15,7 +15,14 @@ from typing import Any
 
 from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
-from osprofiler.concurrency.branch_callable import BranchCallable, branch_for, is_machinery, name_of, wrap_as_branch
+from osprofiler.concurrency.branch_callable import (
+    BranchCallable,
+    argument_as_branch,
+    branch_for,
+    is_machinery,
+    name_of,
+    wrap_as_branch,
+)
 from osprofiler.context import current, scope
 
 MODEL = "multiprocessing"
@@ -103,13 +110,6 @@ def _map_async(map_async: Method) -> Method:
     return run
 
 
-def _imap(imap: Method) -> Method:
-    def run(self: Any, /, func: Any, *args: Any, **kwargs: Any) -> Any:
-        return imap(self, _work(func, many=True), *args, **kwargs)
-
-    return run
-
-
 def _work(func: Any, *, many: bool = False) -> Any:
     return wrap_as_branch(MODEL, func, many=many)
 
@@ -117,6 +117,8 @@ def _work(func: Any, *, many: bool = False) -> Any:
 def _callback(func: Any) -> Any:
     return func if func is None else wrap_as_branch(MODEL, func, detached=True)
 
+
+_imap = argument_as_branch(MODEL, 1, "func", many=True)
 
 _wrapping = Wrapping(
     Target("multiprocessing.process", "BaseProcess", "start", _start),
