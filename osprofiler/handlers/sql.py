@@ -7,10 +7,13 @@ This module knows no library. An adapter describes the statement (:class:`Statem
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import TracebackType
 from typing import Any, NamedTuple
 
+from osprofiler._runtime import guard
 from osprofiler.context.points import Point
 from osprofiler.context.values import Budget, clean, text
+from osprofiler.handlers.call import Closing
 from osprofiler.tracer import global_tracer
 
 #: The name of trace points, where the service gives none.
@@ -88,6 +91,21 @@ def fail(point: Point, fault: BaseException) -> None:
         "chained_exception": "" if cause is None else text(cause, STATEMENT_CHARS),
     }
     point.end({"db": shown}, fault)
+
+
+class Running(Closing):
+    """A block that runs a statement. Its error is that of the driver: SQLAlchemy's own errors have it as ``orig``."""
+
+    __slots__ = ()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if fault is None or self._point is None:
+            super().__exit__(kind, fault, trace)
+            return
+        with guard.Harmless("sql.stop"):
+            fail(self._point, getattr(fault, "orig", None) or fault)
 
 
 def shown_rows(rows: Any) -> str:

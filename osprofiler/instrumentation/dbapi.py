@@ -8,16 +8,15 @@ one. So is what a driver sends for one call by another call.
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable
-from types import TracebackType
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, When, Wrapping
 from osprofiler.context import current
 from osprofiler.context.points import Point
 from osprofiler.context.values import text
 from osprofiler.handlers import sql
+from osprofiler.instrumentation.calls import Calls
 
 
 class Driver(NamedTuple):
@@ -45,120 +44,47 @@ class Switch:
         return self._wrapping.on and (self._when is None or self._when())
 
 
-class _Statement:
-    """A block that runs a statement: its span."""
-
-    __slots__ = ("_point",)
-
-    def __init__(self, point: Point | None) -> None:
-        self._point = point
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._point is not None:
-            with guard.Harmless("dbapi.stop"):
-                if fault is None:
-                    sql.close(self._point, None)
-                else:
-                    sql.fail(self._point, fault)
+def executing(driver: Driver) -> Calls:
+    """The calls of a cursor's methods that send a statement."""
+    return Calls("dbapi", functools.partial(_open_statement, driver), sql.Running, functools.partial(_here, driver))
 
 
-def executes(driver: Driver) -> Callable[[Method], Method]:
-    """Make a span for each call of a cursor's method that sends a statement."""
+def ending(driver: Driver, word: str | Callable[[tuple[Any, ...]], str]) -> Calls:
+    """The calls of a connection's methods that end a transaction, if there is one to end.
 
-    def wrap(original: Method) -> Method:
-        def execute(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-            above = here(driver)
-            if above is None:
-                return original(self, *args, **kwargs)
-            with _Statement(_opened(above, driver, self, args, kwargs)):
-                return original(self, *args, **kwargs)
-
-        return execute
-
-    return wrap
+    *word*: the statement, or a function that returns it for the arguments of a call.
+    """
+    return Calls("dbapi", functools.partial(_open_end, driver, word), sql.Running, functools.partial(_here, driver))
 
 
-def executes_async(driver: Driver) -> Callable[[Method], Method]:
-    """The same for a coroutine method."""
-
-    def wrap(original: Method) -> Method:
-        async def execute(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-            above = here(driver)
-            if above is None:
-                return await original(self, *args, **kwargs)
-            with _Statement(_opened(above, driver, self, args, kwargs)):
-                return await original(self, *args, **kwargs)
-
-        return execute
-
-    return wrap
-
-
-def ends(driver: Driver, word: str) -> Callable[[Method], Method]:
-    """Make a span for each call of a connection's method that ends a transaction with the statement *word*."""
-
-    def wrap(original: Method) -> Method:
-        def end(self: Any, /, *args: Any) -> Any:
-            above = here(driver)
-            if above is None:
-                return original(self, *args)
-            with ending(above, driver, self, word):
-                return original(self, *args)
-
-        return end
-
-    return wrap
-
-
-def ends_async(driver: Driver, word: str) -> Callable[[Method], Method]:
-    """The same for a coroutine method."""
-
-    def wrap(original: Callable[..., Awaitable[Any]]) -> Method:
-        async def end(self: Any, /) -> Any:
-            above = here(driver)
-            if above is None:
-                return await original(self)
-            with ending(above, driver, self, word):
-                return await original(self)
-
-        return end
-
-    return wrap
-
-
-def ending(above: Point, driver: Driver, connection: Any, word: str) -> _Statement:
-    """A block that ends a transaction, with a span if there is one to end."""
-    point = None
-    with guard.Harmless("dbapi.start"):
-        if driver.in_transaction(connection):
-            point = _open(above, driver, connection, word, None)
-    return _Statement(point)
-
-
-def here(driver: Driver) -> Point | None:
+def _here(driver: Driver) -> Point | None:
     """The current point, if a statement that is sent now has a span."""
     point = current.sampled()
     return None if point is None or isinstance(point, sql.StatementPoint) or not driver.is_on() else point
 
 
-def _opened(above: Point, driver: Driver, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Point | None:
-    """Open the point of a statement: the first argument, with its parameters, the second one."""
-    with guard.Harmless("dbapi.start"):
-        values = (*args, *kwargs.values())
-        statement = values[0]
-        if isinstance(statement, (bytes, bytearray)):
-            shown = statement.decode("utf-8", "replace")
-        elif hasattr(statement, "as_string"):  # psycopg's statements of parts
-            shown = statement.as_string(cursor)
-        else:
-            shown = statement if isinstance(statement, str) else text(statement, sql.STATEMENT_CHARS)
-        return _open(above, driver, cursor.connection, shown, values[1] if len(values) > 1 else None)
-    return None
+def _open_statement(driver: Driver, above: Point, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Point:
+    """Open the point of a statement: the first argument of the cursor's method, with its parameters, the second one."""
+    cursor, statement, *parameters = (*args, *kwargs.values())
+    if isinstance(statement, (bytes, bytearray)):
+        shown = statement.decode("utf-8", "replace")
+    elif hasattr(statement, "as_string"):  # psycopg's statements of parts
+        shown = statement.as_string(cursor)
+    else:
+        shown = statement if isinstance(statement, str) else text(statement, sql.STATEMENT_CHARS)
+    return _open(above, driver, cursor.connection, shown, parameters[0] if parameters else None)
+
+
+def _open_end(
+    driver: Driver,
+    word: str | Callable[[tuple[Any, ...]], str],
+    above: Point,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Point | None:
+    if not driver.in_transaction(args[0]):
+        return None
+    return _open(above, driver, args[0], word if isinstance(word, str) else word(args), None)
 
 
 def _open(above: Point, driver: Driver, connection: Any, statement: str, parameters: Any) -> Point:

@@ -8,34 +8,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from osprofiler._runtime import guard
-from osprofiler._runtime.wrapping import Method, Target, Wrapping
-from osprofiler.context import current
+from osprofiler._runtime.wrapping import Target, Wrapping
+from osprofiler.context.points import Point
 from osprofiler.handlers import command, step
-from osprofiler.handlers.call import Closing
+from osprofiler.instrumentation.calls import Calls, blocking
 
 _NAME = "privsep"
 
 
-def _remote_call(original: Method) -> Method:
-    def remote_call(self: Any, /, name: str, *args: Any, **kwargs: Any) -> Any:
-        with _calling(name):
-            return original(self, name, *args, **kwargs)
-
-    return remote_call
+def _open(here: Point, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Point:
+    function = command.text(args[1])  # its module and name
+    tags = {"component": "oslo.privsep", "span.kind": "client", "code.function": function}
+    return step.open_point(here, _NAME, f"{_NAME} {function}", tags)
 
 
-def _calling(function: str) -> Closing:
-    """A block that waits for the daemon to run *function*, module and name: its span."""
-    with guard.Harmless("privsep.start"):
-        here = current.sampled()
-        if here is not None:
-            tags = {"component": "oslo.privsep", "span.kind": "client", "code.function": command.text(function)}
-            return Closing(step.open_point(here, _NAME, f"{_NAME} {tags['code.function']}", tags))
-    return Closing(None)
-
-
-_wrapping = Wrapping(Target("oslo_privsep.daemon", "_ClientChannel", "remote_call", _remote_call))
+_wrapping = Wrapping(Target("oslo_privsep.daemon", "_ClientChannel", "remote_call", blocking(Calls(_NAME, _open))))
 
 instrument = _wrapping.install
 uninstrument = _wrapping.uninstall

@@ -13,6 +13,7 @@ from typing import Any
 from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
 from osprofiler.instrumentation import dbapi
+from osprofiler.instrumentation.calls import blocking
 
 _FACTORY = 1  # the place of connection_factory among the arguments of connect(), and of cursor_factory among cursor()'s
 
@@ -52,10 +53,10 @@ def _cursor(original: Method) -> Method:
 
 _CONNECTION = (
     ("cursor", _cursor),
-    ("commit", dbapi.ends(_DRIVER, "COMMIT")),
-    ("rollback", dbapi.ends(_DRIVER, "ROLLBACK")),
+    ("commit", blocking(dbapi.ending(_DRIVER, "COMMIT"))),
+    ("rollback", blocking(dbapi.ending(_DRIVER, "ROLLBACK"))),
 )
-_CURSOR = (("execute", dbapi.executes(_DRIVER)), ("executemany", dbapi.executes(_DRIVER)))
+_CURSOR = tuple((name, blocking(dbapi.executing(_DRIVER))) for name in ("execute", "executemany"))
 
 
 def _given(args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> Any:

@@ -6,17 +6,15 @@ These clients send by a plain ``Client`` for each server. So a ``get_many`` of k
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
-from osprofiler.context import current
 from osprofiler.context.points import Point
 from osprofiler.handlers import command
-from osprofiler.handlers.call import Closing
 from osprofiler.handlers.command import Command
+from osprofiler.instrumentation.calls import Calls, blocking
 
 _ONE_KEY = ("add", "append", "cas", "decr", "delete", "get", "gets", "incr", "prepend", "replace", "set", "touch")
 _MANY_KEYS = ("delete_many", "get_many", "gets_many", "set_many")
@@ -28,33 +26,21 @@ _ALIASES = {"delete_multi": "delete_many", "get_multi": "get_many", "set_multi":
 
 def _calls(verb: str) -> Callable[[Method], Method]:
     """Make a span for each call of the method *verb*."""
-
-    def wrap(original: Method) -> Method:
-        def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-            here = current.sampled()
-            if here is None:
-                return original(self, *args, **kwargs)
-            with Closing(_opened(here, verb, self, args, kwargs)):
-                return original(self, *args, **kwargs)
-
-        return method
-
-    return wrap
+    return blocking(Calls("pymemcache", partial(_open, verb)))
 
 
-def _opened(here: Point, verb: str, client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Point | None:
-    with guard.Harmless("pymemcache.start"):
-        statement = " ".join((verb, *_shown(client, list(_keys(verb, args, kwargs)))))
-        server = client.server  # a host and a port, or the path of a socket
-        host, port, path = (None, None, server) if isinstance(server, str) else (*server, None)
-        tags = {"peer.address": path}
-        return command.open_point(
-            here, Command("memcached", verb, "pymemcache", statement, host=host, port=port, tags=tags)
-        )
-    return None
+def _open(verb: str, here: Point, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Point:
+    client, *rest = args
+    statement = " ".join((verb, *_shown(client, list(_keys(verb, rest, kwargs)))))
+    server = client.server  # a host and a port, or the path of a socket
+    host, port, path = (None, None, server) if isinstance(server, str) else (*server, None)
+    tags = {"peer.address": path}
+    return command.open_point(
+        here, Command("memcached", verb, "pymemcache", statement, host=host, port=port, tags=tags)
+    )
 
 
-def _keys(verb: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterable[Any]:
+def _keys(verb: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Iterable[Any]:
     """The keys of a command. Empty if they cannot be read without taking them away from the command."""
     if verb in _ONE_KEY:
         return args[:1] or (kwargs["key"],)

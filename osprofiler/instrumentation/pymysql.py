@@ -8,6 +8,7 @@ from typing import Any
 from osprofiler._runtime.wrapping import Target, Wrapping
 from osprofiler.handlers import sql
 from osprofiler.instrumentation import dbapi
+from osprofiler.instrumentation.calls import blocking
 
 _IN_TRANSACTION = 1  # MySQL's SERVER_STATUS_IN_TRANS, a flag of each answer
 
@@ -26,10 +27,10 @@ _DRIVER = dbapi.Driver(_database, _in_transaction)
 _CURSOR = "pymysql.cursors", "Cursor"
 _CONNECTION = "pymysql.connections", "Connection"
 _wrapping = Wrapping(
-    Target(*_CURSOR, "execute", dbapi.executes(_DRIVER)),
-    Target(*_CURSOR, "executemany", dbapi.executes(_DRIVER)),
-    Target(*_CONNECTION, "commit", dbapi.ends(_DRIVER, "COMMIT")),
-    Target(*_CONNECTION, "rollback", dbapi.ends(_DRIVER, "ROLLBACK")),
+    Target(*_CURSOR, "execute", blocking(dbapi.executing(_DRIVER))),
+    Target(*_CURSOR, "executemany", blocking(dbapi.executing(_DRIVER))),
+    Target(*_CONNECTION, "commit", blocking(dbapi.ending(_DRIVER, "COMMIT"))),
+    Target(*_CONNECTION, "rollback", blocking(dbapi.ending(_DRIVER, "ROLLBACK"))),
 )
 
 instrument = _wrapping.install

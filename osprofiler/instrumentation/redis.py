@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
 from osprofiler.context import current
 from osprofiler.context.points import Point
 from osprofiler.handlers import command
-from osprofiler.handlers.call import Closing
 from osprofiler.handlers.command import Command
 from osprofiler.instrumentation import redis_commands
+from osprofiler.instrumentation.calls import Calls, awaited, blocking
 
 #: Describes a call of a method, from its object and its arguments. None: the call sends nothing.
 Describe = Callable[[Any, tuple[Any, ...]], Command | None]
@@ -46,9 +45,6 @@ def _pipeline(pipeline: Any, args: tuple[Any, ...]) -> Command | None:
 
 def _cluster_pipeline(pipeline: Any, args: tuple[Any, ...]) -> Command | None:
     return _batch(pipeline, "PIPELINE", vars(pipeline).pop(_QUEUED, ()))
-
-
-_BATCHES = (_pipeline, _cluster_pipeline)
 
 
 def _batch(pipeline: Any, verb: str, queued: Sequence[Sequence[Any]]) -> Command | None:
@@ -85,54 +81,23 @@ def _command(client: Any, verb: str, statement: str | None, tags: Mapping[str, A
 # The methods
 
 
-def _calls(describe: Describe) -> Callable[[Method], Method]:
-    """Make a span for each call of a method."""
+def _calls(describe: Describe, error_in: Callable[[Any], BaseException | None] | None = None) -> Calls:
+    """The calls of a method."""
 
-    def wrap(original: Method) -> Method:
-        def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-            here = current.sampled()
-            if here is None:
-                return original(self, *args, **kwargs)
-            with Closing(_opened(here, describe, self, args)) as sending:
-                result = original(self, *args, **kwargs)
-                if describe in _BATCHES:
-                    sending.error = _first_error(result)
-                return result
-
-        return method
-
-    return wrap
-
-
-def _awaited(describe: Describe) -> Callable[[Method], Method]:
-    """Make a span for each call of a coroutine method."""
-
-    def wrap(original: Method) -> Method:
-        async def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-            here = current.sampled()
-            if here is None:
-                return await original(self, *args, **kwargs)
-            with Closing(_opened(here, describe, self, args)) as sending:
-                result = await original(self, *args, **kwargs)
-                if describe in _BATCHES:
-                    sending.error = _first_error(result)
-                return result
-
-        return method
-
-    return wrap
-
-
-def _opened(here: Point, describe: Describe, client: Any, args: tuple[Any, ...]) -> Point | None:
-    with guard.Harmless("redis.start"):
-        described = describe(client, args)
+    def open_point(here: Point, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Point | None:
+        described = describe(args[0], args[1:])
         return None if described is None else command.open_point(here, described)
-    return None
+
+    return Calls("redis", open_point, error_in=error_in)
 
 
 def _first_error(answers: Iterable[Any]) -> BaseException | None:
     """The first error in the answers to a pipeline, which contain errors with ``raise_on_error=False``."""
     return next((answer for answer in answers if isinstance(answer, Exception)), None)
+
+
+_ONE, _MESSAGE = _calls(_one), _calls(_message)
+_PIPELINE, _CLUSTER_PIPELINE = _calls(_pipeline, _first_error), _calls(_cluster_pipeline, _first_error)
 
 
 def _queue(original: Method) -> Method:
@@ -150,21 +115,21 @@ def _queue(original: Method) -> Method:
     return execute_command
 
 
-def _targets(package: str, of: Callable[[Describe], Callable[[Method], Method]]) -> Iterable[Target]:
+def _targets(package: str, of: Callable[[Calls], Callable[[Method], Method]]) -> Iterable[Target]:
     """The methods to wrap in *package*; *of* makes their wrappers. asyncio's clients have the same names."""
     client, cluster = f"{package}.client", f"{package}.cluster"
-    yield Target(client, "Redis", "execute_command", of(_one))
-    yield Target(client, "Pipeline", "immediate_execute_command", of(_one))
-    yield Target(client, "Pipeline", "execute", of(_pipeline))
-    yield Target(client, "PubSub", "execute_command", of(_one))
-    yield Target(client, "PubSub", "handle_message", of(_message))
-    yield Target(cluster, "RedisCluster", "execute_command", of(_one))
-    yield Target(cluster, "ClusterPubSub", "execute_command", of(_one))
+    yield Target(client, "Redis", "execute_command", of(_ONE))
+    yield Target(client, "Pipeline", "immediate_execute_command", of(_ONE))
+    yield Target(client, "Pipeline", "execute", of(_PIPELINE))
+    yield Target(client, "PubSub", "execute_command", of(_ONE))
+    yield Target(client, "PubSub", "handle_message", of(_MESSAGE))
+    yield Target(cluster, "RedisCluster", "execute_command", of(_ONE))
+    yield Target(cluster, "ClusterPubSub", "execute_command", of(_ONE))
     yield Target(cluster, "ClusterPipeline", "execute_command", _queue)
-    yield Target(cluster, "ClusterPipeline", "execute", of(_cluster_pipeline))
+    yield Target(cluster, "ClusterPipeline", "execute", of(_CLUSTER_PIPELINE))
 
 
-_wrapping = Wrapping(*_targets("redis", _calls), *_targets("redis.asyncio", _awaited))
+_wrapping = Wrapping(*_targets("redis", blocking), *_targets("redis.asyncio", awaited))
 
 instrument = _wrapping.install
 uninstrument = _wrapping.uninstall

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 from osprofiler._runtime import guard
@@ -18,6 +19,7 @@ from osprofiler.context import current
 from osprofiler.context.points import Point
 from osprofiler.handlers import sql
 from osprofiler.instrumentation import sqlalchemy_engines as engines
+from osprofiler.instrumentation.calls import Calls, blocking
 
 #: The engine for which this flow of control takes a connection from a pool. A pool does not know its engine.
 _connecting: ContextVar[Any] = ContextVar("osprofiler_sqlalchemy", default=None)
@@ -26,66 +28,35 @@ _connecting: ContextVar[Any] = ContextVar("osprofiler_sqlalchemy", default=None)
 # Statements
 
 
-def _execute(original: Method) -> Method:
-    def do_execute(self: Any, /, cursor: Any, statement: Any, parameters: Any, context: Any = None) -> Any:
-        here = current.sampled()
-        if here is None:
-            return original(self, cursor, statement, parameters, context)
-        point = _statement(here, context, statement, parameters)
-        return _traced(point, original, self, cursor, statement, parameters, context)
+def _open_statement(here: Point, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Point | None:
+    """Open the point of a statement. The arguments are those of ``do_execute``: its parameters come after it.
 
-    return do_execute
+    The context is the last one. It may be missing; then the last one has no connection.
+    """
+    return _statement(here, args[2], args[3], kwargs.get("context", args[-1]))
 
 
-def _execute_no_params(original: Method) -> Method:
-    def do_execute_no_params(self: Any, /, cursor: Any, statement: Any, context: Any = None) -> Any:
-        here = current.sampled()
-        if here is None:
-            return original(self, cursor, statement, context)
-        return _traced(_statement(here, context, statement, ()), original, self, cursor, statement, context)
-
-    return do_execute_no_params
+def _open_plain_statement(here: Point, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Point | None:
+    """The same for ``do_execute_no_params``."""
+    return _statement(here, args[2], (), kwargs.get("context", args[-1]))
 
 
-def _statement(here: Point, context: Any, statement: Any, parameters: Any) -> Point | None:
+def _statement(here: Point, statement: Any, parameters: Any, context: Any) -> Point | None:
     """Open the point of a statement; None if it has one, or if it is not of a connection of SQLAlchemy's."""
-    if context is None or not switches.statements(here.origin):
+    connection = getattr(context, "root_connection", None)
+    if connection is None or not switches.statements(here.origin) or engines.is_open(connection, context):
         return None
-    with guard.Harmless("sqlalchemy.start"):
-        connection = context.root_connection
-        if engines.is_open(connection, context):
-            return None
-        return _open(here, connection, statement, parameters)
-    return None
+    return _open(here, connection, statement, parameters)
 
 
 # Transactions
 
 
-def _end(word: str) -> Callable[[Method], Method]:
-    """Make a span for each call of a method that ends a transaction with the statement *word*."""
-
-    def wrap(original: Method) -> Method:
-        def end(self: Any, /) -> Any:
-            here = current.sampled()
-            if here is None:
-                return original(self)
-            return _traced(_ending(here, self, word), original, self)
-
-        return end
-
-    return wrap
-
-
-def _ending(here: Point, connection: Any, word: str) -> Point | None:
-    """Open the point of the end of a transaction; None if there is nothing to end in the database."""
-    if not switches.statements(here.origin):
-        return None
-    with guard.Harmless("sqlalchemy.start"):
-        if connection.closed or connection.invalidated or connection._is_autocommit_isolation():
-            return None
-        return _open(here, connection, word, None)
-    return None
+def _open_end(word: str, here: Point, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Point | None:
+    """Open the point of the end of a transaction by *word*; None if there is nothing to end in the database."""
+    (connection,) = args
+    is_open = not (connection.closed or connection.invalidated or connection._is_autocommit_isolation())
+    return _open(here, connection, word, None) if is_open and switches.statements(here.origin) else None
 
 
 def _open(here: Point, connection: Any, statement: Any, parameters: Any) -> Point:
@@ -106,7 +77,8 @@ def _take(original: Method) -> Method:
         before = _connecting.get()
         _connecting.set(self)
         try:
-            return _traced(_waiting(here, self), original, self)
+            with sql.Running(_waiting(here, self)):
+                return original(self)
         finally:
             _connecting.set(before)
 
@@ -122,51 +94,33 @@ def _waiting(here: Point, engine: Any) -> Point | None:
     return None
 
 
-def _connect(original: Method) -> Method:
-    """Make a span for each connection that a pool makes, with what is sent before its first use."""
-
-    def connect(self: Any, /) -> Any:
-        here = current.sampled()
-        if here is None or (engine := _connecting.get()) is None:
-            return original(self)
-        point = None
-        with guard.Harmless("sqlalchemy.start"):
-            point = sql.open_step(here, engines.name(engine), "CONNECT", engines.database(engine))
-        return _traced(point, original, self)
-
-    return connect
+def _open_connection(here: Point, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Point | None:
+    """Open the point of a connection that a pool makes, with what is sent before its first use."""
+    engine = _connecting.get()
+    return None if engine is None else sql.open_step(here, engines.name(engine), "CONNECT", engines.database(engine))
 
 
-def _traced(point: Point | None, original: Method, *args: Any) -> Any:
-    """Call *original*, and close *point* with its error, if any: the error of the driver, not SQLAlchemy's own."""
-    try:
-        result = original(*args)
-    except BaseException as fault:
-        if point is not None:
-            with guard.Harmless("sqlalchemy.stop"):
-                sql.fail(point, getattr(fault, "orig", None) or fault)
-        raise
-    if point is not None:
-        with guard.Harmless("sqlalchemy.stop"):
-            sql.close(point, None)
-    return result
+def _calls(open_point: Callable[..., Point | None]) -> Callable[[Method], Method]:
+    """Make a span for each call of a method."""
+    return blocking(Calls("sqlalchemy", open_point, sql.Running))
 
 
+_execute = _calls(_open_statement)
 _DIALECT = ("sqlalchemy.engine.default", "DefaultDialect")
 
 #: The methods that are wrapped.
 TARGETS = (
     Target(*_DIALECT, "do_execute", _execute),
     Target(*_DIALECT, "do_executemany", _execute),
-    Target(*_DIALECT, "do_execute_no_params", _execute_no_params),
+    Target(*_DIALECT, "do_execute_no_params", _calls(_open_plain_statement)),
     # The dialects that have a method of their own, which does not call that of DefaultDialect.
     Target("sqlalchemy.dialects.postgresql.psycopg2", "PGDialect_psycopg2", "do_executemany", _execute),
     Target("sqlalchemy.dialects.mysql.mysqldb", "MySQLDialect_mysqldb", "do_executemany", _execute),
     Target("sqlalchemy.dialects.oracle.cx_oracle", "OracleDialect_cx_oracle", "do_executemany", _execute),
-    Target("sqlalchemy.engine.base", "Connection", "_commit_impl", _end("COMMIT")),
-    Target("sqlalchemy.engine.base", "Connection", "_rollback_impl", _end("ROLLBACK")),
+    Target("sqlalchemy.engine.base", "Connection", "_commit_impl", _calls(partial(_open_end, "COMMIT"))),
+    Target("sqlalchemy.engine.base", "Connection", "_rollback_impl", _calls(partial(_open_end, "ROLLBACK"))),
     Target("sqlalchemy.engine.base", "Engine", "raw_connection", _take),
-    Target("sqlalchemy.pool.base", "_ConnectionRecord", "_ConnectionRecord__connect", _connect),
+    Target("sqlalchemy.pool.base", "_ConnectionRecord", "_ConnectionRecord__connect", _calls(_open_connection)),
 )
 
 _wrapping = Wrapping(*TARGETS)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any
 
 from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
 from osprofiler.handlers import sql
 from osprofiler.instrumentation import dbapi
+from osprofiler.instrumentation.calls import blocking
 
 _FACTORY = 5  # the place of factory among the arguments of connect()
 
@@ -78,21 +78,6 @@ def _shortcut(name: str) -> Callable[[Method], Method]:
     return wrap
 
 
-def _exit(original: Method) -> Method:
-    """Make a span for the end of a transaction at the end of a ``with`` block, which calls no method for it."""
-
-    def end(
-        self: Any, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> Any:
-        here = dbapi.here(_DRIVER)
-        if here is None:
-            return original(self, kind, fault, trace)
-        with dbapi.ending(here, _DRIVER, self, "COMMIT" if kind is None else "ROLLBACK"):
-            return original(self, kind, fault, trace)
-
-    return end
-
-
 def _library() -> Any:
     return sys.modules["sqlite3"]
 
@@ -101,11 +86,12 @@ _EXECUTING = ("execute", "executemany", "executescript")
 _CONNECTION = (
     ("cursor", _cursor),
     *((name, _shortcut(name)) for name in _EXECUTING),
-    ("commit", dbapi.ends(_DRIVER, "COMMIT")),
-    ("rollback", dbapi.ends(_DRIVER, "ROLLBACK")),
-    ("__exit__", _exit),
+    ("commit", blocking(dbapi.ending(_DRIVER, "COMMIT"))),
+    ("rollback", blocking(dbapi.ending(_DRIVER, "ROLLBACK"))),
+    # The end of a ``with`` block calls no method for it. The first argument after the connection is its error.
+    ("__exit__", blocking(dbapi.ending(_DRIVER, lambda args: "COMMIT" if args[1] is None else "ROLLBACK"))),
 )
-_CURSOR = tuple((name, dbapi.executes(_DRIVER)) for name in _EXECUTING)
+_CURSOR = tuple((name, blocking(dbapi.executing(_DRIVER))) for name in _EXECUTING)
 
 _wrapping = Wrapping(
     Target("sqlite3", "", "connect", _connect),
