@@ -34,6 +34,17 @@ def add_arg(func: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         arguments.insert(0, (args, kwargs))
 
 
+def arguments(*parts: Callable[[Any], Any]) -> Callable[[F], F]:
+    """Several arguments as one decorator: *parts* are results of :func:`arg` and of this function."""
+
+    def decorate(func: F) -> F:
+        for part in reversed(parts):
+            func = part(func)
+        return func
+
+    return decorate
+
+
 def examples(*commands: str) -> Callable[[F], F]:
     """Decorate a command's method with examples for its help."""
 

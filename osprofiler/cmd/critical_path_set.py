@@ -8,8 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from osprofiler.cmd import output, set_page, set_work, sets
-from osprofiler.cmd.set_profiles import Profiles
+from osprofiler.cmd import output, set_work, sets
 from osprofiler.reports import wording
 from osprofiler.reports.analysis import path_set
 from osprofiler.reports.analysis.calling_context import Step, Steps
@@ -23,7 +22,7 @@ GROUPS = (*(f"p{percent}" for percent in path_set.PERCENTILES), path_set.ALL, pa
 def run(args: argparse.Namespace) -> int:
     """Read the set that *args* choose, and write its critical path. Returns the exit status."""
     profiles: list[TraceProfile] = []
-    status = sets.gather(set_work.parts(args, args.traces, Profiles(Steps(), path=True)), profiles.extend)
+    status = sets.gather(set_work.parts(args, args.traces, set_work.Profiles(Steps(), path=True)), profiles.extend)
     if not profiles:
         return 1
     output.write(_pieces(args, profiles), args.file_name)
@@ -33,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
 def _pieces(args: argparse.Namespace, profiles: list[TraceProfile]) -> Iterator[str]:
     groups = path_set.groups(profiles)
     if args.use_html:
-        return set_html.of_paths(groups, set_page.link(args))
+        return set_html.of_paths(groups, sets.link(args))
     if args.use_json:
         return _json(groups, profiles)
     group = next((group for group in groups if group.name == args.group), None)
@@ -115,8 +114,8 @@ def _json(groups: Sequence[Group], profiles: Sequence[TraceProfile]) -> Iterator
     yield f'{{"traces": {len(profiles)}, "groups": {{'
     for i, group in enumerate(groups):
         about = {"traces": len(group.profiles), "duration_us": round(group.duration_us, 1)}
-        yield f'{"," if i else ""}\n{json.dumps(group.name)}: {json.dumps(about)[:-1]}, "steps": '
-        yield "".join(output.json_list(_summary(summary) for summary in group.steps)).rstrip() + "}"
+        yield f"{',' if i else ''}\n{json.dumps(group.name)}: "
+        yield "".join(output.json_object(about, steps=map(_summary, group.steps))).rstrip()
     yield '\n}, "errors": '
     errors = (
         {

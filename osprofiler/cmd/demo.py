@@ -6,12 +6,13 @@ from __future__ import annotations
 import argparse
 import functools
 import importlib.util
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from osprofiler.cmd import cliutils
 from osprofiler.connection import secrets
+from osprofiler.connection.strings import CONNECTION_STRING
 from osprofiler.drivers import locate
 from osprofiler.drivers.abilities import Unsupported
 
@@ -22,40 +23,37 @@ if TYPE_CHECKING:
 _NEEDED = {"oslo_messaging": "oslo.messaging", "sqlalchemy": "SQLAlchemy"}
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the demo's options to *parser*."""
-    parser.add_argument(
-        "--connection-string",
-        default=os.environ.get("OSPROFILER_CONNECTION_STRING"),
-        metavar="STORE",
-        help="where to store the trace: jaeger://HOST, jaeger+http://HOST, any SQLAlchemy URL, ...; "
-        "default: $OSPROFILER_CONNECTION_STRING, else the SQLite file that `osprofiler trace` reads by default",
-    )
-    parser.add_argument(
-        "--transport-url",
-        default="fake://",
-        metavar="URL",
-        help="the message bus, e.g. rabbit://guest:guest@localhost:5672/; each service is then its own process "
-        "(default: RPC in memory, within one process)",
-    )
-    parser.add_argument("--db-url", metavar="URL", help="the cloud's database (default: a temporary SQLite file)")
-    parser.add_argument(
-        "--fault", choices=("image", "db", "compute"), default="", help="break one part, and see the error in the trace"
-    )
-    parser.add_argument(
-        "--model",
-        choices=("threads", "asyncio", "eventlet"),
-        default="threads",
-        help="how the services work concurrently (default: threads)",
-    )
-    parser.add_argument("--html", metavar="FILE", help="where to write the HTML report")
-    parser.add_argument("--jaeger-ui", metavar="URL", help="the URL of Jaeger's UI (default: port 16686 of its host)")
-    parser.add_argument("--timeout", type=int, default=60, metavar="S", help="seconds to wait for each step")
-
-
+@cliutils.arg(
+    "--connection-string",
+    metavar="STORE",
+    help=f"where to store the trace: jaeger://HOST, jaeger+http://HOST, any SQLAlchemy URL, ...; default: "
+    f"${CONNECTION_STRING}, else the SQLite file that `osprofiler trace` reads by default",
+)
+@cliutils.arg(
+    "--transport-url",
+    default="fake://",
+    metavar="URL",
+    help="the message bus, e.g. rabbit://guest:guest@localhost:5672/; each service is then its own process "
+    "(default: RPC in memory, within one process)",
+)
+@cliutils.arg("--db-url", metavar="URL", help="the cloud's database (default: a temporary SQLite file)")
+@cliutils.arg(
+    "--fault", choices=("image", "db", "compute"), default="", help="break one part, and see the error in the trace"
+)
+@cliutils.arg(
+    "--model",
+    choices=("threads", "asyncio", "eventlet"),
+    default="threads",
+    help="how the services work concurrently (default: threads)",
+)
+@cliutils.arg("--html", metavar="FILE", help="where to write the HTML report")
+@cliutils.arg("--jaeger-ui", metavar="URL", help="the URL of Jaeger's UI (default: port 16686 of its host)")
+@cliutils.arg("--timeout", type=int, default=60, metavar="S", help="seconds to wait for each step")
 def run(args: argparse.Namespace) -> int:
-    """Run the demo. Returns the exit status: 0: the trace is as expected, with the --fault if one is given; 1: it is
-    not; 2: bad input."""
+    """Run a small cloud that boots a server, and show its trace.
+
+    Exit status: 0 if the trace is as expected, with the --fault if one is given; 1 if it is not; 2 for bad input.
+    """
     missing = [name for module, name in _NEEDED.items() if importlib.util.find_spec(module) is None]
     if missing:
         return _fail(f"{' and '.join(missing)} not installed: pip install {' '.join(missing)}")
@@ -103,7 +101,7 @@ def _run(args: argparse.Namespace) -> int:
     from osprofiler.demo import checks, database, outcome
     from osprofiler.demo.cloud import Cloud
 
-    store = args.connection_string or locate.default_connection_string()
+    store = args.connection_string or cliutils.env(CONNECTION_STRING) or locate.default_connection_string()
     checks.check_store(store)
     checks.check_bus(args.transport_url)
     cloud = Cloud(

@@ -8,9 +8,8 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from osprofiler.cmd import output, set_page, set_work, sets, sources
+from osprofiler.cmd import output, set_work, sets, sources
 from osprofiler.cmd.critical_path_set import label, step_path
-from osprofiler.cmd.set_profiles import Profiles
 from osprofiler.reports import wording
 from osprofiler.reports.analysis import set_comparison
 from osprofiler.reports.analysis.calling_context import Steps
@@ -58,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         ordered = [_Set("before"), _Set("after")]
         for name, each in zip(args.traces, ordered, strict=True):
-            parts = set_work.parts(args, [name], Profiles(steps, path=False))
+            parts = set_work.parts(args, [name], set_work.Profiles(steps, path=False))
             status = status or sets.gather(parts, each.add_all, f"reading {name}")
     if len(ordered) < 2:
         raise sources.BadInput("there is only one set to compare: " + (", ".join(known) or "no traces"))
@@ -70,7 +69,7 @@ class _Sides(set_work.Work[list[tuple[str, TraceProfile]]]):
     """The profile of each trace, with the name of its set: by a tag, or by times."""
 
     def __init__(self, steps: Steps, group_by: str | None, before_us: int | None, after_us: int | None) -> None:
-        self._profiles = Profiles(steps, path=False)
+        self._profiles = set_work.Profiles(steps, path=False)
         self._group_by = group_by
         self._times_us = before_us, after_us
 
@@ -119,7 +118,7 @@ def _pieces(args: argparse.Namespace, ordered: Sequence[_Set]) -> Iterator[str]:
         _, other, changes = next(iter(pairs))
         if args.use_html:
             names = first.name, other.name
-            return set_html.of_change(changes, first.profiles, other.profiles, names, set_page.link(args))
+            return set_html.of_change(changes, first.profiles, other.profiles, names, sets.link(args))
         return folded.lines((each.step, (each.before_mean_us, each.after_mean_us)) for each in changes)
     if args.use_json:
         return _json(pairs)

@@ -8,74 +8,57 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from osprofiler.cmd import argument_types, output, sources
+from osprofiler.cmd import argument_types, cliutils, output, sources
 from osprofiler.cmd.progress import Progress
 
 if TYPE_CHECKING:
     from osprofiler.diagnosis.results import Result
     from osprofiler.diagnosis.service_config import ServiceConfig
 
-ABOUT = "Check a service's tracing: its options, keys, paste file and store."
+_HEADS = ("result", "check", "details")
 
-DESCRIPTION = f"""{ABOUT}
 
-Reads the configuration files of the service, and writes one test trace to its store, reads it and deletes it. Run it
-as the service's user, in the service's Python environment. It prints no key: equal keys have equal fingerprints.
-Exit status: 0 if no check failed (warnings do not count), 1 if one failed, 2 if a file or an argument is wrong.
-"""
-
-EXAMPLES = (
+@cliutils.examples(
     "osprofiler doctor --config-file /etc/nova/nova.conf",
     "osprofiler doctor --config-file /etc/nova/nova.conf --with /etc/glance/glance-api.conf",
     "osprofiler doctor --config-file /etc/neutron/neutron.conf --rate 500 --json",
 )
-
-_HEADS = ("result", "check", "details")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command to *parser*."""
-    parser.add_argument(
-        "--config-file",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="a configuration file of the service; several times in the order of the service's own command line",
-    )
-    parser.add_argument(
-        "--config-dir", action="append", default=[], metavar="FOLDER", help="a folder of configuration files (*.conf)"
-    )
-    parser.add_argument("--project", metavar="NAME", help="the project of the service, as its code names it: nova")
-    parser.add_argument(
-        "--service",
-        metavar="NAME",
-        help="the service, for the policy: with --project as its code names it (osapi_compute), without --project its "
-        "whole name in Jaeger and reports (nova-osapi_compute)",
-    )
-    parser.add_argument(
-        "--with",
-        dest="others",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="the configuration file of another service: do both share a key and a store? Several times",
-    )
-    parser.add_argument("--paste", metavar="FILE", help="the PasteDeploy file, if the configuration does not name it")
-    parser.add_argument(
-        "--rate",
-        type=argument_types.rate,
-        metavar="N",
-        help="spans a second of one process: is its queue large enough?",
-    )
-    parser.add_argument(
-        "--json", dest="use_json", action="store_true", help="print JSON, for monitoring; times in milliseconds"
-    )
-
-
+@cliutils.arg(
+    "--config-file",
+    action="append",
+    default=[],
+    metavar="FILE",
+    help="a configuration file of the service; several times in the order of the service's own command line",
+)
+@cliutils.arg(
+    "--config-dir", action="append", default=[], metavar="FOLDER", help="a folder of configuration files (*.conf)"
+)
+@cliutils.arg("--project", metavar="NAME", help="the project of the service, as its code names it: nova")
+@cliutils.arg(
+    "--service",
+    metavar="NAME",
+    help="the service, for the policy: with --project as its code names it (osapi_compute), without --project its "
+    "whole name in Jaeger and reports (nova-osapi_compute)",
+)
+@cliutils.arg(
+    "--with",
+    dest="others",
+    action="append",
+    default=[],
+    metavar="FILE",
+    help="the configuration file of another service: do both share a key and a store? Several times",
+)
+@cliutils.arg("--paste", metavar="FILE", help="the PasteDeploy file, if the configuration does not name it")
+@cliutils.arg(
+    "--rate", type=argument_types.rate, metavar="N", help="spans a second of one process: is its queue large enough?"
+)
+@cliutils.arg("--json", dest="use_json", action="store_true", help="print JSON, for monitoring; times in milliseconds")
 def run(args: argparse.Namespace) -> int:
-    """Check a service. Returns the exit status: 0: no check failed; 1: one failed.
+    """Check a service's tracing: its options, keys, paste file and store.
 
-    Raises BadInput if a file cannot be read.
+    Reads the configuration files of the service, and writes one test trace to its store, reads it and deletes it. Run
+    it as the service's user, in the service's Python environment. It prints no key: equal keys have equal fingerprints.
+    Exit status: 0 if no check failed (warnings do not count), 1 if one failed, 2 if a file or an argument is wrong.
     """
     from osprofiler.diagnosis import checks
     from osprofiler.diagnosis.results import Status, worst

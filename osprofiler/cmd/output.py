@@ -131,6 +131,17 @@ def json_list(items: Iterable[Any]) -> Iterator[str]:
     yield "\n]\n"
 
 
+def json_object(head: Mapping[str, Any], **lists: Iterable[Any]) -> Iterator[str]:
+    """A JSON object of the keys of *head* and, in pieces, of long *lists* after them."""
+    yield json.dumps(head, default=str)[:-1]
+    for name, items in lists.items():
+        yield f'{", " if head else ""}"{name}": '
+        *pieces, last = json_list(items)
+        yield from pieces
+        yield last.rstrip()
+    yield "}\n"
+
+
 def left_out(count: int, shown: int, noun: str) -> Iterator[str]:
     """The line below a table that counts the rows left out; nothing if all are shown."""
     if count > shown:

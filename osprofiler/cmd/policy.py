@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from osprofiler import exc
-from osprofiler.cmd import cliutils, output, policy_input
+from osprofiler.cmd import cliutils, input_files, output
 from osprofiler.cmd.commands import BaseCommand
 from osprofiler.cmd.policy_show import ShowCommand
 from osprofiler.cmd.policy_sign import SignCommand
@@ -36,7 +36,7 @@ class PolicyCommands(ShowCommand, SignCommand, BaseCommand):
         With --service also print the settings for one service.
         Exit status: 0 if services can use the file, 1 otherwise.
         """
-        loaded = policy_input.load(args.file)
+        loaded = input_files.policy_in(args.file)
         if loaded is None:
             return 1
         for line in loaded.unused():
@@ -69,7 +69,7 @@ class PolicyCommands(ShowCommand, SignCommand, BaseCommand):
         Without an option, nothing is known about that property of the request; without --key, no key asks.
         Exit status: 0 if it is clear what counts; 1 if it depends on more options, or if the file has mistakes.
         """
-        loaded = policy_input.load(args.file)
+        loaded = input_files.policy_in(args.file)
         if loaded is None:
             return 1
         settings = loaded.of(args.service)

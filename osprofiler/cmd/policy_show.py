@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 from osprofiler import exc
-from osprofiler.cmd import argument_types, cliutils, output, policy_input, sources
+from osprofiler.cmd import argument_types, cliutils, input_files, output, sources
 from osprofiler.cmd.progress import Progress
 from osprofiler.connection.secrets import masked
 from osprofiler.drivers import search
@@ -51,7 +51,7 @@ class ShowCommand:
         digits of its SHA-256, as `sha256sum` prints them. A process that has ended is shown until --since.
         Exit status: 0; with --file 1 if not all processes follow this policy, or none was found.
         """
-        wanted = digest_of(policy_input.content(args.file)) if args.file else None
+        wanted = digest_of(input_files.content(args.file)) if args.file else None
         told = [each for each in _told(args) if args.service is None or fnmatch.fnmatchcase(each.service, args.service)]
         told.sort(key=lambda each: (each.service, each.host, each.pid))
         if args.use_json:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from osprofiler import exc
 from osprofiler._runtime import atomic_file
-from osprofiler.cmd import cliutils, output, policy_input
+from osprofiler.cmd import cliutils, input_files, output
 from osprofiler.config import limited_key
 from osprofiler.steering import signature
 
@@ -40,9 +40,9 @@ class SignCommand:
         Exit status: 0 if it is signed, 1 if it has mistakes or cannot be read or written.
         """
         key = _key(args.key_file)
-        if policy_input.load(args.file) is None:
+        if input_files.policy_in(args.file) is None:
             return 1
-        content = signature.signed(policy_input.content(args.file), key)
+        content = signature.signed(input_files.content(args.file), key)
         try:
             _replace(args.file, content)
         except OSError as fault:
@@ -57,11 +57,7 @@ def _key(key_file: str | None) -> str:
         if not key:
             raise exc.CommandError(f"there is no key: give --key-file, or set ${KEY}")
     else:
-        try:
-            with open(key_file, encoding="utf-8") as file:
-                key = file.readline().strip()
-        except (OSError, UnicodeDecodeError) as fault:
-            raise policy_input.unreadable(key_file, fault) from fault
+        key = input_files.first_line(key_file)
         if not key:
             raise exc.CommandError(f"there is no key in the first line of {key_file}")
     if "," in key:

@@ -9,8 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from osprofiler import exc
-from osprofiler.cmd import cliutils, sources
+from osprofiler.cmd import cliutils, input_files, sources
 
 if TYPE_CHECKING:
     from osprofiler.serve.gate import Gate
@@ -116,10 +115,10 @@ def run(args: argparse.Namespace) -> int:
 def _gate(args: argparse.Namespace) -> Gate:
     from osprofiler.serve.gate import Gate, is_loopback
 
-    account = _first_line(args.password_file) if args.password_file else None
+    account = input_files.first_line(args.password_file) if args.password_file else None
     if account is not None and not all(account.partition(":")):
         raise sources.BadInput(f"the first line of {args.password_file} is not user:password")
-    key = _first_line(args.key_file) if args.key_file else None
+    key = input_files.first_line(args.key_file) if args.key_file else None
     if key is not None and len(key) < _LEAST_KEY_CHARS:
         raise sources.BadInput(f"the key in {args.key_file} has fewer than {_LEAST_KEY_CHARS} characters")
     if account is None and key is None and not is_loopback(args.listen_host):
@@ -128,11 +127,3 @@ def _gate(args: argparse.Namespace) -> Gate:
             "--key-file"
         )
     return Gate(account, key)
-
-
-def _first_line(file: Path) -> str:
-    try:
-        lines = file.read_text("utf-8").splitlines()
-    except (OSError, UnicodeError) as fault:
-        raise exc.CommandError(f"cannot read {file}: {getattr(fault, 'strerror', None) or 'it is not UTF-8'}") from None
-    return lines[0].strip() if lines else ""

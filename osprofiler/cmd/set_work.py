@@ -17,8 +17,10 @@ from typing import Any, Generic, TypeVar
 
 from osprofiler._runtime.batched import batched
 from osprofiler.cmd import set_processes, sets, sources
-from osprofiler.cmd.set_readers import FileReader, StoreReader
 from osprofiler.drivers import base, search
+from osprofiler.reports.analysis import skew, trace_profile
+from osprofiler.reports.analysis.calling_context import Steps
+from osprofiler.reports.analysis.trace_profile import Packed, TraceProfile
 from osprofiler.reports.model import Trace
 
 Part = TypeVar("Part")
@@ -46,6 +48,30 @@ class Work(Generic[Part]):
         return data  # type: ignore[no-any-return]
 
 
+class Profiles(Work[list[TraceProfile]]):
+    """The profile of each trace, with the steps of *steps*; *path*: with its critical path."""
+
+    def __init__(self, steps: Steps, *, path: bool) -> None:
+        self._steps = steps
+        self._path = path
+
+    def part(self, traces: Iterable[Trace]) -> list[TraceProfile]:
+        return [trace_profile.of(skew.correct(trace), self._steps, path=self._path) for trace in traces]
+
+    def packed(self, part: list[TraceProfile]) -> Packed:
+        return trace_profile.packed(part, self._steps)
+
+    def unpacked(self, data: Packed) -> list[TraceProfile]:
+        return list(trace_profile.unpacked(data, self._steps))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _anew, (self._path,)
+
+
+def _anew(path: bool) -> Profiles:
+    return Profiles(Steps(), path=path)
+
+
 def parts(args: argparse.Namespace, names: Sequence[str], work: Work[Part]) -> Iterator[tuple[int, Part]]:
     """The parts of the set that *args* and *names* choose, in order, each with its number of traces.
 
@@ -59,7 +85,7 @@ def parts(args: argparse.Namespace, names: Sequence[str], work: Work[Part]) -> I
     if processes > 1 and not (args.limit or args.sample) and all(folder.is_dir() for folder in folders):
         files = [(folder, file) for folder in folders for file in sets.files_of(folder)]
         if sum(file.stat().st_size for _, file in files) >= _WORTH_BYTES:
-            reader = FileReader(sources.wanted(args), sets.needs_tags(args))
+            reader = set_processes.FileReader(sources.wanted(args), sets.needs_tags(args))
             batches = batched(files, _FILES_AT_ONCE)
             yield from sets.some(set_processes.parts(processes, reader, work, batches), names)
             return
@@ -79,7 +105,8 @@ def _of_store(args: argparse.Namespace, work: Work[Part]) -> Iterator[tuple[int,
         first = list(itertools.islice(base_ids, _WORTH_TRACES))
     base_ids = itertools.chain(first, base_ids)
     if len(first) == _WORTH_TRACES:
-        made = set_processes.parts(processes, StoreReader(args, wanted), work, batched(base_ids, _TRACES_AT_ONCE))
+        reader = set_processes.StoreReader(args, wanted)
+        made = set_processes.parts(processes, reader, work, batched(base_ids, _TRACES_AT_ONCE))
     else:
         matching = search.matching(driver, base_ids, wanted, args.sample)
         made = ((1, work.part([trace])) for trace in itertools.islice(matching, args.sample))

@@ -32,19 +32,33 @@ SET_HELP = (
     "such files; without any: the traces of the store that the options choose"
 )
 
-_SAMPLE = cliutils.arg(
-    "--sample",
-    type=argument_types.count,
-    metavar="N",
-    help="only N of these traces, chosen by chance; the same ones in each run",
+#: The arguments that choose a set: those of a store, a search, and a sample.
+options = cliutils.arguments(
+    sources.store,
+    sources.filters,
+    cliutils.arg(
+        "--sample",
+        type=argument_types.count,
+        metavar="N",
+        help="only N of these traces, chosen by chance; the same ones in each run",
+    ),
 )
 
-_SUFFIXES = (".json", ".jsonl", ".gz")
+LINK = cliutils.arg(
+    "--link",
+    metavar="URL",
+    help="HTML: the address of a trace's page, with {id} for its id, for instance http://jaeger:16686/trace/{id}; "
+    "default: the page names the command that shows the trace",
+)
 
 
-def options(method: cliutils.F) -> cliutils.F:
-    """Decorate a command with the arguments that choose a set: those of a store, a search, and a sample."""
-    return sources.store(sources.filters(_SAMPLE(method)))
+def link(args: argparse.Namespace) -> str:
+    """The address of :data:`LINK`; "" without one. Raises BadInput."""
+    if not args.link:
+        return ""
+    if not args.link.startswith(("http://", "https://")) or "{id}" not in args.link:
+        raise sources.BadInput(f"--link is an address like http://jaeger:16686/trace/{{id}}, not {args.link}")
+    return str(args.link)
 
 
 def single(args: argparse.Namespace, names: Sequence[str]) -> Trace | None:
@@ -99,9 +113,9 @@ def needs_tags(args: argparse.Namespace) -> bool:
 
 def files_of(folder: Path) -> list[Path]:
     """The files with traces in *folder* and in the folders in it, by name. Raises BadInput if there are none."""
-    files = [file for file in sorted(folder.rglob("*")) if file.suffix in _SUFFIXES and file.is_file()]
+    files = [file for file in sorted(folder.rglob("*")) if file.suffix in sources.SUFFIXES and file.is_file()]
     if not files:
-        raise sources.BadInput(f"{folder} holds no files that end in {', '.join(_SUFFIXES)}")
+        raise sources.BadInput(f"{folder} holds no files that end in {', '.join(sources.SUFFIXES)}")
     return files
 
 

@@ -25,7 +25,7 @@ try:
     import osprofiler.cmd.patch  # importing a group of commands registers it
     import osprofiler.cmd.policy
     from osprofiler import exc
-    from osprofiler.cmd import cliutils, commands, doctor, serve
+    from osprofiler.cmd import cliutils, commands, demo, doctor, serve
     from osprofiler.connection import secrets
     from osprofiler.connection.fault_text import typed_fault_line
     from osprofiler.connection.strings import CONNECTION_STRING
@@ -53,10 +53,10 @@ class OSProfilerShell:
     """One run of the command line; ``status`` is the exit status."""
 
     def __init__(self, argv: list[str]) -> None:
-        args = self._get_base_parser(argv).parse_args(argv)
+        args = self._get_base_parser().parse_args(argv)
         self.status: int = args.func(args) or 0
 
-    def _get_base_parser(self, argv: list[str]) -> argparse.ArgumentParser:
+    def _get_base_parser(self) -> argparse.ArgumentParser:
         parser = _Parser(
             prog="osprofiler",
             description="Show the traces of OpenStack services, check a service, or run a demo that makes a trace.",
@@ -69,9 +69,8 @@ class OSProfilerShell:
         for group in commands.BaseCommand.__subclasses__():
             if group.group_name is not None:
                 _add_group(subcommands, group)
-        _add_command(subcommands, "serve", serve.run)
-        _add_doctor(subcommands)
-        _add_demo(subcommands, argv)
+        for name, command in (("serve", serve.run), ("doctor", doctor.run), ("demo", demo.run)):
+            _add_command(subcommands, name, command)
         return parser
 
 
@@ -98,28 +97,6 @@ def _add_command(subcommands: Any, name: str, command: Callable[..., Any]) -> No
     for names, options in getattr(command, "arguments", []):
         parser.add_argument(*names, **options)
     parser.set_defaults(func=command)
-
-
-def _add_doctor(subcommands: Any) -> None:
-    parser = subcommands.add_parser(
-        "doctor",
-        help=doctor.ABOUT,
-        description=doctor.DESCRIPTION,
-        epilog=_epilog(doctor.EXAMPLES),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    doctor.add_arguments(parser)
-    parser.set_defaults(func=doctor.run)
-
-
-def _add_demo(subcommands: Any, argv: list[str]) -> None:
-    about = "Run a small cloud that boots a server, and show its trace."
-    parser = subcommands.add_parser("demo", help=about, description=about)
-    if "demo" in argv:  # other commands do not load its module
-        from osprofiler.cmd import demo
-
-        demo.add_arguments(parser)
-        parser.set_defaults(func=demo.run)
 
 
 def _first_line(documented: object) -> str:

@@ -6,10 +6,8 @@ from __future__ import annotations
 import argparse
 import sys
 import uuid
-from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 from osprofiler import exc
 from osprofiler.cmd import argument_types, cliutils
@@ -33,14 +31,15 @@ class BadInput(exc.CommandError):
     """An argument is wrong, whatever the store holds."""
 
 
-def store(method: cliutils.F) -> cliutils.F:
-    """Decorate a command with the arguments that choose a store."""
-    for add in reversed(_STORE):
-        method = add(method)
-    return method
+def only_one(**options: object) -> None:
+    """Raise BadInput if more than one of *options* is given: the values, by the names of the options."""
+    if sum(map(bool, options.values())) > 1:
+        *some, last = (f"--{name.replace('_', '-')}" for name in options)
+        raise BadInput(f"choose one of {', '.join(some)} and {last}")
 
 
-_STORE: tuple[Callable[[Any], Any], ...] = (
+#: The arguments that choose a store.
+store = cliutils.arguments(
     cliutils.arg(
         "--connection-string",
         dest="conn_str",
@@ -65,14 +64,8 @@ _STORE: tuple[Callable[[Any], Any], ...] = (
 )
 
 
-def filters(method: cliutils.F) -> cliutils.F:
-    """Decorate a command with the arguments that choose traces of a store."""
-    for add in reversed(_FILTERS):
-        method = add(method)
-    return method
-
-
-_FILTERS: tuple[Callable[[Any], Any], ...] = (
+#: The arguments that choose traces of a store; :func:`wanted` reads them.
+filters = cliutils.arguments(
     cliutils.arg("--service", metavar="NAME", help="only traces with a span of this service (wildcards: *, ?)"),
     cliutils.arg(
         "--operation",
@@ -135,7 +128,7 @@ _FILTERS: tuple[Callable[[Any], Any], ...] = (
 
 
 def wanted(args: argparse.Namespace) -> search.Wanted:
-    """The search that the arguments of :func:`filters` describe."""
+    """The search that the arguments :data:`filters` describe."""
     return search.Wanted(
         args.service,
         args.operation,
@@ -185,7 +178,7 @@ def name_default(args: argparse.Namespace, used: base.Driver) -> None:
 
 
 def name_empty(args: argparse.Namespace, used: base.Driver) -> None:
-    """Print that *used* has no trace that matches the arguments of :func:`filters`."""
+    """Print that *used* has no trace that matches the arguments :data:`filters`."""
     traces = "traces" if wanted(args) == search.Wanted(limit=args.limit) else "traces that match the options"
     args.default_named = True
     print(f"osprofiler: no {traces} in {secrets.masked(used.connection_str)}", file=sys.stderr)
@@ -213,7 +206,8 @@ def trace(args: argparse.Namespace, given: str) -> Trace:
     return stored
 
 
-_FILES = (".json", ".jsonl", ".gz")
+#: How the names of files with traces end.
+SUFFIXES = (".json", ".jsonl", ".gz")
 
 
 def is_file(text: str) -> bool:
@@ -224,7 +218,7 @@ def is_file(text: str) -> bool:
         uuid.UUID(text)
     except ValueError:
         file = Path(text)
-        return text == "-" or file.exists() or file.suffix in _FILES or len(file.parts) > 1
+        return text == "-" or file.exists() or file.suffix in SUFFIXES or len(file.parts) > 1
     return False
 
 

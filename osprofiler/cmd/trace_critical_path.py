@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from osprofiler import exc
-from osprofiler.cmd import cliutils, critical_path_set, output, set_page, sets, sources
+from osprofiler.cmd import cliutils, critical_path_set, output, sets, sources
 from osprofiler.cmd.progress import Progress
 from osprofiler.drivers import lookup
 from osprofiler.reports import wording
@@ -58,7 +57,7 @@ class CriticalPathCommand:
     @cliutils.arg(
         "--html", dest="use_html", action="store_true", help="several traces: print one HTML page that needs no network"
     )
-    @set_page.LINK
+    @sets.LINK
     @cliutils.ROWS
     @cliutils.USE_JSON
     @cliutils.OUT
@@ -69,10 +68,8 @@ class CriticalPathCommand:
 
         Of several traces, spans with the same operations and services from the root down are one step.
         """
-        if args.span and args.whole:
-            raise sources.BadInput("choose one of --span and --whole")
-        if args.use_json + args.use_html + args.use_folded > 1:
-            raise sources.BadInput("choose one of --json, --html and --folded")
+        sources.only_one(span=args.span, whole=args.whole)
+        sources.only_one(json=args.use_json, html=args.use_html, folded=args.use_folded)
         trace = None if args.use_html or args.use_folded else sets.single(args, args.traces)
         if trace is None:
             if args.span or args.whole or args.sections:
@@ -129,12 +126,9 @@ def _path_lines(trace: Trace, path: critical_path.CriticalPath, args: argparse.N
 
 
 def _path_json(trace: Trace, path: critical_path.CriticalPath) -> Iterator[str]:
-    yield f'{{"base_id": {json.dumps(trace.base_id)}, "duration_us": {path.to_us - path.from_us}, "spans": '
     shares = (
         {**_identity(share.span), "self_us": share.self_us, "waiting_us": share.waiting_us} for share in path.shares()
     )
-    yield "".join(output.json_list(shares)).rstrip()
-    yield ', "sections": '
     sections = (
         {
             "trace_id": part.span.trace_id or None,
@@ -144,8 +138,8 @@ def _path_json(trace: Trace, path: critical_path.CriticalPath) -> Iterator[str]:
         }
         for part in path.sections
     )
-    yield "".join(output.json_list(sections)).rstrip()
-    yield "}\n"
+    head = {"base_id": trace.base_id, "duration_us": path.to_us - path.from_us}
+    return output.json_object(head, spans=shares, sections=sections)
 
 
 def _identity(span: SpanNode) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import sys
 import time
 
 from osprofiler import exc
-from osprofiler.cmd import argument_types, cliutils, sources
+from osprofiler.cmd import argument_types, cliutils, output, sources
 from osprofiler.cmd.progress import Progress
 from osprofiler.connection import secrets
 from osprofiler.drivers import base, lookup, search
@@ -33,7 +33,8 @@ class DeleteCommands:
             for base_id in progress.over(args.traces, len(args.traces)):
                 if lookup.find(driver, base_id, driver.delete) is None:
                     absent.append(base_id)
-        _note(f"{_traces(len(args.traces) - len(absent))} removed from {secrets.masked(driver.connection_str)}")
+        removed = output.counted(len(args.traces) - len(absent), "trace")
+        _note(f"{removed} removed from {secrets.masked(driver.connection_str)}")
         if absent:
             raise exc.CommandError(f"no trace {', '.join(absent)} in this store")
 
@@ -63,17 +64,13 @@ class DeleteCommands:
             else:
                 count = driver.purge(before_us)
         would = "would be removed" if args.dry_run else "removed"
-        _note(f"{_traces(count)} {where} {would} from {secrets.masked(driver.connection_str)}")
+        _note(f"{output.counted(count, 'trace')} {where} {would} from {secrets.masked(driver.connection_str)}")
 
 
 def _require(ability: base.Can, driver: base.Driver) -> None:
     """Raise Unsupported, before the store is searched, if *driver* does not have the *ability*."""
     if ability not in driver.can:
         raise base.Unsupported(f"{secrets.masked(driver.connection_str)} cannot {ability.value}")
-
-
-def _traces(count: int) -> str:
-    return f"{count} trace{'' if count == 1 else 's'}"
 
 
 def _note(text: str) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 from collections.abc import Iterator
 
-from osprofiler.cmd import argument_types, cliutils, diff_set, output, set_page, sets, sources
+from osprofiler.cmd import argument_types, cliutils, diff_set, output, sets, sources
 from osprofiler.cmd.progress import Progress
 from osprofiler.reports import wording
 from osprofiler.reports.analysis import comparison, skew
@@ -68,7 +67,7 @@ class DiffCommand:
         "--folded", dest="use_folded", action="store_true", help="sets: print folded stacks, with two columns"
     )
     @cliutils.arg("--html", dest="use_html", action="store_true", help="print one HTML page that needs no network")
-    @set_page.LINK
+    @sets.LINK
     @cliutils.ROWS
     @cliutils.USE_JSON
     @cliutils.OUT
@@ -78,8 +77,7 @@ class DiffCommand:
         Sets are compared by a rank test of each step, corrected for the number of steps; only changes that are sure are
         shown. This needs SciPy (pip install 'osprofiler[analysis]').
         """
-        if args.use_json + args.use_html + args.use_folded > 1:
-            raise sources.BadInput("choose one of --json, --html and --folded")
+        sources.only_one(json=args.use_json, html=args.use_html, folded=args.use_folded)
         if args.group_by and (args.before_us is not None or args.after_us is not None):
             raise sources.BadInput("choose one of --group-by, and --before and --after")
         if args.before_us is not None and args.after_us is not None and args.before_us > args.after_us:
@@ -147,8 +145,6 @@ def _diff_row(step: comparison.Step) -> tuple[str, ...]:
 
 
 def _diff_json(before: Trace, after: Trace, steps: list[comparison.Step]) -> Iterator[str]:
-    ids = {"before": before.base_id, "after": after.base_id}
-    yield f'{json.dumps(ids)[:-1]}, "steps": '
     numbers = {id(step): i for i, step in enumerate(steps)}
     rows = (
         {
@@ -161,5 +157,4 @@ def _diff_json(before: Trace, after: Trace, steps: list[comparison.Step]) -> Ite
         }
         for step in steps
     )
-    yield "".join(output.json_list(rows)).rstrip()
-    yield "}\n"
+    return output.json_object({"before": before.base_id, "after": after.base_id}, steps=rows)

@@ -36,8 +36,7 @@ class MapCommand:
 
         A call is a span whose parent is of another service.
         """
-        if args.use_json + args.use_html + args.use_dot > 1:
-            raise sources.BadInput("choose one of --json, --html and --dot")
+        sources.only_one(json=args.use_json, html=args.use_html, dot=args.use_dot)
         services = ServiceMap()
         status = sets.gather(set_work.parts(args, args.traces, _Calls()), services.merge)
         output.write(_pieces(args, services), args.file_name)

@@ -68,16 +68,14 @@ class ShowCommand:
     @cliutils.arg("--out", dest="file_name", metavar="FILE", help="write into FILE instead of standard output")
     def show(self, args: argparse.Namespace) -> None:
         """Show a trace as a tree in the terminal, or as JSON, HTML, DOT, or a file for another viewer."""
-        forms = [form for form in _FORMS if getattr(args, f"use_{form}")]
-        if len(forms) > 1:
-            *some, last = (f"--{form.replace('_', '-')}" for form in _FORMS)
-            raise sources.BadInput(f"choose one of {', '.join(some)} and {last}")
+        forms = {form: getattr(args, f"use_{form}") for form in _FORMS}
+        sources.only_one(**forms)
         trace = sources.trace(args, args.trace)
         if args.render_dot_filename:
             with Progress("drawing"):
                 pdf = dot.render(_corrected(args, trace), Path(args.render_dot_filename))
             print(f"osprofiler: drawn into {pdf}", file=sys.stderr)
-            if not forms:
+            if not any(forms.values()):
                 return
         if args.file_name:
             with Progress(f"writing {args.file_name}"):

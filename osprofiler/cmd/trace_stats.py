@@ -40,8 +40,7 @@ class StatsCommand:
 
         `osprofiler trace diff BEFORE AFTER` compares two traces or two sets.
         """
-        if args.use_json and args.use_html:
-            raise sources.BadInput("choose one of --json and --html")
+        sources.only_one(json=args.use_json, html=args.use_html)
         periods = {_WHOLE: Statistics()}
 
         def take(part: dict[str, Statistics]) -> None:

@@ -55,8 +55,7 @@ class TransferCommands:
 
         The file holds one record on each line, as JSON. With --parquet it is a table with one row a span.
         """
-        if sum(map(bool, (args.target, args.file_name, args.parquet))) > 1:
-            raise sources.BadInput("choose one of --out, --to and --parquet")
+        sources.only_one(out=args.file_name, to=args.target, parquet=args.parquet)
         if args.parquet:
             return trace_parquet.run(args)
         if args.sample:
@@ -68,11 +67,10 @@ class TransferCommands:
             if target is not None:
                 _write(traces, target)
             else:
-                counted = _Counted(traces)
-                output.write(files.lines(record for trace in counted for record in trace), args.file_name)
+                output.write(files.lines(record for trace in traces for record in trace), args.file_name)
                 if args.file_name:
-                    _note_written(counted.count, args.file_name)
-                if not counted.count:
+                    _note_written(progress.done, args.file_name)
+                if not progress.done:
                     sources.name_empty(args, driver)
         sources.name_default(args, driver)
         return 0
@@ -90,19 +88,6 @@ class TransferCommands:
         with Progress("importing traces") as progress:
             _write(progress.over((list(to_records.records(trace)) for trace in loaded), len(loaded)), driver)
         sources.name_default(args, driver)
-
-
-class _Counted:
-    """Iterates over *items* and counts them."""
-
-    def __init__(self, items: Iterable[Records]) -> None:
-        self._items = items
-        self.count = 0
-
-    def __iter__(self) -> Iterator[Records]:
-        for item in self._items:
-            self.count += 1
-            yield item
 
 
 def _exported(args: argparse.Namespace, driver: base.Driver) -> Iterator[Records]:
@@ -138,14 +123,15 @@ def _by_time(record: dict[str, Any]) -> tuple[str, str]:
 
 
 def _write(traces: Iterable[Records], target: base.Driver) -> None:
-    counted = _Counted(traces)
-    for records in counted:
+    count = 0
+    for records in traces:
         with _writing(target):
             for batch in batched(records, _BATCH):
                 target.write(batch)
+        count += 1
     with _writing(target):
         target.close()  # writes what the driver has buffered
-    _note_written(counted.count, secrets.masked(target.connection_str))
+    _note_written(count, secrets.masked(target.connection_str))
 
 
 @contextmanager
@@ -162,4 +148,4 @@ def _writing(target: base.Driver) -> Iterator[None]:
 
 
 def _note_written(count: int, where: str) -> None:
-    print(f"osprofiler: {count} trace{'' if count == 1 else 's'} written into {where}", file=sys.stderr)
+    print(f"osprofiler: {output.counted(count, 'trace')} written into {where}", file=sys.stderr)

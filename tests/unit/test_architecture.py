@@ -46,7 +46,6 @@ LATE = {
     ("drivers.sqlalchemy_driver", "osprofiler.drivers.sql_url"): "loads SQLAlchemy",
     ("drivers.undeclared", "osprofiler.drivers.sql_faults"): "loads SQLAlchemy",
     ("reports.files", "osprofiler.records.jaeger_json"): "only files of Jaeger-JSON need it",
-    ("cmd.shell", "osprofiler."): "each group of commands is loaded when it is used",
     ("cmd.sources", "osprofiler.opts"): "loads oslo.config",
     ("cmd.demo", "osprofiler."): "the demo is loaded when it is run",
     ("cmd.serve", "osprofiler.serve."): "only the command that serves needs it",
