@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from osprofiler.cmd import cliutils, input_files, sources
+from osprofiler.connection import strings
 
 if TYPE_CHECKING:
     from osprofiler.serve.gate import Gate
@@ -99,8 +100,7 @@ def run(args: argparse.Namespace) -> int:
     served = application.of(store, gate, args.base_path, ui)
 
     def tell(port: int) -> None:
-        host = f"[{args.listen_host}]" if ":" in args.listen_host else args.listen_host
-        address = f"http://{host}:{port}{args.base_path}/"
+        address = f"http://{strings.place(args.listen_host, port)}{args.base_path}/"
         own = f", our pages at {address}osprofiler/" if ui else ""
         print(f"osprofiler: serving {store.shown} at {address}{own}", flush=True)
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The options after ``?`` of a connection string, for every scheme. Readers, writers and the documentation use them.
+"""The schemes of connection strings: the driver of each, and its options after ``?``.
 
-If the client library of a scheme has options of its own, these are accepted too, and the library checks them.
+All code that asks for a scheme, and the documentation, use this table. If the client library of a scheme has options of
+its own, these are accepted too, and the library checks them.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ class Option(NamedTuple):
 
 
 class Scheme(NamedTuple):
-    """Schemes with the same options, and these options."""
+    """Schemes with the same driver and the same options."""
 
     names: tuple[str, ...]
+    driver: str  # module and class in ``osprofiler.drivers``
     options: tuple[Option, ...]
     library: str = ""  # the library whose own options are accepted too
 
@@ -46,13 +48,34 @@ _QUERY = (
     Option("query_token", "TOKEN", "the bearer token for the query service; default: token, if both are on one host"),
 )
 
+#: Transports of whole spans. Every other scheme is a store of records.
+JAEGER_UDP = Scheme(("jaeger",), "jaeger:Jaeger", (*_QUERY, *_TLS))
+JAEGER_HTTP = Scheme(("jaeger+http", "jaeger+https"), "jaeger:Jaeger", (_TOKEN, *_QUERY, *_TLS))
+OTLP = Scheme(("otlp", "otlps"), "otlp:OTLP", (_TOKEN, *_QUERY, *_TLS))
+
+ELASTICSEARCH = Scheme(
+    tuple(f"{name}{over}" for name in ("elasticsearch", "opensearch") for over in ("", "+http", "+https")),
+    "elasticsearch_driver:ElasticsearchDriver",
+    (_TOKEN, *_TLS),
+)
+
+#: Also with "+library" after the name. These are SQLAlchemy's own dialects: for others, SQLAlchemy is asked, which
+#: searches the installed distributions.
+SQL = Scheme(
+    ("sqlite", "postgresql", "mysql", "mariadb", "oracle", "mssql"),
+    "sqlalchemy_driver:SQLAlchemyDriver",
+    (),
+    "the library in the URL, and SQLAlchemy",
+)
+
 SCHEMES: tuple[Scheme, ...] = (
-    Scheme(("jaeger",), (*_QUERY, *_TLS)),
-    Scheme(("jaeger+http", "jaeger+https"), (_TOKEN, *_QUERY, *_TLS)),
-    Scheme(("otlp", "otlps"), (_TOKEN, *_QUERY, *_TLS)),
-    Scheme(("redis", "rediss"), (_TTL, _SCAN, _CLUSTER), "redis-py"),
+    JAEGER_UDP,
+    JAEGER_HTTP,
+    OTLP,
+    Scheme(("redis", "rediss"), "redis_driver:Redis", (_TTL, _SCAN, _CLUSTER), "redis-py"),
     Scheme(
         ("redissentinel",),
+        "redis_driver:RedisSentinel",
         (
             _TTL,
             _SCAN,
@@ -62,19 +85,19 @@ SCHEMES: tuple[Scheme, ...] = (
             Option("sentinel_password", "PASSWORD", "the password at the Sentinels"),
         ),
     ),
-    Scheme(("mongodb", "mongodb+srv"), (_TTL,), "pymongo"),
+    Scheme(("mongodb", "mongodb+srv"), "mongodb:MongoDB", (_TTL,), "pymongo"),
+    ELASTICSEARCH,
+    Scheme(("loginsight",), "loginsight:LogInsightDriver", _TLS),
     Scheme(
-        tuple(f"{name}{over}" for name in ("elasticsearch", "opensearch") for over in ("", "+http", "+https")),
-        (_TOKEN, *_TLS),
+        ("messaging",),
+        "messaging:Messaging",
+        (Option("plain", "yes|no", "one notification for each record, as osprofiler 4 expects"),),
     ),
-    Scheme(("loginsight",), _TLS),
-    Scheme(("messaging",), (Option("plain", "yes|no", "one notification for each record, as osprofiler 4 expects"),)),
-    Scheme(
-        ("sqlite", "postgresql", "mysql", "mariadb", "oracle", "mssql"), (), "the library in the URL, and SQLAlchemy"
-    ),
+    SQL,
 )
 
-_BY_SCHEME = {name: scheme for scheme in SCHEMES for name in scheme.names}
+#: Each scheme of :data:`SCHEMES` by its names.
+BY_NAME = {name: scheme for scheme in SCHEMES for name in scheme.names}
 
 #: Every option of every scheme.
 NAMES = frozenset(option.name for scheme in SCHEMES for option in scheme.options)
@@ -82,4 +105,9 @@ NAMES = frozenset(option.name for scheme in SCHEMES for option in scheme.options
 
 def names(scheme: str) -> tuple[str, ...]:
     """The names of the options of *scheme*."""
-    return tuple(option.name for option in _BY_SCHEME[scheme].options)
+    return tuple(option.name for option in BY_NAME[scheme].options)
+
+
+def uses_tls(scheme: str) -> bool:
+    """Whether *scheme*, of a transport or store that is reached by HTTP, means HTTPS."""
+    return scheme.endswith(("+https", "otlps"))

@@ -43,6 +43,17 @@ def split(connection_string: str, default_port: int, default_host: str = "") -> 
     return parts, host, default_port if port is None else port
 
 
+def scheme(connection_string: str) -> str:
+    """The scheme of the string, in lower case."""
+    return connection_string.partition("://")[0].lower()
+
+
+def place(host: str, port: int | None = None) -> str:
+    """*host*, as :func:`split` returns it, and *port* for a URL. An address of IPv6 gets brackets."""
+    shown = f"[{host}]" if ":" in host else host
+    return shown if port is None else f"{shown}:{port}"
+
+
 def take_options(connection_string: str, names: Iterable[str]) -> tuple[str, dict[str, str]]:
     """Remove the options of these *names*: return the rest of the string, unchanged, and the values by name."""
     head, question_mark, query = connection_string.partition("?")

@@ -7,6 +7,7 @@ import time
 import urllib.parse
 from dataclasses import dataclass
 
+from osprofiler.connection import strings
 from osprofiler.drivers import base
 from osprofiler.drivers.errors import StoreError
 from osprofiler.reports import model
@@ -52,7 +53,7 @@ def failures(trace: model.Trace) -> list[Failure]:
 
 def is_jaeger(connection_string: str) -> bool:
     """Whether traces go to Jaeger."""
-    return connection_string.partition(":")[0].lower() in ("jaeger", "jaeger+http", "jaeger+https")
+    return strings.scheme(connection_string).partition("+")[0] == "jaeger"
 
 
 def jaeger_ui(connection_string: str) -> str:

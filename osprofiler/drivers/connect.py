@@ -55,7 +55,7 @@ def span_exporter(connection_string: str) -> Exporter | None:
 
     Raises ValueError like :func:`reporter_for`.
     """
-    make = _SPAN_TRANSPORTS.get(_scheme(connection_string))
+    make = _SPAN_TRANSPORTS.get(strings.scheme(connection_string))
     return None if make is None else make(connection_string)
 
 
@@ -64,11 +64,12 @@ def access(connection_string: str) -> Access:
 
     Raises ValueError like :func:`reporter_for`, also for unknown options.
     """
-    scheme = _scheme(connection_string)
+    scheme = strings.scheme(connection_string)
+    uses_tls = options.uses_tls(scheme)
     values = strings.options(connection_string, *options.names(scheme))
-    over_tls = scheme in _OVER_TLS or values.get("query", "").startswith("https:")
-    if scheme in _OTLP:
-        values = otlp.with_configured_files(values, over_tls=scheme in _OVER_TLS)
+    over_tls = uses_tls or values.get("query", "").startswith("https:")
+    if scheme in options.OTLP.names:
+        values = otlp.with_configured_files(values, over_tls=uses_tls)
     return Access.of(connection_string, values, over_tls=over_tls)
 
 
@@ -76,13 +77,9 @@ def service_name(
     project: str | None, service: str | None, conf: Any = None, connection_string: str = "jaeger://"
 ) -> str:
     """The name of the service in Jaeger or over OTLP: ``<prefix->project-service``, without the parts that are None."""
-    group = "profiler_otlp" if _scheme(connection_string) in _OTLP else "profiler_jaeger"
+    group = "profiler_otlp" if strings.scheme(connection_string) in options.OTLP.names else "profiler_jaeger"
     prefix = getattr(_options(conf, group), "service_name_prefix", None)
     return "-".join(str(part) for part in (prefix, project, service) if part) or "osprofiler"
-
-
-def _scheme(connection_string: str) -> str:
-    return connection_string.partition("://")[0].lower()
 
 
 def _options(conf: Any, group: str) -> Any:
@@ -105,43 +102,33 @@ def _jaeger_udp(connection_string: str) -> Exporter:
 
 
 def _jaeger_http(connection_string: str) -> Exporter:
-    scheme = _scheme(connection_string)
-    base, shown = _base(connection_string, scheme.partition("+")[2], jaeger_http.PORT)
-    return jaeger_http.HttpExporter(base, f"{scheme}://{shown}", access(connection_string))
+    return jaeger_http.HttpExporter(*_base(connection_string, jaeger_http.PORT), access(connection_string))
 
 
 def _otlp(connection_string: str) -> Exporter:
-    scheme = _scheme(connection_string)
-    base, shown = _base(connection_string, _OTLP[scheme], otlp.PORT)
-    return otlp.OtlpExporter(base, f"{scheme}://{shown}", access(connection_string))
+    return otlp.OtlpExporter(*_base(connection_string, otlp.PORT), access(connection_string))
 
 
-def _base(connection_string: str, scheme: str, default_port: int) -> tuple[str, str]:
-    """The base URL of an HTTP transport, and the part of it that messages may show, without the scheme."""
+def _base(connection_string: str, default_port: int) -> tuple[str, str]:
+    """The base URL of an HTTP transport, and the part of the string that messages may show."""
     parts, host, port = strings.split(connection_string, default_port)
-    shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    shown += parts.path.rstrip("/")
+    place = strings.place(host, port) + parts.path.rstrip("/")
     account, at, _ = parts.netloc.rpartition("@")
     # requests wants user and password percent-encoded; in the connection string they may not be.
     user, colon, password = (_encoded(part) for part in account.partition(":"))
-    return f"{scheme}://{user}{':' if colon else ''}{password}{at}{shown}", shown
+    http = "https" if options.uses_tls(parts.scheme) else "http"
+    return f"{http}://{user}{':' if colon else ''}{password}{at}{place}", f"{parts.scheme}://{place}"
 
 
 def _encoded(text: str) -> str:
     return quote(unquote(text), safe="")
 
 
-#: The schemes of OTLP, and the HTTP scheme of each.
-_OTLP = {"otlp": "http", "otlps": "https"}
-_OVER_TLS = frozenset(("jaeger+https", "otlps"))
-
-#: Transports of whole spans, by scheme. Every other scheme is a store of records.
+#: What makes the exporter of each transport of whole spans, by scheme.
 _SPAN_TRANSPORTS: dict[str, Callable[[str], Exporter]] = {
-    "jaeger": _jaeger_udp,
-    "jaeger+http": _jaeger_http,
-    "jaeger+https": _jaeger_http,
-    "otlp": _otlp,
-    "otlps": _otlp,
+    **dict.fromkeys(options.JAEGER_UDP.names, _jaeger_udp),
+    **dict.fromkeys(options.JAEGER_HTTP.names, _jaeger_http),
+    **dict.fromkeys(options.OTLP.names, _otlp),
 }
 
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from osprofiler._runtime import http_status
-from osprofiler.connection import options as known
-from osprofiler.connection import strings
+from osprofiler.connection import options, strings
 from osprofiler.connection.access import Access
 from osprofiler.connection.secrets import malformed
 from osprofiler.drivers import errors, network
@@ -19,14 +18,6 @@ from osprofiler.records import deep_json
 if TYPE_CHECKING:
     import requests
 
-_SCHEMES = {
-    "elasticsearch": "http",
-    "elasticsearch+http": "http",
-    "elasticsearch+https": "https",
-    "opensearch": "http",
-    "opensearch+http": "http",
-    "opensearch+https": "https",
-}
 _PORT = 9200
 
 #: The size of one request; the server's own limit is 100 MB.
@@ -48,14 +39,14 @@ class Http:
     def __init__(self, connection_string: str) -> None:
         from osprofiler.drivers.http_client import HttpClient
 
-        options = strings.options(connection_string, *known.names("elasticsearch"))
+        values = strings.options(connection_string, *options.names("elasticsearch"))
         parts, host, port = strings.split(connection_string, _PORT)
-        if parts.scheme not in _SCHEMES:
-            raise malformed(connection_string, f"it is none of {', '.join(sorted(_SCHEMES))}")
-        place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        self._base = f"{_SCHEMES[parts.scheme]}://{place}{parts.path.rstrip('/')}"
+        if parts.scheme not in options.ELASTICSEARCH.names:
+            raise malformed(connection_string, f"it is none of {', '.join(options.ELASTICSEARCH.names)}")
+        uses_tls = options.uses_tls(parts.scheme)
+        self._base = f"{'https' if uses_tls else 'http'}://{strings.place(host, port)}{parts.path.rstrip('/')}"
         account = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-        access = Access.of(connection_string, options, over_tls=_SCHEMES[parts.scheme] == "https")
+        access = Access.of(connection_string, values, over_tls=uses_tls)
         self._client = HttpClient(access, account)
 
     def close(self) -> None:

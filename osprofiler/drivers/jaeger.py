@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from osprofiler.connection import strings
+from osprofiler.connection import options, strings
 from osprofiler.drivers import jaeger_query
 from osprofiler.drivers.span_store import SpanStore
 
@@ -24,5 +24,4 @@ class Jaeger(SpanStore):
         if address:
             return address
         parts, host, _ = strings.split(connection_string, 0)
-        scheme = "https" if parts.scheme.endswith("+https") else "http"
-        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{jaeger_query.PORT}"
+        return f"{'https' if options.uses_tls(parts.scheme) else 'http'}://{strings.place(host, jaeger_query.PORT)}"

@@ -13,29 +13,11 @@ from typing import TYPE_CHECKING
 from osprofiler import exc
 from osprofiler._runtime import entry_points
 from osprofiler._runtime.state_folder import state_folder
+from osprofiler.connection import options, strings
 from osprofiler.connection.secrets import cut, malformed, masked
 
 if TYPE_CHECKING:
     from osprofiler.drivers.driver import Driver
-
-_SQL = "sqlalchemy_driver:SQLAlchemyDriver"
-
-# The schemes of each module and class in this package, for SQL without "+driver". SQLAlchemy's own dialects are here:
-# so no search of the installed distributions is needed for them. For others, SQLAlchemy is asked.
-_CLASSES = {
-    _SQL: ("sqlite", "postgresql", "mysql", "mariadb", "oracle", "mssql"),
-    "jaeger:Jaeger": ("jaeger", "jaeger+http", "jaeger+https"),
-    "otlp:OTLP": ("otlp", "otlps"),
-    "redis_driver:Redis": ("redis", "rediss"),
-    "redis_driver:RedisSentinel": ("redissentinel",),
-    "mongodb:MongoDB": ("mongodb", "mongodb+srv"),
-    "elasticsearch_driver:ElasticsearchDriver": tuple(
-        f"{name}{over}" for name in ("elasticsearch", "opensearch") for over in ("", "+http", "+https")
-    ),
-    "loginsight:LogInsightDriver": ("loginsight",),
-    "messaging:Messaging": ("messaging",),
-}
-_BUILT_IN = {scheme: target for target, schemes in _CLASSES.items() for scheme in schemes}
 
 _SCHEME = re.compile(r"[a-z][a-z0-9_+.-]*")
 
@@ -80,14 +62,14 @@ def driver_class(connection_string: str) -> type[Driver]:
 
     Raises ValueError with one line without the password.
     """
-    scheme = connection_string.partition("://")[0].lower()
+    scheme = strings.scheme(connection_string)
     if not _SCHEME.fullmatch(scheme):
         raise malformed(
             connection_string, "it has the form scheme://..., for instance sqlite:////var/lib/osprofiler/traces.db"
         )
     driver = _built_in(scheme) or _registered(scheme) or _subclass(scheme) or _sql_dialect(scheme)
     if driver is None:
-        known = ", ".join(sorted({*_BUILT_IN, *entry_points.names(entry_points.DRIVERS)}))
+        known = ", ".join(sorted({*options.BY_NAME, *entry_points.names(entry_points.DRIVERS)}))
         raise ValueError(f"no driver for {masked(connection_string)!r}; known schemes: {known}")
     return driver
 
@@ -138,12 +120,12 @@ def _has_a_scheme_of_its_own(driver: type) -> bool:
 
 
 def _built_in(scheme: str) -> type[Driver] | None:
-    target = _BUILT_IN.get(scheme)
-    if target is None and _BUILT_IN.get(scheme.partition("+")[0]) == _SQL:
-        target = _SQL
-    if target is None:
+    row = options.BY_NAME.get(scheme)
+    if row is None and scheme.partition("+")[0] in options.SQL.names:
+        row = options.SQL
+    if row is None:
         return None
-    module, _, name = target.partition(":")
+    module, _, name = row.driver.partition(":")
     driver: type[Driver] = getattr(importlib.import_module(f"osprofiler.drivers.{module}"), name)
     return driver
 
@@ -189,4 +171,4 @@ def _sql_dialect(scheme: str) -> type[Driver] | None:
         registry.load(scheme.replace("+", "."))
     except NoSuchModuleError:
         return None
-    return _built_in("sqlite")
+    return _built_in(options.SQL.names[0])

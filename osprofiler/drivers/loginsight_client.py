@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from osprofiler import exc
 from osprofiler._runtime import http_status
+from osprofiler.connection import strings
 from osprofiler.connection.access import Access
 from osprofiler.drivers import errors, network
 
@@ -125,13 +126,12 @@ class LogInsightClient:
 
     def _ask(self, method: str, scheme: str, path: str, body: dict[str, Any] | None = None) -> Any:
         port = self._api_ssl_port if scheme == "https" else self._api_port
-        host = f"[{self._host}]" if ":" in self._host else self._host
         headers = {"Content-Type": "application/json"}
         if scheme == "https" and self._session_id:
             headers["X-LI-Session-Id"] = self._session_id
         response = self.http.request(
             method,
-            f"{scheme}://{host}:{port}/{path}",
+            f"{scheme}://{strings.place(self._host, port)}/{path}",
             self._query_timeout / 1000 + network.ANSWER_TIMEOUT_S,
             data=json.dumps(body, ensure_ascii=False).encode("utf-8", "backslashreplace") if body is not None else None,
             headers=headers,

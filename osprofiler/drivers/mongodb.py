@@ -74,7 +74,7 @@ class MongoDB(base.Driver):
         strings.seconds(options, "ttl")
         library = _library()
         try:
-            if url.partition("://")[0].lower() != "mongodb+srv":
+            if strings.scheme(url) != "mongodb+srv":
                 library.uri_parser.parse_uri(url, warn=False)
             elif "?" in url:  # only the options: to parse the rest, pymongo would ask the DNS
                 library.uri_parser.split_options(url.partition("?")[2], warn=False)

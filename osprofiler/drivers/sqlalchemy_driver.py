@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from osprofiler import exc
 from osprofiler._runtime.batched import batched
+from osprofiler.connection import strings
 from osprofiler.drivers import base, errors, network, sql_rows
 from osprofiler.drivers.abilities import DELETABLE_RECORDS, Can
 from osprofiler.records.error_kind import error_kind
@@ -65,7 +66,7 @@ class SQLAlchemyDriver(base.Driver):
 
     @classmethod
     def blocks(cls, connection_string: str) -> bool:
-        return connection_string.partition("://")[0].partition("+")[2] not in _GREEN_CLIENTS
+        return strings.scheme(connection_string).partition("+")[2] not in _GREEN_CLIENTS
 
     # Writing
 

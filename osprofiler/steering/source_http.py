@@ -34,7 +34,7 @@ class HttpSource:
     def __init__(self, address: str) -> None:
         self.shown = masked(address)
         self._address = address
-        scheme = address.partition("://")[0].lower()
+        scheme = strings.scheme(address)
         strings.split(address, _PORTS[scheme])
         self._url, options = strings.take_options(address, OPTIONS)
         self._access = Access.of(address, options, over_tls=scheme == "https")

@@ -18,7 +18,6 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from osprofiler import notifier
 from osprofiler.cmd import shell
-from osprofiler.connection import options
 from osprofiler.connection.access import Access
 from osprofiler.delivery.exporter import Transient
 from osprofiler.delivery.queue import Recorded
@@ -90,12 +89,6 @@ def test_what_a_store_has_is_taken_by_both(connection_string: str) -> None:
     assert base.get_driver(connection_string).connection_str == connection_string
     assert isinstance(notifier.create(connection_string), notifier.StoreNotifier)
     notifier.clear_notifier_cache()
-
-
-def test_every_scheme_that_is_built_in_is_in_the_table() -> None:
-    from osprofiler.drivers import locate
-
-    assert {name for scheme in options.SCHEMES for name in scheme.names} == set(locate._BUILT_IN)
 
 
 # TLS

@@ -11,13 +11,14 @@ import pytest
 from osprofiler import exc
 from osprofiler._runtime import entry_points
 from osprofiler.cmd import shell
+from osprofiler.connection import options
 from osprofiler.drivers import base, locate, search
 from osprofiler.drivers.base import Can, Unsupported
 from osprofiler.drivers.otlp import OTLP
 from osprofiler.drivers.redis_driver import Redis
 from osprofiler.testing.records import TRACE
 
-_OURS = [*locate._CLASSES]
+_OURS = list(dict.fromkeys(scheme.driver for scheme in options.SCHEMES))
 
 
 class Stock(base.Driver):
@@ -94,7 +95,7 @@ def test_what_is_not_declared_is_derived(driver: type[base.Driver], can: set[Can
 @pytest.mark.parametrize("name", _OURS)
 def test_our_drivers_declare_what_they_can(name: str) -> None:
     """Nothing is derived for a driver of this package."""
-    driver = locate._built_in(locate._CLASSES[name][0])
+    driver = locate._built_in(next(each.names[0] for each in options.SCHEMES if each.driver == name))
     assert driver is not None
     declaring = next(kind for kind in driver.__mro__ if "can" in vars(kind))
     module = declaring.__module__.rpartition(".")[2]
