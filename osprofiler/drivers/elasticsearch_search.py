@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from osprofiler.drivers import places
-from osprofiler.drivers.newest_first import Page
+from osprofiler.drivers.newest_first import Page, windows
 
 if TYPE_CHECKING:
     from osprofiler.drivers.elasticsearch_http import Http
@@ -45,18 +45,12 @@ class Search:
         # With a condition, the record may be later than the first one of its trace.
         if wanted.until_us is not None and not condition:
             end_ms = min(end_ms, -(-wanted.until_us // 1000))
-        length_ms = _PAGE_MS
-        while end_ms > oldest_ms:
-            length_ms = min(length_ms, end_ms - oldest_ms)
-            begin_ms = end_ms - length_ms
-            base_ids = self._ids([*condition, _between(begin_ms, end_ms)], divides=length_ms > 1)
-            if base_ids is None:
-                length_ms = -(-length_ms // 16)
-                continue
+
+        def read(begin_ms: int, end_ms: int) -> list[str] | None:
+            return self._ids([*condition, _between(begin_ms, end_ms)], divides=end_ms - begin_ms > 1)
+
+        for base_ids, begin_ms in windows(oldest_ms, end_ms, _PAGE_MS, read, _PAGE_TRACES):
             yield Page(base_ids, 1000 * begin_ms - 1)
-            end_ms = begin_ms
-            if len(base_ids) < _PAGE_TRACES:
-                length_ms *= 2
 
     def first(
         self, base_ids: Sequence[str], hits: int, fields: list[str]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import time
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
@@ -18,6 +19,7 @@ from osprofiler.connection.fault_text import fault_line
 from osprofiler.connection.secrets import malformed, masked
 from osprofiler.drivers import network, places
 from osprofiler.drivers.errors import StoreError, StoreUnavailable
+from osprofiler.drivers.newest_first import windows
 from osprofiler.records import jaeger_json, names, unreadable
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ class Query:
         self.shown = masked(url)
         self._url = url.rstrip("/")
         self._access = access or Access()
-        self._longest_us = time.time_ns() // 1000  # of the windows that this Jaeger can search
+        self._longest_us = math.inf  # of the windows that this Jaeger can search
 
     @functools.cached_property
     def _client(self) -> HttpClient:
@@ -84,29 +86,25 @@ class Query:
         is full. Then the window is made shorter, as it is if Jaeger fails to search a long one.
         """
         services = [name for name in map(str, self._get("services")) if _is_of(wanted.service, name)]
-        since_us = wanted.since_us or 0
-        end_us = time.time_ns() // 1000 + _AHEAD_US
-        begin_us = end_us - _AHEAD_US - _PAGE_US
+        end_us, ahead_us = time.time_ns() // 1000 + _AHEAD_US, _AHEAD_US
         if wanted.until_us is not None and wanted.service is None and wanted.operation is None:
             # Otherwise the span that matches may have begun later than its trace.
-            end_us, begin_us = wanted.until_us, wanted.until_us - _PAGE_US
-        length_us = _PAGE_US
-        while services and end_us > since_us:
-            begin_us = max(begin_us, since_us)
-            traces = self._within(begin_us, end_us, services, wanted)
-            if traces is None:
-                length_us = (end_us - begin_us) // 2
-            else:
-                yield [self._records(trace) for trace in traces], begin_us
-                length_us = length_us if len(traces) >= _PAGE_TRACES else min(2 * length_us, self._longest_us)
-                end_us = begin_us
-            begin_us = end_us - length_us
+            end_us, ahead_us = wanted.until_us, 0
+
+        def read(begin_us: int, end_us: int) -> list[Any] | None:
+            return self._within(begin_us, end_us, services, wanted)
+
+        oldest_us = (wanted.since_us or 0) if services else end_us
+        for traces, begin_us in windows(oldest_us, end_us, _PAGE_US, read, _PAGE_TRACES, ahead_us):
+            yield [self._records(trace) for trace in traces], begin_us
 
     def close(self) -> None:
         self._client.close()
 
     def _within(self, begin_us: int, end_us: int, services: list[str], wanted: Wanted) -> list[Any] | None:
         """The traces with a span in this window that may match; None if Jaeger cannot send them all at once."""
+        if end_us - begin_us > self._longest_us:
+            return None
         found: dict[str, Any] = {}
         for service in services:
             for conditions in _conditions(wanted):

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from osprofiler.reports import model
+
+C = TypeVar("C", bound=Collection[Any])
 
 
 class Page(NamedTuple):
@@ -41,3 +43,24 @@ def newest_first(
             yield mark
     while waiting:
         yield heapq.heappop(waiting)[2]
+
+
+def windows(
+    oldest: int, end: int, length: int, read: Callable[[int, int], C | None], enough: int, ahead: int = 0
+) -> Iterator[tuple[C, int]]:
+    """What *read* returns for windows of time, the newest first, from *end* back to *oldest*; and where each begins.
+
+    The first window is *length* long, and *ahead* longer. *read* gets the begin and the end of a window; it returns
+    None if it cannot read so much at once: then the window is halved. A window with fewer items than *enough* is
+    followed by one that is twice as long. All times have the same unit.
+    """
+    while end > oldest:
+        begin = max(end - ahead - length, oldest)
+        items = read(begin, end)
+        if items is None:
+            length, ahead = (end - begin + 1) // 2, 0
+            continue
+        yield items, begin
+        end, ahead = begin, 0
+        if len(items) < enough:
+            length *= 2

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osprofiler.drivers import places
-from osprofiler.drivers.newest_first import Page, newest_first
+from osprofiler.drivers.newest_first import Page, newest_first, windows
 from osprofiler.drivers.wanted import Wanted
 from osprofiler.records.record import timestamp
 from osprofiler.reports import model
@@ -47,6 +47,34 @@ def test_no_page_is_read_before_it_is_needed() -> None:
     marks = newest_first(pages(), lambda ids: [{"base_id": each, "timestamp": timestamp(int(each))} for each in ids])
     assert next(marks)["base_id"] == "3"
     assert read == [3]
+
+
+@settings(deadline=None)
+@given(
+    times=st.lists(st.integers(0, 500)), length=st.integers(1, 100), most=st.integers(1, 9), ahead=st.integers(0, 50)
+)
+def test_windows_cover_all_times_once(times: list[int], length: int, most: int, ahead: int) -> None:
+    def read(begin: int, end: int) -> list[int] | None:
+        assert begin < end
+        items = [each for each in times if begin <= each < end]
+        return items if len(items) <= most or end - begin == 1 else None
+
+    pages = list(windows(0, 501, length, read, most, ahead))
+    assert sorted(each for items, _ in pages for each in items) == sorted(times)
+    begins = [begin for _, begin in pages]
+    assert begins == sorted(begins, reverse=True)
+    assert begins[-1] == 0
+
+
+def test_a_window_is_halved_if_it_holds_too_much_and_doubled_if_little() -> None:
+    asked: list[tuple[int, int]] = []
+
+    def read(begin: int, end: int) -> list[int] | None:
+        asked.append((begin, end))
+        return None if begin < 90 and end - begin > 4 else [1, 2]
+
+    assert [begin for _, begin in windows(80, 110, 5, read, 3, 5)] == [100, 90, 87, 84, 80]
+    assert asked == [(100, 110), (90, 100), (80, 90), (85, 90), (87, 90), (81, 87), (84, 87), (80, 84)]
 
 
 @settings(deadline=None)
