@@ -122,10 +122,7 @@ def _matches_path(pattern: str, value: str) -> bool:
         del wanted[-1]
         present = present if wanted else []
         del present[len(wanted) :]
-    return len(wanted) == len(present) and all(
-        segment == there or (is_variable(segment) and there != "")
-        for segment, there in zip(wanted, present, strict=True)
-    )
+    return _fit(wanted, present)
 
 
 def _covers_path(pattern: str, other: str) -> bool:
@@ -138,8 +135,14 @@ def _covers_path(pattern: str, other: str) -> bool:
         del narrow[len(wide) :]
     elif narrow[-1] == REST:
         return False
-    return len(wide) == len(narrow) and all(
-        segment == there or (is_variable(segment) and there != "") for segment, there in zip(wide, narrow, strict=True)
+    return _fit(wide, narrow)
+
+
+def _fit(wanted: Sequence[str], present: Sequence[str]) -> bool:
+    """Whether each of the segments *present* is the one *wanted* in its place, or any where that is a variable."""
+    return len(wanted) == len(present) and all(
+        segment == there or (is_variable(segment) and there != "")
+        for segment, there in zip(wanted, present, strict=True)
     )
 
 
@@ -154,7 +157,9 @@ def _network(text: str) -> str:
 
 
 def address(text: str) -> Address | None:
-    """The IP address in *text*; None if it is not one. An IPv4 address in IPv6's form is an IPv4 address."""
+    """The IP address in *text*; None if it is not one. An IPv4 address in IPv6's form, as a dual-stack socket shows it,
+    is an IPv4 address.
+    """
     try:
         value = ipaddress.ip_address(text)
     except ValueError:

@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 from osprofiler._runtime import entry_points
 from osprofiler.config import point_spec, sampler_spec, trust
 from osprofiler.config.limited_key import LimitedKey
+from osprofiler.config.policy_nodes import listed
 from osprofiler.config.rules import Rule
 
 T = TypeVar("T")
@@ -119,7 +120,7 @@ def _rate_of_policy(value: Any) -> str:
 
 
 def _formats_of_policy(value: Any) -> tuple[str, ...]:
-    names = value if isinstance(value, list) else [value]
+    names = listed(value)
     if not names or _unknown(names):
         raise ValueError(f"must be a list of formats: {', '.join(FORMATS)}")
     return tuple(names)
@@ -130,7 +131,7 @@ def _trust(words: str | None, complain: Complain) -> trust.Trust:
 
 
 def _trust_of_policy(value: Any) -> trust.Trust:
-    words = value if isinstance(value, list) else [value]
+    words = listed(value)
     if not all(isinstance(word, (str, bool)) for word in words):
         raise ValueError("must be signed, all, or a list of networks and formats")
     return trust.parse([part for word in words for part in str(word).split(",")], _unknown)
@@ -151,7 +152,7 @@ def _points(entries: Sequence[str] | None, complain: Complain) -> tuple[str, ...
 
 
 def _points_of_policy(value: Any) -> tuple[str, ...]:
-    entries = value if isinstance(value, list) else [value]
+    entries = listed(value)
     for entry in entries:
         if not isinstance(entry, str):
             raise ValueError("a list of these is wanted: auto, names of profiles, files, points")
@@ -182,7 +183,7 @@ def some_of(words: Callable[[], Collection[str]]) -> Kind[tuple[str, ...]]:
         return tuple(name for name in names if name in known)
 
     def from_policy(value: Any) -> tuple[str, ...]:
-        names, known = value if isinstance(value, list) else [value], words()
+        names, known = listed(value), words()
         if any(name not in known for name in names):
             raise ValueError(f"must be a list of these: {', '.join(known)}")
         return tuple(names)

@@ -15,7 +15,6 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
 import math
 import os
@@ -25,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from osprofiler.config import sampler_spec
 from osprofiler.config.limited_key import SHORT_BYTES, LimitedKey, is_default, is_short
-from osprofiler.config.policy_nodes import Mistakes, pairs, plain
+from osprofiler.config.policy_nodes import Mistakes, listed, moment, pairs, plain
 from osprofiler.config.table import asked
 
 if TYPE_CHECKING:
@@ -127,19 +126,12 @@ def _seconds(value: Any) -> float:
 
 
 def _until(value: Any) -> float:
-    text = value.strip() if isinstance(value, str) else ""
-    try:
-        moment = datetime.datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise ValueError("must be a time with its zone, such as 2026-12-24T12:00Z")
-    return moment.timestamp()
+    return moment(value).timestamp()
 
 
 def _may(value: Any) -> frozenset[str]:
     known = asked()
-    names = value if isinstance(value, list) else [value]
+    names = listed(value)
     unknown = [name for name in names if name != TRACE and name not in known]
     if unknown:
         raise ValueError(f"{unknown[0]!r} is not known; known are {TRACE}, {', '.join(known)}")
@@ -147,7 +139,7 @@ def _may(value: Any) -> frozenset[str]:
 
 
 def _names(value: Any) -> frozenset[str]:
-    names = value if isinstance(value, list) else [value]
+    names = listed(value)
     if not names or not all(isinstance(name, str) and name for name in names):
         raise ValueError("must be a list of names or ids")
     return frozenset(names)

@@ -24,12 +24,11 @@ request counts. If none does, ``sampler`` and ``operations`` of the service coun
 
 from __future__ import annotations
 
-import datetime
 from typing import TYPE_CHECKING
 
 from osprofiler.config import conditions, sampler_spec
 from osprofiler.config.conditions import Condition
-from osprofiler.config.policy_nodes import Mistakes, is_nothing, items, line, pairs, plain
+from osprofiler.config.policy_nodes import Mistakes, is_nothing, items, line, moment, pairs, plain
 from osprofiler.config.rules import Rule
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def _rule(node: yaml.Node, mistakes: Mistakes) -> Rule:
             elif text == "reason":
                 reason = _text(value)[:_MAX_REASON_CHARS]
             elif text == "until":
-                until = _time(_text(value))
+                until = moment(_text(value))
             else:
                 mistakes.add(name, f"unknown name {text!r} in a rule; known names: {', '.join(_NAMES)}")
         except ValueError as error:
@@ -96,14 +95,3 @@ def _sampler(text: str) -> str:
     if sampler_spec.parse(text).kind not in _SAMPLERS or not text:
         raise ValueError("must be one of const:0, const:1, probabilistic:RATE, ratelimiting:PER_SECOND")
     return text
-
-
-def _time(text: str) -> datetime.datetime:
-    """A time with its zone. Before Python 3.11 ``fromisoformat`` does not know the letter Z."""
-    try:
-        time = datetime.datetime.fromisoformat(f"{text[:-1]}+00:00" if text.endswith(("Z", "z")) else text)
-    except ValueError:
-        time = None
-    if time is None or time.tzinfo is None:
-        raise ValueError(f"{text!r} is not a time with its zone, such as 2026-12-24T12:00Z")
-    return time

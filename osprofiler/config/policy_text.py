@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from osprofiler.config import policy_keys, policy_rules
 from osprofiler.config.kinds import Kind
 from osprofiler.config.policy import Policy, ServiceEntry
-from osprofiler.config.policy_nodes import Mistakes, pairs, plain
+from osprofiler.config.policy_nodes import Mistakes, loader, pairs, plain
 from osprofiler.config.row import settings
 from osprofiler.config.table import Settings
 
@@ -70,8 +70,7 @@ def parse(text: str, table: type = Settings) -> Policy:
     import yaml
 
     try:
-        # libyaml's loader needs a tenth of the time of the one in Python. PyYAML may be installed without libyaml.
-        root = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        root = yaml.compose(text, Loader=loader())
     except yaml.YAMLError as error:
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
         raise PolicyError([f"line {mark.line + 1 if mark else 1}: {problem or 'not YAML'}"]) from None

@@ -7,6 +7,8 @@ import dataclasses
 import ipaddress
 from collections.abc import Callable, Iterable
 
+from osprofiler.config.conditions import address
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 #: The peer that sent a message of RPC. A message does not show the address of its sender.
@@ -38,12 +40,8 @@ class Trust:
             return True
         if peer == RPC:
             return self.rpc
-        try:
-            address = ipaddress.ip_address(peer or "")
-        except ValueError:  # a UNIX socket, or nothing
-            return False
-        address = getattr(address, "ipv4_mapped", None) or address  # as a dual-stack socket shows IPv4
-        return any(address in network for network in self.networks)
+        sender = address(peer or "")  # None: a UNIX socket, or nothing
+        return sender is not None and any(sender in network for network in self.networks)
 
     def reads(self, name: str) -> bool:
         """Whether context in the format *name* counts."""
@@ -80,7 +78,7 @@ def parse(words: Iterable[str], unknown: Callable[[list[str]], list[str]]) -> Tr
         return Trust(somebody=True, join=join)
     if "osprofiler" in who:
         raise ValueError("osprofiler is the signed format, which always counts")
-    peers = [word for word in who if word == RPC or "/" in word or _is_address(word)]
+    peers = [word for word in who if word == RPC or "/" in word or address(word)]
     formats = [word for word in who if word not in peers]
     if no_formats := unknown(formats):
         raise ValueError(
@@ -89,14 +87,6 @@ def parse(words: Iterable[str], unknown: Callable[[list[str]], list[str]]) -> Tr
         )
     networks = tuple(_network(word) for word in peers if word != RPC)
     return Trust(True, networks, RPC in peers, tuple(formats), join)
-
-
-def _is_address(word: str) -> bool:
-    try:
-        ipaddress.ip_address(word)
-    except ValueError:
-        return False
-    return True
 
 
 def _network(word: str) -> Network:

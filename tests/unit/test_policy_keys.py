@@ -78,8 +78,11 @@ def test_an_end_has_a_zone(until: str) -> None:
         (f"secret: {SECRET}, max_age: old", "a: max_age: must be a number of seconds"),
         (f"secret: {SECRET}, max_age: -1", "a: max_age: must be a number of seconds"),
         (f"secret: {SECRET}, max_age: nan", "a: max_age: must be a number of seconds"),
-        (f"secret: {SECRET}, until: tomorrow", "a: until: must be a time with its zone, such as 2026-12-24T12:00Z"),
-        (f"secret: {SECRET}, until: '2026-12-24T12:00'", "a: until: must be a time with its zone"),
+        (
+            f"secret: {SECRET}, until: tomorrow",
+            "a: until: 'tomorrow' is not a time with its zone, such as 2026-12-24T12:00Z",
+        ),
+        (f"secret: {SECRET}, until: '2026-12-24T12:00'", "a: until: '2026-12-24T12:00' is not a time with its zone"),
         (f"secret: {SECRET}, may: [everything]", "a: may: 'everything' is not known; known are trace, "),
         (f"secret: {SECRET}, may: {{sql: true}}", "a: may: None is not known"),
         (f"secret: {SECRET}, projects: []", "a: projects: must be a list of names or ids"),

@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 
 import wrapt
 
+from osprofiler.config.conditions import WILDCARDS
 from osprofiler.config.point_spec import PUBLIC, PointSpec
-
-_WILDCARDS = frozenset("*?[")
 
 # What a function uses that only says that a subclass must have it.
 _REFUSALS = frozenset(("NotImplementedError", "_"))
@@ -123,7 +122,7 @@ def _of_value(owner: type | ModuleType, attribute: str, value: Any) -> Iterator[
 
 
 def _is_pattern(attribute: str) -> bool:
-    return not _WILDCARDS.isdisjoint(attribute)
+    return not WILDCARDS.isdisjoint(attribute)
 
 
 def _fits(name: str, pattern: str) -> bool:
