@@ -220,6 +220,11 @@ class MongoDB(base.Driver):
         with self._reading():
             yield from newest_first(mongodb_search.pages(self.db.profiler, wanted), self._first_marks)
 
+    def advice(self) -> str:
+        with self._reading():
+            missing = mongodb_indexes.missing(self.db.profiler)
+        return mongodb_indexes.advice(missing) if missing else ""
+
     def _first_marks(self, base_ids: list[str]) -> list[dict[str, Any]]:
         if not base_ids:
             return []

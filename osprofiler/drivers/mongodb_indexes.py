@@ -20,32 +20,35 @@ _INDEXES: tuple[dict[str, Any], ...] = (
 _MOST_DOCUMENTS = 100_000
 
 
+def missing(collection: Any) -> list[dict[str, Any]]:
+    """The indexes that *collection* does not have."""
+    existing = [index["key"] for index in collection.index_information().values()]
+    return [index for index in _INDEXES if index["keys"] not in existing]
+
+
 def make(collection: Any, refusal: type[Exception], shown: str) -> None:
     """Make the missing indexes, unless the collection is large. Logs once what is missing after that.
 
     *refusal*: what the client raises if the account has no right to do so.
     """
-    missing = list(_INDEXES)
+    wanted = list(_INDEXES)
     try:
-        existing = [index["key"] for index in collection.index_information().values()]
-        missing = [index for index in _INDEXES if index["keys"] not in existing]
-        if not missing:
-            return
-        if collection.estimated_document_count() <= _MOST_DOCUMENTS:
-            while missing:  # one at a time: FerretDB fails otherwise
-                collection.create_index(**missing[0])
-                del missing[0]
-            return
+        wanted = missing(collection)
+        if wanted and collection.estimated_document_count() <= _MOST_DOCUMENTS:
+            while wanted:  # one at a time: FerretDB fails otherwise
+                collection.create_index(**wanted[0])
+                del wanted[0]
     except refusal:
         pass
-    guard.warn_once(
-        "mongodb_indexes", "%s: lists of traces will be slow in a large collection: %s", shown, advice(missing)
-    )
+    if wanted:
+        guard.warn_once(
+            "mongodb_indexes", "%s: lists of traces will be slow in a large collection: %s", shown, advice(wanted)
+        )
 
 
-def advice(missing: list[dict[str, Any]]) -> str:
-    """What an operator does about *missing* indexes, in one line."""
-    return f"make its indexes in the MongoDB shell: {'; '.join(map(_statement, missing))}"
+def advice(wanted: list[dict[str, Any]]) -> str:
+    """What an operator does about the missing indexes *wanted*, in one line."""
+    return f"make its indexes in the MongoDB shell: {'; '.join(map(_statement, wanted))}"
 
 
 def _statement(index: dict[str, Any]) -> str:

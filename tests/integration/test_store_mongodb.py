@@ -82,8 +82,10 @@ def test_a_large_collection_has_its_indexes_made_by_its_operator(
     assert "osp:***@" in line
     assert 'db.profiler.createIndex({"base_id": 1, "timestamp": 1}); ' in line
     assert line.endswith('db.profiler.createIndex({"error": 1}, {"sparse": true})')
+    assert driver.advice() == line[line.index("make its indexes") :]
     for index in mongodb_indexes._INDEXES:
         collection.create_index(**index)
+    assert driver.advice() == ""
     caplog.clear()
     monkeypatch.setattr(guard, "_last_logged", {})
     driver.write(span(7, 9))
