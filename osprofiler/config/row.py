@@ -14,7 +14,8 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 _ROW = "row"
-_SAME: Any = object()
+#: For a field whose value is the default also without a configuration.
+SAME: Any = object()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,11 +58,9 @@ def setting(row: Row[T]) -> T: ...
 def setting(row: Row[T], *, unread: U) -> T | U: ...
 
 
-def setting(row: Row[Any], *, unread: Any = _SAME) -> Any:
+def setting(row: Row[Any], *, unread: Any = SAME) -> Any:
     """A field of a table with the row *row*. *unread*: its value in a process that has read no configuration."""
-    return dataclasses.field(
-        default=row.value if unread is _SAME else unread, repr=not row.secret, metadata={_ROW: row}
-    )
+    return dataclasses.field(default=row.value if unread is SAME else unread, repr=not row.secret, metadata={_ROW: row})
 
 
 @functools.cache

@@ -10,12 +10,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from osprofiler.config import kinds
 from osprofiler.config import trust as trusts
 from osprofiler.config.limited_key import DEFAULT_KEY, LimitedKey
-from osprofiler.config.row import Row, setting, settings
+from osprofiler.config.row import SAME, Row, setting, settings
 from osprofiler.config.rules import Rule
 
 #: What a request can ask for by a name that is not that of its switch.
@@ -28,154 +28,111 @@ def asked() -> Mapping[str, str]:
     return {row.asked_as: name for name, row in settings(Settings).items() if row.asked_as}
 
 
-#: A row that is on or off, by the configuration or the policy, also while the service runs.
-_switch = functools.partial(Row, kinds.SWITCH, mutable=True, policy=True)
+#: A row that counts while the service runs, and that a policy can set.
+_followed = functools.partial(Row, mutable=True, policy=True)
+
+
+def _switch(*, default: bool = False, unread: Any = SAME, **about: Any) -> Any:
+    """A field that is on or off, by the configuration or the policy, also while the service runs."""
+    return setting(_followed(kinds.SWITCH, default=default, **about), unread=unread)
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """The settings in force. A process that has read no configuration has the value ``unread`` of each row."""
 
-    enabled: bool = setting(
-        _switch(
-            default=False,
-            false_once_changed=True,
-            deprecated_name="profiler_enabled",
-            help="Whether this service can be traced. A service started with true follows this option without a "
-            "restart; one started with false has nothing decorated, so turning it on needs a restart.",
-        ),
+    enabled: bool = _switch(
+        false_once_changed=True,
+        deprecated_name="profiler_enabled",
+        help="Whether this service can be traced. A service started with true follows this option without a "
+        "restart; one started with false has nothing decorated, so turning it on needs a restart.",
         unread=True,
     )
-    trace_wsgi: bool | None = setting(
-        _switch(
-            default=True,
-            help="Whether web requests that the service receives can become trace points: those of the WSGI and ASGI "
-            "middleware, and of aiohttp's server. Each of them must still ask for it, or a sampler select it.",
-        ),
+    trace_wsgi: bool | None = _switch(
+        default=True,
+        help="Whether web requests that the service receives can become trace points: those of the WSGI and ASGI "
+        "middleware, and of aiohttp's server. Each of them must still ask for it, or a sampler select it.",
         unread=None,  # as each middleware decides
     )
-    trace_sqlalchemy: bool | None = setting(
-        _switch(
-            default=False,
-            asked_as=SQL,
-            false_once_changed=True,
-            help="Whether each SQL statement that the service sends with SQLAlchemy becomes a trace point, and each "
-            "commit, rollback, new connection and wait for a connection.",
-        ),
+    trace_sqlalchemy: bool | None = _switch(
+        asked_as=SQL,
+        false_once_changed=True,
+        help="Whether each SQL statement that the service sends with SQLAlchemy becomes a trace point, and each "
+        "commit, rollback, new connection and wait for a connection.",
         unread=None,  # the service decides when it starts
     )
-    trace_requests: bool = setting(
-        _switch(
-            default=False,
-            asked_as="requests",
-            help="Whether each HTTP request that the service sends becomes a trace point. The libraries are requests, "
-            "urllib3, httpx and aiohttp.",
-        )
+    trace_requests: bool = _switch(
+        asked_as="requests",
+        help="Whether each HTTP request that the service sends becomes a trace point. The libraries are requests, "
+        "urllib3, httpx and aiohttp.",
     )
-    trace_dbapi: bool = setting(
-        _switch(
-            default=False,
-            asked_as="dbapi",
-            help="Whether each SQL statement, commit and rollback that the service sends without SQLAlchemy becomes a "
-            "trace point. The drivers are psycopg, psycopg2, PyMySQL and sqlite3. With trace_sqlalchemy too, a "
-            "statement is still one trace point.",
-        )
+    trace_dbapi: bool = _switch(
+        asked_as="dbapi",
+        help="Whether each SQL statement, commit and rollback that the service sends without SQLAlchemy becomes a "
+        "trace point. The drivers are psycopg, psycopg2, PyMySQL and sqlite3. With trace_sqlalchemy too, a "
+        "statement is still one trace point.",
     )
-    trace_dogpile: bool = setting(
-        _switch(
-            default=False,
-            asked_as="dogpile",
-            help="Whether each value that the service gets from a region of dogpile.cache, or creates there, becomes a "
-            "trace point. oslo.cache uses such regions.",
-        )
+    trace_dogpile: bool = _switch(
+        asked_as="dogpile",
+        help="Whether each value that the service gets from a region of dogpile.cache, or creates there, becomes a "
+        "trace point. oslo.cache uses such regions.",
     )
-    trace_grpc: bool = setting(
-        _switch(
-            default=False,
-            help="Whether both ends of each call of gRPC become trace points. While it is off, calls do not pass the "
-            "trace on.",
-        )
+    trace_grpc: bool = _switch(
+        help="Whether both ends of each call of gRPC become trace points. While it is off, calls do not pass the "
+        "trace on.",
     )
-    trace_keystoneauth: bool = setting(
-        _switch(
-            default=False,
-            asked_as="keystoneauth",
-            help="Whether each call that the service makes with a session of keystoneauth becomes a trace point. The "
-            "HTTP requests of the call are inside it if trace_requests is on.",
-        )
+    trace_keystoneauth: bool = _switch(
+        asked_as="keystoneauth",
+        help="Whether each call that the service makes with a session of keystoneauth becomes a trace point. The "
+        "HTTP requests of the call are inside it if trace_requests is on.",
     )
-    trace_locks: bool = setting(
-        _switch(
-            default=False,
-            asked_as="locks",
-            help="Whether each wait for a lock of oslo.concurrency becomes a trace point. A free lock has none.",
-        )
+    trace_locks: bool = _switch(
+        asked_as="locks",
+        help="Whether each wait for a lock of oslo.concurrency becomes a trace point. A free lock has none.",
     )
-    trace_memcached: bool = setting(
-        _switch(
-            default=False,
-            asked_as="memcached",
-            help="Whether each command that the service sends to memcached with pymemcache becomes a trace point.",
-        )
+    trace_memcached: bool = _switch(
+        asked_as="memcached",
+        help="Whether each command that the service sends to memcached with pymemcache becomes a trace point.",
     )
-    trace_mongodb: bool = setting(
-        _switch(
-            default=False,
-            asked_as="mongodb",
-            help="Whether each command that the service sends to MongoDB with pymongo becomes a trace point.",
-        )
+    trace_mongodb: bool = _switch(
+        asked_as="mongodb",
+        help="Whether each command that the service sends to MongoDB with pymongo becomes a trace point.",
     )
-    trace_notifications: bool = setting(
-        _switch(
-            default=False,
-            help="Whether each notification that the service sends or receives with oslo.messaging becomes a trace "
-            "point. The message then has the trace, and never the secret key.",
-        )
+    trace_notifications: bool = _switch(
+        help="Whether each notification that the service sends or receives with oslo.messaging becomes a trace "
+        "point. The message then has the trace, and never the secret key.",
     )
-    trace_redis: bool = setting(
-        _switch(
-            default=False,
-            asked_as="redis",
-            help="Whether each command that the service sends with redis-py becomes a trace point.",
-        )
+    trace_redis: bool = _switch(
+        asked_as="redis",
+        help="Whether each command that the service sends with redis-py becomes a trace point.",
     )
-    trace_rpc: bool = setting(
-        _switch(
-            default=True,
-            help="Whether both ends of each RPC become trace points, where messaging is instrumented. While it is off, "
-            "messages still pass the trace on.",
-        )
+    trace_rpc: bool = _switch(
+        default=True,
+        help="Whether both ends of each RPC become trace points, where messaging is instrumented. While it is off, "
+        "messages still pass the trace on.",
     )
-    trace_db_api: bool = setting(
-        _switch(
-            default=True,
-            help="Whether the trace points of kind db_api in profiles are in place: the calls of a database API.",
-            link="See `points <points.rst>`_.",
-        )
+    trace_db_api: bool = _switch(
+        default=True,
+        help="Whether the trace points of kind db_api in profiles are in place: the calls of a database API.",
+        link="See `points <points.rst>`_.",
     )
-    trace_drivers: bool = setting(
-        _switch(
-            default=True,
-            help="Whether the trace points of kind drivers in profiles are in place: the calls of drivers, such as "
-            "nova's virt driver. Calls of the privileged daemon of oslo.privsep become trace points too.",
-            link="See `points <points.rst>`_.",
-        ),
+    trace_drivers: bool = _switch(
+        default=True,
+        help="Whether the trace points of kind drivers in profiles are in place: the calls of drivers, such as "
+        "nova's virt driver. Calls of the privileged daemon of oslo.privsep become trace points too.",
+        link="See `points <points.rst>`_.",
         unread=False,  # without a configuration there is no profile
     )
-    trace_pooling: bool = setting(
-        _switch(
-            default=True,
-            help="Whether Zaqar's pooling is traced: its look-up of pools, and the trace points of its own code whose "
-            "names begin with pooling_.",
-            link="See `points <points.rst>`_.",
-        )
+    trace_pooling: bool = _switch(
+        default=True,
+        help="Whether Zaqar's pooling is traced: its look-up of pools, and the trace points of its own code whose "
+        "names begin with pooling_.",
+        link="See `points <points.rst>`_.",
     )
     trace_arguments: str = setting(
-        Row(
+        _followed(
             kinds.choice(*kinds.ARGUMENTS),
             default="full",
-            mutable=True,
-            policy=True,
             asked_as=ARGUMENTS,
             help="How the trace points of functions keep arguments, and results if these are traced: full (their repr; "
             "it runs in the traced call, so a repr that hangs makes the call hang), types (only the names of their "
@@ -183,13 +140,11 @@ class Settings:
             link="See `What does a traced call render?`_.",
         )
     )
-    mask_secrets: bool = setting(
-        _switch(
-            default=True,
-            help="Whether *** replaces passwords, tokens and other secrets before they leave this process. They are "
-            "recognized by their names and forms.",
-            link="See `Secrets`_.",
-        )
+    mask_secrets: bool = _switch(
+        default=True,
+        help="Whether *** replaces passwords, tokens and other secrets before they leave this process. They are "
+        "recognized by their names and forms.",
+        link="See `Secrets`_.",
     )
     mask_names: tuple[str, ...] = setting(
         Row(
@@ -224,11 +179,9 @@ class Settings:
     # the section ``keys`` of the policy
     limited_keys: tuple[LimitedKey, ...] = setting(Row(kinds.LIMITED_KEYS, default=(), secret=True))
     on_request: tuple[str, ...] = setting(
-        Row(
+        _followed(
             kinds.some_of(asked),
             default=[],
-            mutable=True,
-            policy=True,
             help="What a signed request may ask for beyond the switches here, for itself alone: arguments, sql, or a "
             "layer such as redis. A key with limits may ask only for what the policy lets it.",
             link="See `keys and switches for one request <steering.rst>`_.",
@@ -266,11 +219,9 @@ class Settings:
     )
     # None (no configuration was read) means false, except in OpenTracing's extract: the application itself calls that.
     trust_incoming: trusts.Trust | None = setting(  # noqa: RUF009  (it is frozen)
-        Row(
+        _followed(
             kinds.TRUST,
             default="signed",
-            mutable=True,
-            policy=True,
             help="Which unsigned context (uber-trace-id, traceparent, b3) is continued, with its sampling decision: "
             "signed (none of it), all, or a list of networks of trusted peers (10.0.0.0/8), rpc (messages of RPC) and "
             "trusted formats (jaeger, w3c, b3). With join only its ids are continued: the sampler of this service "
@@ -280,11 +231,9 @@ class Settings:
         unread=None,
     )
     opentelemetry: str = setting(
-        Row(
+        _followed(
             kinds.choice("child", "parent", "off"),
             default="child",
-            mutable=True,
-            policy=True,
             help="What the spans of OpenStack's own OpenTelemetry tracing (oslo.middleware, oslo.messaging) are to "
             "those of osprofiler, where both are on: child (osprofiler's span stands for a request, a call or a "
             "dispatch; further spans of OpenTelemetry are its children), parent (OpenTelemetry's span stands for it; "
@@ -293,57 +242,44 @@ class Settings:
         )
     )
     trusted_rate: str = setting(
-        Row(
+        _followed(
             kinds.RATE,
             default="",
-            mutable=True,
-            policy=True,
             help="How much of the trusted unsigned context that says yes is recorded: ratelimiting:100 (traces a "
             "second in each process) or probabilistic:0.1. Beyond that it is continued with a no. Empty: all.",
             link="See `keys and switches for one request <steering.rst>`_.",
         )
     )
     debug_rate: str = setting(
-        Row(
+        _followed(
             kinds.RATE,
             default="ratelimiting:10",
-            mutable=True,
-            policy=True,
             help="How many traces trusted debug ids (jaeger-debug-id) begin, as trusted_rate says it. Empty: all.",
         )
     )
     propagation: tuple[str, ...] = setting(
-        Row(
+        _followed(
             kinds.PROPAGATION,
             default=["osprofiler", "jaeger", "w3c"],
-            mutable=True,
-            policy=True,
             help="The formats of the trace context in outgoing requests: osprofiler (signed), jaeger (uber-trace-id), "
             "w3c (traceparent), b3. All of them are read.",
             link="See `propagation <propagation.rst>`_.",
         )
     )
-    response_headers: bool = setting(
-        _switch(
-            default=True,
-            help="Whether the response to a traced HTTP request has the id of its trace, in the headers X-Trace-Id and "
-            "traceresponse.",
-            link="See `propagation <propagation.rst>`_.",
-        )
+    response_headers: bool = _switch(
+        default=True,
+        help="Whether the response to a traced HTTP request has the id of its trace, in the headers X-Trace-Id and "
+        "traceresponse.",
+        link="See `propagation <propagation.rst>`_.",
     )
-    rpc_plain_peers: bool = setting(
-        _switch(
-            default=False,
-            help="Whether RPC messages also contain the trace in the form of osprofiler 4, for peers that still run "
-            "it. Use it only during a rolling upgrade: this form contains the secret key.",
-        )
+    rpc_plain_peers: bool = _switch(
+        help="Whether RPC messages also contain the trace in the form of osprofiler 4, for peers that still run "
+        "it. Use it only during a rolling upgrade: this form contains the secret key.",
     )
     sampler: str = setting(
-        Row(
+        _followed(
             kinds.SAMPLER,
             default="",
-            mutable=True,
-            policy=True,
             help="Selects requests to trace although nobody asked: const:1 (all), probabilistic:0.001, ratelimiting:2 "
             "(a second), or remote:http://HOST:5778/sampling (Jaeger decides). Empty: none.",
         )
@@ -413,21 +349,17 @@ class Settings:
         link="See `Logs`_.",
     )
     log_records: int = setting(  # a level of logging; 0: none
-        Row(
+        _followed(
             kinds.LEVEL,
             default="",
-            mutable=True,
-            policy=True,
             help="Records of the service's log from this level on also become logs of the current span. Empty: none. "
             "It needs log_correlation.",
             link="See `Logs`_.",
         )
     )
     points: tuple[str, ...] | None = setting(
-        Row(
+        _followed(
             kinds.POINTS,
-            mutable=True,
-            policy=True,
             help="Functions of the service that become trace points: auto (the shipped profile of the service's "
             "project), names of shipped profiles, YAML files, or single points such as "
             "nova.virt.driver:ComputeDriver+.spawn. A profile also names libraries, which are instrumented at start. "
