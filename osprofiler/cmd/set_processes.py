@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import signal
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -12,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from osprofiler.cmd import sets, sources
+from osprofiler.cmd import garbage, sets, sources
 from osprofiler.drivers import base, search
 from osprofiler.drivers.errors import StoreError
 from osprofiler.drivers.search import Wanted
@@ -118,9 +117,9 @@ _prepared: list[Reader] = []
 
 
 def _prepare(reader: Reader) -> None:
-    """In another process: leave interrupts to the command, and, as it does, make no searches for cycles."""
+    """In another process: leave interrupts to the command, and, as it does, search rarely for cycles."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    gc.disable()
+    garbage.search_rarely()
     _prepared.append(reader)
 
 

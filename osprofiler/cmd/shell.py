@@ -10,7 +10,6 @@ import sys
 
 try:
     import argparse
-    import gc
     import inspect
     import io
     import logging
@@ -25,7 +24,7 @@ try:
     import osprofiler.cmd.patch  # importing a group of commands registers it
     import osprofiler.cmd.policy
     from osprofiler import exc
-    from osprofiler.cmd import cliutils, commands, demo, doctor, serve
+    from osprofiler.cmd import cliutils, commands, demo, doctor, garbage, serve
     from osprofiler.connection import secrets
     from osprofiler.connection.fault_text import typed_fault_line
     from osprofiler.connection.strings import CONNECTION_STRING
@@ -122,13 +121,10 @@ def main(args: list[str] | None = None) -> int:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - until the process ends
     if isinstance(sys.stdout, io.TextIOWrapper):  # escape characters that its encoding does not have
         sys.stdout.reconfigure(errors="backslashreplace")
-    # A command builds one large trace and ends. Searching it for cycles, again and again, takes half of the time.
-    collects = gc.isenabled()
-    gc.disable()
     try:
         argv = sys.argv[1:] if args is None else args
         cut = _cutter(argv)
-        with redirect_stderr(_WithoutSecrets(sys.stderr, cut)):
+        with redirect_stderr(_WithoutSecrets(sys.stderr, cut)), garbage.searched_rarely():
             return _run(argv, cut)
     except BrokenPipeError:  # the reader of standard output or standard error has closed it
         return 0
@@ -136,8 +132,6 @@ def main(args: list[str] | None = None) -> int:
         return 130
     finally:
         _flush_streams()
-        if collects:
-            gc.enable()
 
 
 def _run(argv: list[str], cut: Callable[[str], str]) -> int:
