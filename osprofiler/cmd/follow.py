@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple, NoReturn
 
-from osprofiler.cmd import output, sources
+from osprofiler.cmd import garbage, output, sources
 from osprofiler.drivers import base, search
 from osprofiler.reports import wording
 from osprofiler.reports.model import Trace
@@ -78,6 +78,7 @@ def run(args: argparse.Namespace, driver: base.Driver) -> NoReturn:
     while True:
         for trace in follower.look(time.time_ns() // 1000):
             output.write([json.dumps(_described(trace), default=str) + "\n"] if args.use_json else _lines(trace))
+        garbage.collect()
         time.sleep(args.interval_us / 1e6)
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How often a command searches its memory for cycles of objects that nobody uses.
+"""When a command searches for cycles of objects that nobody uses.
 
-A command builds large traces, and keeps them to its end. With Python's own settings it would search them for cycles
-again and again, in half of its time. Without any search, a command that runs for long would grow: SQLAlchemy, for one,
-leaves cycles behind with each request.
+A command builds large traces. Python would search each of them for cycles, again and again, in half of the time.
+Without any search, a command that runs for long would grow: SQLAlchemy, for one, leaves cycles behind with each
+request. So a command searches when it has done with what it has read.
 """
 
 from __future__ import annotations
@@ -12,20 +12,19 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_NEW_OBJECTS = 200_000  # before the next search
-
-
-def search_rarely() -> None:
-    """Search for cycles only after many new objects, in this process."""
-    gc.set_threshold(_NEW_OBJECTS, *gc.get_threshold()[1:])
-
 
 @contextmanager
-def searched_rarely() -> Iterator[None]:
-    """As :func:`search_rarely`, until the block ends."""
-    before = gc.get_threshold()
-    search_rarely()
+def kept() -> Iterator[None]:
+    """Python makes no searches of its own until the block ends."""
+    searches = gc.isenabled()
+    gc.disable()
     try:
         yield
     finally:
-        gc.set_threshold(*before)
+        if searches:
+            gc.enable()
+
+
+def collect() -> None:
+    """Remove what nobody uses of the objects that were made since the last call."""
+    gc.collect(0)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,6 +104,7 @@ def run(args: argparse.Namespace) -> int:
         own = f", our pages at {address}osprofiler/" if ui else ""
         print(f"osprofiler: serving {store.shown} at {address}{own}", flush=True)
 
+    gc.enable()  # a command goes without; a server must not
     try:
         server.run(served, args.listen_host, args.listen_port, tell)
     finally:

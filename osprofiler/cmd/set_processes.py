@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import signal
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -117,9 +118,9 @@ _prepared: list[Reader] = []
 
 
 def _prepare(reader: Reader) -> None:
-    """In another process: leave interrupts to the command, and, as it does, search rarely for cycles."""
+    """In another process: leave interrupts to the command, and make no searches for cycles in large traces."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    garbage.search_rarely()
+    gc.disable()
     _prepared.append(reader)
 
 
@@ -139,4 +140,5 @@ def _run(work: Work[Any], batch: Any) -> _Done:
 
     with unreadable.collected() as ledger:
         part = work.part(until_fault())
+    garbage.collect()
     return _Done(count, work.packed(part), list(ledger.lines()), fault)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from osprofiler import exc
-from osprofiler.cmd import argument_types, cliutils, output, sources
+from osprofiler.cmd import argument_types, cliutils, garbage, output, sources
 from osprofiler.cmd.progress import Progress
 from osprofiler.drivers import search
 from osprofiler.drivers.errors import StoreError
@@ -25,6 +25,9 @@ from osprofiler.records import unreadable
 from osprofiler.reports.model import Trace
 
 T = TypeVar("T")
+
+#: Cycles of objects are removed each time when so many traces have been read.
+_COLLECTED = 100
 
 #: Help of an argument that names a set; :func:`traces` reads it.
 SET_HELP = (
@@ -160,6 +163,8 @@ def gather(items: Iterable[tuple[int, T]], take: Callable[[T], object], activity
         try:
             for count, item in items:
                 take(item)
+                if total // _COLLECTED != (total + count) // _COLLECTED:
+                    garbage.collect()
                 total += count
                 progress.step(count)
         except KeyboardInterrupt:

@@ -124,7 +124,7 @@ def main(args: list[str] | None = None) -> int:
     try:
         argv = sys.argv[1:] if args is None else args
         cut = _cutter(argv)
-        with redirect_stderr(_WithoutSecrets(sys.stderr, cut)), garbage.searched_rarely():
+        with redirect_stderr(_WithoutSecrets(sys.stderr, cut)), garbage.kept():
             return _run(argv, cut)
     except BrokenPipeError:  # the reader of standard output or standard error has closed it
         return 0

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import argparse
 import gc
 from collections.abc import Iterator
 
 import pytest
 
-from osprofiler.cmd import shell, trace_list
+from osprofiler.cmd import follow, garbage, sets, shell, trace_list
+from osprofiler.drivers import base
+from osprofiler.reports.model import Trace
 
 
 class Cycle:
@@ -24,24 +27,46 @@ class Cycle:
         Cycle.left -= 1
 
 
-@pytest.fixture
-def threshold() -> Iterator[tuple[int, int, int]]:
-    before = gc.get_threshold()
-    yield before
-    assert gc.get_threshold() == before
+@pytest.fixture(autouse=True)
+def no_cycles_are_left() -> None:
+    gc.collect()
+    assert Cycle.left == 0
 
 
-def test_a_long_command_does_not_grow(threshold: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_makes_no_searches_while_a_command_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    searches = []
+    monkeypatch.setattr(trace_list.ListCommand, "list", lambda *_: searches.append(gc.isenabled()) or 0)
+    assert shell.main(["trace", "list"]) == 0
+    assert (searches, gc.isenabled()) == ([False], True)
+
+
+def test_a_large_set_leaves_no_cycles() -> None:
     most = []
 
-    def busy(*_: object) -> int:
-        assert gc.get_threshold()[0] > threshold[0]
-        for _ in range(5):
-            for _ in range(100_000):
-                Cycle()
+    def traces() -> Iterator[tuple[int, Cycle]]:
+        for _ in range(1_000):
+            yield 1, Cycle()
             most.append(Cycle.left)
-        return 0
 
-    monkeypatch.setattr(trace_list.ListCommand, "list", busy)
-    assert shell.main(["trace", "list"]) == 0
-    assert max(most) < 300_000
+    with garbage.kept():
+        assert sets.gather(traces(), lambda _: None) == 0
+    assert max(most) < 200
+
+
+def test_a_look_at_new_traces_leaves_no_cycles(monkeypatch: pytest.MonkeyPatch) -> None:
+    most = []
+
+    def look(*_: object) -> list[Trace]:
+        most.append(Cycle.left)
+        Cycle()
+        if len(most) == 10:
+            raise KeyboardInterrupt
+        return []
+
+    monkeypatch.setattr(follow.Follower, "look", look)
+    monkeypatch.setattr(follow.sources, "wanted", lambda _: base.Wanted())
+    monkeypatch.setattr(follow.sources, "name_default", lambda *_: None)
+    args = argparse.Namespace(since_us=None, interval_us=0, use_json=False)
+    with garbage.kept(), pytest.raises(KeyboardInterrupt):
+        follow.run(args, base.Driver("none://"))
+    assert max(most) == 0
