@@ -47,24 +47,24 @@ def _pieces(args: argparse.Namespace, profiles: list[TraceProfile]) -> Iterator[
 def _lines(group: Group, groups: Sequence[Group], profiles: Sequence[TraceProfile], rows: int) -> Iterator[str]:
     lengths = [
         (
-            each.name,
             str(len(each.profiles)),
             wording.duration(round(each.duration_us)),
             wording.duration(each.profiles[0].duration_us),
             wording.duration(each.profiles[-1].duration_us),
+            each.name,
         )
         for each in groups
     ]
-    yield from output.columns(
-        ("traces", "mean", "shortest", "longest", "group"), [(*row[1:], row[0]) for row in lengths]
-    )
+    yield from output.columns(("traces", "mean", "shortest", "longest", "group"), lengths)
     yield "\n"
     yield from output.text(
         f"Critical path of {output.counted(len(group.profiles), 'trace')} ({group.name}): times a trace, on average"
     )
     on_path = [summary for summary in group.steps if summary.on_path]
-    heads = ("share", "self", "with below", "awaited", "on path", "saved", "by half", "step")
-    yield from output.columns(heads, [_row(summary, group) for summary in on_path[:rows]])
+    # Without the slack: it is of the traces in which the step was not on the path.
+    heads = (*set_html.PATH_HEADS[:-1], "step")
+    lines = [(*set_html.path_cells(summary, group)[:-1], label(summary.step)) for summary in on_path[:rows]]
+    yield from output.columns(heads, lines)
     yield from output.left_out(len(on_path), rows, "step")
     off_path = sorted(
         (each for each in group.steps if not each.on_path and each.slack_us), key=lambda each: each.slack_us or 0
@@ -78,7 +78,7 @@ def _lines(group: Group, groups: Sequence[Group], profiles: Sequence[TraceProfil
     errors = path_set.error_paths(profiles)
     if errors:
         yield "\nWhere errors began\n"
-        lines = [
+        began = [
             (
                 str(error.traces),
                 str(error.reached_root),
@@ -87,21 +87,8 @@ def _lines(group: Group, groups: Sequence[Group], profiles: Sequence[TraceProfil
             )
             for error in errors[:rows]
         ]
-        yield from output.columns(("traces", "failed request", "levels up", "error"), lines)
+        yield from output.columns(("traces", "failed request", "levels up", "error"), began)
         yield from output.left_out(len(errors), rows, "error")
-
-
-def _row(summary: StepSummary, group: Group) -> tuple[str, ...]:
-    return (
-        f"{100 * summary.exclusive_us / max(group.duration_us, 1):.1f} %",
-        wording.duration(round(summary.exclusive_us)),
-        wording.duration(round(summary.inclusive_us)),
-        wording.duration(round(summary.waiting_us)) if summary.waiting_us >= 1 else "",
-        f"{100 * summary.on_path / len(group.profiles):.0f} %",
-        wording.duration(round(summary.saved_us)) if summary.saved_us >= 1 else "",
-        wording.duration(round(summary.saved_by_half_us)) if summary.saved_by_half_us >= 1 else "",
-        label(summary.step),
-    )
 
 
 def label(step: Step) -> str:

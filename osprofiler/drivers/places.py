@@ -7,8 +7,9 @@ import dataclasses
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
-from osprofiler.config.conditions import WILDCARDS
 from osprofiler.drivers.wanted import Wanted
+
+_WILDCARDS = frozenset("*?[")
 
 
 def without_exact(wanted: Wanted) -> Wanted:
@@ -19,7 +20,7 @@ def without_exact(wanted: Wanted) -> Wanted:
 
 def is_literal(pattern: str) -> bool:
     """Whether *pattern* has no wildcards. Then :func:`pairs` match no others."""
-    return WILDCARDS.isdisjoint(pattern)
+    return _WILDCARDS.isdisjoint(pattern)
 
 
 def may_be_service(pattern: str, service: str | None, project: str | None) -> bool:

@@ -24,6 +24,9 @@ _CONTEXT_KEYS = (
     (names.DOMAIN_ID, ("domain_id", "domain")),
 )
 
+#: The headers of a response with the id of its request; the first one counts.
+_REQUEST_ID_HEADERS = ("x-openstack-request-id", "x-compute-request-id")
+
 #: The keys of WSGI that keystonemiddleware sets for a valid token: auth_token, and external_oauth2_token.
 _CHECKED = frozenset(("keystone.token_info", "external.token_info"))
 
@@ -67,6 +70,11 @@ _MAX_ARGUMENTS = 64
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _IS_UUID = re.compile(_UUID, re.I | re.A)
 _RESOURCE = re.compile(rf"/({'|'.join(map(re.escape, _COLLECTIONS))})/({_UUID})(?![^/.])", re.I | re.A)
+
+
+def request_id(headers: Mapping[str, str]) -> str | None:
+    """The id that a service has given to a request; *headers*, in any case, are those of its response."""
+    return next((value for name in _REQUEST_ID_HEADERS if (value := headers.get(name))), None)
 
 
 def of_context(context: Mapping[Any, Any]) -> dict[str, str]:

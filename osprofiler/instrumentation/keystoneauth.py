@@ -14,13 +14,11 @@ from urllib.parse import urlsplit
 from osprofiler._runtime import guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
 from osprofiler.context import current
-from osprofiler.handlers import http_client
+from osprofiler.handlers import http_client, openstack
 
 #: The tag with the number of requests after the first: redirects, retries, and those with a new token. The name is
 #: from OpenTelemetry's conventions.
 RESENT = "http.request.resend_count"
-
-_REQUEST_ID = ("x-openstack-request-id", "x-compute-request-id")
 
 
 class CallPoint(http_client.RequestPoint):
@@ -62,7 +60,7 @@ class Keystoneauth:
     def response(self, received: Any) -> http_client.Response:
         first = received.history[0] if received.history else received
         tags = {"http.url": http_client.url_text(urlsplit(first.url))}  # the whole one is known only now
-        if request_id := next((value for name in _REQUEST_ID if (value := received.headers.get(name))), None):
+        if request_id := openstack.request_id(received.headers):
             tags["request_id"] = request_id
         return http_client.describe_status(received.status_code)._replace(tags=tags)
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from osprofiler.context import current
 from osprofiler.context.trace_context import SAMPLED
-from osprofiler.handlers import http_client
+from osprofiler.handlers import http_client, openstack
 
 #: The name of a request's trace point.
 REQUEST = "novaclient"
@@ -28,8 +28,6 @@ _SERVICES = {
     "placement": "placement",
 }
 _DEFAULT_SERVICE = "nova"
-
-_REQUEST_ID = ("x-openstack-request-id", "x-compute-request-id")
 
 # Segments of nova's paths that stand in the place of an id, and are not one.
 _NOT_IDS = frozenset(
@@ -72,7 +70,7 @@ class _NovaClient:
     def response(self, received: Any) -> http_client.Response:
         response, _ = received
         info, tags = {"status": response.status_code}, {}
-        request_id = next((value for name in _REQUEST_ID if (value := response.headers.get(name))), None)
+        request_id = openstack.request_id(response.headers)
         if request_id is not None:
             info["request_id"] = tags["request_id"] = request_id
         return http_client.Response(response.status_code, {"response": info}, tags)

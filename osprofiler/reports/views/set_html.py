@@ -35,7 +35,8 @@ COLOURS = "Red: slower or new; blue: faster or gone"
 _ON_PATH = "time on the critical path in a trace"
 _OWN = "own time of the step in a trace"
 
-_PATH_HEADS = ("share", "self", "with below", "awaited", "on path", "saved", "by half", "slack")
+#: The heads of :func:`path_cells`.
+PATH_HEADS = ("share", "self", "with below", "awaited", "on path", "saved", "by half", "slack")
 _CHANGE_HEADS = ("change", "before", "after", "traces before", "traces after", "errors", "p", "slower")
 
 
@@ -55,7 +56,7 @@ def of_paths(groups: Sequence[Group], link: str = "", note: str = "") -> Iterato
             "note": _note(_ON_PATH),
             "weights": _weights(position, {each.step: each.exclusive_us for each in group.steps}),
             "rows": [
-                [position[each.step], _path_cells(each, group)]
+                [position[each.step], path_cells(each, group)]
                 for each in group.steps
                 if each.on_path and each.step in position
             ],
@@ -71,7 +72,7 @@ def of_paths(groups: Sequence[Group], link: str = "", note: str = "") -> Iterato
     data = {
         "title": title,
         "measure": _ON_PATH,
-        "heads": _PATH_HEADS,
+        "heads": PATH_HEADS,
         "marks": ["", "failed"],
         "first": path_set.ALL,
         "errors": errors,
@@ -214,7 +215,8 @@ def _facts(profiles: Sequence[TraceProfile]) -> str:
     return f"{len(lengths)} traces, {wording.duration(min(lengths))} to {wording.duration(max(lengths))}, mean {mean}"
 
 
-def _path_cells(summary: StepSummary, group: Group) -> list[str]:
+def path_cells(summary: StepSummary, group: Group) -> list[str]:
+    """The figures of a step of a critical path, as the terminal and the page show them."""
     times = (summary.exclusive_us, summary.inclusive_us, summary.waiting_us)
     saved = (summary.saved_us, summary.saved_by_half_us)
     return [
