@@ -57,6 +57,7 @@ def examples(*commands: str) -> Callable[[F], F]:
 
 #: Arguments of several commands.
 USE_JSON = arg("--json", dest="use_json", action="store_true", help="print JSON; times in microseconds")
+USE_HTML = arg("--html", dest="use_html", action="store_true", help="print one HTML page that needs no network")
 ROWS = arg(
     "--rows",
     type=argument_types.count,

@@ -66,7 +66,7 @@ class DiffCommand:
     @cliutils.arg(
         "--folded", dest="use_folded", action="store_true", help="sets: print folded stacks, with two columns"
     )
-    @cliutils.arg("--html", dest="use_html", action="store_true", help="print one HTML page that needs no network")
+    @cliutils.USE_HTML
     @sets.LINK
     @cliutils.ROWS
     @cliutils.USE_JSON

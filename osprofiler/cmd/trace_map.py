@@ -25,7 +25,7 @@ class MapCommand:
     @cliutils.arg("traces", nargs="*", metavar="trace", help=sets.SET_HELP)
     @sets.options
     @cliutils.arg("--dot", dest="use_dot", action="store_true", help="print a graph in the DOT language")
-    @cliutils.arg("--html", dest="use_html", action="store_true", help="print one HTML page that needs no network")
+    @cliutils.USE_HTML
     @cliutils.ROWS
     @cliutils.arg(
         "--json", dest="use_json", action="store_true", help="print JSON, as Jaeger's /api/dependencies answers"

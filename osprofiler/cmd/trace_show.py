@@ -33,7 +33,7 @@ class ShowCommand:
     @cliutils.arg("trace", help=sources.TRACE_HELP)
     @sources.store
     @cliutils.arg("--json", dest="use_json", action="store_true", help="print JSON in the shape of osprofiler 4")
-    @cliutils.arg("--html", dest="use_html", action="store_true", help="print one HTML page that needs no network")
+    @cliutils.USE_HTML
     @cliutils.arg(
         "--local-libs",
         dest="local_libs",
@@ -65,7 +65,7 @@ class ShowCommand:
         action="store_true",
         help="do not correct times where the clocks of hosts disagree (--json and --jaeger-json never correct them)",
     )
-    @cliutils.arg("--out", dest="file_name", metavar="FILE", help="write into FILE instead of standard output")
+    @cliutils.OUT
     def show(self, args: argparse.Namespace) -> None:
         """Show a trace as a tree in the terminal, or as JSON, HTML, DOT, or a file for another viewer."""
         forms = {form: getattr(args, f"use_{form}") for form in _FORMS}

@@ -31,7 +31,7 @@ class StatsCommand:
     @cliutils.arg("traces", nargs="*", metavar="trace", help=sets.SET_HELP)
     @sets.options
     @cliutils.arg("--by", choices=sorted(_PERIODS), help="also the statistics of each hour or day (UTC), by start")
-    @cliutils.arg("--html", dest="use_html", action="store_true", help="print one HTML page that needs no network")
+    @cliutils.USE_HTML
     @cliutils.ROWS
     @cliutils.USE_JSON
     @cliutils.OUT

@@ -40,7 +40,7 @@ class TransferCommands:
         "any: the traces that the options choose",
     )
     @sets.options
-    @cliutils.arg("--out", dest="file_name", metavar="FILE", help="write into FILE instead of standard output")
+    @cliutils.OUT
     @cliutils.arg(
         "--to", dest="target", metavar="STORE", help="write into the store with this connection string instead"
     )

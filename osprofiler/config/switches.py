@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from osprofiler.context.origin import Origin
 
 
+_OFF = frozenset(("", "0", "false", "no", "off", "f", "n"))
+
+
 @dataclasses.dataclass
 class _Decisions:
     wsgi: bool | None = None  # None: each middleware's own argument counts
@@ -93,6 +96,11 @@ def engines(settings: Settings) -> bool:
     Also true if the configuration or the policy has turned statements off: they may turn them on later.
     """
     return _last.statements or settings.trace_sqlalchemy is False
+
+
+def means_on(enabled: bool | str) -> bool:
+    """What the argument ``enabled`` of a middleware means, which may be text of a paste file."""
+    return enabled.strip().lower() not in _OFF if isinstance(enabled, str) else bool(enabled)
 
 
 # The decisions

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from osprofiler.config import switches
 from osprofiler.diagnosis import paste_file
 from osprofiler.diagnosis.paste_file import PasteFile, Pipeline
 from osprofiler.diagnosis.results import Result, Status
@@ -19,7 +20,6 @@ from osprofiler.diagnosis.service_config import ServiceConfig, Unusable, fingerp
 _OURS = re.compile(r"profiler(\.\w+)*:WsgiMiddleware\b|^egg:osprofiler\b")
 _AUTHENTICATION = re.compile(r"auth(?!url)", re.I)
 _REQUEST_ID = re.compile(r"req(uest)?_?id", re.I)
-_OFF = ("0", "false", "no", "off", "f", "n")
 
 #: The options that name the file: of nova; of cinder, neutron, manila, heat; of glance; of aodh.
 _NAMES = {("wsgi", "api_paste_config"), ("paste_deploy", "config_file"), ("api", "paste_config")}
@@ -107,7 +107,7 @@ def _place(file: PasteFile, pipeline: Pipeline, name: str) -> Result:
 def _options(config: ServiceConfig, file: PasteFile, name: str) -> Iterator[Result]:
     options = file.filters.get(name, {})
     values = {"path": file.path, "filter": name}
-    if options.get("enabled", "yes").strip().lower() in _OFF:
+    if not switches.means_on(options.get("enabled", "yes")):
         text = f"{file.path}: [filter:{name}] has enabled = {options['enabled']}: its requests are not traced"
         yield Result("paste", Status.WARN, text, "remove it, so that [profiler] decides", values)
     keys = [key.strip() for key in options.get("hmac_keys", "").split(",") if key.strip()]

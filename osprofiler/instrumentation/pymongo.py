@@ -41,26 +41,14 @@ def _start(original: Method) -> Method:
     return publish_command_start
 
 
-def _success(original: Method) -> Method:
-    def publish_command_success(
-        self: Any, /, duration: Any, reply: Any, command_name: str, request_id: int, *args: Any, **kwargs: Any
-    ) -> Any:
+def _end(original: Method) -> Method:
+    def publish_command_end(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         with guard.Harmless("pymongo.stop"):
+            _, reply, _, request_id, *_ = args  # after a failure, the reply describes it
             _ended(request_id, reply)
-        return original(self, duration, reply, command_name, request_id, *args, **kwargs)
+        return original(self, *args, **kwargs)
 
-    return publish_command_success
-
-
-def _failure(original: Method) -> Method:
-    def publish_command_failure(
-        self: Any, /, duration: Any, failure: Any, command_name: str, request_id: int, *args: Any, **kwargs: Any
-    ) -> Any:
-        with guard.Harmless("pymongo.stop"):
-            _ended(request_id, failure)
-        return original(self, duration, failure, command_name, request_id, *args, **kwargs)
-
-    return publish_command_failure
+    return publish_command_end
 
 
 def _started(sent: Any, database: str, request_id: int, address: Any) -> None:
@@ -93,8 +81,8 @@ def _ended(request_id: int | None, reply: Any) -> None:
 _wrapping = Wrapping(
     Target("pymongo.monitoring", "_EventListeners", "enabled_for_commands", _enabled),
     Target("pymongo.monitoring", "_EventListeners", "publish_command_start", _start),
-    Target("pymongo.monitoring", "_EventListeners", "publish_command_success", _success),
-    Target("pymongo.monitoring", "_EventListeners", "publish_command_failure", _failure),
+    Target("pymongo.monitoring", "_EventListeners", "publish_command_success", _end),
+    Target("pymongo.monitoring", "_EventListeners", "publish_command_failure", _end),
 )
 
 instrument = _wrapping.install

@@ -37,8 +37,6 @@ class _NotGiven(int):
 
 _NOT_GIVEN: Any = _NotGiven()
 
-_OFF = frozenset(("", "0", "false", "no", "off", "f", "n"))
-
 
 def disable() -> None:
     """Turn every middleware of this process off. Its own configuration does not count any more."""
@@ -74,7 +72,7 @@ class WsgiMiddleware:
         """
         self.application = application
         self.name = "wsgi"
-        self.enabled = None if enabled is _NOT_GIVEN else _is_on(enabled)
+        self.enabled = None if enabled is _NOT_GIVEN else switches.means_on(enabled)
         self.hmac_keys = split(hmac_keys or "")
 
     @classmethod
@@ -115,10 +113,6 @@ class WsgiMiddleware:
 
     def _trace_is_valid(self, trace_info: Any) -> bool:
         return osprofiler.is_trace_info(trace_info)
-
-
-def _is_on(enabled: bool | str) -> bool:
-    return enabled.strip().lower() not in _OFF if isinstance(enabled, str) else bool(enabled)
 
 
 class _Request:

@@ -500,6 +500,7 @@ def test_the_alternative_that_the_service_takes(strategy: str, statuses: list[St
         (f"hmac_keys = {KEY},{OTHER_KEY}", f"hmac_keys = {KEY}", "keys that the configuration does not have"),
         (f"hmac_keys = {OTHER_KEY}", "hmac_keys =", "the keys in [filter:osprofiler] count"),
         ("enabled = no", f"hmac_keys = {KEY}", "enabled = no: its requests are not traced"),
+        ("enabled =", f"hmac_keys = {KEY}", "enabled = : its requests are not traced"),
     ],
 )
 def test_the_options_of_the_filter(filter_options: str, options: str, words: str, tmp_path: Path) -> None:
