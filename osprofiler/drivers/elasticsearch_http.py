@@ -181,10 +181,5 @@ def _exists(response: requests.Response) -> bool:
 
 def _status_and_reason(response: requests.Response) -> str:
     """The status, and the reason if the server gives one."""
-    reason = None
-    try:
-        error = response.json().get("error")
-        reason = error.get("reason") if isinstance(error, dict) else error
-    except (ValueError, AttributeError):
-        pass  # not JSON, or the response to a HEAD
-    return http_status.text(response.status_code, reason)
+    error = network.fault_of(response).get("error")
+    return http_status.text(response.status_code, error.get("reason") if isinstance(error, dict) else error)

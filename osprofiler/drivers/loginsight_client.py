@@ -162,10 +162,5 @@ def kind_of_fault(error: Exception) -> errors.Kind:
 
 
 def _fault(response: requests.Response) -> exc.LogInsightAPIError:
-    reason = None
-    try:
-        reason = response.json().get("errorMessage")
-    except (ValueError, AttributeError):
-        pass  # not a response of Log Insight itself
-    text = http_status.text(response.status_code, reason)
+    text = http_status.text(response.status_code, network.fault_of(response).get("errorMessage"))
     return RequestFailed(text, response.status_code, http_status.retry_after_s(response))

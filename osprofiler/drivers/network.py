@@ -7,13 +7,16 @@ import importlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from osprofiler import exc
 from osprofiler._runtime import inherited
 from osprofiler.connection.fault_text import fault_line
 from osprofiler.connection.secrets import masked
 from osprofiler.drivers.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    import requests
 
 T = TypeVar("T")
 
@@ -77,6 +80,15 @@ def reading(connection_string: str, *faults: Any, plain: Iterable[str] = ()) -> 
 def cannot_read(connection_string: str, reason: str) -> StoreUnavailable:
     """The error for a store that cannot be read. *reason* must have no secrets."""
     return StoreUnavailable(f"cannot read {masked(connection_string)}: {reason}")
+
+
+def fault_of(response: requests.Response) -> Mapping[str, Any]:
+    """The JSON object that a server has sent with an HTTP status of an error; empty if it has sent none."""
+    try:
+        value = response.json()
+    except ValueError:  # not of the store itself, or the response to a HEAD
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def library(module: str, store: str, distribution: str, extra: str) -> Any:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import inspect
+import operator
 import os
 import warnings
 from collections.abc import Mapping
@@ -70,27 +71,20 @@ def _unknown_options(engine: Engine, arguments: Mapping[str, Any]) -> list[str]:
     unknown = [name for name in arguments if name not in parameters]
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return unknown
-    known = _KNOWN_TO_LIBPQ.get(engine.dialect.driver)
-    return [] if known is None else [name for name in unknown if not known(library, name)]
+    make = _MAKES_DSN.get(engine.dialect.driver)
+    return [] if make is None else [name for name in unknown if not _knows(library, make, name)]
 
 
-def _psycopg_knows(library: Any, name: str) -> bool:
+#: The functions that ask libpq whether it knows the options.
+_MAKES_DSN = {"psycopg": "conninfo.make_conninfo", "psycopg2": "extensions.make_dsn"}
+
+
+def _knows(library: Any, make: str, name: str) -> bool:
     try:
-        library.conninfo.make_conninfo(**{name: "1"})
+        operator.attrgetter(make)(library)(**{name: "1"})
     except library.ProgrammingError:
         return False
     return True
-
-
-def _psycopg2_knows(library: Any, name: str) -> bool:
-    try:
-        library.extensions.make_dsn(**{name: "1"})
-    except library.ProgrammingError:
-        return False
-    return True
-
-
-_KNOWN_TO_LIBPQ = {"psycopg": _psycopg_knows, "psycopg2": _psycopg2_knows}
 
 
 def _with_file(url: URL, shown: str) -> URL:
