@@ -317,6 +317,19 @@ def test_arguments_may_be_given_by_name(traced: Recorder) -> None:
     assert len(called) == 2
 
 
+def test_work_that_is_given_by_name_is_a_branch(traced: Recorder) -> None:
+    opentracing_compat.instrument("asyncio")
+
+    async def main() -> None:
+        await asyncio.get_running_loop().run_in_executor(None, func=work)
+
+    with profiler.Trace("request"):
+        asyncio.run(main())
+    inner, branch = (span for span in traced.finished if own_name(span) == "work")
+    assert branch.name == f"{__name__}.work"
+    assert inner.parent_span_id == branch.span_id
+
+
 def test_a_cancelled_future_or_task_makes_no_span(traced: Recorder) -> None:
     opentracing_compat.instrument("futures", "asyncio")
     started = []
