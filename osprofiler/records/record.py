@@ -21,6 +21,11 @@ MOST_DEEP = 100
 _CONTAINERS = frozenset((dict, list))
 
 _EPOCH = datetime.datetime(1970, 1, 1)
+_MICROSECOND = datetime.timedelta(microseconds=1)
+
+#: The first and the last moment of the calendar, in microseconds since the epoch.
+FIRST_US = (datetime.datetime.min - _EPOCH) // _MICROSECOND
+LAST_US = (datetime.datetime.max - _EPOCH) // _MICROSECOND
 
 
 def timestamp(us: int) -> str:

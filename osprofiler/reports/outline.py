@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from osprofiler.records import ids, jaeger_json, names
+from osprofiler.records.record import FIRST_US, LAST_US
 from osprofiler.reports import model
 from osprofiler.reports.model import NOTHING, Link, SpanNode, Trace
 
@@ -42,6 +43,8 @@ def of(item: Mapping[str, Any]) -> Trace | None:
 
 def _outlined(item: Mapping[str, Any]) -> Trace:
     spans, processes = item["spans"], item.get("processes") or {}
+    if not spans:
+        raise _NotPlain
     trace_text = spans[0]["traceID"]
     number = int(trace_text, 16) if _TRACE_ID.fullmatch(trace_text) else 0
     if not number:
@@ -59,6 +62,7 @@ def _outlined(item: Mapping[str, Any]) -> Trace:
         if (
             is_special
             or not (type(start_us) is type(duration_us) is int and duration_us >= 0)
+            or not FIRST_US <= start_us <= start_us + duration_us <= LAST_US
             or not (type(operation) is str and operation)
             or span.get("process")
             or not (references := _references(span, trace_text))

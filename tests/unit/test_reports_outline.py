@@ -54,6 +54,7 @@ BROKEN: list[tuple[str, Any]] = [
     ("spanID", "x"), ("spanID", 5), ("traceID", "1"), ("startTime", "soon"), ("startTime", 1.5), ("duration", None),
     ("operationName", None), ("operationName", ""), ("references", [{}]), ("tags", [{"key": "error", "value": True}]),
     ("tags", [{}]), ("processID", "p9"), ("process", {"serviceName": "other"}), ("parentSpanID", "1"),
+    ("startTime", 10**20), ("startTime", -(10**20)), ("duration", 10**20), ("duration", -1),
     ("tags", [{"key": "osprofiler.trace_id", "value": "own"}]), ("tags", {"error": "x"}), ("spanID", "00"),
     *(("references", [{"refType": kind, "traceID": trace, "spanID": span} for kind, trace, span in references])
       for references in (
@@ -74,3 +75,7 @@ def test_an_outline_of_odd_spans_equals_the_whole_or_is_none(key: str, value: An
             reference["traceID"] = item["traceID"]
     made_outline = outline.of(copy.deepcopy(item))
     assert made_outline is None or compact(made_outline) == whole_of_jaegers(item)
+
+
+def test_a_trace_without_spans_has_no_outline() -> None:
+    assert outline.of({"traceID": "1", "spans": [], "processes": {}}) is None
