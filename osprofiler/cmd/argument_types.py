@@ -75,9 +75,9 @@ def tag(text: str) -> tuple[str, str]:
 
 
 def count(text: str) -> int:
-    """A number, at least 1."""
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"a number from 1, not {text!r}")
+    """A number from 1 to 999999999: each store takes it."""
+    if not re.fullmatch("0*[1-9][0-9]{0,8}", text):
+        raise argparse.ArgumentTypeError(f"a number from 1 to 999999999, not {text!r}")
     return int(text)
 
 

@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 
 from osprofiler._runtime.batched import batched
 from osprofiler.cmd import set_processes, sets, sources
+from osprofiler.connection import secrets
 from osprofiler.drivers import base, search
 from osprofiler.reports.analysis import skew, trace_profile
 from osprofiler.reports.analysis.calling_context import Steps
@@ -75,7 +76,7 @@ def _anew(path: bool) -> Profiles:
 def parts(args: argparse.Namespace, names: Sequence[str], work: Work[Part]) -> Iterator[tuple[int, Part]]:
     """The parts of the set that *args* and *names* choose, in order, each with its number of traces.
 
-    Raises CommandError if a named file or folder has no traces that match.
+    Raises CommandError if there are no traces that match.
     """
     if not names:
         yield from _of_store(args, work)
@@ -87,7 +88,8 @@ def parts(args: argparse.Namespace, names: Sequence[str], work: Work[Part]) -> I
         if sum(file.stat().st_size for _, file in files) >= _WORTH_BYTES:
             reader = set_processes.FileReader(sources.wanted(args), sets.needs_tags(args))
             batches = batched(files, _FILES_AT_ONCE)
-            yield from sets.some(set_processes.parts(processes, reader, work, batches), names)
+            made = set_processes.parts(processes, reader, work, batches)
+            yield from sets.some(made, args, ", ".join(names))
             return
     yield from ((1, work.part([trace])) for trace in sets.named(args, names))
 
@@ -108,14 +110,13 @@ def _of_store(args: argparse.Namespace, work: Work[Part]) -> Iterator[tuple[int,
         reader = set_processes.StoreReader(args, wanted)
         made = set_processes.parts(processes, reader, work, batched(base_ids, _TRACES_AT_ONCE))
     else:
-        matching = search.matching(driver, base_ids, wanted, args.sample)
-        made = ((1, work.part([trace])) for trace in itertools.islice(matching, args.sample))
-    empty = True
-    for count, part in made:
-        empty = empty and not count
-        yield count, part
-    if empty:
-        sources.name_empty(args, driver)
+        chosen: Iterable[Trace]
+        if args.limit and args.sample and not is_exact:
+            chosen = sets.sampled(search.traces(driver, wanted), args.sample)
+        else:
+            chosen = itertools.islice(search.matching(driver, base_ids, wanted, args.sample), args.sample)
+        made = ((1, work.part([trace])) for trace in chosen)
+    yield from sets.some(made, args, secrets.masked(driver.connection_str))
     sources.name_default(args, driver)
 
 

@@ -9,7 +9,7 @@ has.
 from __future__ import annotations
 
 import argparse
-import itertools
+import heapq
 import random
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -82,19 +82,22 @@ def single(args: argparse.Namespace, names: Sequence[str]) -> Trace | None:
 def named(args: argparse.Namespace, names: Sequence[str]) -> Iterator[Trace]:
     """The traces that *names* name and *args* choose, one after the other. Raises CommandError if there are none."""
     wanted = sources.wanted(args)
-    matching = (trace for trace in _named(args, names) if trace.spans and wanted.chooses(trace))
-    chosen = _sampled(matching, args.sample) if args.sample else itertools.islice(matching, wanted.limit)
-    yield from (trace for _, trace in some(each(chosen), names))
+    chosen: Iterable[Trace] = (trace for trace in _named(args, names) if trace.spans and wanted.chooses(trace))
+    if wanted.limit:
+        chosen = heapq.nlargest(wanted.limit, chosen, key=lambda trace: trace.start_us)
+    if args.sample:
+        chosen = sampled(chosen, args.sample)
+    yield from (trace for _, trace in some(each(chosen), args, ", ".join(names)))
 
 
-def some(items: Iterable[tuple[int, T]], names: Sequence[str]) -> Iterator[tuple[int, T]]:
-    """*items*, each with its number of traces. Raises CommandError if there are no traces in *names*."""
+def some(items: Iterable[tuple[int, T]], args: argparse.Namespace, where: str) -> Iterator[tuple[int, T]]:
+    """*items*, each with its number of traces. Raises CommandError if there are none: *where* has no such traces."""
     empty = True
     for count, item in items:
         empty = empty and not count
         yield count, item
     if empty:
-        raise exc.CommandError(f"no traces that match the options in {', '.join(names)}")
+        raise exc.CommandError(sources.empty(args, where))
 
 
 def _named(args: argparse.Namespace, names: Sequence[str]) -> Iterator[Trace]:
@@ -131,7 +134,7 @@ def loaded(file: Path, folder: Path, whole: bool) -> list[Trace]:
         return []
 
 
-def _sampled(items: Iterable[T], count: int) -> list[T]:
+def sampled(items: Iterable[T], count: int) -> list[T]:
     """*count* of *items*, each equally likely. Keeps no more of them in memory."""
     chance = random.Random(0)
     kept: list[T] = []

@@ -179,9 +179,14 @@ def name_default(args: argparse.Namespace, used: base.Driver) -> None:
 
 def name_empty(args: argparse.Namespace, used: base.Driver) -> None:
     """Print that *used* has no trace that matches the arguments :data:`filters`."""
-    traces = "traces" if wanted(args) == search.Wanted(limit=args.limit) else "traces that match the options"
     args.default_named = True
-    print(f"osprofiler: no {traces} in {secrets.masked(used.connection_str)}", file=sys.stderr)
+    print(f"osprofiler: {empty(args, secrets.masked(used.connection_str))}", file=sys.stderr)
+
+
+def empty(args: argparse.Namespace, where: str) -> str:
+    """The message that *where* has no trace that matches the arguments :data:`filters`."""
+    traces = "traces" if wanted(args) == search.Wanted(limit=args.limit) else "traces that match the options"
+    return f"no {traces} in {where}"
 
 
 def trace(args: argparse.Namespace, given: str) -> Trace:

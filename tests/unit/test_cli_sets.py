@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import parquet
 
 from osprofiler import reports
 from osprofiler.cmd import follow, set_work, sets, shell
@@ -179,6 +180,32 @@ def test_a_sample_is_the_same_in_each_run(
     monkeypatch.setattr(type(store), "read_many", lambda self, ids: reads.extend(ids) or whole(self, ids))
     said(capsys, "stats", "--sample", "5")
     assert len(reads) == 5
+
+
+LAST_OF_MONDAY = {records("monday", seed)[0]["base_id"] for seed in range(27, 30)}
+
+
+@pytest.mark.parametrize("options", [[], ["--sample", "3"], ["--sample", "9"]])
+@pytest.mark.parametrize("tag", [[], ["--tag", "release=m*"]], ids=["any", "tag"])
+def test_a_limit_chooses_the_newest_traces_of_a_store_and_of_files(
+    tag: list[str], options: list[str], folder: Path, store: base.Driver, tmp_path: Path
+) -> None:
+    for names in [], [folder / "monday.jsonl"]:
+        table = tmp_path / f"{len(names)}.parquet"
+        command = ["trace", "export", *names, "--limit", "3", *tag, *options, "--parquet", table]
+        assert shell.main([*map(str, command)]) == 0
+        assert set(parquet.read_table(table)["trace_id"].to_pylist()) == LAST_OF_MONDAY
+
+
+@pytest.mark.parametrize("command", ["critical-path", "diff", "map", "stats", "export"])
+def test_an_empty_set_is_an_error_from_a_store_and_from_a_file(
+    command: str, folder: Path, store: base.Driver, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = {"diff": ["--group-by", "host"], "export": ["--parquet", str(tmp_path / "made")]}.get(command, [])
+    for names in [], [str(folder / "monday.jsonl")]:
+        assert shell.main(["trace", command, *names, *options, "--operation", "nothing"]) == 1
+        where = names[0] if names else store.connection_str
+        assert capsys.readouterr() == ("", f"osprofiler: no traces that match the options in {where}\n")
 
 
 def test_one_trace_keeps_its_output(folder: Path, store: base.Driver, capsys: pytest.CaptureFixture[str]) -> None:

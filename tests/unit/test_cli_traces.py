@@ -339,6 +339,7 @@ def test_purge_of_many_and_of_any_driver(tmp_path: Path) -> None:
 BAD_USE = [
     (["list", "--since", "yesterday"], 2),
     (["list", "--limit", "0"], 2),
+    (["list", "--limit", "99999999999999999999"], 2),
     (["list", "--min-duration", "5"], 2),
     (["list", "--min-duration", "999999999w"], 2),
     (["purge"], 2),
