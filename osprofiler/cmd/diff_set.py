@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -52,17 +53,47 @@ def run(args: argparse.Namespace) -> int:
             for name, profile in part:
                 known.setdefault(name, _Set(name)).add(profile)
 
-        status = sets.gather(set_work.parts(args, args.traces, sides), take)
+        parts = _Counted(set_work.parts(args, args.traces, sides))
+        status = sets.gather(parts, take)
+        if args.group_by and parts.left_out and known:
+            verb = "is" if parts.left_out == 1 else "are"
+            print(
+                f"osprofiler: {output.counted(parts.left_out, 'trace')} without the tag {args.group_by!r} {verb} left out",
+                file=sys.stderr,
+            )
         ordered = sorted(known.values(), key=lambda each: each.first_us)
     else:
         ordered = [_Set("before"), _Set("after")]
         for name, each in zip(args.traces, ordered, strict=True):
-            parts = set_work.parts(args, [name], set_work.Profiles(steps, path=False))
-            status = status or sets.gather(parts, each.add_all, f"reading {name}")
+            of_name = set_work.parts(args, [name], set_work.Profiles(steps, path=False))
+            status = status or sets.gather(of_name, each.add_all, f"reading {name}")
     if len(ordered) < 2:
-        raise sources.BadInput("there is only one set to compare: " + (", ".join(known) or "no traces"))
+        raise sources.BadInput(_why_one(args, known))
     output.write(_pieces(args, ordered), args.file_name)
     return status
+
+
+def _why_one(args: argparse.Namespace, known: Iterable[str]) -> str:
+    """Why there is nothing to compare. *known*: the name of the only set, if there is one."""
+    name = next(iter(known), None)
+    if not args.group_by:
+        return f"there is only one set to compare: {name or 'no traces'}"
+    if name is None:
+        return f"no trace has the tag {args.group_by!r}: there is nothing to compare"
+    return f"the tag {args.group_by!r} has only the value {name!r}: there is nothing to compare"
+
+
+class _Counted:
+    """Iterates over the parts of the sets, and counts the traces that are in none of the sets."""
+
+    def __init__(self, parts: Iterable[tuple[int, list[tuple[str, TraceProfile]]]]) -> None:
+        self._parts = parts
+        self.left_out = 0
+
+    def __iter__(self) -> Iterator[tuple[int, list[tuple[str, TraceProfile]]]]:
+        for count, part in self._parts:
+            self.left_out += count - len(part)
+            yield count, part
 
 
 class _Sides(set_work.Work[list[tuple[str, TraceProfile]]]):
@@ -137,7 +168,9 @@ def _lines(before: _Set, after: _Set, changes: Sequence[StepChange], args: argpa
         yield from output.text(f"{each.name}  {output.counted(len(lengths), 'trace')}  median {median}")
     sure = [change for change in changes if change.kind != "same"]
     if not sure:
-        yield "No step changed for sure.\n\n"
+        none = set_comparison.none_sure(len(before.profiles), len(after.profiles))
+        yield from output.text(f"{none[0].upper()}{none[1:]}.")
+        yield "\n"
         return
     yield from output.columns(_COLUMNS, [_row(change) for change in sure[: args.rows]])
     yield from output.left_out(len(sure), args.rows, "step")

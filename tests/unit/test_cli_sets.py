@@ -116,7 +116,27 @@ def test_sets_by_a_tag_and_by_time(folder: Path, capsys: pytest.CaptureFixture[s
     at = reports.load(folder / "tuesday.jsonl")[0].start_us
     (by_time,) = json.loads(said(capsys, "diff", *both, "--before", timestamp(at), "--json"))
     assert by_time["steps"] == pair["steps"]
-    assert said(capsys, "diff", *both, "--group-by", "nothing", status=2) == ""
+
+
+def test_what_a_tag_cannot_group_is_named(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    monday, untagged = str(folder / "monday.jsonl"), tmp_path / "untagged.jsonl"
+    untagged.write_text("".join(files.lines(boots.records(99))))
+    command = ["trace", "diff", monday, str(untagged), "--group-by"]
+    assert shell.main([*command, "nothing"]) == 2
+    assert capsys.readouterr() == ("", "osprofiler: no trace has the tag 'nothing': there is nothing to compare\n")
+    assert shell.main([*command, "release"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "osprofiler: 1 trace without the tag 'release' is left out",
+        "osprofiler: the tag 'release' has only the value 'monday': there is nothing to compare",
+    ]
+
+
+def test_sets_that_are_too_small_are_named(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    three = tmp_path / "three.jsonl"
+    three.write_text("".join(line for seed in range(3) for line in files.lines(records("monday", seed))))
+    small = "o step changed for sure: a set of fewer than 4 traces cannot show a change"
+    assert f"\nN{small}.\n" in said(capsys, "diff", three, folder / "tuesday.jsonl")
+    assert f"n{small}" in said(capsys, "diff", three, folder / "tuesday.jsonl", "--html")
 
 
 def test_folded_stacks(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

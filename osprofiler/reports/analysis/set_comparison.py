@@ -92,6 +92,12 @@ def compare(before: Sequence[TraceProfile], after: Sequence[TraceProfile]) -> li
     return sorted(changes, key=lambda change: (change.kind == "same", -abs(change.change_us), change.step.number))
 
 
+def none_sure(before: int, after: int) -> str:
+    """The result for sets of *before* and *after* traces in which no step changed for sure."""
+    why = f": a set of fewer than {_FEWEST} traces cannot show a change" if min(before, after) < _FEWEST else ""
+    return f"no step changed for sure{why}"
+
+
 def _own_times(profiles: Sequence[TraceProfile]) -> dict[Step, list[int]]:
     values: dict[Step, list[int]] = {}
     for profile in profiles:

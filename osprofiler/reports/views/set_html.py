@@ -18,7 +18,7 @@ from osprofiler.reports import wording
 from osprofiler.reports.analysis import histogram, path_set
 from osprofiler.reports.analysis.calling_context import Step
 from osprofiler.reports.analysis.path_set import Group, StepSummary
-from osprofiler.reports.analysis.set_comparison import StepChange
+from osprofiler.reports.analysis.set_comparison import StepChange, none_sure
 from osprofiler.reports.analysis.statistics import OperationStats
 from osprofiler.reports.analysis.trace_profile import StepTimes, TraceProfile
 from osprofiler.reports.views import html_page
@@ -106,7 +106,7 @@ def of_change(
     sure = sum(change.kind != "same" for change in changes)
     data = {
         "title": f"{len(before)} traces {names[0]}, {len(after)} traces {names[1]}: "
-        + (f"{sure} step{'s' * (sure > 1)} changed" if sure else "no step changed for sure"),
+        + (f"{sure} step{'s' * (sure > 1)} changed" if sure else none_sure(len(before), len(after))),
         "measure": _OWN,
         "heads": _CHANGE_HEADS,
         "marks": list(names),
