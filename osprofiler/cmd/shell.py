@@ -116,9 +116,9 @@ def _help_of(parser: argparse.ArgumentParser) -> Any:
 
 def main(args: list[str] | None = None) -> int:
     """Run the command line *args* (``sys.argv`` if None). Returns the exit status."""
-    for name in "stdout", "stderr":
+    for name, mode in ("stdin", "r"), ("stdout", "w"), ("stderr", "w"):
         if getattr(sys, name) is None:  # the parent process closed it; the next opened file would take its place
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - until the process ends
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - until the process ends
     if isinstance(sys.stdout, io.TextIOWrapper):  # escape characters that its encoding does not have
         sys.stdout.reconfigure(errors="backslashreplace")
     try:

@@ -246,10 +246,11 @@ def loaded(file: Path, *, quiet: bool = False, whole: bool = True) -> list[Trace
 
     Raises BadInput if the file cannot be read or holds no traces.
     """
+    name = "standard input" if str(file) == "-" else file
     try:
-        with nullcontext() if quiet else Progress(f"reading {file}"):
+        with nullcontext() if quiet else Progress(f"reading {name}"):
             return files.load(file, whole=whole)
     except OSError as fault:
-        raise BadInput(f"cannot read {file}: {fault.strerror}") from fault
+        raise BadInput(f"cannot read {name}: {fault.strerror}") from fault
     except ValueError as fault:
-        raise BadInput(f"{file} holds no readable trace: {fault}") from fault
+        raise BadInput(f"{name} holds no readable trace: {fault}") from fault

@@ -202,6 +202,14 @@ def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
         assert process.wait() == 0
 
 
+@pytest.mark.parametrize("end", ["<&-", "</dev/null"])
+def test_standard_input_may_be_closed_or_empty(end: str) -> None:
+    command = ["sh", "-c", f'"$@" {end}', "sh", *OSPROFILER, "trace", "stats", "-"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("osprofiler: standard input holds no readable trace: it is not JSON")
+
+
 def test_standard_error_may_be_closed(tmp_path: Path) -> None:
     (tmp_path / "osprofiler").mkdir()
     base.get_driver(f"sqlite:///{tmp_path}/osprofiler/traces.db").write(two_spans())
