@@ -522,6 +522,22 @@ def test_no_part_of_a_row_lies_over_another(opened: Opened, size: tuple[int, int
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
 
 
+@SIZES
+@pytest.mark.parametrize(
+    ("view", "heads", "row"), [("2", "#stats-heads", "#stats"), ("3", "#span-heads", "#span-scroll")]
+)
+def test_each_column_has_its_own_head(opened: Opened, size: tuple[int, int], view: str, heads: str, row: str) -> None:
+    page = opened(awkward())
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.keyboard.press(view)
+    shown = "all => all.map(each => each.getBoundingClientRect()).filter(box => box.width).map(box => [box.left, box.right])"
+    above = page.eval_on_selector_all(f"{heads} [aria-sort]", shown)
+    below = page.eval_on_selector_all(f"{row} tr:first-child > td, {row} .row:first-child > *", shown)
+    assert len(above) == len(below) >= 3
+    for head, cell in zip(above, below, strict=True):
+        assert head == pytest.approx(cell, abs=20)  # a head has room for its arrow
+
+
 def test_a_badge_follows_a_short_name_at_once(opened: Opened) -> None:
     page = opened(boot())
     row = page.locator(".row", has_text="joins 2")
