@@ -56,7 +56,7 @@ def _lines(group: Group, groups: Sequence[Group], profiles: Sequence[TraceProfil
     yield from output.columns(("traces", "mean", "shortest", "longest", "group"), lengths)
     yield "\n"
     yield from output.text(
-        f"Critical path of {output.counted(len(group.profiles), 'trace')} ({group.name}): times a trace, on average"
+        f"Critical path of {wording.counted(len(group.profiles), 'trace')} ({group.name}): times a trace, on average"
     )
     on_path = [summary for summary in group.steps if summary.on_path]
     # Without the slack: it is of the traces in which the step was not on the path.

@@ -56,11 +56,8 @@ def run(args: argparse.Namespace) -> int:
         parts = _Counted(set_work.parts(args, args.traces, sides))
         status = sets.gather(parts, take)
         if args.group_by and parts.left_out and known:
-            verb = "is" if parts.left_out == 1 else "are"
-            print(
-                f"osprofiler: {output.counted(parts.left_out, 'trace')} without the tag {args.group_by!r} {verb} left out",
-                file=sys.stderr,
-            )
+            left_out = f"{wording.counted(parts.left_out, 'trace')} without the tag {args.group_by!r}"
+            print(f"osprofiler: left out: {left_out}", file=sys.stderr)
         ordered = sorted(known.values(), key=lambda each: each.first_us)
     else:
         ordered = [_Set("before"), _Set("after")]
@@ -165,7 +162,7 @@ def _lines(before: _Set, after: _Set, changes: Sequence[StepChange], args: argpa
     for each in before, after:
         lengths = sorted(profile.duration_us for profile in each.profiles)
         median = wording.duration(percentile(lengths, 50))
-        yield from output.text(f"{each.name}  {output.counted(len(lengths), 'trace')}  median {median}")
+        yield from output.text(f"{each.name}  {wording.counted(len(lengths), 'trace')}  median {median}")
     sure = [change for change in changes if change.kind != "same"]
     if not sure:
         none = set_comparison.none_sure(len(before.profiles), len(after.profiles))

@@ -93,10 +93,10 @@ def _described(trace: Trace) -> dict[str, Any]:
 
 def _lines(trace: Trace) -> Iterator[str]:
     summary = search.summary(trace)
-    errors = f", {output.counted(summary.errors, 'error')}" if summary.errors else ""
+    errors = f", {wording.counted(summary.errors, 'error')}" if summary.errors else ""
     yield from output.text(
         f"{summary.timestamp}  {summary.base_id}  {wording.duration(summary.duration_us)}  "
-        f"{output.counted(summary.spans, 'span')}{errors}  {wording.one_line(summary.operation)}  "
+        f"{wording.counted(summary.spans, 'span')}{errors}  {wording.one_line(summary.operation)}  "
         + ", ".join(summary.services)
     )
     running = [span for span in trace.spans.values() if not span.finished]
@@ -104,4 +104,4 @@ def _lines(trace: Trace) -> Iterator[str]:
         at = wording.duration(span.start_us - trace.start_us)
         yield from output.text(f"    since +{at}: {output.named(span.operation, wording.place(span))}")
     if len(running) > _MOST_NAMED:
-        yield f"    and {output.counted(len(running) - _MOST_NAMED, 'other span')} above\n"
+        yield f"    and {wording.counted(len(running) - _MOST_NAMED, 'other span')} above\n"

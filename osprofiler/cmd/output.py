@@ -90,11 +90,6 @@ def columns(heads: Sequence[str], rows: Sequence[Sequence[str]], *, to_the_left:
             yield (indent if j else begin) + text + "\n"
 
 
-def counted(count: int, noun: str) -> str:
-    """*count* and *noun*, with an "s" if *count* is not 1."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
 def text(line: str) -> Iterator[str]:
     """*line*, made safe to print and wrapped to the terminal."""
     yield from _lines(_shown(line, _encoding()), _room())
@@ -145,7 +140,7 @@ def json_object(head: Mapping[str, Any], **lists: Iterable[Any]) -> Iterator[str
 def left_out(count: int, shown: int, noun: str) -> Iterator[str]:
     """The line below a table that counts the rows left out; nothing if all are shown."""
     if count > shown:
-        yield f"... and {counted(count - shown, noun)} more\n"
+        yield f"... and {wording.counted(count - shown, noun)} more\n"
 
 
 def named(operation: str, place: str) -> str:

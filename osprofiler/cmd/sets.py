@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from osprofiler import exc
-from osprofiler.cmd import argument_types, cliutils, garbage, output, sources
+from osprofiler.cmd import argument_types, cliutils, garbage, sources
 from osprofiler.cmd.progress import Progress
 from osprofiler.drivers import search
 from osprofiler.drivers.errors import StoreError
 from osprofiler.records import unreadable
+from osprofiler.reports import wording
 from osprofiler.reports.model import Trace
 
 T = TypeVar("T")
@@ -179,5 +180,5 @@ def gather(items: Iterable[tuple[int, T]], take: Callable[[T], object], activity
                 raise
             reason, status = f"the store failed: {fault}" if isinstance(fault, StoreError) else str(fault), 1
     if reason:
-        print(f"osprofiler: {reason}; this is of {output.counted(total, 'trace')} read until then", file=sys.stderr)
+        print(f"osprofiler: {reason}; this is of {wording.counted(total, 'trace')} read until then", file=sys.stderr)
     return status

@@ -87,7 +87,7 @@ class CriticalPathCommand:
 
 def _path_lines(trace: Trace, path: critical_path.CriticalPath, args: argparse.Namespace) -> Iterator[str]:
     total_us, shares = path.to_us - path.from_us, path.shares()
-    spans = output.counted(sum(share.span is not critical_path.CLIENT for share in shares), "span")
+    spans = wording.counted(sum(share.span is not critical_path.CLIENT for share in shares), "span")
     subject = _label(path.of[0]) if len(path.of) == 1 else f"{len(path.of)} requests of one client"
     subject = "the whole trace" if args.whole else subject
     yield from output.text(f"Critical path of {subject}: {wording.duration(total_us)} through {spans}")

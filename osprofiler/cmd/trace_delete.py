@@ -8,11 +8,12 @@ import sys
 import time
 
 from osprofiler import exc
-from osprofiler.cmd import argument_types, cliutils, output, sources
+from osprofiler.cmd import argument_types, cliutils, sources
 from osprofiler.cmd.progress import Progress
 from osprofiler.connection import secrets
 from osprofiler.drivers import base, lookup, search
 from osprofiler.records.record import timestamp
+from osprofiler.reports import wording
 
 
 class DeleteCommands:
@@ -33,7 +34,7 @@ class DeleteCommands:
             for base_id in progress.over(args.traces, len(args.traces)):
                 if lookup.find(driver, base_id, driver.delete) is None:
                     absent.append(base_id)
-        removed = output.counted(len(args.traces) - len(absent), "trace")
+        removed = wording.counted(len(args.traces) - len(absent), "trace")
         _note(f"{removed} removed from {secrets.masked(driver.connection_str)}")
         if absent:
             raise exc.CommandError(f"no trace {', '.join(absent)} in this store")
@@ -64,7 +65,7 @@ class DeleteCommands:
             else:
                 count = driver.purge(before_us)
         would = "would be removed" if args.dry_run else "removed"
-        _note(f"{output.counted(count, 'trace')} {where} {would} from {secrets.masked(driver.connection_str)}")
+        _note(f"{wording.counted(count, 'trace')} {where} {would} from {secrets.masked(driver.connection_str)}")
 
 
 def _require(ability: base.Can, driver: base.Driver) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from osprofiler import exc, reports
-from osprofiler.cmd import output, set_work, sets
+from osprofiler.cmd import set_work, sets
+from osprofiler.reports import wording
 from osprofiler.reports.analysis import skew
 from osprofiler.reports.model import Trace
 from osprofiler.reports.views.span_rows import Row, Rows
@@ -31,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
             status = sets.gather(set_work.parts(args, args.traces, _Tables()), take, "exporting traces")
     except OSError as fault:
         raise exc.CommandError(f"cannot write {args.parquet}: {fault.strerror or fault}") from fault
-    spans = f"{output.counted(writer.spans, 'span')} of {output.counted(writer.traces, 'trace')}"
+    spans = f"{wording.counted(writer.spans, 'span')} of {wording.counted(writer.traces, 'trace')}"
     queries = Path(reports.__file__).parent / "sql"
     print(f"osprofiler: {spans} in {args.parquet}; SQL for them is in {queries}", file=sys.stderr)
     return status

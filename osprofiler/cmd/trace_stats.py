@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from osprofiler.cmd import cliutils, output, set_work, sets, sources
 from osprofiler.records.record import timestamp
+from osprofiler.reports import wording
 from osprofiler.reports.analysis import skew
 from osprofiler.reports.analysis.statistics import OperationStats, Statistics
 from osprofiler.reports.model import Trace
@@ -92,7 +93,7 @@ def _json(
 def _lines(operations: Mapping[str, Sequence[OperationStats]], counts: Mapping[str, int], rows: int) -> Iterator[str]:
     for name, some in operations.items():
         if name != _WHOLE:
-            yield f"\n{name} UTC, {output.counted(counts[name], 'trace')}\n"
+            yield f"\n{name} UTC, {wording.counted(counts[name], 'trace')}\n"
         lines = [
             (
                 *set_html.statistics_cells(stats),

@@ -16,7 +16,7 @@ from osprofiler.cmd import cliutils, output, sets, sources, trace_parquet
 from osprofiler.cmd.progress import Progress
 from osprofiler.connection import secrets
 from osprofiler.drivers import base, lookup, search, undeclared
-from osprofiler.reports import files, to_records
+from osprofiler.reports import files, to_records, wording
 
 _BATCH = 2000  # records in one write
 
@@ -148,4 +148,4 @@ def _writing(target: base.Driver) -> Iterator[None]:
 
 
 def _note_written(count: int, where: str) -> None:
-    print(f"osprofiler: {output.counted(count, 'trace')} written into {where}", file=sys.stderr)
+    print(f"osprofiler: {wording.counted(count, 'trace')} written into {where}", file=sys.stderr)

@@ -208,6 +208,11 @@ def counts(trace: Trace) -> dict[str, Any]:
     }
 
 
+def counted(count: int, noun: str) -> str:
+    """*count* and *noun*, with an "s" if *count* is not 1."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def summary(trace: Trace) -> str:
     """The counts that are not zero, on one line."""
     number = counts(trace)

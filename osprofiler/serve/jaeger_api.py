@@ -17,6 +17,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from osprofiler.drivers.search import Wanted
+from osprofiler.reports import wording
 from osprofiler.reports.analysis.service_map import ServiceMap
 from osprofiler.reports.model import Trace
 from osprofiler.reports.views import jaeger_json, map_views
@@ -182,7 +183,7 @@ def _number(trace_id: str) -> int:
 
 def _text(trace: Trace) -> str:
     count = trace.unreadable
-    warnings = [f"{count} unreadable record{'s' * (count > 1)}"] if count else []
+    warnings = [wording.counted(count, "unreadable record")] if count else []
     return "".join(jaeger_json.item(trace, warnings))
 
 

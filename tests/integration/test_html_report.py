@@ -530,7 +530,10 @@ def test_each_column_has_its_own_head(opened: Opened, size: tuple[int, int], vie
     page = opened(awkward())
     page.set_viewport_size({"width": size[0], "height": size[1]})
     page.keyboard.press(view)
-    shown = "all => all.map(each => each.getBoundingClientRect()).filter(box => box.width).map(box => [box.left, box.right])"
+    shown = (
+        "all => all.map(each => each.getBoundingClientRect())"
+        ".filter(box => box.width).map(box => [box.left, box.right])"
+    )
     above = page.eval_on_selector_all(f"{heads} [aria-sort]", shown)
     below = page.eval_on_selector_all(f"{row} tr:first-child > td, {row} .row:first-child > *", shown)
     assert len(above) == len(below) >= 3

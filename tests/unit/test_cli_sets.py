@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -126,7 +127,7 @@ def test_what_a_tag_cannot_group_is_named(folder: Path, tmp_path: Path, capsys: 
     assert capsys.readouterr() == ("", "osprofiler: no trace has the tag 'nothing': there is nothing to compare\n")
     assert shell.main([*command, "release"]) == 2
     assert capsys.readouterr().err.splitlines() == [
-        "osprofiler: 1 trace without the tag 'release' is left out",
+        "osprofiler: left out: 1 trace without the tag 'release'",
         "osprofiler: the tag 'release' has only the value 'monday': there is nothing to compare",
     ]
 
@@ -252,6 +253,13 @@ def test_pages(command: list[str], folder: Path, tmp_path: Path, capsys: pytest.
     assert said(capsys, *command, *both, "--html", "--out", page) == ""
     assert page.read_text().startswith("<!DOCTYPE html>")
     assert "default-src 'none'" in page.read_text()
+
+
+def test_one_of_a_thing_has_no_plural(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = [folder / "monday.jsonl", "--limit", 1]
+    for command in ["critical-path", "--html"], ["stats", "--html"], ["map", "--html"], ["map", "--dot"]:
+        text = said(capsys, *command, *one)
+        assert re.findall(r"\b1 (?:trace|span|call|step)s\b", text) == []
 
 
 def test_following_shows_what_is_new_and_what_changed(tmp_path: Path) -> None:

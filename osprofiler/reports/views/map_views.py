@@ -23,7 +23,7 @@ def dot_text(services: ServiceMap) -> Iterator[str]:
     yield '  rankdir=LR; node [shape=box, style="rounded", fontname="sans-serif"];\n'
     for service, name in number.items():
         red = ", color=red" if services.errors[service] else ""
-        yield f"  {name} [label={dot.quoted([service, f'{services.spans[service]} spans'])}{red}];\n"
+        yield f"  {name} [label={dot.quoted([service, wording.counted(services.spans[service], 'span')])}{red}];\n"
     for (caller, called), calls in sorted(services.calls.items()):
         red = ", color=red" if calls.errors else ""
         yield f"  {number[caller]} -> {number[called]} [label={dot.quoted(_about(calls))}{red}];\n"
@@ -46,7 +46,9 @@ def links(services: ServiceMap) -> list[dict[str, Any]]:
 def html_text(services: ServiceMap) -> str:
     """The page: a drawing, and a table of the calls. It needs no script."""
     styles = ("theme.css", "figures.css", "drawing.css", "map.css")
-    return html_page.static("map.html", styles, f"Services of {services.traces} traces", body(services))
+    return html_page.static(
+        "map.html", styles, f"Services of {wording.counted(services.traces, 'trace')}", body(services)
+    )
 
 
 def body(services: ServiceMap) -> str:
@@ -58,7 +60,10 @@ def body(services: ServiceMap) -> str:
 
 def _about(calls: Calls) -> list[str]:
     errors = f", {calls.errors} failed" if calls.errors else ""
-    return [f"{calls.count} calls{errors}", f"mean {wording.duration(calls.total_us // max(calls.count, 1))}"]
+    return [
+        f"{wording.counted(calls.count, 'call')}{errors}",
+        f"mean {wording.duration(calls.total_us // max(calls.count, 1))}",
+    ]
 
 
 def _drawing(services: ServiceMap) -> str:
@@ -87,7 +92,7 @@ def _drawing(services: ServiceMap) -> str:
             f'<g data-service="{name}"><title>{name}</title>'
             f'<rect x="{x}" y="{y}" width="{_WIDTH}" height="{_HEIGHT}" rx="6"{bad}/>'
             f'<text x="{x + 10}" y="{y + 18}">{cut}</text>'
-            f'<text class="soft" x="{x + 10}" y="{y + 34}">{services.spans[service]} spans'
+            f'<text class="soft" x="{x + 10}" y="{y + 34}">{wording.counted(services.spans[service], "span")}'
             f"{f', {failed} failed' if failed else ''}</text></g>"
         )
     return "".join(parts) + "</svg>"

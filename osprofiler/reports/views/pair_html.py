@@ -44,7 +44,7 @@ def text(before: Trace, after: Trace, steps: Sequence[Step], min_change_us: int 
     changed = sum(kind != "same" for kind in kinds)
     data = {
         "title": f"{_name(after)}: {wording.signed(change_us)}, "
-        + (f"{changed} step{'s' * (changed > 1)} changed" if changed else "no step changed"),
+        + (f"{wording.counted(changed, 'step')} changed" if changed else "no step changed"),
         "step": "step",
         "heads": _HEADS,
         "marks": ["before", "after"],

@@ -64,7 +64,7 @@ def of_paths(groups: Sequence[Group], link: str = "", note: str = "") -> Iterato
         for group in groups
     ]
     marked = [(profile, int(profile.failed)) for profile in profiles]
-    title = f"Critical path of {len(profiles)} traces{f' ({note})' if note else ''}"
+    title = f"Critical path of {wording.counted(len(profiles), 'trace')}{f' ({note})' if note else ''}"
     errors = [
         [f"{error.kind} in {error.step.operation}", error.traces, error.reached_root, error.levels, error.examples]
         for error in path_set.error_paths(profiles)
@@ -104,9 +104,10 @@ def of_change(
     ]
     marked = [(profile, i) for i, profiles in enumerate((before, after)) for profile in profiles]
     sure = sum(change.kind != "same" for change in changes)
+    sizes = [f"{wording.counted(len(side), 'trace')} {name}" for name, side in zip(names, (before, after), strict=True)]
     data = {
-        "title": f"{len(before)} traces {names[0]}, {len(after)} traces {names[1]}: "
-        + (f"{sure} step{'s' * (sure > 1)} changed" if sure else none_sure(len(before), len(after))),
+        "title": f"{', '.join(sizes)}: "
+        + (f"{wording.counted(sure, 'step')} changed" if sure else none_sure(len(before), len(after))),
         "measure": _OWN,
         "heads": _CHANGE_HEADS,
         "marks": list(names),
@@ -168,10 +169,10 @@ def of_statistics(periods: Mapping[str, Sequence[OperationStats]], counts: Mappi
         for stats in operations:
             weights[position[stats.place, stats.operation]] = stats.self_us
         rows = [[position[stats.place, stats.operation], statistics_cells(stats)] for stats in operations]
-        facts, note = f"{counts[name]} traces", _note("own time of the operation, in all traces together")
+        facts, note = wording.counted(counts[name], "trace"), _note("own time of the operation, in all traces together")
         views.append({"name": name, "facts": facts, "note": note, "weights": weights, "rows": rows})
     data = {
-        "title": f"Statistics of {counts[first]} traces",
+        "title": f"Statistics of {wording.counted(counts[first], 'trace')}",
         "step": "operation",
         "heads": STATISTICS_HEADS,
         "marks": [""],
@@ -211,8 +212,8 @@ def _facts(profiles: Sequence[TraceProfile]) -> str:
     lengths = [profile.duration_us for profile in profiles]
     if not lengths:
         return "no traces"
-    mean = wording.duration(sum(lengths) // len(lengths))
-    return f"{len(lengths)} traces, {wording.duration(min(lengths))} to {wording.duration(max(lengths))}, mean {mean}"
+    least, most, mean = (wording.duration(each) for each in (min(lengths), max(lengths), sum(lengths) // len(lengths)))
+    return f"{wording.counted(len(lengths), 'trace')}, {least} to {most}, mean {mean}"
 
 
 def path_cells(summary: StepSummary, group: Group) -> list[str]:

@@ -183,7 +183,7 @@ function drawHeat() {
   traces.forEach((trace, i) => { if (i && trace[MARK] !== traces[i - 1][MARK]) pen.fillRect(i * column - 0.5, 0, 1, height); });
   pen.strokeStyle = style.getPropertyValue("--ink");
   pen.strokeRect(cell[0] * column, cell[1] * CELL, Math.max(column, 2), CELL - 1);
-  const shown = traces.length < data.of ? `${traces.length} of the ${data.of} traces` : `${traces.length} traces`;
+  const shown = traces.length < data.of ? `${traces.length} of the ${data.of} traces` : `${traces.length} trace${traces.length === 1 ? "" : "s"}`;
   at("heat-note").textContent = `${shown}: a column each, the slowest on the right${data.marks[0] ? `; ${data.marks.join(", then ")}` : data.marks[1] && traces.some((trace) => trace[MARK]) ? "; failed ones after the line" : ""}. The darker, the more ${data.measure}.`;
 }
 
