@@ -22,15 +22,14 @@ class Progress:
 
     def __init__(self, activity: str) -> None:
         self._activity = activity
-        #: The number of items that are done.
-        self.done = 0
+        self._done = 0
         self._total: int | None = None
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
     def step(self, count: int = 1) -> None:
         """Count *count* more items as done."""
-        self.done += count
+        self._done += count
 
     def over(self, items: Iterable[T], total: int | None = None) -> Iterator[T]:
         """Iterate over *items* and count each one when it is done."""
@@ -57,7 +56,7 @@ class Progress:
         shown = False
         wait_s = _QUIET_S
         while not self._ended.wait(wait_s):
-            count = f", {self.done}" if self.done else ""
+            count = f", {self._done}" if self._done else ""
             of = f" of {self._total}" if count and self._total is not None else ""
             sys.stderr.write(f"{_CLEAR_LINE}osprofiler: {self._activity}{count}{of} ({time.monotonic() - began:.0f} s)")
             sys.stderr.flush()

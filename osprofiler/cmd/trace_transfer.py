@@ -16,6 +16,7 @@ from osprofiler.cmd import cliutils, output, sets, sources, trace_parquet
 from osprofiler.cmd.progress import Progress
 from osprofiler.connection import secrets
 from osprofiler.drivers import base, lookup, search, undeclared
+from osprofiler.drivers.errors import StoreError
 from osprofiler.reports import files, to_records, wording
 
 _BATCH = 2000  # records in one write
@@ -67,10 +68,11 @@ class TransferCommands:
             if target is not None:
                 _write(traces, target)
             else:
-                output.write(files.lines(record for trace in traces for record in trace), args.file_name)
-                if args.file_name:
-                    _note_written(progress.done, args.file_name)
-                if not progress.done:
+                counted = _Counted(traces)
+                lines = files.lines(record for trace in counted for record in trace)
+                with _noting(counted, args.file_name):
+                    output.write(lines, args.file_name)
+                if not counted.count:
                     sources.name_empty(args, driver)
         sources.name_default(args, driver)
         return 0
@@ -88,6 +90,19 @@ class TransferCommands:
         with Progress("importing traces") as progress:
             _write(progress.over((list(to_records.records(trace)) for trace in loaded), len(loaded)), driver)
         sources.name_default(args, driver)
+
+
+class _Counted:
+    """Iterates over *items* and counts those that the caller is done with."""
+
+    def __init__(self, items: Iterable[Records]) -> None:
+        self._items = items
+        self.count = 0
+
+    def __iter__(self) -> Iterator[Records]:
+        for item in self._items:
+            yield item
+            self.count += 1
 
 
 def _exported(args: argparse.Namespace, driver: base.Driver) -> Iterator[Records]:
@@ -123,15 +138,23 @@ def _by_time(record: dict[str, Any]) -> tuple[str, str]:
 
 
 def _write(traces: Iterable[Records], target: base.Driver) -> None:
-    count = 0
-    for records in traces:
-        with _writing(target):
-            for batch in batched(records, _BATCH):
-                target.write(batch)
-        count += 1
+    counted = _Counted(traces)
+    with _noting(counted, secrets.masked(target.connection_str)):
+        try:
+            for records in counted:
+                with _writing(target):
+                    for batch in batched(records, _BATCH):
+                        target.write(batch)
+        except (KeyboardInterrupt, StoreError):
+            _close(target)
+            raise
+        _close(target)
+
+
+def _close(target: base.Driver) -> None:
+    """Write what the driver has buffered."""
     with _writing(target):
-        target.close()  # writes what the driver has buffered
-    _note_written(count, secrets.masked(target.connection_str))
+        target.close()
 
 
 @contextmanager
@@ -147,5 +170,17 @@ def _writing(target: base.Driver) -> Iterator[None]:
         raise exc.CommandError(f"cannot write into {store}: {error}") from None
 
 
-def _note_written(count: int, where: str) -> None:
-    print(f"osprofiler: {wording.counted(count, 'trace')} written into {where}", file=sys.stderr)
+@contextmanager
+def _noting(counted: _Counted, where: str | None) -> Iterator[None]:
+    """Print how many traces were written into *where*, also if an interrupt or the store that is read ends it early.
+
+    None: standard output. Then it is printed only if it ends early.
+    """
+    written = f"written into {where or 'standard output'}"
+    try:
+        yield
+    except (KeyboardInterrupt, StoreError):
+        print(f"osprofiler: only {wording.counted(counted.count, 'trace')} {written}", file=sys.stderr)
+        raise
+    if where is not None:
+        print(f"osprofiler: {wording.counted(counted.count, 'trace')} {written}", file=sys.stderr)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -340,6 +340,31 @@ def test_interrupted_work_says_what_it_has(capsys: pytest.CaptureFixture[str]) -
     assert "the store failed: gone; this is of 3 traces" in capsys.readouterr().err
     assert sets.gather(interrupted(sets.ReaderDied("a process was killed")), taken.append) == 1
     assert "osprofiler: a process was killed; this is of 3 traces" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("fault", "status"), [(KeyboardInterrupt(), 130), (StoreError("it is gone"), 1)])
+def test_a_copy_that_ends_early_says_how_much_it_has(
+    fault: BaseException,
+    status: int,
+    store: base.Driver,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = type(store).read_many
+
+    def failing(self: base.Driver, ids: Sequence[str]) -> Iterator[Any]:
+        in_order = sorted(whole(self, ids), key=lambda item: ids.index(item[0]))
+        yield from in_order[:7]
+        raise fault
+
+    monkeypatch.setattr(type(store), "read_many", failing)
+    file, other = tmp_path / "some.jsonl", f"sqlite:///{tmp_path / 'some.db'}"
+    for target in ["--out", str(file)], ["--to", other], []:
+        assert shell.main(["trace", "export", *target]) == status
+        where = target[1] if target else "standard output"
+        assert capsys.readouterr().err.splitlines()[0] == f"osprofiler: only 7 traces written into {where}"
+    assert len(list(files.records(file))) == len(base.get_driver(other).list_traces()) == 7
 
 
 def test_an_interrupt_ends_the_reading_and_shows_the_rest(folder: Path, tmp_path: Path) -> None:
