@@ -45,6 +45,8 @@ class ListCommand:
     @cliutils.USE_JSON
     def list(self, args: argparse.Namespace) -> int:
         """List the traces in a store, oldest first."""
+        if args.follow and (args.limit or args.use_long or not args.interval_us):
+            raise sources.BadInput("--follow prints each trace as it comes: without --limit, --long or --interval 0s")
         driver = sources.driver(args)
         wanted = sources.wanted(args)
         if args.follow:

@@ -310,6 +310,7 @@ def test_following_prints_until_an_interrupt(folder: Path, store: base.Driver) -
         ["diff", "{folder}/monday.jsonl"],
         ["diff", "--before", "1h", "--group-by", "host"],
         ["diff", "--before", "1h", "--after", "2h"],
+        *(["list", "--follow", *more] for more in (["--limit", "3"], ["--long"], ["--interval", "0ms"])),
     ],
 )
 def test_bad_use(args: list[str], folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
