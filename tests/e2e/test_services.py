@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy
 
 from tests import conftest, environments, released
 from tests.e2e.documented import Comparison
@@ -157,6 +158,40 @@ def test_neutron(tmp_path: Path, mariadb: MariaDB, rabbit: Rabbit, jaeger: Jaege
 
         made(1, traced=False)
         made(2, traced=True)
+    assert api.left_over == [False, False]
+    tree.settle()
+
+
+@pytest.mark.slow
+def test_heat(tmp_path: Path, mariadb: MariaDB, rabbit: Rabbit, jaeger: Jaeger) -> None:
+    at = Place(conftest.made(released.engines).parent, tmp_path, mariadb.fresh_url(), rabbit.url)
+    service = setups.heat(at)
+    running.prepare(at, service, connection_string=jaeger.url)
+    tree = Comparison(jaeger, api=service.name, engine="heat-heat-engine")
+    after = {"value": {"get_attr": ["one", "output"]}}
+    kind = "OS::Heat::TestResource"
+    resources = {"one": {"type": kind, "properties": {"value": "a"}}, "two": {"type": kind, "properties": after}}
+    stack = {"timeout_mins": 5, "template": {"heat_template_version": "2021-04-16", "resources": resources}}
+    database = sqlalchemy.create_engine(at.database, poolclass=sqlalchemy.pool.NullPool)
+    with running.running(at, service) as api:
+
+        def created(name: str, base: str | None = None) -> str:
+            """Make a stack, and wait for it; its path."""
+            made = api.ask(Request("POST", "/v1/admin/stacks", {**stack, "stack_name": name}, (201,)), base)
+            place = f"/v1/admin/stacks/{name}/{made.json['stack']['id']}"
+            wait_until(lambda: api.ask(Request("GET", place)).json["stack"]["stack_status"] == "CREATE_COMPLETE")
+            return place
+
+        def engines() -> int:
+            """How many engines take messages; one that is sent before is lost."""
+            with database.connect() as connection:
+                return connection.execute(sqlalchemy.text("SELECT count(*) FROM service")).scalar_one()
+
+        wait_until(engines, 120, "an engine")
+        created("untraced")
+        place = created("traced", tree.new("heat-create"))
+        api.ask(Request("GET", "/v1/admin/stacks"), tree.new("heat-list"))
+        api.ask(Request("DELETE", place, statuses=(204,)), tree.new("heat-delete"))
     assert api.left_over == [False, False]
     tree.settle()
 

@@ -132,6 +132,41 @@ def neutron(at: Place) -> Service:
     )
 
 
+def heat(at: Place) -> Service:
+    """Its API and an engine, with heat's own stand-in of a keystone client.
+
+    The pipeline for requests without an account is heat's own, and has the middleware in the place that the one with
+    accounts has.
+    """
+    pipelines = (_etc(at, "heat") / "api-paste.ini").read_text()
+    plain = "noauth context http_proxy_to_wsgi"
+    assert pipelines.count(plain) == 1
+    (at.folder / "api-paste.ini").write_text(pipelines.replace(plain, "noauth http_proxy_to_wsgi context osprofiler"))
+    return Service(
+        name="heat-heat-api",
+        module="heat.wsgi.api",
+        variables={"HOME": "."},
+        file=".heat/heat.conf",
+        options={
+            "DEFAULT": {
+                "transport_url": at.transport,
+                "auth_encryption_key": "0123456789abcdef" * 2,
+                "environment_dir": str(_etc(at, "heat") / "environment.d"),
+                "deferred_auth_method": "password",
+                "keystone_backend": "heat.engine.clients.os.keystone.fake_keystoneclient.FakeKeystoneClient",
+                "num_engine_workers": "1",
+            },
+            "database": {"connection": at.database},
+            "oslo_concurrency": {"lock_path": str(at.folder / "locks")},
+            "oslo_policy": {"enforce_new_defaults": "false", "enforce_scope": "false"},  # the one role is "admin"
+            "paste_deploy": {"flavor": "noauth", "api_paste_config": str(at.folder / "api-paste.ini")},
+        },
+        commands=[["heat-manage", "--config-file", ".heat/heat.conf", "db_sync"]],
+        headers={},
+        workers=("heat-engine",),
+    )
+
+
 def ironic(at: Place) -> Service:
     """Its API and a conductor with fake hardware. Under a WSGI server the API does not turn tracing on."""
     port = free_port()
