@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from osprofiler import config
 from osprofiler._runtime import guard
+from osprofiler.concurrency import isolation
 from osprofiler.config import switches
 from osprofiler.context import current
 from osprofiler.context.identity import Identity
@@ -44,7 +45,12 @@ def disable() -> None:
 
 
 def enable(hmac_keys: str | None = None) -> None:
-    """Turn every middleware of this process on. *hmac_keys* (comma-separated) replace the middleware's own keys."""
+    """Turn every middleware of this process on. *hmac_keys* (comma-separated) replace the middleware's own keys.
+
+    Services that do not call ``init_from_conf`` turn tracing on with this function, also where they serve RPC only. So
+    units of work become isolated here too.
+    """
+    isolation.install()
     switches.decide_wsgi(True)
     switches.decide_wsgi_keys(split(hmac_keys) if hmac_keys else None)
 

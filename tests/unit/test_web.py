@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import gc
 import inspect
 import io
@@ -26,6 +27,7 @@ from jaeger_client.sampler import ConstSampler
 from osprofiler import config, messaging, profiler, web
 from osprofiler._runtime import guard
 from osprofiler._utils import signed_pack
+from osprofiler.concurrency import isolation
 from osprofiler.config import switches, trust
 from osprofiler.context import current
 from osprofiler.context.points import Point
@@ -45,6 +47,7 @@ def _as_imported() -> Iterator[None]:
     switches.reset()
     yield
     switches.reset()
+    isolation.uninstall()
 
 
 def headers(base: str = BASE, parent: str = PARENT, key: str = KEY) -> dict[str, str]:
@@ -178,6 +181,14 @@ def test_a_middleware_of_code_without_the_argument_follows_the_configuration(spa
 def test_the_default_of_enabled_is_shown_and_compared_as_in_osprofiler_4() -> None:
     default = inspect.signature(web.WsgiMiddleware).parameters["enabled"].default
     assert (repr(default), default == False, bool(default)) == ("False", True, False)  # noqa: E712
+
+
+def test_a_service_that_only_enables_its_middleware_has_units_of_work() -> None:
+    """mistral, senlin and trove turn tracing on like this. Their RPC servers run messages in threads of a pool."""
+    web.enable(KEY)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        assert pool.submit(profiler.init, KEY, BASE, PARENT).result().get_base_id() == BASE
+        assert pool.submit(profiler.get).result() is None
 
 
 def test_without_keys_nobody_can_ask(spans: Recorder) -> None:  # noqa: F811
