@@ -70,8 +70,7 @@ class RuleIndex:
             elif name != "service":  # the caller has chosen the rules of its service
                 self._known.append((name, header, find, without))
         self._ends = [(_ns(rule.until), 1 << number) for number, rule in enumerate(rules) if rule.until]
-        self._in_force = self._all
-        self._next_end_ns = min((end_ns for end_ns, _ in self._ends), default=_NEVER_NS)
+        self._end()
 
     def _entries(self) -> dict[tuple[str, str], list[tuple[str, int]]]:
         """The patterns of each condition, each with the bit of its rule."""
@@ -87,7 +86,7 @@ class RuleIndex:
 
         *keys*: the id and the name of the key that asked.
         """
-        if self._next_end_ns != _NEVER_NS and self._clock_ns() >= self._next_end_ns:
+        if self._ends and not self._from_ns <= self._clock_ns() < self._to_ns:
             self._end()
         bits = self._in_force
         for name, header, find, without in self._known:
@@ -117,12 +116,16 @@ class RuleIndex:
         return (bits & -bits).bit_length() - 1 if bits else None
 
     def _end(self) -> None:
-        """Leave out the rules that have ended."""
+        """Leave out the rules that have ended, until the next one ends or the clock is set back."""
         now_ns = self._clock_ns()
+        in_force, from_ns, to_ns = self._all, 0, _NEVER_NS
         for end_ns, bit in self._ends:
             if end_ns <= now_ns:
-                self._in_force &= ~bit
-        self._next_end_ns = min((end_ns for end_ns, _ in self._ends if end_ns > now_ns), default=_NEVER_NS)
+                in_force, from_ns = in_force & ~bit, max(from_ns, end_ns)
+            else:
+                to_ns = min(to_ns, end_ns)
+        # These bits count from the first to before the second time.
+        self._in_force, self._from_ns, self._to_ns = in_force, from_ns, to_ns
 
 
 def _ns(time: datetime.datetime | None) -> int:

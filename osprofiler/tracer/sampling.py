@@ -14,7 +14,7 @@ import urllib.parse
 from collections.abc import Sequence
 from typing import Any
 
-from jaeger_client.sampler import AdaptiveSampler, ConstSampler, ProbabilisticSampler, RateLimitingSampler, Sampler
+from jaeger_client.sampler import ConstSampler, ProbabilisticSampler, Sampler
 
 from osprofiler._runtime import guard
 from osprofiler.config import sampler_spec
@@ -22,6 +22,7 @@ from osprofiler.config.table import Settings
 from osprofiler.connection.fault_text import fault_line
 from osprofiler.connection.secrets import masked
 from osprofiler.context.background import Background
+from osprofiler.tracer import rate_limits
 
 LOG = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ def sampler_for(text: str, service_name: str) -> Sampler:
     if spec.kind == "probabilistic":
         return ProbabilisticSampler(spec.rate)
     if spec.kind == "ratelimiting":
-        return RateLimitingSampler(spec.rate)
+        return rate_limits.PerSecond(spec.rate)
     return ConstSampler(spec.rate == 1)
 
 
@@ -158,9 +159,9 @@ class RemoteSampler(Sampler):
         per_operation = answer.get("operationSampling")
         if per_operation:
             # Not jaeger-client's update(): it leaves operations seen before at the old default rate.
-            self._sampler = AdaptiveSampler(per_operation, _MAX_OPERATIONS)
+            self._sampler = rate_limits.ByOperation(per_operation, _MAX_OPERATIONS)
         elif answer.get("rateLimitingSampling"):
-            self._sampler = RateLimitingSampler(float(answer["rateLimitingSampling"]["maxTracesPerSecond"]))
+            self._sampler = rate_limits.PerSecond(float(answer["rateLimitingSampling"]["maxTracesPerSecond"]))
         elif answer.get("probabilisticSampling") is not None:
             self._sampler = ProbabilisticSampler(float(answer["probabilisticSampling"].get("samplingRate", 0)))
         self._answer = answer

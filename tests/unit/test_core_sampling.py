@@ -20,6 +20,7 @@ from osprofiler import profiler
 from osprofiler._runtime import guard
 from osprofiler.context import current, scope
 from osprofiler.tracer import sampling
+from osprofiler.tracer.rate_limits import ByOperation, PerSecond
 from osprofiler.tracer.sampling import RemoteSampler, sampler_for
 from tests.servers.trickle import trickle
 from tests.waiting import wait_until
@@ -40,7 +41,7 @@ def _no_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
         ("const:1", ConstSampler),
         ("const:0", ConstSampler),
         ("probabilistic:0.25", ProbabilisticSampler),
-        ("ratelimiting:2.5", RateLimitingSampler),
+        ("ratelimiting:2.5", PerSecond),
         ("remote:http://127.0.0.1:5778/sampling", RemoteSampler),
     ],
 )
@@ -154,6 +155,23 @@ def test_the_strategies_of_a_service_are_followed(strategies: Strategies) -> Non
     strategies.answer["operationSampling"]["perOperationStrategies"][0]["probabilisticSampling"]["samplingRate"] = 0.0
     wait_until(lambda: not decided(sampler, "all"), what="an update of one operation")
     sampler.close()
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        sampler_for("ratelimiting:1000", "service"),
+        ByOperation({"defaultSamplingProbability": 0.0, "defaultLowerBoundTracesPerSecond": 1000.0}, 10),
+        ByOperation({"perOperationStrategies": [{"operation": "op", "probabilisticSampling": {"samplingRate": 0.0}}],
+                     "defaultLowerBoundTracesPerSecond": 1000.0}, 10),
+    ],
+)  # fmt: skip
+def test_a_limit_a_second_goes_on_when_the_clock_is_set_back(sampler: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    wait_until(lambda: decided(sampler))
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() - 3600)
+    decided(sampler)  # the first request after it
+    wait_until(lambda: decided(sampler), 20)
 
 
 @pytest.mark.parametrize(
