@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import hmac
 import json
 import os
@@ -150,4 +149,4 @@ def _is_new(trace_id: int, span_id: int) -> bool:
 
 def _signature(context: str, body: str, key: str | None) -> str:
     """Sign a branch. Without a key (a trusted foreign context) this is only a checksum."""
-    return hmac.new(packing.binary_encode(key or ""), f"branch {context} {body}".encode(), hashlib.sha256).hexdigest()
+    return packing.hmac_text(f"branch {context} {body}".encode(), key or "", "sha256")

@@ -53,7 +53,7 @@ class Origin:
         self.asked = context.asked
         self.prefix = ids.point_prefix(self.trace_id)
         # False: not a UUID, or not in the usual spelling
-        self.canonical = self.base_id == ids.uuid_text(self.trace_id)
+        self.canonical = self.base_id == ids.point_uuid(self.prefix, self.trace_id & ids.MASK_64)
         # Wall clock minus monotonic clock when this flow joined the trace. With this fixed offset the spans of one
         # flow stay in order even if the wall clock is set meanwhile.
         self.epoch_ns = _wall_ns() - _tick_ns()

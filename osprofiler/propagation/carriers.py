@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -12,6 +11,7 @@ from osprofiler._runtime import guard
 from osprofiler.propagation import osprofiler, signed
 
 _HTTP = "HTTP_"
+_MAX_KEYS = 256
 
 #: The headers with which a request asks for a trace, as ASGI has them.
 ASKING = frozenset(name.lower().encode() for name in (osprofiler.TRACE_INFO, signed.HEADER))
@@ -42,7 +42,7 @@ class Environ(Mapping[str, str]):
 
     def get(self, name: str, default: Any = None) -> Any:
         """Same as ``Mapping.get``, but raises no exception inside for a missing header, which would be slow."""
-        value = self._environ.get(environ_key(name), default)
+        value = self._environ.get(_keys[name], default)
         return value if isinstance(value, str) else default
 
     def __iter__(self) -> Iterator[str]:
@@ -52,14 +52,32 @@ class Environ(Mapping[str, str]):
                 if environ_key(name) == key:  # otherwise PEP 3333 does not know the key, and its name does not find it
                     yield name
 
+    def starting(self, prefix: str) -> list[str]:
+        """The names that start with *prefix*. Each traced request asks for some that it nearly never has."""
+        if environ_key(prefix) not in "".join(self._environ):  # a quarter of the time of a look at each key
+            return []
+        return [name for name in self if name.startswith(prefix)]
+
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
 
-@functools.lru_cache(maxsize=256)
 def environ_key(name: str) -> str:
     """The key that PEP 3333 defines for the request header *name*."""
     return _HTTP + name.replace("-", "_").upper()
+
+
+class _Keys(dict[str, str]):
+    """The result of :func:`environ_key`, by name. A cached function takes longer than the look-up of the header."""
+
+    def __missing__(self, name: str) -> str:
+        if len(self) >= _MAX_KEYS:
+            self.clear()
+        self[name] = key = environ_key(name)
+        return key
+
+
+_keys = _Keys()
 
 
 def peer(address: Any, fields: Mapping[str, str]) -> str | None:

@@ -7,6 +7,7 @@ or left in a message, only with ``[profiler] rpc_plain_peers``. A received one c
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -97,6 +98,7 @@ def strip(message_context: Mapping[str, Any], *, keep_w3c: bool = False) -> dict
     }
 
 
+@functools.lru_cache(maxsize=512)  # messages have the same names again and again
 def _is_unsigned(name: Any) -> bool:
     if not isinstance(name, str):
         return False

@@ -8,7 +8,7 @@ handles the case of headers. ``precedence`` decides what happens after a malform
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from osprofiler._runtime import entry_points, guard
@@ -38,6 +38,12 @@ def bounded(text: str) -> str:
     if len(text) > MAX_FIELD_CHARS:
         raise Malformed(f"a field of {len(text)} characters")
     return text
+
+
+def starting(fields: Mapping[str, str], prefix: str) -> Iterable[str]:
+    """The names in *fields* that start with *prefix*. A carrier may have a quicker method for it, ``starting``."""
+    own = getattr(fields, "starting", None)
+    return [name for name in fields if name.startswith(prefix)] if own is None else own(prefix)
 
 
 class Format(Protocol):

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import quote, unquote
 
-from osprofiler.propagation.formats import MAX_FIELD_CHARS, Malformed, Remote, bounded
+from osprofiler.propagation.formats import MAX_FIELD_CHARS, Malformed, Remote, bounded, starting
 
 TRACE_ID = "uber-trace-id"
 BAGGAGE_PREFIX = "uberctx-"
@@ -20,7 +20,8 @@ BAGGAGE = "jaeger-baggage"
 DEBUG_ID = "jaeger-debug-id"
 
 # A pattern, since int(x, 16) also accepts "0x1", "1_0", " 1 " and non-ASCII digits.
-_SHAPE = re.compile(r"([0-9a-f]{1,32}):([0-9a-f]{1,16}):([0-9a-f]{1,16}):([0-9a-f]{1,2})", re.I | re.A)
+# It names both cases, since a match with re.I takes twice the time.
+_SHAPE = re.compile(r"([0-9a-fA-F]{1,32}):([0-9a-fA-F]{1,16}):[0-9a-fA-F]{1,16}:([0-9a-fA-F]{1,2})", re.A)
 _KEY = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}", re.A)
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -33,10 +34,11 @@ def decode(text: str) -> Remote:
     match = _SHAPE.fullmatch(unquote(bounded(text)))
     if match is None:
         raise Malformed("not an uber-trace-id")
-    trace_id, span_id, _, flags = (int(field, 16) for field in match.groups())
-    if not (trace_id and span_id):
+    trace_id, span_id, flags = match.groups()
+    remote = Remote(int(trace_id, 16), int(span_id, 16), int(flags, 16))
+    if not (remote.trace_id and remote.span_id):
         raise Malformed("an uber-trace-id without a trace or a span")
-    return Remote(trace_id, span_id, flags)
+    return remote
 
 
 def encode(trace_id: int, span_id: int, parent_id: int, flags: int) -> str:
@@ -72,10 +74,10 @@ def decode_baggage(fields: Mapping[str, str], *, url_encoding: bool = True) -> d
 
 
 def _items(fields: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    for part in fields.get(BAGGAGE, "")[:MAX_FIELD_CHARS].split(","):
-        key, equals, value = part.strip().partition("=")
-        if equals:
-            yield key, value
-    for name in fields:
-        if name.startswith(BAGGAGE_PREFIX):
-            yield name[len(BAGGAGE_PREFIX) :], fields[name][: MAX_FIELD_CHARS + 1]
+    if text := fields.get(BAGGAGE):
+        for part in text[:MAX_FIELD_CHARS].split(","):
+            key, equals, value = part.strip().partition("=")
+            if equals:
+                yield key, value
+    for name in starting(fields, BAGGAGE_PREFIX):
+        yield name[len(BAGGAGE_PREFIX) :], fields[name][: MAX_FIELD_CHARS + 1]

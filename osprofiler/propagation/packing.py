@@ -6,7 +6,7 @@ list of the keys that sign it, as text.
 from __future__ import annotations
 
 import base64
-import hashlib
+import functools
 import hmac
 import json
 from collections.abc import Mapping, Sequence
@@ -33,9 +33,22 @@ def binary_decode(data: bytes | str, encoding: str = "utf-8") -> str:
     raise TypeError(f"expected text or bytes, not {type(data).__name__}")
 
 
+def hmac_text(data: bytes, hmac_key: bytes | str, digest: str) -> str:
+    """The HMAC of *data* in hexadecimal. *digest*: ``sha1`` or ``sha256``."""
+    keyed = _keyed(hmac_key, digest).copy()
+    keyed.update(data)
+    return keyed.hexdigest()
+
+
+@functools.lru_cache(maxsize=1024)  # a service may have as many keys with limits
+def _keyed(hmac_key: bytes | str, digest: str) -> hmac.HMAC:
+    """The HMAC of nothing. To begin with a copy of it takes less time than to begin with the key."""
+    return hmac.new(binary_encode(hmac_key), digestmod=digest)
+
+
 def generate_hmac(data: bytes | str, hmac_key: bytes | str) -> str:
     """The HMAC-SHA-1 of *data* in hexadecimal, as in ``X-Trace-HMAC``."""
-    return hmac.new(binary_encode(hmac_key), binary_encode(data), hashlib.sha1).hexdigest()
+    return hmac_text(binary_encode(data), hmac_key, "sha1")
 
 
 def signed_pack(data: Mapping[str, Any], hmac_key: str | None) -> tuple[bytes, str | None]:

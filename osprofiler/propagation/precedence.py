@@ -109,7 +109,7 @@ def decide(
             return deciding.sampled(keys, sample)
     else:
         known = (context.trace_id, context.span_id)
-        tags = foreign_tags(one for one in foreign if (one.remote.trace_id, one.remote.span_id) != known)
+        tags = foreign_tags([one for one in foreign if one.remote[:2] != known])
         if deciding.key is not None:
             tags[names.KEY] = deciding.key.name
         trust = trusts.ALL  # the baggage counts in every format

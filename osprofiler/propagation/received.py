@@ -6,7 +6,6 @@ A malformed field counts as absent. ``precedence`` decides which of them counts.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -39,6 +38,7 @@ class Received:
         self.malformed = 0
         self._fields = fields
         self._registered = registered
+        self._foreign: list[Foreign] | None = None
 
     def signed(self, keys: Sequence[str], plain: Any) -> Signed | None:
         """The context that is signed with one of *keys*, or None. *plain*: the ``trace_info`` of an RPC message."""
@@ -55,9 +55,14 @@ class Received:
             context = self._attempt(osprofiler.decode_plain, plain, keys)
         return None if context is None else Signed(context, False, None)
 
-    @functools.cached_property
+    @property
     def foreign(self) -> list[Foreign]:
         """The well-formed unsigned contexts, in the order in which they count."""
+        if self._foreign is None:  # no cached_property: before CPython 3.12 that takes a lock
+            self._foreign = self._read_foreign()
+        return self._foreign
+
+    def _read_foreign(self) -> list[Foreign]:
         contexts = []
         for format_, name, decode in (
             ("jaeger", jaeger.TRACE_ID, jaeger.decode),
@@ -89,15 +94,19 @@ class Received:
 
         Baggage counts in the formats that *trust* reads.
         """
-        baggage = w3c.decode_baggage(self._fields.get(w3c.BAGGAGE, "")) if trust.reads("w3c") else {}
+        text = self._fields.get(w3c.BAGGAGE)
+        baggage = w3c.decode_baggage(text) if text and trust.reads("w3c") else {}
         if trust.reads("jaeger"):
             baggage.update(jaeger.decode_baggage(self._fields, url_encoding=url_encoding))
-        parent = next((one.remote for one in foreign if one.name == w3c.TRACEPARENT), None)
-        if parent is None or parent.trace_id != context.trace_id:
-            return context._replace(baggage=baggage)
-        text = self._fields.get(w3c.TRACESTATE)
-        state = self._attempt(w3c.tracestate, text) if text else None
-        return context._replace(baggage=baggage, tracestate=state or "", w3c_flags=parent.w3c_flags)
+        if baggage:
+            context = context._replace(baggage=baggage)
+        for one in foreign:
+            if one.name == w3c.TRACEPARENT and one.remote.trace_id == context.trace_id:
+                text = self._fields.get(w3c.TRACESTATE)
+                state = self._attempt(w3c.tracestate, text) if text else None
+                if state or one.remote.w3c_flags:
+                    context = context._replace(tracestate=state or "", w3c_flags=one.remote.w3c_flags)
+        return context
 
     def _attempt(self, decode: Callable[..., T], *arguments: Any) -> T | None:
         try:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import base64
 import functools
-import hashlib
 import hmac
 import json
 import re
@@ -49,7 +48,7 @@ class Signed(NamedTuple):
 @functools.lru_cache(maxsize=64)
 def key_id(key: str | bytes) -> str:
     """Eight hexadecimal digits that identify a key, but do not reveal it."""
-    return hmac.new(packing.binary_encode(key), b"osprofiler key id", hashlib.sha256).hexdigest()[:8]
+    return packing.hmac_text(b"osprofiler key id", key, "sha256")[:8]
 
 
 def encode(context: TraceContext, *, follows: bool = False) -> str:
@@ -85,7 +84,7 @@ def decode(text: str, keys: Sequence[str]) -> Signed | None:
     if key is None:
         return None
     try:
-        fields = json.loads(base64.urlsafe_b64decode(body))
+        fields = json.loads(base64.urlsafe_b64decode(body).decode())
     except (ValueError, RecursionError) as fault:
         raise Malformed("signed, but not JSON") from fault
     if not isinstance(fields, dict):
@@ -127,4 +126,4 @@ def is_asked(names: Any) -> bool:
 
 
 def _signature(body: bytes, key: str | bytes) -> str:
-    return hmac.new(packing.binary_encode(key), body, hashlib.sha256).hexdigest()
+    return packing.hmac_text(body, key, "sha256")

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from osprofiler import _utils
 from osprofiler.context.trace_context import TraceContext
-from osprofiler.propagation import b3, binary, jaeger, osprofiler, signed, w3c
-from osprofiler.propagation.formats import MAX_FIELD_CHARS, Malformed, Remote
+from osprofiler.propagation import b3, binary, carriers, jaeger, osprofiler, signed, w3c
+from osprofiler.propagation.formats import MAX_FIELD_CHARS, Malformed, Remote, starting
 from osprofiler.records import ids
 
 TRACE = 0x4BF92F3577B34DA6A3CE929D0E0E4736
@@ -94,6 +94,23 @@ def test_jaeger_baggage_from_another_wire_is_written_whatever_it_is() -> None:
     assert dict(jaeger.encode_baggage(baggage)) == {"uberctx-lone": "%3F", "uberctx-number": "5", "uberctx-7": "seven"}
     _, read = binary.decode(binary.encode(1, 1, 0, 0, baggage))
     assert read == {"lone": "?", "number": "5", "7": "seven"}
+
+
+WSGI_KEYS = ["wsgi.input", "HTTP_", "UBERCTX_K", "HTTP_UBERCTX_", "HTTP_UBERCTX_A_B", "HTTP_UBERCTX_a"]
+
+
+@given(st.dictionaries(st.sampled_from(WSGI_KEYS), st.text()))
+def test_names_that_start_alike_are_found_in_a_wsgi_environment_as_in_a_dictionary(environ: dict[str, str]) -> None:
+    fields = carriers.Environ(environ)
+    names = starting(fields, "uberctx-")
+    assert names == starting(dict(fields), "uberctx-")
+    assert set(names) == {name for name in ("uberctx-", "uberctx-a-b") if carriers.environ_key(name) in environ}
+
+
+def test_a_wsgi_environment_is_read_with_any_number_of_names() -> None:
+    fields = carriers.Environ({f"HTTP_X_{number}": f"{number}" for number in range(1000)})
+    assert [fields.get(f"x-{number}") for number in range(1001)] == [*(f"{number}" for number in range(1000)), None]
+    assert len(carriers._keys) <= carriers._MAX_KEYS
 
 
 def test_jaeger_baggage_is_bounded_in_and_out() -> None:
