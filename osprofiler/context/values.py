@@ -128,7 +128,7 @@ def frozen(value: Any, room: int) -> tuple[Any, int]:
 
 def frozen_info(info: Any, room: int) -> tuple[dict[str, Any], int]:
     """A bounded copy of an ``info`` mapping, and how many of *room* characters it uses."""
-    return plain_copy(info, room) or bounded_copy(info, room)
+    return plain_copy(info, room, True) or bounded_copy(info, room)
 
 
 def bounded_copy(info: Any, room: int) -> tuple[dict[str, Any], int]:
@@ -137,11 +137,12 @@ def bounded_copy(info: Any, room: int) -> tuple[dict[str, Any], int]:
     return budget.freeze_info(info), room - budget.left
 
 
-def plain_copy(info: Any, room: int) -> tuple[dict[str, Any], int] | None:
+def plain_copy(info: Any, room: int, inner: bool = False) -> tuple[dict[str, Any], int] | None:
     """A copy of a small mapping with usual names and plain values, and how many of *room* characters it uses.
 
-    None for any other one. Nearly every info, and the tags of handlers, are so: these are only checked, not copied one
-    by one. The copy is checked, since another thread may change the original meanwhile.
+    None for any other one. *inner*: a value may be such a mapping too. Nearly every info, and the tags of handlers, are
+    so: these are only checked, not copied one by one. The copy is checked, since another thread may change the original
+    meanwhile.
     """
     if type(info) is not dict or len(info) > _FEW:
         return None
@@ -161,6 +162,12 @@ def plain_copy(info: Any, room: int) -> tuple[dict[str, Any], int] | None:
         elif kind is int:
             if value.bit_length() > 63:
                 return None
+        elif inner and kind is dict:
+            frozen_value = plain_copy(value, room)
+            if frozen_value is None:
+                return None
+            copy[key] = frozen_value[0]
+            chars += frozen_value[1] + CONTAINER_CHARS
         elif kind not in _PLAIN and not (kind is float and math.isfinite(value)):
             return None
     return (copy, chars) if chars < room else None

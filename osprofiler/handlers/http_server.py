@@ -114,9 +114,9 @@ class Served:
         try:
             if isinstance(point.origin, Undecided) and not point.origin.settle():
                 return headers
-            self._response = {name.lower(): value for name, value in headers}
-            ours = propagation.write_response(point.context())
-            return [*headers, *((name, value) for name, value in ours.items() if name.lower() not in self._response)]
+            theirs = self._response = {name.lower(): value for name, value in headers}
+            ours = propagation.response_headers(point.origin, point.span.span_id, point.span.flags)
+            return [*headers, *[header for header in ours if header[0].lower() not in theirs]]
         except Exception as own:
             guard.swallow("web.response", own)
             return headers
@@ -149,9 +149,8 @@ class Served:
         try:
             if isinstance(point.origin, Undecided):
                 point.origin.settle()
-            self._describe(point.span, status)
-            if unread:
-                point.span.set_tag(names.BODY_UNREAD, True)
+            if not point.span.finished:
+                self._describe(point.span, status, unread)
             with self.pieces:
                 point.end(fault=fault)
             self.pieces = Pieces(point)  # later points of the application stay below this request
@@ -162,19 +161,26 @@ class Served:
         except Exception as own:
             guard.swallow("web.end", own)
 
-    def _describe(self, span: Span, status: int | None) -> None:
+    def _describe(self, span: Span, status: int | None, unread: bool = False) -> None:
+        tags: dict[str, Any] = {}
         if status is not None:
-            span.set_tag("http.status_code", status)
+            tags["http.status_code"] = status
             if status >= LOWEST_ERROR:
-                span.set_tag("error", True)
-        if self._request is None:
-            return
-        with guard.Harmless("web.route"):
-            if (route := self._request.route) is not None:
-                span.set_tag("http.route", route)
-        with guard.Harmless("web.context"):
-            for name, value in openstack.of_context(self._request.service_context(self._response)).items():
-                span.set_tag(name, value)
+                tags["error"] = True
+        request = self._request
+        if request is not None:
+            try:
+                if (route := request.route) is not None:
+                    tags["http.route"] = route
+            except Exception as own:
+                guard.swallow("web.route", own)
+            try:
+                tags.update(openstack.of_context(request.service_context(self._response)))
+            except Exception as own:
+                guard.swallow("web.context", own)
+        if unread:
+            tags[names.BODY_UNREAD] = True
+        span.set_tags(tags)
 
 
 def accept(

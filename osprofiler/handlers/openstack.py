@@ -15,13 +15,17 @@ from osprofiler._runtime import guard
 from osprofiler.context.identity import NOBODY, Identity
 from osprofiler.records import names
 
-#: The keys of oslo.context's ``RequestContext.to_dict`` for each tag, the newest first.
-_CONTEXT_KEYS = (
-    (names.REQUEST_ID, ("request_id",)),
-    (names.GLOBAL_REQUEST_ID, ("global_request_id",)),
-    (names.USER_ID, ("user_id", "user")),
-    (names.PROJECT_ID, ("project_id", "project", "tenant")),
-    (names.DOMAIN_ID, ("domain_id", "domain")),
+#: The keys of oslo.context's ``RequestContext.to_dict`` and their tags; of the keys for one tag, the newest first.
+_CONTEXT_TAGS = (
+    ("request_id", names.REQUEST_ID),
+    ("global_request_id", names.GLOBAL_REQUEST_ID),
+    ("user_id", names.USER_ID),
+    ("user", names.USER_ID),
+    ("project_id", names.PROJECT_ID),
+    ("project", names.PROJECT_ID),
+    ("tenant", names.PROJECT_ID),
+    ("domain_id", names.DOMAIN_ID),
+    ("domain", names.DOMAIN_ID),
 )
 
 #: The headers of a response with the id of its request; the first one counts.
@@ -79,12 +83,13 @@ def request_id(headers: Mapping[str, str]) -> str | None:
 
 def of_context(context: Mapping[Any, Any]) -> dict[str, str]:
     """The tags for a *context* dictionary of oslo.context. Never raises."""
-    tags = {}
-    with guard.Harmless("openstack.context"):
-        for tag, keys in _CONTEXT_KEYS:
-            value = next((value for key in keys if (value := _text(context.get(key)))), None)
-            if value:
+    tags: dict[str, str] = {}
+    try:
+        for key, tag in _CONTEXT_TAGS:
+            if tag not in tags and (value := _text(context.get(key))):
                 tags[tag] = value
+    except Exception as fault:
+        guard.swallow("openstack.context", fault)
     return tags
 
 

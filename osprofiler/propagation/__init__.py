@@ -45,12 +45,12 @@ def write(context: TraceContext | None, *, follows: bool = False) -> dict[str, s
     return {**write_signed(context, follows=follows), **write_unsigned(context)}
 
 
-def write_response(context: TraceContext | None) -> dict[str, str]:
-    """The headers of an HTTP response that name the trace and the span of *context*; {} if they are not wanted."""
-    if context is None or not (context.span_id and config.current().response_headers):
-        return {}
-    text = w3c.encode(context.trace_id, context.span_id, context.flags, context.w3c_flags)
-    return {TRACE_ID: f"{context.trace_id:032x}", w3c.TRACERESPONSE: text}
+def response_headers(origin: Origin, span_id: int, flags: int) -> list[tuple[str, str]]:
+    """The headers of an HTTP response that name the trace of *origin* and a span in it; [] if they are not wanted."""
+    if not config.current().response_headers:
+        return []
+    text = w3c.encode(origin.trace_id, span_id, flags, origin.w3c_flags)
+    return [(TRACE_ID, f"{origin.trace_id:032x}"), (w3c.TRACERESPONSE, text)]
 
 
 def write_signed(context: TraceContext, *, follows: bool = False) -> dict[str, str]:

@@ -81,21 +81,28 @@ class Span(ReadableSpan):
         try:
             if self.origin.foreign and self.parent_uuid is not None:
                 tags = {**self.origin.foreign, **(tags or {})}
-            if not tags or self._set_plain_tags(tags):
-                return
-            for key, value in tags.items():
-                self.set_tag(key, value)
+            if tags:
+                self.set_tags(tags)
         except Exception as fault:
             guard.swallow("span.set_tag", fault)
 
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Set several tags, in one go if they are as handlers give them."""
+        if not self._set_plain_tags(tags):
+            for key, value in tags.items():
+                self.set_tag(key, value)
+
     def _set_plain_tags(self, tags: Mapping[str, Any]) -> bool:
-        """Set the first tags in one go, if they are as handlers give them; whether it did. Each span pays for this."""
-        if not self.flags & SAMPLED or ext_tags.SAMPLING_PRIORITY in tags:
+        """Set *tags* if they are plain; whether it did. Each span pays for this."""
+        if not self.flags & SAMPLED or self.end_tick is not None or ext_tags.SAMPLING_PRIORITY in tags:
             return False
         plain = plain_copy(tags, self.room)
         if plain is None or None in plain[0].values():
             return False
-        self.own_tags = plain[0]
+        if self.own_tags is _NO_TAGS:
+            self.own_tags = plain[0]
+        else:
+            self.own_tags.update(plain[0])
         self.chars += plain[1]
         return True
 
@@ -247,7 +254,7 @@ def begin(
         span.chars = 0
     else:
         room = tracer.max_span_chars
-        span.start_info, span.chars = plain_copy(info, room) or bounded_copy(info, room)  # without one call more
+        span.start_info, span.chars = plain_copy(info, room, True) or bounded_copy(info, room)  # without a call
     span.stop_info = None
     span.follows = follows
     span.links = None

@@ -94,6 +94,31 @@ def test_other_instrumentation_gets_the_origins_tags_on_its_first_span_only(trac
     assert second.own_tags == {}
 
 
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"http.status_code": 500, "error": True},
+        {"a": None, "b": "\0", "c": {"d": 1}, "e": [1]},
+        {"sampling.priority": 0, "a": 1},
+        {"component": "of the start no more"},
+    ],
+)
+def test_several_tags_at_once_are_as_one_by_one(tracer: Tracer, tags: dict[str, Any]) -> None:
+    root = Point(None, None, Origin.from_osprofiler("k"))
+    at_once, one_by_one, ended = (tracer.open_point(root, "point", tags={"component": "x"}).span for _ in range(3))
+    assert at_once is not None
+    assert one_by_one is not None
+    assert ended is not None
+    at_once.set_tags(tags)
+    for name, value in tags.items():
+        one_by_one.set_tag(name, value)
+    assert list(at_once.own_tags.items()) == list(one_by_one.own_tags.items())
+    assert (at_once.chars, at_once.flags) == (one_by_one.chars, one_by_one.flags)
+    ended.finish()
+    ended.set_tags(tags)
+    assert ended.own_tags == {"component": "x"}
+
+
 def test_closing_a_point_ends_those_left_open_in_it(tracer: Tracer, keeper: SpanKeeper) -> None:
     root = Point(None, None, Origin.from_osprofiler("k"))
     outer = tracer.open_point(root, "outer")

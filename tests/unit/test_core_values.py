@@ -254,6 +254,29 @@ def test_plain_info_is_unchanged(info: dict[str, str]) -> None:
     assert values.Budget(1 << 20).freeze_info(info) == info
 
 
+plain = st.text() | st.integers() | st.floats() | st.booleans() | st.none() | st.lists(st.integers(), max_size=2)
+names_of_items = st.sampled_from(["a", "b", "http.url", "\u00e9", "a\0b", 7])
+flat = st.dictionaries(names_of_items, plain, max_size=4)
+
+
+@given(st.dictionaries(names_of_items, plain | flat | st.dictionaries(names_of_items, flat)), st.integers(0, 3000))
+def test_a_plain_copy_is_what_a_budget_makes(info: dict[Any, Any], room: int) -> None:
+    values.bounded_copy(info, LIMIT)  # makes names usual
+    copy = values.plain_copy(info, room, inner=True)
+    assert copy is None or copy == values.bounded_copy(info, room)
+
+
+def test_a_plain_copy_has_a_copy_of_an_inner_mapping() -> None:
+    info = {"request": {"path": "/", "method": "GET"}}
+    values.bounded_copy(info, LIMIT)
+    copy = values.plain_copy(info, LIMIT, inner=True)
+    assert copy is not None
+    info["request"]["path"] = "changed later"
+    assert copy[0] == {"request": {"path": "/", "method": "GET"}}
+    assert values.plain_copy({"request": info}, LIMIT, inner=True) is None, "deeper ones are not its work"
+    assert values.plain_copy(info, LIMIT) is None
+
+
 def test_plain_values_keep_their_types() -> None:
     value = {"a": [1, 2.5, True, None, "t"], "b": {"c": (1, 2)}, "d": {3}, "e": b"bytes", "f": 1 << 62}
     frozen = values.Budget(LIMIT).freeze(value)
