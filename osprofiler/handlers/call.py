@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 from osprofiler import config
 from osprofiler._runtime import guard
 from osprofiler.config import switches
+from osprofiler.config.table import Settings
 from osprofiler.context import current
 from osprofiler.context.pieces import Pieces
 from osprofiler.context.points import Point
@@ -164,7 +165,7 @@ class Call:
             if not self._hide_args and (detail := switches.arguments(here.origin, settings)) != "none":
                 show = argument_types
                 if detail == "full":
-                    show, args = arguments, by_name.arguments(self._parameters, args)
+                    show, args = arguments, by_name.arguments(self._parameters, args, settings)
                 function["args"] = show(args, MAX_ARGUMENT_CHARS)
                 function["kwargs"] = show(kwargs, MAX_ARGUMENT_CHARS)
             return global_tracer.get_tracer().open_point(
@@ -199,18 +200,19 @@ class Call:
         info: dict[str, Any] | None = None
         try:
             try:
-                detail = "none" if self._hide_result else switches.arguments(point.origin, config.current())
+                settings = config.current()
+                detail = "none" if self._hide_result else switches.arguments(point.origin, settings)
                 if detail != "none":
-                    shown = self._result_text(result) if detail == "full" else type_text(result)
+                    shown = self._result_text(result, settings) if detail == "full" else type_text(result)
                     info = {"function": {"result": shown}}
             finally:  # the repr of the result may raise SystemExit: the point must not stay current
                 point.end(info)
         except Exception as fault:
             guard.swallow("stop", fault)
 
-    def _result_text(self, result: Any) -> str:
+    def _result_text(self, result: Any, settings: Settings) -> str:
         """The text of *result*, masked if the function has the name of a secret."""
-        if result is not None and by_name.is_secret(self._function_name.rpartition(".")[2]):
+        if result is not None and by_name.is_secret(self._function_name.rpartition(".")[2], settings):
             return MASK
         return representation(result, MAX_ARGUMENT_CHARS)
 

@@ -347,6 +347,13 @@ def test_a_mapping_without_secrets_is_not_copied() -> None:
     assert Masker().mapping(given) is given
 
 
+def test_a_key_is_masked_each_time_it_comes() -> None:
+    masker = Masker()
+    given = {"n": 1, f"token={S}": 2, "X-Auth-Token of the request": S, f"https://user:{S}@host/path": [S]}
+    masked = {"n": 1, "token=***": MASK, "X-Auth-Token of the request": MASK, "https://user:***@host/path": [S]}
+    assert [masker.mapping(given) for _ in range(3)] == [masked] * 3
+
+
 @pytest.mark.parametrize("key", strutils._SANITIZE_KEYS)
 def test_what_oslo_utils_masks_is_masked(key: str) -> None:
     masker = Masker()
@@ -437,7 +444,7 @@ def test_a_span_that_cannot_be_masked_tells_nothing(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Masker, "text", broken)
     exporter = Obedient()
     reporter = QueueReporter(exporter, interval_s=0.01)
-    Traced(reporter).point("point", {"text": S})
+    Traced(reporter).point("point", {"text": f"a text that nobody has masked before: {S}"})
     assert reporter.flush(30)
     reporter.close()
     (span,) = exporter.taken

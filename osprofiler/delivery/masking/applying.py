@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,20 +13,13 @@ from osprofiler.delivery.masking.names import MASK
 from osprofiler.delivery.masking.values import Masker
 from osprofiler.delivery.queue import Entry, QueuedSpan, Recorded, Started
 
-_cached: tuple[tuple[Any, ...], Masker] | None = None
+_masker_by = functools.lru_cache(1)(Masker)
 
 
 def masker() -> Masker | None:
     """The masker by the current settings; None if they mask nothing."""
-    global _cached
     settings = config.current()
-    if not settings.mask_secrets:
-        return None
-    names_and_patterns = (settings.mask_names, settings.mask_patterns)
-    cached = _cached
-    if cached is None or cached[0] != names_and_patterns:
-        _cached = cached = (names_and_patterns, Masker(*names_and_patterns))
-    return cached[1]
+    return _masker_by(settings.mask_names, settings.mask_patterns) if settings.mask_secrets else None
 
 
 def entries(entries: Iterable[Entry]) -> None:
@@ -61,12 +55,11 @@ def _mask_record(masker: Masker, record: dict[str, Any]) -> None:
 
 def _mask_start(masker: Masker, span: QueuedSpan) -> None:
     """Mask the fields that a span has from its start on. It may be open, so change only a field with a secret."""
-    operation = span.operation_name
-    masked = _name(masker, operation)
-    if masked is not operation:
+    plain = masker.plain  # nearly all names are known
+    operation, name = span.operation_name, span.name
+    if operation not in plain and (masked := _name(masker, operation)) is not operation:
         span.set_operation_name(masked)
-    name = span.name
-    if name is not None and (masked := _name(masker, name)) is not name:
+    if name is not None and name not in plain and (masked := _name(masker, name)) is not name:
         span.name = masked
     if span.start_info:
         span.start_info = _info(masker, span.start_info)

@@ -57,19 +57,13 @@ class SecretNames:
         longest_first = sorted((re.split("[-_ ]", name) for name in known), key=lambda parts: -len("".join(parts)))
         any_of = "|".join("[-_. ]?".join(map(re.escape, parts)) for parts in longest_first)
         self._pattern = re.compile(f"(?:{any_of}|(?<![a-z])(?:{'|'.join(WORDS)})(?![a-z]))", re.I)
-        #: Whether a name is a secret's, for names that were checked before.
-        self.known: dict[str, bool] = {}
         self.match = self._pattern.match
+        self.is_secret = functools.lru_cache(_MOST_KNOWN)(self._is_secret)
         self.positions = functools.lru_cache(_MOST_KNOWN)(self._positions)
 
-    def is_secret(self, name: str) -> bool:
+    def _is_secret(self, name: str) -> bool:
         """Whether a value with this *name* is a secret."""
-        known = self.known.get(name)
-        if known is None:
-            if len(self.known) >= _MOST_KNOWN:
-                self.known.clear()
-            known = self.known[name] = self._pattern.search(name) is not None
-        return known
+        return self._pattern.search(name) is not None
 
     def _positions(self, names: tuple[str, ...]) -> tuple[int, ...]:
         """The positions of the names of secrets in *names*."""

@@ -69,11 +69,12 @@ class TextMasker:
     def __init__(self, names: SecretNames, patterns: Sequence[str] = ()) -> None:
         self.names = names
         self._patterns = [re.compile(pattern) for pattern in patterns]
-        self._plain: set[str] = set()  # earlier texts without a secret
+        #: Earlier short texts without a secret.
+        self.plain: set[str] = set()
 
     def text(self, value: str) -> str:
         """*value* without secrets."""
-        if value in self._plain:
+        if value in self.plain:
             return value
         masked = self._masked(value)
         for pattern in self._patterns:
@@ -81,9 +82,9 @@ class TextMasker:
         if masked != value:
             return masked
         if len(value) <= _SHORT:
-            if len(self._plain) >= _MOST_KNOWN:
-                self._plain.clear()
-            self._plain.add(value)
+            if len(self.plain) >= _MOST_KNOWN:
+                self.plain.clear()
+            self.plain.add(value)
         return value
 
     def _masked(self, value: str) -> str:

@@ -17,6 +17,8 @@ _IS_NAME = re.compile(r"-{0,2}[A-Za-z][\w.:-]{0,100}").fullmatch
 #: A key of at most this length is a name. A longer key may be a text with a secret in it.
 _NAME_ALONE = 15
 
+_MOST_KNOWN = 4096
+
 
 class Masker(TextMasker):
     """Masks by the names and patterns of this package, and by further *names* and *patterns* (regular expressions).
@@ -26,6 +28,8 @@ class Masker(TextMasker):
 
     def __init__(self, names: Sequence[str] = (), patterns: Sequence[str] = ()) -> None:
         super().__init__(SecretNames(names), patterns)
+        # Earlier keys without a secret in them: whether each is the name of a secret.
+        self._keys: dict[str, bool] = {}
 
     def statement(self, info: dict[str, Any]) -> dict[str, Any]:
         """*info*, a ``statement`` and its ``params``, without the values of columns with the name of a secret."""
@@ -45,12 +49,26 @@ class Masker(TextMasker):
     def mapping(self, value: dict[str, Any]) -> dict[str, Any]:
         """*value* without the values of keys that name secrets, and without secrets in its keys and other values."""
         result = value
-        known = self.names.known.get
+        known = self._keys.get
+        plain = self.plain
+        has_new_key = False
+        # The kinds of value() without the call: the reporter does this for each tag of each span.
         for key, item in value.items():
             secret = known(key)
             if secret is None:
+                has_new_key = True
                 secret = self.names.is_secret(key)
-            masked = (MASK if may_be_secret(item) else item) if secret else self.value(item)
+            kind = type(item)
+            if secret:
+                masked = MASK if may_be_secret(item) else item
+            elif kind is str:
+                if item in plain:
+                    continue
+                masked = self.text(item)
+            elif kind is dict or kind is list:
+                masked = self.value(item)
+            else:
+                continue
             if masked is not item:
                 if result is value:
                     result = value.copy()
@@ -60,9 +78,18 @@ class Masker(TextMasker):
             name = value.get("name", value.get("key"))
             if type(name) is str and may_be_secret(value["value"]) and self.names.is_secret(name):
                 result = {**result, "value": MASK}
+        return self._with_masked_keys(result) if has_new_key else result
+
+    def _with_masked_keys(self, value: dict[str, Any]) -> dict[str, Any]:
+        """*value* without secrets in its keys. The keys that have none are remembered."""
+        result = value
         for key in value:
             if len(key) > _NAME_ALONE and self.text(key) is not key:
-                return {self.text(key): item for key, item in result.items()}
+                result = {self.text(key): item for key, item in value.items()}
+            else:
+                if len(self._keys) >= _MOST_KNOWN:
+                    self._keys.clear()
+                self._keys[key] = self.names.is_secret(key)
         return result
 
     def _items(self, value: list[Any]) -> list[Any]:
