@@ -78,19 +78,20 @@ class Encoder(Generic[P, S]):
         encode = self._encode_span
         encoded: Encoded[S] = Encoded([], Counter(), 0)
         add = encoded.spans.append
-        for entry in with_pauses(batch):
-            span: Any = entry
-            try:
-                if type(entry) is Recorded:
-                    span = self._pairs.add(entry.record)
-                    if span is None:
-                        encoded.merged += 1
-                        continue
-                add(encode(span))
-            except TooLarge:
-                encoded.dropped["too_large"] += 1
-            except Exception:  # each codec has exceptions of its own, and a record may hold anything
-                encoded.dropped["unencodable"] += 1
+        for entries in with_pauses(batch):
+            for entry in entries:
+                span: Any = entry
+                try:
+                    if type(entry) is Recorded:
+                        span = self._pairs.add(entry.record)
+                        if span is None:
+                            encoded.merged += 1
+                            continue
+                    add(encode(span))
+                except TooLarge:
+                    encoded.dropped["too_large"] += 1
+                except Exception:  # each codec has exceptions of its own, and a record may hold anything
+                    encoded.dropped["unencodable"] += 1
         return encoded
 
     def process(self) -> P:

@@ -22,9 +22,9 @@ ENTRIES = 200
 PAUSE_S = 50e-6
 
 
-def with_pauses(batch: Sequence[T]) -> Iterator[T]:
-    """The entries of *batch* one by one, with a pause after every few."""
+def with_pauses(batch: Sequence[T]) -> Iterator[Sequence[T]]:
+    """The entries of *batch*, a few at a time, with a pause before the next few."""
     for start in range(0, len(batch), ENTRIES):
         if start:
             native.pause(PAUSE_S)
-        yield from batch[start : start + ENTRIES]
+        yield batch[start : start + ENTRIES]

@@ -54,7 +54,7 @@ class StoreExporter:
 
     def export(self, batch: Sequence[Item], deadline: float) -> Outcome:
         driver = self._open()
-        rendered = [self._record(entry) for entry in with_pauses(batch)]
+        rendered = [self._record(entry) for entries in with_pauses(batch) for entry in entries]
         try:
             with deadlines.until(deadline):
                 if Can.WRITE_BATCH in driver.can:
