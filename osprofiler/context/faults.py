@@ -45,9 +45,9 @@ class Passage:
     from a generator removes the generator's entry again.
     """
 
-    __slots__ = ("_entry", "_fault", "_place", "kind", "message", "span_id")
+    __slots__ = ("_entry", "_fault", "_place", "kind", "message", "raised_in")
 
-    def __init__(self, fault: BaseException, kind: str, message: str, span_id: int) -> None:
+    def __init__(self, fault: BaseException, kind: str, message: str, raised_in: str) -> None:
         self._fault = id(fault)
         outermost = _traceback_of(fault)
         entry = outermost and (outermost.tb_next or outermost)
@@ -55,7 +55,7 @@ class Passage:
         self._place = entry and _place(entry)
         self.kind = kind
         self.message = message
-        self.span_id = span_id  # of the span that has the stack
+        self.raised_in = raised_in  # the id of the span that has the stack, as 16 hexadecimal digits
 
     def is_of(self, fault: BaseException) -> bool:
         """Whether *fault* is the exception that was recorded."""
@@ -113,7 +113,7 @@ class _Stack:
             self._seen.add(id(at))
             if at is not fault and self._inner is not None and self._inner.is_of(at):
                 inner = self._inner
-                blocks.append([*_last_line(at, inner.message), f"  (its stack is in span {inner.span_id:016x})\n"])
+                blocks.append([*_last_line(at, inner.message), f"  (its stack is in span {inner.raised_in})\n"])
                 break
             blocks.append(self._of_one(at, message))
             message = None

@@ -59,11 +59,14 @@ def text(value: object, limit: int) -> str:
 
 def label(value: object) -> str:
     """*value* as a name: text of at most :data:`MAX_NAME_CHARS`."""
-    if type(value) is str and len(value) <= MAX_NAME_CHARS and value.isascii() and "\0" not in value:
-        if len(usual) >= _MOST_USUAL:
-            usual.clear()  # the usual names come back soon; many unusual names must not keep them out
-        usual[value] = len(value) + ITEM_CHARS
-        return value
+    if type(value) is str:
+        if value in usual:
+            return value
+        if len(value) <= MAX_NAME_CHARS and value.isascii() and "\0" not in value:
+            if len(usual) >= _MOST_USUAL:
+                usual.clear()  # the usual names come back soon; many unusual names must not keep them out
+            usual[value] = len(value) + ITEM_CHARS
+            return value
     return text(value, MAX_NAME_CHARS)
 
 
@@ -80,6 +83,8 @@ def arguments(values: tuple[Any, ...] | dict[str, Any], limit: int) -> str:
 
     If one argument cannot be shown, the others still are.
     """
+    if not values:
+        return repr(values)
     try:
         if len(values) <= _FEW:
             for item in values.values() if type(values) is dict else values:
@@ -119,16 +124,19 @@ def clean(value: str, limit: int) -> str:
 
 def frozen(value: Any, room: int) -> tuple[Any, int]:
     """A bounded immutable copy of *value*, and how many of *room* characters it uses."""
-    # Most values are short ASCII text: one comparison and two scans are cheaper than a Budget.
-    if type(value) is str and len(value) < room and value.isascii() and "\0" not in value:
+    # Most values are short ASCII text or a boolean: a few comparisons and two scans are cheaper than a Budget.
+    kind = type(value)
+    if kind is str and len(value) < room and value.isascii() and "\0" not in value:
         return value, len(value)
+    if kind in _PLAIN:
+        return value, 0
     budget = Budget(room)
     return budget.freeze(value), room - budget.left
 
 
 def frozen_info(info: Any, room: int) -> tuple[dict[str, Any], int]:
     """A bounded copy of an ``info`` mapping, and how many of *room* characters it uses."""
-    return plain_copy(info, room, True) or bounded_copy(info, room)
+    return plain_copy(info, room) or bounded_copy(info, room)
 
 
 def bounded_copy(info: Any, room: int) -> tuple[dict[str, Any], int]:
@@ -137,12 +145,12 @@ def bounded_copy(info: Any, room: int) -> tuple[dict[str, Any], int]:
     return budget.freeze_info(info), room - budget.left
 
 
-def plain_copy(info: Any, room: int, inner: bool = False) -> tuple[dict[str, Any], int] | None:
+def plain_copy(info: Any, room: int, depth: int = 0) -> tuple[dict[str, Any], int] | None:
     """A copy of a small mapping with usual names and plain values, and how many of *room* characters it uses.
 
-    None for any other one. *inner*: a value may be such a mapping too. Nearly every info, and the tags of handlers, are
-    so: these are only checked, not copied one by one. The copy is checked, since another thread may change the original
-    meanwhile.
+    None for any other one. Nearly every info, and the tags of handlers, are so: these are only checked, not copied one
+    by one. The copy is checked, since another thread may change the original meanwhile. A mapping in it is copied in
+    the same way; *info* lies inside *depth* others.
     """
     if type(info) is not dict or len(info) > _FEW:
         return None
@@ -162,12 +170,12 @@ def plain_copy(info: Any, room: int, inner: bool = False) -> tuple[dict[str, Any
         elif kind is int:
             if value.bit_length() > 63:
                 return None
-        elif inner and kind is dict:
-            frozen_value = plain_copy(value, room)
-            if frozen_value is None:
+        elif kind is dict and depth < MAX_DEPTH:
+            inner = plain_copy(value, room - chars - CONTAINER_CHARS, depth + 1)
+            if inner is None:
                 return None
-            copy[key] = frozen_value[0]
-            chars += frozen_value[1] + CONTAINER_CHARS
+            copy[key] = inner[0]
+            chars += inner[1] + CONTAINER_CHARS
         elif kind not in _PLAIN and not (kind is float and math.isfinite(value)):
             return None
     return (copy, chars) if chars < room else None

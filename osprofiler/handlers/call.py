@@ -200,11 +200,12 @@ class Call:
         info: dict[str, Any] | None = None
         try:
             try:
-                settings = config.current()
-                detail = "none" if self._hide_result else switches.arguments(point.origin, settings)
-                if detail != "none":
-                    shown = self._result_text(result, settings) if detail == "full" else type_text(result)
-                    info = {"function": {"result": shown}}
+                if not self._hide_result:
+                    settings = config.current()
+                    detail = switches.arguments(point.origin, settings)
+                    if detail != "none":
+                        shown = self._result_text(result, settings) if detail == "full" else type_text(result)
+                        info = {"function": {"result": shown}}
             finally:  # the repr of the result may raise SystemExit: the point must not stay current
                 point.end(info)
         except Exception as fault:

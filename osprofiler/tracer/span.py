@@ -11,6 +11,7 @@ from opentracing.ext import tags as ext_tags
 from osprofiler._runtime import clocks, guard
 from osprofiler.context import faults
 from osprofiler.context.origin import Origin
+from osprofiler.context.rendering import MAX_DEPTH
 from osprofiler.context.trace_context import DEBUG, SAMPLED
 from osprofiler.context.values import (
     CONTAINER_CHARS,
@@ -63,8 +64,8 @@ class Span(ReadableSpan):
         name = label(key)
         if name == ext_tags.SAMPLING_PRIORITY and not self._set_sampling_priority(value):
             return self
-        if self.flags & SAMPLED and self.end_tick is None and self._has_room("tags"):
-            plain, chars = frozen(value, self.room)
+        if self.flags & SAMPLED and self.end_tick is None and (room := self._room_for("tags")):
+            plain, chars = frozen(value, room)
             self.chars += chars + len(name) + ITEM_CHARS
             if not isinstance(plain, (str, int, float)):
                 plain = text(plain, _TAG_CHARS)
@@ -96,7 +97,7 @@ class Span(ReadableSpan):
         """Set *tags* if they are plain; whether it did. Each span pays for this."""
         if not self.flags & SAMPLED or self.end_tick is not None or ext_tags.SAMPLING_PRIORITY in tags:
             return False
-        plain = plain_copy(tags, self.room)
+        plain = plain_copy(tags, self.room, MAX_DEPTH)  # a mapping becomes text
         if plain is None or None in plain[0].values():
             return False
         if self.own_tags is _NO_TAGS:
@@ -108,9 +109,9 @@ class Span(ReadableSpan):
 
     def log_kv(self, key_values: Mapping[str, Any], timestamp: float | None = None) -> Span:
         """Add a log; *timestamp* in seconds since the epoch, None for now."""
-        if self.flags & SAMPLED and self.end_tick is None and self._has_room("logs"):
+        if self.flags & SAMPLED and self.end_tick is None and (room := self._room_for("logs")):
             at_us = (_tick_ns() + self.origin.epoch_ns) // 1000 if timestamp is None else int(timestamp * 1e6)
-            fields, chars = frozen_info(key_values, self.room)
+            fields, chars = frozen_info(key_values, room)
             self.chars += chars + CONTAINER_CHARS
             if self.own_logs is _NO_LOGS:
                 self.own_logs = []
@@ -131,12 +132,13 @@ class Span(ReadableSpan):
         """How many more characters this span may take."""
         return self._tracer.max_span_chars - self.chars
 
-    def _has_room(self, kind: str) -> bool:
-        """Whether this span may take one more tag or log. If not, count one of *kind* as cut."""
-        if self.room > 0:
-            return True
+    def _room_for(self, kind: str) -> int:
+        """The room for one more tag or log. If there is none, return 0, and count one of *kind* as cut."""
+        room = self._tracer.max_span_chars - self.chars
+        if room > 0:
+            return room
         guard.count(f"cut.{kind}")
-        return False
+        return 0
 
     def _set_sampling_priority(self, value: Any) -> bool:
         """Apply OpenTracing's ``sampling.priority``. Return whether to keep the tag itself."""
@@ -182,12 +184,13 @@ class Span(ReadableSpan):
     def _raised(self, fault: BaseException, inner: faults.Passage | None) -> faults.Passage:
         """Mark this span as ended by *fault*."""
         if inner is not None and inner.is_of(fault):
-            kind, message, span_id = inner.kind, inner.message, inner.span_id
-            self._fail(kind, message, **{names.RAISED_IN: f"{span_id:016x}"})
+            kind, message, raised_in = inner.kind, inner.message, inner.raised_in
+            self._fail(kind, message, **{names.RAISED_IN: raised_in})
         else:
-            kind, message, span_id = faults.class_name(type(fault)), text(fault, faults.MAX_MESSAGE_CHARS), self.span_id
+            kind, message = faults.class_name(type(fault)), text(fault, faults.MAX_MESSAGE_CHARS)
+            raised_in = f"{self.span_id:016x}"
             self._fail(kind, message, stack=faults.stack(fault, message, inner))
-        return faults.Passage(fault, kind, message, span_id)
+        return faults.Passage(fault, kind, message, raised_in)
 
     def _fail(self, kind: str, message: str | None, /, **more: str) -> None:
         """Mark this span as an error, as the semantic conventions want it."""
@@ -254,7 +257,7 @@ def begin(
         span.chars = 0
     else:
         room = tracer.max_span_chars
-        span.start_info, span.chars = plain_copy(info, room, True) or bounded_copy(info, room)  # without a call
+        span.start_info, span.chars = plain_copy(info, room) or bounded_copy(info, room)  # without a call
     span.stop_info = None
     span.follows = follows
     span.links = None

@@ -24,6 +24,7 @@ from osprofiler.config import trust
 from osprofiler.context import current, scope
 from osprofiler.context.origin import Origin
 from osprofiler.context.points import Point
+from osprofiler.context.values import label
 from osprofiler.delivery.base import CallableReporter, NullReporter, Reporter
 from osprofiler.records import ids, naming, span_records
 from osprofiler.tracer import global_tracer
@@ -206,6 +207,13 @@ def test_tags_are_plain(tracer: Tracer) -> None:
         "real": 1.5,
         "yes": True,
     }
+
+
+def test_a_mapping_of_usual_names_is_a_plain_tag_too(tracer: Tracer) -> None:
+    for _ in range(2):  # the names are usual the second time
+        span = tracer.start_span("a", tags={"dict": {"number": 5}})
+        assert span.own_tags["dict"] == "{'number': 5}"
+        label("number")
 
 
 def test_a_finished_span_takes_nothing_more(tracer: Tracer, keeper: SpanKeeper) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from osprofiler.context import values
 from osprofiler.context.origin import Origin
+from osprofiler.context.rendering import MAX_DEPTH
 from osprofiler.records import ids, record
 from osprofiler.records.flattening import flatten, unflatten
 
@@ -300,6 +301,35 @@ def test_what_is_frozen_does_not_follow_its_source() -> None:
     source["a"].append(2)
     source["b"] = 3
     assert frozen == {"a": [1]}
+
+
+def _mappings(values_: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.dictionaries(st.sampled_from(["name", "args", "function"]), values_)
+
+
+@given(_mappings(st.recursive(anything | st.text("ab"), _mappings, max_leaves=8)), st.integers(1, 2000))
+def test_a_mapping_that_is_only_checked_is_the_same_as_one_copied_item_by_item(info: dict[str, Any], room: int) -> None:
+    for name in ("name", "args", "function"):
+        values.label(name)
+    assert repr(values.frozen_info(info, room)) == repr(values.bounded_copy(info, room))
+
+
+def test_mappings_in_a_mapping_are_copied_to_the_same_depth() -> None:
+    values.label("a")
+    info: dict[str, Any] = {"a": 1}
+    for _ in range(MAX_DEPTH + 2):
+        info = {"a": info}
+        assert values.frozen_info(info, LIMIT) == values.bounded_copy(info, LIMIT)
+    info["a"] = info
+    assert values.frozen_info(info, LIMIT) == values.bounded_copy(info, LIMIT)
+
+
+def test_a_mapping_in_a_mapping_does_not_follow_its_source() -> None:
+    values.label("a")
+    source = {"a": {"a": 1}}
+    frozen, _ = values.frozen_info(source, LIMIT)
+    source["a"]["a"] = 2
+    assert frozen == {"a": {"a": 1}}
 
 
 @given(anything, st.integers(20, 200))
