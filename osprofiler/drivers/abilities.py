@@ -32,6 +32,9 @@ class Can(enum.Enum):
     LIST_ERRORS = "list the traces that failed"
     """``list_error_traces`` works."""
 
+    LIST_SERVICES = "list the services of the traces"
+    """``list_services`` works: the store knows them without reading its traces."""
+
     SEARCH = "search for traces"
     """``candidates`` asks the store only for some of its traces, a page at a time. Without it all traces are listed."""
 

@@ -183,6 +183,13 @@ class Driver(Appending):
         """``base_id`` and ``timestamp`` of every trace with an error."""
         self._unsupported(Can.LIST_ERRORS)
 
+    def list_services(self) -> list[str]:
+        """The names of all services, as reports show them, each once. "": there are spans without a service.
+
+        The store is asked, and no trace is read. So services that only osprofiler 4.4.0 has written may be missing.
+        """
+        self._unsupported(Can.LIST_SERVICES)
+
     def candidates(self, wanted: Wanted) -> Iterable[dict[str, Any]]:
         """``base_id`` and ``timestamp`` of the traces that match *wanted*, and perhaps of others; the newest first.
 

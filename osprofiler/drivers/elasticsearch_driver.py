@@ -51,7 +51,7 @@ class ElasticsearchDriver(base.Driver):
     expire by themselves.
     """
 
-    can = DELETABLE_RECORDS | {Can.SEARCH}
+    can = DELETABLE_RECORDS | {Can.LIST_SERVICES, Can.SEARCH}
 
     # The largest request of Elasticsearch is 100 MB.
     max_span_chars: ClassVar[int | None] = 2_000_000
@@ -159,6 +159,11 @@ class ElasticsearchDriver(base.Driver):
             marks = list(self._marks(self._hits(self.index_name, IS_ERROR, sorted(MARK))))
             marks += self._marks(self._hits(self.index_name_error, {"match_all": {}}, sorted(MARK)))
         return network.listed(marks, self.default_trace_fields)
+
+    def list_services(self) -> list[str]:
+        with self._reading():
+            self._http.refresh(self.index_name)
+            return places.shown(Search(self._http, self.index_name, self._id_field()).services())
 
     def is_exact(self, wanted: base.Wanted) -> bool:
         return super().is_exact(places.without_exact(wanted))

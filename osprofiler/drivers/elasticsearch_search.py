@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from osprofiler.drivers import places
@@ -20,8 +20,8 @@ IS_ERROR = {"bool": {"should": [{"term": {ERROR: True}}, {"exists": {"field": "i
 #: The length of the newest page in milliseconds. Later pages have at least _PAGE_TRACES traces, if there are so many.
 _PAGE_MS = 60_000
 _PAGE_TRACES = 500
-#: A page with more traces is divided. The limit of a server is 10,000 in its oldest version.
-_MOST_TRACES = 5_000
+#: In one response; a page with more traces is divided. The limit of a server is 10,000 in its oldest version.
+_MOST_KEYS = 5_000
 
 
 class Search:
@@ -63,6 +63,12 @@ class Search:
         for bucket in _buckets(response):
             yield bucket["key"], bucket["first"]["hits"]["hits"]
 
+    def services(self) -> Iterator[tuple[str | None, str | None]]:
+        """Project and service of each service."""
+        fields = {name: {"field": f"{name}{self._suffix}", "missing_bucket": True} for name in ("project", "service")}
+        for keys in self._keys(fields, []):
+            yield from ((key["project"], key["service"]) for key in keys)
+
     def _condition(self, wanted: Wanted) -> list[dict[str, Any]]:
         """The conditions for one record of a trace, for which *wanted* may hold."""
         # The record of an error need not be one of the service.
@@ -87,22 +93,31 @@ class Search:
 
     def _ids(self, condition: list[dict[str, Any]], divides: bool) -> list[str] | None:
         """The traces of the records that meet *condition*; None if they are too many and the caller *divides* them."""
-        by_id: dict[str, Any] = {"size": _MOST_TRACES, "sources": [{"base_id": {"terms": {"field": self._id_field}}}]}
+        base_ids: list[str] = []
+        for keys in self._keys({"base_id": {"field": self._id_field}}, condition):
+            if divides and len(keys) == _MOST_KEYS:
+                return None
+            base_ids += (key["base_id"] for key in keys)
+        return base_ids
+
+    def _keys(
+        self, fields: Mapping[str, dict[str, Any]], condition: list[dict[str, Any]]
+    ) -> Iterator[list[dict[str, Any]]]:
+        """The values of *fields* in the records that meet *condition*, each combination once; a list for a response."""
+        sources = [{name: {"terms": field}} for name, field in fields.items()]
+        keys: dict[str, Any] = {"size": _MOST_KEYS, "sources": sources}
         body = {
             "size": 0,
             "query": {"bool": {"filter": condition}},
             "track_total_hits": False,
-            "aggregations": {"traces": {"composite": by_id}},
+            "aggregations": {"traces": {"composite": keys}},
         }
-        base_ids: list[str] = []
         while True:
-            buckets = _buckets(self._http.search(self._index, body))
-            base_ids += (bucket["key"]["base_id"] for bucket in buckets)
-            if len(buckets) < _MOST_TRACES:
-                return base_ids
-            if divides:
-                return None
-            by_id["after"] = buckets[-1]["key"]
+            page = [bucket["key"] for bucket in _buckets(self._http.search(self._index, body))]
+            yield page
+            if len(page) < _MOST_KEYS:
+                return
+            keys["after"] = page[-1]
 
 
 def _buckets(response: dict[str, Any]) -> list[dict[str, Any]]:

@@ -78,6 +78,23 @@ class Query:
                 if records:
                     yield int(trace["traceID"], 16), records
 
+    def services(self) -> list[str]:
+        """The names of the services in Jaeger."""
+        return [str(name) for name in self._get("services")]
+
+    def one_span(self, service: str) -> list[dict[str, Any]]:
+        """The records of a span of *service*, its name in Jaeger. None if the span is so old that Jaeger fails."""
+        while True:
+            end_us = time.time_ns() // 1000 + _AHEAD_US
+            begin_us = end_us - _AHEAD_US - self._longest_us
+            window = {"service": service, "start": str(begin_us), "end": str(end_us), "limit": "1"}
+            status, traces = self._ask(f"traces?{urlencode(window)}")
+            if status != 500 or self._longest_us <= _SEARCHED_US:
+                break
+            self._longest_us //= 2
+        self._check(status)
+        return [record for trace in traces for record in self._records(_with_one_span(trace, service))]
+
     def pages(self, wanted: Wanted) -> Iterator[tuple[list[list[dict[str, Any]]], int]]:
         """The records of traces that may match *wanted*, by windows of time, the newest first; and where each begins.
 
@@ -85,7 +102,7 @@ class Query:
         operation, and the least duration of a span. It does not tell which traces it has left out of a response that
         is full. Then the window is made shorter, as it is if Jaeger fails to search a long one.
         """
-        services = [name for name in map(str, self._get("services")) if _is_of(wanted.service, name)]
+        services = [name for name in self.services() if _is_of(wanted.service, name)]
         end_us, ahead_us = time.time_ns() // 1000 + _AHEAD_US, _AHEAD_US
         if wanted.until_us is not None and wanted.service is None and wanted.operation is None:
             # Otherwise the span that matches may have begun later than its trace.
@@ -164,6 +181,12 @@ class Query:
             name = trace.get("traceID") if isinstance(trace, dict) else None
             unreadable.skip(self.shown, f"trace {name}", fault_line(fault, self._url))
             return []
+
+
+def _with_one_span(trace: Any, service: str) -> Any:
+    """*trace* with only the first of its spans of *service*, its name in Jaeger."""
+    processes = {name for name, process in trace["processes"].items() if process["serviceName"] == service}
+    return {**trace, "spans": [span for span in trace["spans"] if span["processID"] in processes][:1]}
 
 
 def _is_of(pattern: str | None, name: str) -> bool:

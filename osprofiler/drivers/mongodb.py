@@ -42,7 +42,7 @@ class MongoDB(base.Driver):
     those of pymongo, such as ``tls=true``.
     """
 
-    can = DELETABLE_RECORDS | {Can.SEARCH}
+    can = DELETABLE_RECORDS | {Can.LIST_SERVICES, Can.SEARCH}
 
     # The limit of a document is 16 MiB: it holds so many characters, each of four bytes and quoted.
     max_span_chars: ClassVar[int | None] = 2_000_000
@@ -211,6 +211,10 @@ class MongoDB(base.Driver):
             marks = list(self._marks(self.db.profiler.find(mongodb_search.IS_ERROR, projection)))
             marks += self._marks(self.db.profiler_error.find({}, projection))
         return network.listed(marks, self.default_trace_fields)
+
+    def list_services(self) -> list[str]:
+        with self._reading():
+            return places.shown(mongodb_search.services(self.db.profiler))
 
     def is_exact(self, wanted: base.Wanted) -> bool:
         return super().is_exact(places.without_exact(wanted))

@@ -9,10 +9,12 @@ from typing import Any
 from osprofiler._runtime import guard
 from osprofiler.drivers.mongodb_documents import ERROR
 
-#: The arguments of ``create_index``: for the records of a trace, the newest records, and the records of errors.
+#: The arguments of ``create_index``: for the records of a trace, the newest records, the services, and the records of
+#: errors.
 _INDEXES: tuple[dict[str, Any], ...] = (
     {"keys": [("base_id", 1), ("timestamp", 1)]},
     {"keys": [("timestamp", 1)]},
+    {"keys": [("service", 1), ("project", 1)]},
     {"keys": [(ERROR, 1)], "sparse": True},
 )
 

@@ -62,6 +62,13 @@ def first_times(base_ids: list[str]) -> list[dict[str, Any]]:
     ]
 
 
+def services(collection: Any) -> Iterator[tuple[Any, Any]]:
+    """Project and service of each service. The index of services is enough."""
+    for service in collection.distinct("service"):
+        for project in collection.distinct("project", {"service": service}):
+            yield project, service
+
+
 def _condition(wanted: Wanted) -> Mapping[str, Any]:
     """The condition for one record of a trace, for which *wanted* may hold."""
     # The record of an error need not be one of the service.

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 
 from osprofiler.drivers.wanted import Wanted
+from osprofiler.reports import wording
 
 _WILDCARDS = frozenset("*?[")
 
@@ -16,6 +17,12 @@ def without_exact(wanted: Wanted) -> Wanted:
     """*wanted* without its service, if a store that looks at single records can tell exactly which traces have it."""
     is_exact = wanted.service is not None and is_literal(wanted.service) and not wanted.error
     return dataclasses.replace(wanted, service=None) if is_exact else wanted
+
+
+def shown(names: Iterable[tuple[object, object]]) -> list[str]:
+    """The names that reports show for these pairs of project and service, each once."""
+    # As in the model of a trace, an empty name counts as none.
+    return sorted({wording.service_place(str(service or ""), str(project or "")) for project, service in names})
 
 
 def is_literal(pattern: str) -> bool:

@@ -20,7 +20,7 @@ from osprofiler._runtime.batched import batched
 from osprofiler.connection import options, strings
 from osprofiler.connection.fault_text import fault_line
 from osprofiler.connection.secrets import malformed, masked
-from osprofiler.drivers import base, errors, network, redis_client
+from osprofiler.drivers import base, errors, network, places, redis_client
 from osprofiler.drivers.abilities import DELETABLE_RECORDS, Can
 from osprofiler.drivers.redis_client import text
 from osprofiler.drivers.redis_index import PAGE, Index
@@ -48,7 +48,7 @@ class Redis(base.Driver):
     cluster; by default it is asked), and those of redis-py, such as ``ssl_ca_certs``.
     """
 
-    can = DELETABLE_RECORDS | {Can.SEARCH}
+    can = DELETABLE_RECORDS | {Can.LIST_SERVICES, Can.SEARCH}
 
     namespace_opt = "osprofiler_opt:"
     namespace = "osprofiler:"  # before 2.3
@@ -214,6 +214,10 @@ class Redis(base.Driver):
     def list_error_traces(self) -> list[dict[str, Any]]:
         with self._reading():
             return network.listed(self._lists.marks(loads_mark), self.default_trace_fields)
+
+    def list_services(self) -> list[str]:
+        with self._reading():
+            return places.shown(self._index.services())
 
     def _old_records(self, prefix: str = "") -> Iterator[tuple[Any, dict[str, Any]]]:
         """The records of versions before 2.3 whose keys begin with *prefix*, each with its key."""

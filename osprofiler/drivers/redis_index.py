@@ -140,6 +140,10 @@ class Index:
 
     # Reading
 
+    def services(self) -> list[tuple[str | None, str | None]]:
+        """Project and service of each service in the index."""
+        return [tuple(json.loads(name)) for name in self._services()]
+
     def base_ids(self) -> set[str]:
         """The ids of all traces in the index."""
         return {text(base_id) for base_id in self._client.ready().zrange(BEGAN, 0, -1)}

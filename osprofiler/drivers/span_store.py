@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from osprofiler.connection import strings
 from osprofiler.connection.access import Access
 from osprofiler.connection.secrets import malformed, masked
-from osprofiler.drivers import base, errors, jaeger_query, network
+from osprofiler.drivers import base, errors, jaeger_query, network, places
 from osprofiler.drivers.abilities import RECORDS, Can, Unsupported
 from osprofiler.drivers.newest_first import Page, newest_first
 from osprofiler.records import ids
@@ -39,7 +39,7 @@ class SpanStore(base.Driver):
     as unfinished. This is read back as the start record alone.
     """
 
-    can = RECORDS | {Can.SEARCH}
+    can = RECORDS | {Can.LIST_SERVICES, Can.SEARCH}
 
     def __init__(
         self,
@@ -57,6 +57,7 @@ class SpanStore(base.Driver):
         self._waiting: network.PerProcess[Pairs] = network.PerProcess(lambda: Pairs(None))
         # Traces that a search has got, by their numbers in Jaeger: who searches most often reads them next.
         self._kept: dict[int, list[dict[str, Any]]] = {}
+        self._service_names: dict[str, tuple[Any, Any]] = {}  # project and service, by the name in Jaeger
         address = self.query_address(connection_str)
         self._query = jaeger_query.Query(address, _query_access(connection_str, address)) if address else None
         if self._query is None:
@@ -143,6 +144,15 @@ class SpanStore(base.Driver):
     def _all_records(self) -> Iterator[dict[str, Any]]:
         """The records of all traces; those of a trace may come several times."""
         return (record for traces, _ in self._reader().pages(base.Wanted()) for records in traces for record in records)
+
+    def list_services(self) -> list[str]:
+        """As in the base class. Jaeger's name has the project in front. So for each new name one trace is read."""
+        names = self._reader().services()
+        for name in names:
+            if name not in self._service_names:
+                record = next(iter(self._reader().one_span(name)), {"project": None, "service": name})
+                self._service_names[name] = record["project"], record["service"]
+        return places.shown(self._service_names[name] for name in names)
 
     def candidates(self, wanted: base.Wanted) -> Iterator[dict[str, Any]]:
         """As in the base class. Jaeger sends whole traces. Conditions that it does not have are applied here."""

@@ -12,12 +12,12 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, Table, and_, func, select
+from sqlalchemy import ColumnElement, Row, Select, Table, select
 
 from osprofiler._runtime.batched import batched
 from osprofiler.drivers import sql_rows
 from osprofiler.drivers.newest_first import Page, newest_first
-from osprofiler.drivers.places import may_be_service
+from osprofiler.drivers.sql_services import Services
 from osprofiler.drivers.wanted import Wanted
 from osprofiler.records.record import microseconds, timestamp
 from osprofiler.reports import model
@@ -25,10 +25,6 @@ from osprofiler.reports import model
 #: Rows in the first page, and in the largest one. Each is four times as large as the one before.
 _FIRST_PAGE = 1_000
 _LARGEST_PAGE = 100_000
-
-#: With more services than this that match, or more names to look at, the search does not look at services.
-_MOST_SERVICES = 16
-_MOST_NAMES = 500
 
 _IDS = 500  # in one statement
 
@@ -50,6 +46,7 @@ class Search:
     ) -> None:
         self._table = table
         self._rows = rows
+        self._services = Services(table, rows)
         self._failed = failed
         self._marks = marks
         self._may_have_failed = may_have_failed
@@ -61,7 +58,7 @@ class Search:
         """
         if wanted.error:
             return self._walk(wanted, self._may_have_failed)
-        services = None if wanted.service is None else self._services(wanted.service)
+        services = None if wanted.service is None else self._services.conditions(wanted.service)
         if services is None:
             return self._walk(wanted, None)
         return heapq.merge(*(self._walk(wanted, each) for each in services), key=model.began_us, reverse=True)
@@ -121,54 +118,7 @@ class Search:
         first = stamps.order_by(records.timestamp).limit(1).scalar_subquery()
         return select(traces.c.base_id, first.label("timestamp"))
 
-    # Services
-
-    def _services(self, pattern: str) -> list[ColumnElement[bool]] | None:
-        """A condition for the rows of each service that matches *pattern*. None: take the rows of all services."""
-        conditions: list[ColumnElement[bool]] = []
-        columns = self._table.c
-        for count, (service, project) in enumerate(self._pairs()):
-            if count == _MOST_NAMES or len(conditions) == _MOST_SERVICES:
-                return None
-            if _may_match(pattern, service, project):
-                conditions.append(and_(_is(columns.service, service), _is(columns.project, project)))
-        return conditions
-
-    def _pairs(self) -> Iterator[tuple[str | None, str | None]]:
-        """Every service in the table with each of its projects."""
-        service, project = self._table.c.service, self._table.c.project
-        for name in [*self._values(service), None]:
-            for other in self._values(project, _is(service, name)):
-                yield name, other
-            if any(self._rows(select(service).where(_is(service, name), project.is_(None)).limit(1))):
-                yield name, None
-
-    def _values(self, column: ColumnElement[Any], *conditions: ColumnElement[bool]) -> Iterator[str]:
-        """The values of *column*, each by one look into the index."""
-        last = None
-        while True:
-            least = select(func.min(column)).where(*conditions)
-            last = next(row[0] for row in self._rows(least if last is None else least.where(column > last)))
-            if last is None:
-                return
-            yield last
-
-
-def _is(column: ColumnElement[Any], value: str | None) -> ColumnElement[bool]:
-    return column.is_(None) if value is None else column == value
-
 
 def _edge_us(stamp: str) -> float:
     """The time *stamp* in microseconds since the epoch. What is no time, but sorts after the times, is infinite."""
     return microseconds(stamp) if sql_rows.is_time(stamp) else math.inf
-
-
-def _may_match(pattern: str, service: str | None, project: str | None) -> bool:
-    """Whether a span with these values in its columns may match the *pattern* for a service.
-
-    The columns have other texts for long names and for names that are not ASCII. Some databases ignore case.
-    """
-    names = f"{service}{project}"
-    if "\\" in names or "~" in names or not names.isprintable():
-        return True
-    return may_be_service(pattern.lower(), service and service.lower(), project and project.lower())

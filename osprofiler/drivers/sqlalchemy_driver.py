@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from osprofiler import exc
 from osprofiler._runtime.batched import batched
 from osprofiler.connection import strings
-from osprofiler.drivers import base, errors, network, sql_rows
+from osprofiler.drivers import base, errors, network, places, sql_rows
 from osprofiler.drivers.abilities import DELETABLE_RECORDS, Can
 from osprofiler.records.error_kind import error_kind
 from osprofiler.records.record import MARK, microseconds, timestamp
@@ -37,7 +37,7 @@ _GREEN_CLIENTS = frozenset(("pymysql", "pg8000", "mysqlconnector"))
 class SQLAlchemyDriver(base.Driver):
     """The driver of every SQLAlchemy URL. A batch is one transaction. Each process makes its own connections."""
 
-    can = DELETABLE_RECORDS | {Can.SEARCH}
+    can = DELETABLE_RECORDS | {Can.LIST_SERVICES, Can.SEARCH}
 
     # Escaping makes a span at most seven times longer. It then still fits into MariaDB's default packet of 16 MiB.
     max_span_chars: ClassVar[int | None] = 2_000_000
@@ -213,6 +213,24 @@ class SQLAlchemyDriver(base.Driver):
             if record["base_id"] not in failed and error_kind(record.get("info")):
                 failed[record["base_id"]] = {key: record[key] for key in MARK}
         return list(failed.values())
+
+    def list_services(self) -> list[str]:
+        """As in the base class, by an index of ``sql_indexes``. Without it the database reads the whole table."""
+        from osprofiler.drivers import sql_services
+
+        with self._reading() as engine:
+            if engine is None:
+                return []
+        services = sql_services.Services(self._table, functools.partial(self._rows, look=False))
+        return places.shown(
+            (name.project, name.service) if name.is_verbatim else self._recorded(services.condition(name))
+            for name in services.names()
+        )
+
+    def _recorded(self, condition: Any) -> tuple[Any, Any]:
+        """The project and the service in one of the records with *condition*; two None if none can be read."""
+        record = next(self._records(self._rows(self._select().where(condition).limit(1))), {})
+        return record.get("project"), record.get("service")
 
     def _delete_all(self, base_ids: Sequence[str]) -> int:
         ids = sorted({column for base_id in base_ids for column in sql_rows.ids(base_id)})

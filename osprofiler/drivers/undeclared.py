@@ -19,6 +19,7 @@ _METHODS: dict[Can, tuple[tuple[str, ...], tuple[str, ...]]] = {
     Can.READ_SHARED: ((), ("get_report", "read", "list_traces")),  # no method shows it
     Can.LIST: (("list_traces",), ()),
     Can.LIST_ERRORS: (("list_error_traces",), ()),
+    Can.LIST_SERVICES: (("list_services",), ("list_traces",)),
     Can.SEARCH: (("candidates",), ("list_traces", "list_error_traces")),
     Can.DELETE: (("delete",), ()),
     Can.PURGE: (("purge",), ()),

@@ -184,11 +184,12 @@ def clocks(trace: Trace) -> str:
 
 def place(span: SpanNode) -> str:
     """The service of *span*; with the project in front if the service's name does not contain it."""
-    return _place(span.service or "", span.project or "")
+    return service_place(span.service or "", span.project or "")
 
 
 @functools.lru_cache(1024)
-def _place(service: str, project: str) -> str:
+def service_place(service: str, project: str) -> str:
+    """The name of *service* of *project* as :func:`place` shows it; both may be empty."""
     if project and project not in service:
         return one_line(f"{project}-{service}" if service else project)
     return one_line(service)

@@ -84,7 +84,7 @@ DRIVER = Extension(
     from osprofiler.records.error_kind import error_kind
 
     class Acme(Driver):
-        can = frozenset(Can) - {Can.SEARCH}
+        can = frozenset(Can) - {Can.LIST_SERVICES, Can.SEARCH}
         connection_options = (Option("sync", "yes|no", "wait for the disk"),)
 
         def __init__(self, connection_str, **kwargs):

@@ -12,6 +12,7 @@ from osprofiler.drivers import search
 from osprofiler.drivers.base import Can, Driver, Unsupported
 from osprofiler.records import names, unreadable
 from osprofiler.records.record import timestamp
+from osprofiler.reports import model, wording
 from osprofiler.testing.drivers.guarantees import guarantee
 from osprofiler.testing.drivers.setting import Connect, Setting, essence
 from osprofiler.testing.records import OTHER, T0_US, TRACE, record, span, two_spans
@@ -72,6 +73,19 @@ _OF_MANY: tuple[tuple[search.Wanted, Iterable[int]], ...] = (
 )
 
 
+#: Project and service; two pairs have the same name.
+_SERVICES = (
+    ("nova", "nova-api"),
+    (None, "nova-api"),
+    ("nova", "scheduler"),
+    ("cinder", "scheduler"),
+    ("glance", None),
+    (None, None),
+    ("caf\u00e9", "\U0001f600 ~\\"),
+    ("long", "x" * 1_000),
+)
+
+
 class Searching(Setting):
     """Every trace is listed once. A search finds the matching traces and no others."""
 
@@ -88,6 +102,21 @@ class Searching(Setting):
     def test_a_list_has_the_fields_asked_for(self, driver: Driver) -> None:
         driver.write(two_spans())
         assert driver.list_traces({"base_id", "name"}) == [{"base_id": TRACE, "name": "neutron-api-start"}]
+
+    @guarantee("list")
+    def test_services_are_listed_as_reports_show_them(self, connect: Connect) -> None:
+        """Each once, also those with unusual names. A store that cannot do so says so."""
+        reader = connect()
+        if Can.LIST_SERVICES not in reader.can:
+            with pytest.raises(Unsupported):
+                reader.list_services()
+            return
+        for number, (project, service) in enumerate(_SERVICES, 1):
+            connect(project=project, service=service).write([*span(2 * number, 0), *span(2 * number + 1, 1, OTHER)])
+        traces = [model.from_records(reader.read(base_id)) for base_id in (TRACE, OTHER)]
+        shown = {wording.place(node) for trace in traces for node in trace.spans.values()}
+        assert len(shown) == len(_SERVICES) - 1
+        assert sorted(reader.list_services()) == sorted(shown)
 
     @guarantee("list")
     def test_ids_are_found_by_their_parts(self, driver: Driver) -> None:
