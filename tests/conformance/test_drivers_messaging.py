@@ -9,9 +9,9 @@ from typing import ClassVar
 import kombu
 import pytest
 
-from osprofiler.drivers.base import Driver
+from osprofiler.drivers.base import Can, Driver
 from osprofiler.drivers.messaging import Messaging
-from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, OwnServer, Plant, ServerKit
+from osprofiler.testing.drivers import WRONG_PASSWORD, Connect, DriverKit, OwnServer, Plant, ServerKit
 from osprofiler.testing.records import wrong_records
 from tests.conftest import own
 from tests.servers import Rabbit, free_port
@@ -30,6 +30,12 @@ def connecting(transport_url: str) -> Iterator[Connect]:
     yield connect
     for driver in made:
         driver.close()
+
+
+def empty(rabbit: Rabbit) -> None:
+    """Remove all notifications."""
+    with kombu.Connection(rabbit.url.replace("rabbit:", "amqp:")) as connection:
+        connection.channel().queue_delete("profiler.info")
 
 
 class TestMessaging(ServerKit):
@@ -60,8 +66,7 @@ class TestMessaging(ServerKit):
 
     @pytest.fixture
     def connect(self, rabbit: Rabbit) -> Iterator[Connect]:
-        with kombu.Connection(rabbit.url.replace("rabbit:", "amqp:")) as connection:
-            connection.channel().queue_delete("profiler.info")
+        empty(rabbit)
         with connecting(rabbit.url) as connect:
             yield connect
 
@@ -87,3 +92,13 @@ class TestMessaging(ServerKit):
     def absent(self) -> Iterator[Driver]:
         with connecting(f"rabbit://osp:{WRONG_PASSWORD}@127.0.0.1:{free_port()}/") as connect:
             yield connect()
+
+
+def test_the_kit_finds_that_a_queue_has_one_reader_at_a_time(
+    rabbit: Rabbit, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Messaging, "can", Messaging.can | {Can.READ_SHARED})
+    empty(rabbit)
+    with connecting(rabbit.url) as connect, pytest.raises(AssertionError):
+        DriverKit().test_other_processes_read_what_one_lists(connect(), connect)
+    assert "AssertionError" in capfd.readouterr().err  # of the other processes
