@@ -100,5 +100,5 @@ def _path(environ: Mapping[str, Any]) -> str:
 
 def _refusal(path: str, status: HTTPStatus, text: str, headers: tuple[tuple[str, str], ...] = ()) -> Response:
     if path.startswith("/api/"):
-        return Response(status, JSON, jaeger_api.error_text(status.value, text).encode(), headers)
+        return Response(status, JSON, jaeger_api.error_text(path, status.value, text).encode(), headers)
     return line(status, text, headers)

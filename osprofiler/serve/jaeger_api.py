@@ -3,7 +3,7 @@
 
 Responses and errors have the shapes and the status of Jaeger 1.76 (``cmd/query/app/http_handler.go``). Different are:
 the texts of errors; a parameter out of its range is always a 400; the parts that only make up sample data, or change
-something, are not here.
+something, are not here. ``jaeger_api_v3`` has the responses of version 3.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from osprofiler.reports import wording
 from osprofiler.reports.analysis.service_map import ServiceMap
 from osprofiler.reports.model import Trace
 from osprofiler.reports.views import jaeger_json, map_views
+from osprofiler.serve import jaeger_api_v3
 from osprofiler.serve.parameters import Parameters, malformed
 from osprofiler.serve.responses import Refused, Response, Route, json_response
 from osprofiler.serve.store import Store
@@ -50,16 +51,19 @@ def routes(store: Store) -> list[Route]:
         r"/api/traces": _traces,
         r"/api/traces/([^/]+)": _trace,
         r"/api/dependencies": _dependencies,
-        r"/api/v3/services": _services_v3,
-        r"/api/v3/operations": _operations_v3,
+        r"/api/v3/services": jaeger_api_v3.services,
+        r"/api/v3/operations": jaeger_api_v3.operations,
+        r"/api/v3/trace-summaries": jaeger_api_v3.trace_summaries,
     }
     return [Route(re.compile(path), partial(respond, store)) for path, respond in ways.items()] + [
         Route(re.compile(r"/api/metrics/(minstep|latencies|calls|errors)"), _metrics)
     ]
 
 
-def error_text(status: int, text: str) -> str:
-    """The JSON of a response that is only an error."""
+def error_text(path: str, status: int, text: str) -> str:
+    """The JSON of a response at *path* that is only an error."""
+    if path.startswith("/api/v3/"):
+        return jaeger_api_v3.error_text(status, text)
     return _enclosed("null", 0, [Problem(text, status)])
 
 
@@ -87,31 +91,18 @@ def _list(items: Sequence[Any], parameters: Parameters) -> Response:
 
 
 def _services(store: Store, parameters: Parameters) -> Response:
-    return _list(store.catalogue().services(), parameters)
+    return _list(store.services(), parameters)
 
 
 def _operation_names(store: Store, service: str, parameters: Parameters) -> Response:
-    operations = store.catalogue().operations(service)
-    return _list(list(dict.fromkeys(each.name for each in operations)), parameters)
+    return _list(list(dict.fromkeys(each.name for each in store.operations(service))), parameters)
 
 
 def _operations(store: Store, parameters: Parameters) -> Response:
     if not parameters.text("service"):
         raise Refused(HTTPStatus.BAD_REQUEST, "parameter 'service' is required")
-    operations = store.catalogue().operations(parameters.text("service"), parameters.text("spanKind"))
+    operations = store.operations(parameters.text("service"), parameters.text("spanKind"))
     return _list([{"name": each.name, "spanKind": each.kind} for each in operations], parameters)
-
-
-def _services_v3(store: Store, parameters: Parameters) -> Response:
-    """For the UI of Jaeger 2.15 and later."""
-    return json_response(json.dumps({"services": store.catalogue().services()}))
-
-
-def _operations_v3(store: Store, parameters: Parameters) -> Response:
-    operations = store.catalogue().operations(parameters.text("service"), parameters.text("span_kind"))
-    # This API leaves out empty values.
-    items = [{"name": each.name, **({"spanKind": each.kind} if each.kind else {})} for each in operations]
-    return json_response(json.dumps({"operations": items}))
 
 
 def _traces(store: Store, parameters: Parameters) -> Response:

@@ -70,7 +70,7 @@ def _list(store: Store, parameters: Parameters) -> Response:
     if summaries and (note or len(summaries) == wanted.limit):
         # The last trace is shown again: another one may have begun in the same microsecond.
         older_us = microseconds(summaries[-1].timestamp) + (len(summaries) > 1)
-    listed = list_page.Listed(store.shown, store.catalogue().services(), summaries, note, older_us)
+    listed = list_page.Listed(store.shown, store.services(), summaries, note, older_us)
     return page(list_page.text(listed, parameters))
 
 

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The parameters of a request's query string, read as Jaeger's query service reads them.
 
-Times are integers since the epoch. Durations are those of Go, such as ``1.5s`` or ``2h30m``. An empty value counts as
-absent. All readers raise Refused, with status 400, if a value is malformed.
+Times are integers since the epoch, or texts of RFC 3339. Durations are those of Go, such as ``1.5s`` or ``2h30m``. An
+empty value counts as absent. All readers raise Refused, with status 400, if a value is malformed.
 """
 
 from __future__ import annotations
 
+import datetime
 import json
 import re
 from decimal import Decimal
@@ -28,6 +29,7 @@ _UNITS_NS = {
     "h": 3_600_000_000_000,
 }
 _PART = re.compile(rf"([0-9]{{1,12}}\.?[0-9]{{0,12}}|\.[0-9]{{1,12}})({'|'.join(_UNITS_NS)})", re.A)
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[-+]\d\d:\d\d)", re.A)
 _BOOLEANS = {
     **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
     **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
@@ -61,6 +63,10 @@ class Parameters:
         """The query string with other values for the parameters *changed*."""
         values = self._values | {name: [str(value)] for name, value in changed.items()}
         return urlencode([(name, each) for name, texts in values.items() for each in texts if each])
+
+    def named(self, *names: str) -> str:
+        """The first of *names* that has a value; the last one if none has."""
+        return next((name for name in names if self.text(name)), names[-1])
 
     def integer(self, name: str, default: int) -> int:
         """The value of *name* as an integer."""
@@ -96,6 +102,17 @@ class Parameters:
         total = int(sum(Decimal(number) * _UNITS_NS[unit] for number, unit in parts))
         return -total if text.startswith("-") else total
 
+    def time_ns(self, name: str) -> int:
+        """The value of *name*, a time of RFC 3339, in nanoseconds since the epoch."""
+        text = self.text(name)
+        match = _TIME.fullmatch(text)
+        try:
+            second, fraction, zone = match.groups() if match else ("", None, "")
+            at = datetime.datetime.fromisoformat(second + zone.replace("Z", "+00:00"))
+        except ValueError:
+            raise malformed(name, text, "a time like 2026-01-31T23:59:59.999Z") from None
+        return int(at.timestamp()) * 1_000_000_000 + int((fraction or ".0")[1:].ljust(9, "0"))
+
     def tags(self) -> tuple[tuple[str, str], ...]:
         """The tags that ``tag=key:value`` and ``tags={"key": "value"}`` name; a later value replaces an earlier one."""
         named: dict[str, str] = {}
@@ -104,12 +121,17 @@ class Parameters:
             if not colon:
                 raise malformed("tag", text, "key:value")
             named[key] = value
-        for text in self.texts("tags"):
+        return tuple((named | self.object("tags")).items())
+
+    def object(self, name: str) -> dict[str, str]:
+        """The values of *name*, JSON objects of texts, as one; a later value of a key replaces an earlier one."""
+        merged: dict[str, str] = {}
+        for text in self.texts(name):
             try:
                 given = json.loads(text)
             except (ValueError, RecursionError):
                 given = None
             if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
-                raise malformed("tags", text, "a JSON object of texts")
-            named.update(given)
-        return tuple(named.items())
+                raise malformed(name, text, "a JSON object of texts")
+            merged.update(given)
+        return merged

@@ -16,7 +16,7 @@ from osprofiler.drivers import lookup, search
 from osprofiler.drivers.abilities import Can
 from osprofiler.drivers.search import Wanted
 from osprofiler.records import ids
-from osprofiler.serve.catalogue import Catalogue
+from osprofiler.serve.catalogue import Catalogue, Operation
 
 if TYPE_CHECKING:
     from osprofiler.drivers.driver import Driver
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 #: One request reads traces for at most so long.
 MOST_S = 30.0
 
-#: The names of services and operations are looked for so long.
-_NAMES_S = 5.0
+#: Traces are read so long for the names of services, and so long for those of the operations of one. Jaeger's UI waits
+#: 10 seconds for both.
+_NAMES_S = 3.0
 
 #: The ids of so many traces whose ids are not UUIDs are kept.
 _MOST_OTHER_IDS = 10_000
@@ -58,7 +59,6 @@ class Store:
         self._make = make
         self._own = threading.local()
         self._drivers: list[Driver] = []
-        self._catalogue = Catalogue(self._for_names)
         # Jaeger's id of such a trace is a hash, which cannot be turned back.
         self._other_ids: dict[int, str] = {}
         first = self._driver
@@ -66,6 +66,8 @@ class Store:
         self.shown = masked(self.connection_string)
         if not {Can.LIST, Can.READ} <= first.can:
             raise exc.CommandError(f"{self.shown} cannot list traces: there is nothing to serve")
+        list_services = self._list_services if Can.LIST_SERVICES in first.can else None
+        self._catalogue = Catalogue(list_services, self._read_for_names)
 
     @property
     def _driver(self) -> Driver:
@@ -101,12 +103,18 @@ class Store:
             return f"only the newest traces were looked through: that took {most_s:.0f} s"
         return ""
 
-    def catalogue(self) -> Catalogue:
-        """The services and operations of the store."""
-        self._catalogue.refresh()
-        return self._catalogue
+    def services(self) -> list[str]:
+        """The names of the services."""
+        return self._catalogue.services()
 
-    def _for_names(self, wanted: Wanted) -> None:
+    def operations(self, service: str, kind: str = "") -> list[Operation]:
+        """The operations of *service*, of one kind or of all kinds."""
+        return self._catalogue.operations(service, kind)
+
+    def _list_services(self) -> list[str]:
+        return self._driver.list_services()
+
+    def _read_for_names(self, wanted: Wanted) -> None:
         self.each(wanted, lambda trace: True, _NAMES_S)
 
     def close(self) -> None:

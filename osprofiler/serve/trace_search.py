@@ -3,12 +3,14 @@
 
 One span of the trace must match all conditions. The names are exact. A tag may be one of the span, of its process, or
 a field of one of its logs. Sources: Jaeger 1.76, ``cmd/query/app/query_parser.go`` (the parameters) and
-``internal/storage/v2/memory/tenant.go`` (the conditions).
+``internal/storage/v2/memory/tenant.go`` (the conditions); Jaeger 2.20, ``apiv3/query_parser.go`` (the parameters of
+version 3).
 """
 
 from __future__ import annotations
 
 import glob
+import re
 import time
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -17,9 +19,11 @@ from typing import Any
 from osprofiler.drivers.search import Wanted
 from osprofiler.reports.model import SpanNode, Trace
 from osprofiler.reports.views import jaeger_json
+from osprofiler.serve import catalogue
 from osprofiler.serve.parameters import Parameters
 from osprofiler.serve.responses import Refused
 
+_CAPITAL = re.compile("[A-Z]")
 _DEFAULT_LIMIT = 100
 #: The most traces of one response, as Jaeger's UI permits.
 MOST_TRACES = 1_500
@@ -33,7 +37,7 @@ _BEFORE_US = 600_000_000
 class TraceSearch:
     """The conditions of one search; durations in nanoseconds, 0: none."""
 
-    service: str
+    service: str  # "": any
     operation: str
     start_us: int
     end_us: int
@@ -62,12 +66,38 @@ class TraceSearch:
             raise Refused(HTTPStatus.BAD_REQUEST, "'maxDuration' should be greater than 'minDuration'")
         return search
 
+    @classmethod
+    def of_v3(cls, parameters: Parameters) -> TraceSearch:
+        """The search that *parameters* of version 3 of the API describe. Raises Refused."""
+
+        def name(text: str) -> str:
+            """The name of the parameter *text*: it may have underscores, as in older versions."""
+            older = _CAPITAL.sub(r"_\g<0>", text).lower()
+            return parameters.named(f"query.{text}", f"query.{older}")
+
+        start, end = name("startTimeMin"), name("startTimeMax")
+        start_ns, end_ns = parameters.time_ns(start), parameters.time_ns(end)
+        if start_ns >= end_ns:
+            raise Refused(HTTPStatus.BAD_REQUEST, f"'{start}' should be before '{end}'")
+        parameters.boolean(name("rawTraces"))
+        if parameters.text("query.filter"):
+            raise Refused(HTTPStatus.BAD_REQUEST, "'query.filter' is not supported")
+        return cls(
+            parameters.text(name("serviceName")),
+            parameters.text(name("operationName")),
+            -(-start_ns // 1000),
+            end_ns // 1000,
+            parameters.duration_ns(name("durationMin")),
+            parameters.duration_ns(name("durationMax")),
+            tuple(parameters.object("query.attributes").items()),
+            limit(parameters, _DEFAULT_LIMIT, parameters.named("query.num_traces", name("searchDepth"))),
+        )
+
     @property
     def wanted(self) -> Wanted:
         """The conditions for the store. Traces that match them may not match this search, but not the reverse."""
-        service = None if self.service == jaeger_json.NO_SERVICE else self.service
         return Wanted(
-            service=None if service is None else glob.escape(service),
+            service=catalogue.pattern(self.service),
             operation=glob.escape(self.operation) or None,
             min_duration_us=max(self.least_ns // 1000, 0) or None,
             since_us=self.start_us - _BEFORE_US,
@@ -82,7 +112,7 @@ class TraceSearch:
     def _is_of(self, span: SpanNode) -> bool:
         duration_ns = (span.duration_us or 0) * 1000
         return (
-            jaeger_json.service_name(span) == self.service
+            (not self.service or jaeger_json.service_name(span) == self.service)
             and (not self.operation or span.operation == self.operation)
             and self.start_us <= span.start_us <= self.end_us
             and (not self.least_ns or duration_ns >= self.least_ns)
@@ -103,9 +133,9 @@ class TraceSearch:
         )
 
 
-def limit(parameters: Parameters, default: int) -> int:
+def limit(parameters: Parameters, default: int, name: str = "limit") -> int:
     """The most traces that a response may have."""
-    number = parameters.integer("limit", default)
+    number = parameters.integer(name, default)
     if not 0 < number <= MOST_TRACES:
-        raise Refused(HTTPStatus.BAD_REQUEST, f"'limit' should be from 1 to {MOST_TRACES}")
+        raise Refused(HTTPStatus.BAD_REQUEST, f"'{name}' should be from 1 to {MOST_TRACES}")
     return number

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The files of Jaeger's UI, from the folder that holds its build: ``index.html``, and ``static`` with all others.
 
-Jaeger puts values into ``index.html`` in place of defaults that it finds there as text; so does this. Source: Jaeger
-1.76, ``cmd/query/app/static_handler.go``.
+Jaeger puts values into ``index.html`` in place of defaults that it finds there as text; so does this. Sources:
+``static_handler.go`` of Jaeger 1.76 and 2.20.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from osprofiler.serve.responses import HTML, Refused, Response, Route
 
 _DEFAULTS = {
     "JAEGER_CONFIG": "DEFAULT_CONFIG",
-    "JAEGER_STORAGE_CAPABILITIES": "DEFAULT_STORAGE_CAPABILITIES",
+    "JAEGER_STORAGE_CAPABILITIES": "DEFAULT_STORAGE_CAPABILITIES",  # before 2.20
+    "JAEGER_BACKEND_CAPABILITIES": "DEFAULT_BACKEND_CAPABILITIES",
     "JAEGER_VERSION": "DEFAULT_VERSION",
 }
 _BASE = re.compile(r'<base href="/"')
@@ -52,6 +53,12 @@ class UiFiles:
                 "a built Jaeger UI"
             ) from None
         values["JAEGER_STORAGE_CAPABILITIES"] = {"archiveStorage": False}
+        values["JAEGER_BACKEND_CAPABILITIES"] = {
+            "archiveStorage": False,
+            "metricsStorage": False,
+            "searchWithoutServiceName": True,
+            "aiAssistant": False,
+        }
         values["JAEGER_VERSION"] = {
             "gitCommit": "",
             "gitVersion": f"osprofiler {osprofiler.__version__}",

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from osprofiler.drivers import base
+from osprofiler.drivers.sqlalchemy_driver import SQLAlchemyDriver
 from osprofiler.records import ids
 from osprofiler.records.record import timestamp
 from osprofiler.serve import catalogue, jaeger_api, store
@@ -70,6 +71,25 @@ def test_names_of_new_traces_are_learned(url: str, served: Application, monkeypa
     assert ask(served, "/api/services").json["data"] == ["newer", "svc"]
 
 
+def test_a_rare_service_is_listed_with_its_operations(
+    url: str, served: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not in the newest traces: the store knows it."""
+    later = [{**each, "timestamp": each["timestamp"].replace("T1", "T2")} for each in trace(ids.uuid_text(5), "often")]
+    base.get_driver(url).write(later)
+    monkeypatch.setattr(catalogue, "_FEW_TRACES", 1)
+    assert ask(served, "/api/services").json["data"] == ["often", "svc"]
+    assert ask(served, "/api/services/svc/operations").json["data"] == ["boot", "build", "check"]
+
+
+def test_the_services_of_a_store_that_cannot_list_them_are_in_its_newest_traces(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base.get_driver(url).write(trace())
+    monkeypatch.setattr(SQLAlchemyDriver, "can", SQLAlchemyDriver.can - {base.Can.LIST_SERVICES})
+    assert ask(serving(url), "/api/services").json["data"] == ["svc"]
+
+
 def test_a_search_learns_names_too(url: str, served: Application) -> None:
     assert ask(served, "/api/services").json["data"] == ["svc"]
     base.get_driver(url).write(trace(ids.uuid_text(5), "newer"))
@@ -124,6 +144,7 @@ def test_any_value_in_a_record_is_served(value: Any, url: str) -> None:
     for address in (
         "/api/services",
         "/api/operations?service=svc",
+        "/api/v3/trace-summaries?query.start_time_min=2000-01-01T00:00:00Z&query.start_time_max=2100-01-01T00:00:00Z",
         f"/api/traces?service=svc&tag=a:b&{ALL}",
         f"/api/traces?service=svc&{ALL}",
         f"/api/dependencies?endTs={T0_US // 1000 + 10_000}",

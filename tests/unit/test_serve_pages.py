@@ -117,6 +117,7 @@ def ui(tmp_path: Path) -> Path:
         '<base href="/" data-inject-target="BASE_URL" />\n'
         "const JAEGER_CONFIG = DEFAULT_CONFIG;\nconst JAEGER_VERSION = DEFAULT_VERSION;\n"
         "const JAEGER_STORAGE_CAPABILITIES = DEFAULT_STORAGE_CAPABILITIES;\n"
+        "const JAEGER_BACKEND_CAPABILITIES = DEFAULT_BACKEND_CAPABILITIES;\n"
     )
     (folder / "static" / "main.js").write_text("main()")
     (folder / "static" / "media" / "a.svg").write_text("<svg/>")
@@ -136,6 +137,7 @@ def test_the_ui_is_served_with_its_values(ui: Path, url: str, tmp_path: Path) ->
         assert '<base href="/jaeger/" data' in page.text
         assert 'JAEGER_CONFIG = {"menu": "\\u003c/script>"};' in page.text
         assert 'JAEGER_STORAGE_CAPABILITIES = {"archiveStorage": false};' in page.text
+        assert '"searchWithoutServiceName": true' in page.text
         assert '"gitVersion": "osprofiler' in page.text
     script = ask(served, "/jaeger/static/main.js")
     assert (script.text, script.headers["content-type"]) == ("main()", "text/javascript")

@@ -119,16 +119,36 @@ def test_every_answer_is_safe(path: str, served: Application) -> None:
 # Any request
 
 
-_NAMES = "service operation start end minDuration maxDuration limit lookback tag tags traceID raw prettyPrint endTs"
+_NAMES = (
+    "service operation start end minDuration maxDuration limit lookback tag tags traceID raw prettyPrint endTs "
+    "query.startTimeMin query.startTimeMax query.serviceName query.searchDepth query.attributes query.durationMin"
+)
 _PATHS = (
     "/ /search /api/services /api/services/svc/operations /api/operations /api/traces /api/traces/ /api/dependencies "
-    "/api/metrics/calls /api/metrics/latencies /api/metrics/minstep /api/v3/services /api/v3/operations /osprofiler/ "
-    f"/osprofiler/set /osprofiler/trace/{TRACE} /trace/ /static/ /osprofiler"
+    "/api/metrics/calls /api/metrics/latencies /api/metrics/minstep /api/v3/services /api/v3/operations "
+    f"/api/v3/trace-summaries /osprofiler/ /osprofiler/set /osprofiler/trace/{TRACE} /trace/ /static/ /osprofiler"
 ).split()
 _VALUES = st.one_of(
     st.text(max_size=20),
     st.integers().map(str),
-    st.sampled_from(["svc", "boot", "1h", "5ms", "-1s", "1.5h", "true", '{"a": "b"}', "[", "{}", "a:b", "a=b", TRACE]),
+    st.sampled_from(
+        [
+            "svc",
+            "boot",
+            "1h",
+            "5ms",
+            "-1s",
+            "1.5h",
+            "true",
+            "2026-01-01T00:00:00Z",
+            '{"a": "b"}',
+            "[",
+            "{}",
+            "a:b",
+            "a=b",
+            TRACE,
+        ]
+    ),
     st.recursive(st.none() | st.text(max_size=3) | st.integers(), lambda each: st.lists(each, max_size=3)).map(
         json.dumps
     ),
@@ -149,7 +169,9 @@ def test_no_request_breaks_it(path: str, query: list[tuple[str, str]], tail: byt
     address = f"{path}{quote(tail)}?{urlencode(query, errors='surrogatepass')}"
     response = ask(served, address)
     assert response.status < 500 or response.status == 501, response.text
-    if path.startswith("/api/") and response.status >= 400 and not tail:
+    if path.startswith("/api/v3/") and response.status >= 400 and not tail:
+        assert response.json["error"]["httpCode"] == response.status
+    elif path.startswith("/api/") and response.status >= 400 and not tail:
         assert response.json["data"] is None
         assert response.json["errors"][0]["code"] == response.status
 
