@@ -4,13 +4,16 @@
 Processes are services, threads are tracks (see ``tracks``), and arrows are references from another track: to a parent,
 and from the branches that a join waited for. Times are in microseconds since the epoch.
 
-Source: "Trace Event Format", the document of the Chromium project: complete events (``X``), begin events without an end
-(``B``) for unfinished spans, metadata (``M``), and flow events (``s``, ``f``).
+Sources: "Trace Event Format", the document of the Chromium project: complete events (``X``), begin events without an
+end (``B``) for unfinished spans, metadata (``M``), and flow events (``s``, ``f``); and Perfetto's reader of this
+format, ``src/trace_processor/importers/json``. It takes the id of a flow only if that is a number, and ties a flow to
+the slice that began last on its track. So both events of a flow follow the begins of their slices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from osprofiler.reports import wording
@@ -38,11 +41,19 @@ def _events(trace: Trace) -> Iterator[dict[str, Any]]:
         yield {"ph": "M", "name": "thread_name", **place, "args": {"name": str(track)}}
         yield {"ph": "M", "name": "thread_sort_index", **place, "args": {"sort_index": track.number}}
         where.update(dict.fromkeys(_ids(track), place))
-    for track in found:
-        for event in track.events:
-            if event.opens:
-                yield _slice(event.span, where[event.span.trace_id])
-                yield from _flows(event.span, trace, where)
+    spans = _in_order(trace)
+    out, into = _flows(spans, where)
+    for span in spans:
+        place = where[span.trace_id]
+        yield _slice(span, place)
+        for phase, flows in (({"ph": "f", "bp": "e"}, into), ({"ph": "s"}, out)):
+            for flow in flows.get(span.trace_id, ()):
+                yield {**phase, **flow, "ts": span.start_us, **place}
+
+
+def _in_order(trace: Trace) -> list[SpanNode]:
+    """The spans by start. A parent comes before its children."""
+    return sorted((span for _, span in trace.walk()), key=lambda span: span.start_us)
 
 
 def _ids(track: Track) -> Iterator[str]:
@@ -66,16 +77,23 @@ def _slice(span: SpanNode, place: dict[str, int]) -> dict[str, Any]:
     return event | {"args": {key: value for key, value in about.items() if value != ""}}
 
 
-def _flows(span: SpanNode, trace: Trace, where: dict[str, dict[str, int]]) -> Iterator[dict[str, Any]]:
-    """The arrows to *span* from spans on other tracks. An arrow goes forward in time, and begins within its span."""
-    parent = trace.spans.get(span.parent_id)
-    sources = [] if parent is None else [("starts", parent)]
-    sources += [("joins", trace.spans[link.trace_id]) for link in span.links if link.trace_id in trace.spans]
-    for name, source in sources:
-        if where[source.trace_id] == where[span.trace_id] or source.start_us > span.start_us:
-            continue
-        last_us = tracks.end_us(source, trace) - 1
-        at_us = max(min(span.start_us, last_us), source.start_us)
-        flow = {"name": name, "cat": "reference", "id": f"{source.trace_id} {span.trace_id}"}
-        yield {"ph": "s", **flow, "ts": at_us, **where[source.trace_id]}
-        yield {"ph": "f", "bp": "e", **flow, "ts": span.start_us, **where[span.trace_id]}
+def _flows(
+    spans: Sequence[SpanNode], where: Mapping[str, dict[str, int]]
+) -> tuple[dict[str, list[dict[str, Any]]], dict[str, list[dict[str, Any]]]]:
+    """The flows out of spans and those into spans, by the ids of the spans.
+
+    Each goes to another track, forward in time. *spans* are all spans, in the order of their events.
+    """
+    out: dict[str, list[dict[str, Any]]] = {}
+    into: dict[str, list[dict[str, Any]]] = {}
+    begun: set[str] = set()
+    number = itertools.count(1)
+    for span in spans:
+        sources = [("starts", span.parent_id), *(("joins", link.trace_id) for link in span.links)]
+        for name, source in sources:
+            if source in begun and where[source] != where[span.trace_id]:
+                flow = {"name": name, "cat": "reference", "id": next(number)}
+                out.setdefault(source, []).append(flow)
+                into.setdefault(span.trace_id, []).append(flow)
+        begun.add(span.trace_id)
+    return out, into
