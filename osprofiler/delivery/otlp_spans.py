@@ -17,7 +17,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
 import osprofiler
-from osprofiler.records import names
+from osprofiler.records import names, semconv
 from osprofiler.records.span_data import SpanData
 from osprofiler.records.span_tags import tags_of
 
@@ -27,10 +27,6 @@ _KINDS = {
     "producer": Span.SPAN_KIND_PRODUCER,
     "consumer": Span.SPAN_KIND_CONSUMER,
 }
-_REF_TYPE = "opentracing.ref_type"
-
-#: OpenTelemetry's names for tags of Jaeger's processes.
-_RESOURCE_NAMES = {"hostname": "host.name", "pid": "process.pid"}
 
 
 def convert(span: SpanData) -> Span:
@@ -77,7 +73,7 @@ def convert(span: SpanData) -> Span:
 
 
 def _link(span: Span, trace_id: bytes, span_id: bytes, kind: str) -> None:
-    _add(span.links.add(trace_id=trace_id, span_id=span_id).attributes, _REF_TYPE, kind)
+    _add(span.links.add(trace_id=trace_id, span_id=span_id).attributes, semconv.REF_TYPE, kind)
 
 
 def _add(attributes: Any, key: str, value: Any) -> None:
@@ -101,7 +97,7 @@ def resource(service: str, tags: Mapping[str, Any]) -> Resource:
     """The resource of a batch: its service name and tags."""
     made = Resource()
     for key, value in {"service.name": service, **tags}.items():
-        _add(made.attributes, _RESOURCE_NAMES.get(key, key), value)
+        _add(made.attributes, semconv.RESOURCE_NAMES.get(key, key), value)
     return made
 
 

@@ -17,6 +17,11 @@ Value = str | int | float | bool
 #: The keys of info that make tags here. Nearly all trace points have none of them.
 SHAPES = frozenset(("request", "requests", "db"))
 
+#: OpenTelemetry's names for tags of our processes.
+RESOURCE_NAMES: Mapping[str, str] = {"hostname": "host.name", "pid": "process.pid"}
+#: OpenTelemetry's attribute of a link for the kind of an OpenTracing reference.
+REF_TYPE = "opentracing.ref_type"
+
 
 def tags(info: Mapping[str, Any]) -> Iterator[tuple[str, Value]]:
     """The standard tags for the start *info* of a trace point."""

@@ -22,12 +22,11 @@ from osprofiler.reports.analysis.service_map import ServiceMap
 from osprofiler.reports.model import Trace
 from osprofiler.reports.views import jaeger_json, map_views
 from osprofiler.serve import jaeger_api_v3
-from osprofiler.serve.parameters import Parameters, malformed
+from osprofiler.serve.parameters import Parameters, malformed, trace_number
 from osprofiler.serve.responses import Refused, Response, Route, json_response
 from osprofiler.serve.store import Store
 from osprofiler.serve.trace_search import TraceSearch
 
-_TRACE_ID = re.compile(r"[0-9a-f]{1,32}", re.I | re.A)
 _DAY_MS = 86_400_000
 #: One response has no further traces when it has so many spans.
 MOST_SPANS = 200_000
@@ -54,6 +53,7 @@ def routes(store: Store) -> list[Route]:
         r"/api/v3/services": jaeger_api_v3.services,
         r"/api/v3/operations": jaeger_api_v3.operations,
         r"/api/v3/trace-summaries": jaeger_api_v3.trace_summaries,
+        r"/api/v3/traces/([^/]+)": jaeger_api_v3.trace,
     }
     return [Route(re.compile(path), partial(respond, store)) for path, respond in ways.items()] + [
         Route(re.compile(r"/api/metrics/(minstep|latencies|calls|errors)"), _metrics)
@@ -110,7 +110,7 @@ def _traces(store: Store, parameters: Parameters) -> Response:
     parameters.boolean("raw")  # here all traces are raw: times are not corrected
     found = _Found()
     if parameters.texts("traceID"):
-        for number in [_number(text) for text in parameters.texts("traceID")]:
+        for number in [trace_number(text) for text in parameters.texts("traceID")]:
             trace = None if found.is_full else store.trace(number)
             if trace is not None:
                 found.add(trace)
@@ -160,16 +160,10 @@ def _trace(store: Store, trace_id: str, parameters: Parameters) -> Response:
     parameters.boolean("raw")
     parameters.integer("start", 0)
     parameters.integer("end", 0)
-    trace = store.trace(_number(trace_id))
+    trace = store.trace(trace_number(trace_id))
     if trace is None:
         raise Refused(HTTPStatus.NOT_FOUND, "trace not found")
     return _response(f"[{_text(trace)}]", parameters)
-
-
-def _number(trace_id: str) -> int:
-    if not _TRACE_ID.fullmatch(trace_id):
-        raise malformed("traceID", trace_id, "1 to 32 hexadecimal digits")
-    return int(trace_id, 16)
 
 
 def _text(trace: Trace) -> str:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Version 3 of Jaeger's query API, as far as its UI asks for it: names, and a summary of each trace of a search.
+"""Version 3 of Jaeger's query API, as far as its UI and Grafana ask for it: names, searches, and one trace.
+
+The response to a search is a summary of each trace.
 
 A response is the JSON of a message of protobuf: 64-bit numbers are texts, and numbers and texts that are 0 or empty are
 left out.
@@ -12,13 +14,14 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
+from http import HTTPStatus
 from typing import Any
 
 from osprofiler.records import ids
 from osprofiler.reports.model import Trace
-from osprofiler.reports.views import jaeger_json
-from osprofiler.serve.parameters import Parameters
-from osprofiler.serve.responses import Response, json_response
+from osprofiler.reports.views import jaeger_json, otlp_json
+from osprofiler.serve.parameters import Parameters, trace_number
+from osprofiler.serve.responses import Refused, Response, json_response
 from osprofiler.serve.store import Store
 from osprofiler.serve.trace_search import TraceSearch
 
@@ -63,6 +66,19 @@ def trace_summaries(store: Store, parameters: Parameters) -> Response:
     if cut:
         LOG.warning("%s: %s", store.shown, cut)  # the response has no place for it
     return json_response(json.dumps(_message(summaries=summaries)))
+
+
+def trace(store: Store, trace_id: str, parameters: Parameters) -> Response:
+    """The response for one trace. The times, which may help a store to find it, are not needed here."""
+    number = trace_number(trace_id)
+    for name in (parameters.named("startTime", "start_time"), parameters.named("endTime", "end_time")):
+        if parameters.text(name):
+            parameters.time_ns(name)
+    parameters.boolean(parameters.named("rawTraces", "raw_traces"))
+    found = store.trace(number)
+    if found is None:
+        raise Refused(HTTPStatus.NOT_FOUND, "No traces found")
+    return json_response(json.dumps({"result": otlp_json.traces_data(found)}))
 
 
 def _summary(trace: Trace) -> dict[str, Any]:

@@ -34,12 +34,20 @@ _BOOLEANS = {
     **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
     **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
 }
+_TRACE_ID = re.compile(r"[0-9a-f]{1,32}", re.I | re.A)
 _SHOWN_CHARS = 80
 
 
 def malformed(name: str, value: str, wanted: str) -> Refused:
     """The error for the parameter *name*."""
     return Refused(HTTPStatus.BAD_REQUEST, f"unable to parse param '{name}': {wanted}, not {value[:_SHOWN_CHARS]!r}")
+
+
+def trace_number(text: str) -> int:
+    """The trace id of Jaeger that *text* is."""
+    if not _TRACE_ID.fullmatch(text):
+        raise malformed("traceID", text, "1 to 32 hexadecimal digits")
+    return int(text, 16)
 
 
 class Parameters:

@@ -146,7 +146,7 @@ def of_grafana(written: Written) -> dict[str, str]:
     """The requests that Grafana's Jaeger data source makes, and no other client, by what a user does there.
 
     Its times of a search are microseconds, and all others are milliseconds, also where Jaeger reads microseconds. With
-    its feature ``jaegerEnableGrpcEndpoint`` it asks version 3 of the API for names.
+    its feature ``jaegerEnableGrpcEndpoint`` it asks version 3 of the API for names and traces.
     """
     api, compute = (f"{written.project}-{name}" for name in ("api", "compute"))
     begin_ms, end_ms = written.from_us // 1000, written.to_us // 1000 + 1
@@ -175,6 +175,13 @@ def of_grafana(written: Written) -> dict[str, str]:
         "Grafana: names, version 3": "/api/v3/services",
         "Grafana: operations, version 3": f"/api/v3/operations?{urlencode({'service': api})}",
         "Grafana: no operations, version 3": "/api/v3/operations?service=nobody",
+        "Grafana: a trace, version 3": f"/api/v3/traces/{written.trace_ids[0]}",
+        "Grafana: a trace with an error, version 3": f"/api/v3/traces/{written.trace_ids[3]}",
+        "Grafana: a trace, with the time, version 3": f"/api/v3/traces/{written.trace_ids[1]}"
+        "?start_time=2026-01-01T00:00:00Z&end_time=2026-01-01T01:00:00.123456789Z",
+        "Grafana: a trace that is not there, version 3": f"/api/v3/traces/{'abcd' * 8}",
+        "Grafana: a wrong id, version 3": "/api/v3/traces/nothing",
+        "Grafana: a wrong time, version 3": f"/api/v3/traces/{written.trace_ids[0]}?start_time=x",
     }
 
 
@@ -308,11 +315,32 @@ def essence(response: Any) -> Any:
 def _version_3(content: Mapping[str, Any]) -> Any:
     if "error" in content:
         return {**content["error"], "message": bool(content["error"]["message"])}
+    if "result" in content:
+        return sorted(map(_of_otlp, content["result"]["resourceSpans"]), key=json.dumps)
     ((name, items),) = content.items() or [("", [])]
     if name == "operations":
         # Jaeger 1.76 leaves out an unknown kind, which its UI refuses. 2.20 has this one.
         items = [{"spanKind": "internal", **item} for item in items]
     return sorted(items, key=json.dumps)
+
+
+def _of_otlp(part: Mapping[str, Any]) -> Any:
+    def attributes(items: list[dict[str, Any]]) -> dict[str, Any]:
+        named = {{"pid": "process.pid"}.get(each["key"], each["key"]): each["value"] for each in items}
+        return {key: named[key] for key in sorted(named) if not key.startswith("otel.") and key not in _NOT_IN_RECORDS}
+
+    def comparable(span: dict[str, Any]) -> dict[str, Any]:
+        parts = {name: span[name] for name in ("events", "links") if name in span}
+        lists = {
+            name: sorted(({**each, "attributes": attributes(each["attributes"])} for each in part), key=json.dumps)
+            for name, part in parts.items()
+        }
+        return dict(sorted({**span, **lists, "attributes": attributes(span["attributes"])}.items()))
+
+    assert part.keys() == {"resource", "scopeSpans"}
+    ((scope),) = part["scopeSpans"]
+    spans = sorted(map(comparable, scope["spans"]), key=json.dumps)
+    return [attributes(part["resource"]["attributes"]), scope["scope"], spans]
 
 
 def _trace(trace: Mapping[str, Any]) -> Any:

@@ -43,6 +43,7 @@ LATE = {
     ("drivers.sqlalchemy_driver", "osprofiler.drivers.sql_faults"): "loads SQLAlchemy",
     ("drivers.sqlalchemy_driver", "osprofiler.drivers.sql_indexes"): "loads SQLAlchemy",
     ("drivers.sqlalchemy_driver", "osprofiler.drivers.sql_search"): "loads SQLAlchemy",
+    ("drivers.sqlalchemy_driver", "osprofiler.drivers.sql_services"): "loads SQLAlchemy",
     ("drivers.sqlalchemy_driver", "osprofiler.drivers.sql_url"): "loads SQLAlchemy",
     ("drivers.undeclared", "osprofiler.drivers.sql_faults"): "loads SQLAlchemy",
     ("reports.files", "osprofiler.records.jaeger_json"): "only files of Jaeger-JSON need it",

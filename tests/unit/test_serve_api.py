@@ -149,6 +149,7 @@ def test_any_value_in_a_record_is_served(value: Any, url: str) -> None:
         f"/api/traces?service=svc&{ALL}",
         f"/api/dependencies?endTs={T0_US // 1000 + 10_000}",
         f"/api/traces/{TRACE.replace('-', '')}",
+        f"/api/v3/traces/{TRACE.replace('-', '')}",
         "/osprofiler/",
         "/osprofiler/set",
         f"/osprofiler/trace/{TRACE}",

@@ -126,7 +126,8 @@ _NAMES = (
 _PATHS = (
     "/ /search /api/services /api/services/svc/operations /api/operations /api/traces /api/traces/ /api/dependencies "
     "/api/metrics/calls /api/metrics/latencies /api/metrics/minstep /api/v3/services /api/v3/operations "
-    f"/api/v3/trace-summaries /osprofiler/ /osprofiler/set /osprofiler/trace/{TRACE} /trace/ /static/ /osprofiler"
+    f"/api/v3/trace-summaries /api/v3/traces/1 /osprofiler/ /osprofiler/set /osprofiler/trace/{TRACE} "
+    "/trace/ /static/ /osprofiler"
 ).split()
 _VALUES = st.one_of(
     st.text(max_size=20),

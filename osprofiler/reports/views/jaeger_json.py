@@ -15,7 +15,7 @@ from json.encoder import encode_basestring_ascii
 from typing import Any
 
 import osprofiler
-from osprofiler.records import ids, names
+from osprofiler.records import ids, names, semconv
 from osprofiler.reports import wording
 from osprofiler.reports.model import SpanNode, Trace
 from osprofiler.reports.views import span_tags
@@ -25,9 +25,6 @@ _KINDS = {names.CHILD_OF: "CHILD_OF", names.FOLLOWS_FROM: "FOLLOWS_FROM"}
 #: The service of a span that has none.
 NO_SERVICE = "unknown"
 _MOST_EXACT = (1 << 53) - 1
-
-#: Our process tags, and tags of other tracers that mean the same; if a process has those, ours are left out.
-_SAME = {"hostname": "host.name", "pid": "process.pid"}
 
 _quote = encode_basestring_ascii
 
@@ -42,13 +39,13 @@ def text(trace: Trace) -> Iterator[str]:
 def item(trace: Trace, warnings: Sequence[str] = ()) -> Iterator[str]:
     """The trace as an item of an answer's ``data``, in pieces. *warnings* are about the whole trace."""
     writer = Writer(trace)
-    places = [_process(span) for span in trace.spans.values()]
-    processes = {process: f"p{i}" for i, process in enumerate(dict.fromkeys(places), 1)}
+    places = [process(span) for span in trace.spans.values()]
+    processes = {place: f"p{i}" for i, place in enumerate(dict.fromkeys(places), 1)}
     yield f'{{"traceID": "{writer.trace_id}", "processes": {{'
-    yield ", ".join(f'"{name}": {_described(*process)}' for process, name in processes.items())
+    yield ", ".join(f'"{name}": {_described(*place)}' for place, name in processes.items())
     yield f'}}, "warnings": {json.dumps(list(warnings) or None)}, "spans": ['
-    for i, (span, process) in enumerate(zip(trace.spans.values(), places, strict=True)):
-        yield f"{',' if i else ''}\n{writer.span(span, processes[process])}"
+    for i, (span, place) in enumerate(zip(trace.spans.values(), places, strict=True)):
+        yield f"{',' if i else ''}\n{writer.span(span, processes[place])}"
     yield "]}"
 
 
@@ -76,21 +73,30 @@ class Writer:
         self._number = functools.cache(ids.span_id_of)
         self._odd_base_id = trace.base_id != ids.uuid_text(number)
 
-    def span(self, span: SpanNode, process: str) -> str:
+    def span_id(self, span: SpanNode) -> str:
+        """The id of *span* in Jaeger."""
+        return f"{self._number(span.trace_id):016x}"
+
+    def references(self, span: SpanNode) -> list[tuple[str, str, str]]:
+        """The kind, trace and span of each reference of *span*; the first is the parent, if it has one."""
         references = []
         if span.reference is not None:
-            references.append((span.reference, self.trace_id, self._number(span.parent_id)))
-        references += [
-            (link.kind, f"{ids.trace_id_of(link.base_id):032x}", self._number(link.trace_id)) for link in span.links
+            references.append((span.reference, self.trace_id, f"{self._number(span.parent_id):016x}"))
+        return references + [
+            (link.kind, f"{ids.trace_id_of(link.base_id):032x}", f"{self._number(link.trace_id):016x}")
+            for link in span.links
         ]
+
+    def span(self, span: SpanNode, process: str) -> str:
+        """*span* as JSON. *process*: the name of its process in this JSON."""
         reference_text = ", ".join(
-            f'{{"refType": "{_KINDS.get(kind, "CHILD_OF")}", "traceID": "{trace}", "spanID": "{point:016x}"}}'
-            for kind, trace, point in references
+            f'{{"refType": "{_KINDS.get(kind, "CHILD_OF")}", "traceID": "{trace}", "spanID": "{point}"}}'
+            for kind, trace, point in self.references(span)
         )
         logs = ", ".join(f'{{"timestamp": {log.at_us}, "fields": {_tags(log.fields.items())}}}' for log in span.logs)
         missing = wording.missing(span)
         return (
-            f'{{"traceID": "{self.trace_id}", "spanID": "{self._number(span.trace_id):016x}", '
+            f'{{"traceID": "{self.trace_id}", "spanID": "{self.span_id(span)}", '
             f'"operationName": {_quote(span.operation)}, "references": [{reference_text}], "flags": 1, '
             f'"startTime": {span.start_us}, "duration": {span.duration_us or 0}, '
             f'"tags": {_tags(self.tags(span))}, "logs": [{logs}], '
@@ -140,7 +146,8 @@ def _head(key: str, kind: str) -> str:
     return f'{{"key": {_quote(key)}, "type": "{kind}", "value": '
 
 
-def _process(span: SpanNode) -> tuple[Any, ...]:
+def process(span: SpanNode) -> tuple[Any, ...]:
+    """The process of *span*: equal for spans of the same."""
     more = json.dumps(span.process, default=str) if span.process else "{}"
     return wording.place(span), span.project, span.service, span.host, span.pid, more
 
@@ -157,7 +164,9 @@ def process_tags(span: SpanNode) -> dict[str, Any]:
 
 def _process_tags(project: Any, service: Any, host: Any, pid: Any, theirs: Mapping[str, Any]) -> dict[str, Any]:
     tags = {"project": project, "service": service, "hostname": host, "pid": pid}
-    tags = {key: value for key, value in tags.items() if value is not None and _SAME.get(key) not in theirs}
+    tags = {
+        key: value for key, value in tags.items() if value is not None and semconv.RESOURCE_NAMES.get(key) not in theirs
+    }
     tags.update(theirs)
     if service is None:
         # With our version among the tags, a reader takes the service from the tags only; so it stays unknown.
