@@ -180,7 +180,8 @@ def _noting(counted: _Counted, where: str | None) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, StoreError):
-        print(f"osprofiler: only {wording.counted(counted.count, 'trace')} {written}", file=sys.stderr)
+        if counted.count:
+            print(f"osprofiler: only {wording.counted(counted.count, 'trace')} {written}", file=sys.stderr)
         raise
     if where is not None:
         print(f"osprofiler: {wording.counted(counted.count, 'trace')} {written}", file=sys.stderr)
