@@ -18,7 +18,6 @@ from osprofiler.drivers.abilities import Can, Unsupported
 from osprofiler.drivers.appending import Appending
 from osprofiler.drivers.wanted import Wanted
 from osprofiler.records import unreadable
-from osprofiler.records.error_kind import error_kind
 from osprofiler.reports import model
 from osprofiler.reports.views import json_report
 
@@ -116,9 +115,8 @@ class Driver(Appending):
 
         For osprofiler 4.4.0, which lists failed traces by these notes.
         """
-        for record in records if self.filter_error_trace else ():
-            if error_kind(record.get("info")):
-                note(record)
+        for record in network.failed(records) if self.filter_error_trace else ():
+            note(record)
 
     # Reading
 

@@ -19,13 +19,13 @@ from osprofiler.connection.secrets import malformed
 from osprofiler.drivers import base, errors, network
 from osprofiler.drivers.abilities import RECORDS
 from osprofiler.drivers.loginsight_client import LogInsightClient, kind_of_fault
-from osprofiler.records.error_kind import error_kind
 from osprofiler.records.record import loads
 
 __all__ = ["LogInsightClient", "LogInsightDriver"]
 
-#: The text of each of our events. A list searches for its first word.
+#: The text of each of our events, and a search for all of them, by its first word.
 _TEXT = "OSProfiler trace"
+_ALL = {"text": "OSProfiler"}
 
 #: The limits of one request are 500 events and 4 MB.
 _MOST_EVENTS = 500
@@ -78,12 +78,10 @@ class LogInsightDriver(base.Driver):
         return [record for record in self._records({"base_id": base_id}) if record["base_id"] == base_id]
 
     def list_traces(self, fields: set[str] | None = None) -> list[dict[str, Any]]:
-        return network.listed(self._records({"text": _TEXT.split()[0]}), fields or self.default_trace_fields)
+        return network.listed(self._records(_ALL), fields or self.default_trace_fields)
 
     def list_error_traces(self) -> list[dict[str, Any]]:
-        records = self._records({"text": _TEXT.split()[0]})
-        failed = (record for record in records if error_kind(record.get("info")))
-        return network.listed(failed, self.default_trace_fields)
+        return network.listed(network.failed(self._records(_ALL)), self.default_trace_fields)
 
     def _records(self, texts: dict[str, str]) -> Iterator[dict[str, Any]]:
         """The records in the events whose fields contain *texts*."""

@@ -26,7 +26,6 @@ from osprofiler.connection.fault_text import fault_line
 from osprofiler.connection.secrets import cut, malformed
 from osprofiler.drivers import base, errors, locate, network, notifications
 from osprofiler.drivers.abilities import DELETABLE_RECORDS, Can
-from osprofiler.records.error_kind import error_kind
 
 #: RabbitMQ's port, if the transport's URL has none.
 _PORT = 5672
@@ -169,8 +168,7 @@ class Messaging(base.Driver):
 
     def list_error_traces(self) -> list[dict[str, Any]]:
         with notifications.Held(self) as held:
-            failed = (record for record in held.records() if error_kind(record.get("info")))
-            return network.listed(failed, self.default_trace_fields)
+            return network.listed(network.failed(held.records()), self.default_trace_fields)
 
     def _delete_all(self, base_ids: Sequence[str]) -> int:
         """As in the base class. The other records of the same notifications are sent again first."""

@@ -14,6 +14,7 @@ from osprofiler._runtime import inherited
 from osprofiler.connection.fault_text import fault_line
 from osprofiler.connection.secrets import masked
 from osprofiler.drivers.errors import StoreUnavailable
+from osprofiler.records.error_kind import error_kind
 
 if TYPE_CHECKING:
     import requests
@@ -119,6 +120,11 @@ def listed(records: Iterable[Mapping[str, Any]], fields: Iterable[str]) -> list[
     """The result of ``list_traces``: the :func:`earliest` records, only with the keys in *fields*."""
     wanted = set(fields)
     return [{key: value for key, value in record.items() if key in wanted} for record in earliest(records).values()]
+
+
+def failed(records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Those of *records* that are of an error."""
+    return (record for record in records if error_kind(record.get("info")))
 
 
 def by_trace(items: Iterable[T], record: Callable[[T], Mapping[str, Any]]) -> dict[str, list[T]]:

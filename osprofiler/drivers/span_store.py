@@ -19,7 +19,6 @@ from osprofiler.drivers import base, errors, jaeger_query, network, places
 from osprofiler.drivers.abilities import RECORDS, Can, Unsupported
 from osprofiler.drivers.newest_first import Page, newest_first
 from osprofiler.records import ids
-from osprofiler.records.error_kind import error_kind
 from osprofiler.records.pairs import Pairs, is_start
 from osprofiler.records.record import MARK
 from osprofiler.records.stored_span import StoredSpan
@@ -138,8 +137,7 @@ class SpanStore(base.Driver):
 
     def list_error_traces(self) -> list[dict[str, Any]]:
         """Reads all traces: Jaeger 2 in memory does not search by the error tag."""
-        failed = (record for record in self._all_records() if error_kind(record["info"]))
-        return network.listed(failed, self.default_trace_fields)
+        return network.listed(network.failed(self._all_records()), self.default_trace_fields)
 
     def _all_records(self) -> Iterator[dict[str, Any]]:
         """The records of all traces; those of a trace may come several times."""
@@ -161,7 +159,9 @@ class SpanStore(base.Driver):
 
         def pages() -> Iterator[Page]:
             for traces, begin_us in self._reader().pages(wanted):
-                matching = [records for records in traces if records and (not wanted.error or _has_error(records))]
+                matching = [records for records in traces if records]
+                if wanted.error:
+                    matching = [records for records in matching if any(network.failed(records))]
                 self._keep(matching)
                 firsts = network.listed((record for records in matching for record in records), MARK)
                 marks.clear()
@@ -197,10 +197,6 @@ class SpanStore(base.Driver):
                 f"?query=http://host:{jaeger_query.PORT} if it is Jaeger"
             )
         return self._query
-
-
-def _has_error(records: Iterable[dict[str, Any]]) -> bool:
-    return any(error_kind(record["info"]) for record in records)
 
 
 def _store_error(fault: Failed) -> errors.StoreError:

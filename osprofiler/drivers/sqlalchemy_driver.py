@@ -21,7 +21,6 @@ from osprofiler._runtime.batched import batched
 from osprofiler.connection import strings
 from osprofiler.drivers import base, errors, network, places, sql_rows
 from osprofiler.drivers.abilities import DELETABLE_RECORDS, Can
-from osprofiler.records.error_kind import error_kind
 from osprofiler.records.record import MARK, microseconds, timestamp
 
 if TYPE_CHECKING:
@@ -174,7 +173,7 @@ class SQLAlchemyDriver(base.Driver):
     def _failed(self, *conditions: Any) -> set[str]:
         """The ids of the traces whose records with these *conditions* have an error."""
         records = self._records(self._rows(self._select().where(*conditions)))
-        return {record["base_id"] for record in records if error_kind(record.get("info"))}
+        return {record["base_id"] for record in network.failed(records)}
 
     def is_exact(self, wanted: base.Wanted) -> bool:
         return not wanted.needs_reading
@@ -209,9 +208,8 @@ class SQLAlchemyDriver(base.Driver):
             condition = sql_indexes.may_have_failed(engine, self._table)
         statement = self._select().where(condition).order_by(self._table.c.timestamp)
         failed: dict[str, dict[str, Any]] = {}
-        for record in self._records(self._rows(statement)):
-            if record["base_id"] not in failed and error_kind(record.get("info")):
-                failed[record["base_id"]] = {key: record[key] for key in MARK}
+        for record in network.failed(self._records(self._rows(statement))):
+            failed.setdefault(record["base_id"], {key: record[key] for key in MARK})
         return list(failed.values())
 
     def list_services(self) -> list[str]:
