@@ -126,7 +126,7 @@ def json_list(items: Iterable[Any]) -> Iterator[str]:
     yield "\n]\n"
 
 
-def json_object(head: Mapping[str, Any], **lists: Iterable[Any]) -> Iterator[str]:
+def json_object(head: Mapping[str, Any], /, **lists: Iterable[Any]) -> Iterator[str]:
     """A JSON object of the keys of *head* and, in pieces, of long *lists* after them."""
     yield json.dumps(head, default=str)[:-1]
     for name, items in lists.items():
