@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
-from osprofiler._runtime import guard
+from osprofiler._runtime import arguments, guard
 from osprofiler.concurrency.branch import Branch, not_followed
 from osprofiler.context import current
 from osprofiler.context.ended_points import has_ended, root_of
@@ -127,15 +127,12 @@ def argument_as_branch(
     def wrap(original: Method) -> Method:
         def run(*args: Any, **kwargs: Any) -> Any:
             if current.point.get() is not None:
-                if len(args) <= place:
-                    if name in kwargs:
-                        kwargs[name] = wrap_as_branch(model, kwargs[name], detached=detached, many=many)
-                elif applied:
+                if applied and len(args) > place:
                     work, rest = wrap_call_as_branch(model, args[place], args[place + 1 :], detached=detached)
                     args = (*args[:place], work, *rest)
-                else:
-                    work = wrap_as_branch(model, args[place], detached=detached, many=many)
-                    args = (*args[:place], work, *args[place + 1 :])
+                elif (given := arguments.given(args, kwargs, place, name)) is not None:
+                    work = wrap_as_branch(model, given, detached=detached, many=many)
+                    args, kwargs = arguments.replaced(args, kwargs, place, name, work)
             return original(*args, **kwargs)
 
         return run

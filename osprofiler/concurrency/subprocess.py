@@ -11,15 +11,15 @@ import os
 from typing import Any
 
 from osprofiler import propagation
-from osprofiler._runtime import guard
+from osprofiler._runtime import arguments, guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
 from osprofiler.concurrency.carrier import environment
 from osprofiler.context import current, scope
 
 MODEL = "subprocess"
 
-# The position of Popen's ``env`` among the arguments after ``args``. Their order is the same since Python 3.0.
-_ENV = 9
+# The place of Popen's ``env`` among the arguments after ``args``. Their order is the same since Python 3.0.
+_ENV = 9, "env"
 
 
 def _popen(init: Method) -> Method:
@@ -36,11 +36,9 @@ def _with_trace(rest: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[An
     fields = environment(propagation.write(scope.context()))
     if not fields:
         return rest, kwargs
-    caller_env = rest[_ENV] if len(rest) > _ENV else kwargs.get("env")
+    caller_env = arguments.given(rest, kwargs, *_ENV)
     env = {**(os.environ if caller_env is None else caller_env), **fields}
-    if len(rest) > _ENV:
-        return (*rest[:_ENV], env, *rest[_ENV + 1 :]), kwargs
-    return rest, {**kwargs, "env": env}
+    return arguments.replaced(rest, kwargs, *_ENV, env)
 
 
 _wrapping = Wrapping(

@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from osprofiler._runtime import guard
+from osprofiler._runtime import arguments, guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
 from osprofiler.context import current
 from osprofiler.context.points import Point
@@ -20,6 +20,8 @@ from osprofiler.handlers.call import Closing, callable_name
 
 #: The name of the points.
 _NAME = "dogpile.cache"
+
+_CREATOR = 1, "creator"  # its place among the arguments: the keys, the creator
 
 #: The tag that says whether the value was in the cache, so that it was not created.
 _HIT = "cache.hit"
@@ -31,14 +33,11 @@ def _calls(verb: str) -> Callable[[Method], Method]:
     def wrap(original: Method) -> Method:
         def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:
             here = current.sampled()
-            creator: Any = args[1] if len(args) > 1 else kwargs.get("creator")
+            creator = arguments.given(args, kwargs, *_CREATOR)
             point = None if here is None else _opened(here, verb, self, creator)
             if point is None:
                 return original(self, *args, **kwargs)
-            if len(args) > 1:
-                args = (args[0], _creation(point, creator), *args[2:])
-            else:
-                kwargs["creator"] = _creation(point, creator)
+            args, kwargs = arguments.replaced(args, kwargs, *_CREATOR, _creation(point, creator))
             with Closing(point):
                 return original(self, *args, **kwargs)
 

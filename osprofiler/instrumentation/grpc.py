@@ -12,13 +12,13 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from osprofiler._runtime import guard
+from osprofiler._runtime import arguments, guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
 from osprofiler.context import current
 from osprofiler.context.points import Point
 from osprofiler.handlers import grpc
 
-_METADATA = 2  # its place among the arguments: a request, a time-out, the metadata
+_METADATA = 2, "metadata"  # its place among the arguments: a request, a time-out, the metadata
 
 
 def _span_for(returned: Callable[[Point, Point, Any], None]) -> Callable[[Method], Method]:
@@ -29,7 +29,7 @@ def _span_for(returned: Callable[[Point, Point, Any], None]) -> Callable[[Method
             here = current.point.get()
             if here is None:
                 return original(self, *args, **kwargs)
-            point, args = _begin(here, self, args, kwargs)
+            point, args, kwargs = _begin(here, self, args, kwargs)
             try:
                 result = original(self, *args, **kwargs)
             except BaseException as fault:
@@ -58,17 +58,15 @@ def _goes_on(here: Point, point: Point, call: Any) -> None:
 
 def _begin(
     here: Point, callable_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[Point | None, tuple[Any, ...]]:
-    """Open the span, if *here* is sampled, and return it with the positional arguments. Changes *kwargs*."""
+) -> tuple[Point | None, tuple[Any, ...], dict[str, Any]]:
+    """Open the span, if *here* is sampled, and return it with the arguments of the call."""
     point = None
     with guard.Harmless("grpc.start"):
-        own = args[_METADATA] if len(args) > _METADATA else kwargs.get("metadata")
+        own = arguments.given(args, kwargs, *_METADATA)
         point, metadata = grpc.send(here, _text(callable_._method), _target(callable_), own)
-        if len(args) > _METADATA:
-            args = (*args[:_METADATA], metadata, *args[_METADATA + 1 :])
-        elif metadata is not own:
-            kwargs["metadata"] = metadata
-    return point, args
+        if metadata is not own:
+            args, kwargs = arguments.replaced(args, kwargs, *_METADATA, metadata)
+    return point, args, kwargs
 
 
 def _target(callable_: Any) -> str | None:

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from osprofiler._runtime import guard
+from osprofiler._runtime import arguments, guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
 from osprofiler.concurrency.isolation import isolated
 from osprofiler.context import current
@@ -31,7 +31,7 @@ def called(method: Method, kind: str, context: Any, /, *args: Any, **kwargs: Any
         return method(*args, **kwargs)
 
     def describe() -> rpc.Call:
-        target, rpc_method = context.target, args[1] if len(args) > 1 else kwargs.get("method")
+        target, rpc_method = context.target, arguments.given(args, kwargs, 1, "method")
         shown_kind = "fanout" if kind == "cast" and target.fanout else kind
         return rpc.Call(
             _COMPONENT,
@@ -53,7 +53,7 @@ def sent(send: Method, transport: Any, /, target: Any, ctxt: Any, *args: Any, **
     It replaces the context that osprofiler 4 in the service may have added.
     """
     if isinstance(ctxt, Mapping):
-        waits = args[1] if len(args) > 1 else kwargs.get("wait_for_reply")
+        waits = arguments.given(args, kwargs, 1, "wait_for_reply")
         # What their tracing has written is theirs.
         keep_w3c = w3c.TRACEPARENT in ctxt and opentelemetry.messaging_is_traced(transport)
         ctxt = rpc.inject(ctxt, follows=not waits, keep_w3c=keep_w3c)
@@ -125,7 +125,7 @@ class _Dispatch:
             message.reply = functools.partial(self._replied, message.reply)
 
     def _replied(self, reply: Method, /, *args: Any, **kwargs: Any) -> Any:
-        failure = kwargs.get("failure") or (args[1] if len(args) > 1 else None)
+        failure = arguments.given(args, kwargs, 1, "failure")
         if failure:
             self.fault = failure[1]
         try:

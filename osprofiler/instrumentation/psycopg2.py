@@ -10,7 +10,7 @@ import functools
 import sys
 from typing import Any
 
-from osprofiler._runtime import guard
+from osprofiler._runtime import arguments, guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
 from osprofiler.instrumentation import dbapi
 from osprofiler.instrumentation.calls import blocking
@@ -32,8 +32,9 @@ _DRIVER = dbapi.Driver(functools.partial(dbapi.of_libpq, "psycopg2"), _in_transa
 def _connect(original: Method) -> Method:
     def connect(*args: Any, **kwargs: Any) -> Any:
         with guard.Harmless("psycopg2.connect"):
-            base = _given(args, kwargs, "connection_factory") or sys.modules["psycopg2.extensions"].connection
-            args, kwargs = _with(dbapi.with_methods(base, *_CONNECTION), args, kwargs, "connection_factory")
+            name = "connection_factory"
+            base = arguments.given(args, kwargs, _FACTORY, name) or sys.modules["psycopg2.extensions"].connection
+            args, kwargs = arguments.replaced(args, kwargs, _FACTORY, name, dbapi.with_methods(base, *_CONNECTION))
         return original(*args, **kwargs)
 
     return connect
@@ -43,9 +44,10 @@ def _cursor(original: Method) -> Method:
     def cursor(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         if _wrapping.on:
             with guard.Harmless("psycopg2.cursor"):
-                base = _given(args, kwargs, "cursor_factory") or self.cursor_factory
+                name = "cursor_factory"
+                base = arguments.given(args, kwargs, _FACTORY, name) or self.cursor_factory
                 base = base or sys.modules["psycopg2.extensions"].cursor
-                args, kwargs = _with(dbapi.with_methods(base, *_CURSOR), args, kwargs, "cursor_factory")
+                args, kwargs = arguments.replaced(args, kwargs, _FACTORY, name, dbapi.with_methods(base, *_CURSOR))
         return original(self, *args, **kwargs)
 
     return cursor
@@ -57,18 +59,6 @@ _CONNECTION = (
     ("rollback", blocking(dbapi.ending(_DRIVER, "ROLLBACK"))),
 )
 _CURSOR = tuple((name, blocking(dbapi.executing(_DRIVER))) for name in ("execute", "executemany"))
-
-
-def _given(args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> Any:
-    return args[_FACTORY] if len(args) > _FACTORY else kwargs.get(name)
-
-
-def _with(
-    factory: Any, args: tuple[Any, ...], kwargs: dict[str, Any], name: str
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    if len(args) > _FACTORY:
-        return (*args[:_FACTORY], factory, *args[_FACTORY + 1 :]), kwargs
-    return args, {**kwargs, name: factory}
 
 
 _wrapping = Wrapping(Target("psycopg2", "", "connect", _connect))

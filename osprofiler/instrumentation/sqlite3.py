@@ -10,13 +10,13 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from osprofiler._runtime import guard
+from osprofiler._runtime import arguments, guard
 from osprofiler._runtime.wrapping import Method, Target, Wrapping
 from osprofiler.handlers import sql
 from osprofiler.instrumentation import dbapi
 from osprofiler.instrumentation.calls import blocking
 
-_FACTORY = 5  # the place of factory among the arguments of connect()
+_FACTORY = 5, "factory"  # its place among the arguments of connect()
 
 #: An attribute that we add to connections: the file.
 _FILE = "_osprofiler_file"
@@ -40,12 +40,8 @@ _DRIVER = dbapi.Driver(_database, _in_transaction, _is_on)
 def _connect(original: Method) -> Method:
     def connect(*args: Any, **kwargs: Any) -> Any:
         with guard.Harmless("sqlite3.connect"):
-            base = (args[_FACTORY] if len(args) > _FACTORY else kwargs.get("factory")) or _library().Connection
-            cls = dbapi.with_methods(base, *_CONNECTION)
-            if len(args) > _FACTORY:
-                args = (*args[:_FACTORY], cls, *args[_FACTORY + 1 :])
-            else:
-                kwargs["factory"] = cls
+            base = arguments.given(args, kwargs, *_FACTORY) or _library().Connection
+            args, kwargs = arguments.replaced(args, kwargs, *_FACTORY, dbapi.with_methods(base, *_CONNECTION))
         connection = original(*args, **kwargs)
         with guard.Harmless("sqlite3.connect"):
             file = args[0] if args else kwargs["database"]
