@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import time
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
@@ -56,7 +55,7 @@ class Query:
         self.shown = masked(url)
         self._url = url.rstrip("/")
         self._access = access or Access()
-        self._longest_us = math.inf  # of the windows that this Jaeger can search
+        self._longest_us = time.time_ns() // 1000  # of the windows that this Jaeger can search: at first all time
 
     @functools.cached_property
     def _client(self) -> HttpClient:
