@@ -69,7 +69,7 @@ class UiFiles:
             text = json.dumps(value).replace("<", "\\u003c")
             pattern = re.compile(rf"{name} *= *{_DEFAULTS[name]};")
             index = pattern.sub(lambda _, text=text, name=name: f"{name} = {text};", index)  # type: ignore[misc]
-        self._index = _BASE.sub(f'<base href="{base_path}/"', index).encode("utf-8")
+        self._index = _with_base(index, base_path).encode("utf-8")
 
     def routes(self) -> list[Route]:
         """The routes of the UI. The last one has every path: the UI finds the way itself."""
@@ -90,6 +90,14 @@ class UiFiles:
         except (OSError, ValueError):
             pass
         raise Refused(HTTPStatus.NOT_FOUND, "no such file")
+
+
+def _with_base(index: str, base_path: str) -> str:
+    """*index* with the path of the UI. Since 2.19 a script of the page guesses it, wrongly below ``/traces``."""
+    base = f'<base href="{base_path}/"'
+    with_base, count = _BASE.subn(base, index)
+    # Of two such elements the first counts.
+    return with_base if count else index.replace("<head>", f"<head>{base} />", 1)
 
 
 def _checked(config: Path) -> object:

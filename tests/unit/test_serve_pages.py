@@ -149,6 +149,13 @@ def test_the_ui_is_served_with_its_values(ui: Path, url: str, tmp_path: Path) ->
     assert ask(served, "/search").status == 404
 
 
+def test_a_newer_ui_is_told_its_path(ui: Path, url: str) -> None:
+    """Its page has no element for it, but a script that makes one."""
+    (ui / "index.html").write_text("<html><head><script>insert('<base href=\"' + path)</script></head></html>")
+    page = ask(serving(url, base_path="/traces", ui=UiFiles(ui, "/traces")), "/traces/")
+    assert page.text.startswith('<html><head><base href="/traces/" /><script>')
+
+
 @pytest.mark.parametrize(
     "name",
     [
