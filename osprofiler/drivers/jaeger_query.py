@@ -83,14 +83,14 @@ class Query:
 
     def one_span(self, service: str) -> list[dict[str, Any]]:
         """The records of a span of *service*, its name in Jaeger. None if the span is so old that Jaeger fails."""
+        end_us = time.time_ns() // 1000 + _AHEAD_US
         while True:
-            end_us = time.time_ns() // 1000 + _AHEAD_US
-            begin_us = end_us - _AHEAD_US - self._longest_us
+            begin_us = end_us - int(min(self._longest_us, end_us))
             window = {"service": service, "start": str(begin_us), "end": str(end_us), "limit": "1"}
             status, traces = self._ask(f"traces?{urlencode(window)}")
-            if status != 500 or self._longest_us <= _SEARCHED_US:
+            if status != 500 or end_us - begin_us <= _SEARCHED_US:
                 break
-            self._longest_us //= 2
+            self._longest_us = (end_us - begin_us) // 2
         self._check(status)
         return [record for trace in traces for record in self._records(_with_one_span(trace, service))]
 

@@ -300,6 +300,7 @@ def test_a_jaeger_that_cannot_search_all_time_at_once_is_searched_in_parts(
     with ThreadingHTTPServer(("127.0.0.1", 0), ShortLines) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         short = Jaeger(empty_jaeger.url.replace(empty_jaeger.query_url, f"http://127.0.0.1:{server.server_port}"))
+        assert f"p-{service}" in short.list_services()
         assert {trace["base_id"] for trace in short.list_traces()} == set(base_ids)
         server.shutdown()
     assert ShortLines.failed > 0
