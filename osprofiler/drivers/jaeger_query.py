@@ -85,7 +85,7 @@ class Query:
         """The records of a span of *service*, its name in Jaeger. None if the span is so old that Jaeger fails."""
         end_us = time.time_ns() // 1000 + _AHEAD_US
         while True:
-            begin_us = end_us - int(min(self._longest_us, end_us))
+            begin_us = end_us - min(self._longest_us, end_us)
             window = {"service": service, "start": str(begin_us), "end": str(end_us), "limit": "1"}
             status, traces = self._ask(f"traces?{urlencode(window)}")
             if status != 500 or end_us - begin_us <= _SEARCHED_US:
