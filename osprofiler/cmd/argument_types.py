@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Types of arguments, for argparse: lengths and points of time, numbers, yes or no.
+"""Types of arguments, for argparse: durations and points in time, numbers, yes or no.
 
 Each function takes the text of an argument. It raises ArgumentTypeError, whose text argparse reports.
 """
@@ -29,16 +29,16 @@ _LONGEST_US = 10**16  # 300 years; now minus this is still a valid date
 
 
 def length_us(text: str) -> int:
-    """A length of time, like ``250ms``, ``1.5s``, ``2h`` or ``7d``, in microseconds."""
+    """A duration, like ``250ms``, ``1.5s``, ``2h`` or ``7d``, in microseconds."""
     match = _LENGTH.fullmatch(text.strip().lower())
     length = float(match[1]) * _UNITS_US[match[2]] if match else _LONGEST_US + 1
     if length > _LONGEST_US:
-        raise argparse.ArgumentTypeError(f"a length of time like 250ms, 1.5s, 2h or 7d, not {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a duration like 250ms, 1.5s, 2h or 7d, not {text!r}")
     return round(length)
 
 
 def moment_us(text: str) -> int:
-    """A date, or a date and time (in UTC if it names no time zone), or a length of time ago.
+    """A date, or a date and time (in UTC if it names no time zone), or a duration before now.
 
     Returns microseconds since the epoch.
     """
@@ -53,7 +53,7 @@ def moment_us(text: str) -> int:
         return time.time_ns() // 1000 - length_us(text)
     except argparse.ArgumentTypeError:
         raise argparse.ArgumentTypeError(
-            f"a time like 2026-11-20, 2026-11-20T21:46 or 2h (ago), not {text!r}"
+            f"expected a time like 2026-11-20, 2026-11-20T21:46 or 2h (ago), not {text!r}"
         ) from None
 
 
@@ -63,7 +63,7 @@ def http_status(text: str) -> range:
         return range(int(text[0]) * 100, int(text[0]) * 100 + 100)
     if re.fullmatch(r"[1-5][0-9]{2}", text):
         return range(int(text), int(text) + 1)
-    raise argparse.ArgumentTypeError(f"a status like 404, or 4xx for all of them, not {text!r}")
+    raise argparse.ArgumentTypeError(f"expected a status like 404, or 4xx for all of them, not {text!r}")
 
 
 def tag(text: str) -> tuple[str, str]:
@@ -71,13 +71,13 @@ def tag(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if name and equals:
         return name, value
-    raise argparse.ArgumentTypeError(f"a tag like http.method=GET, not {text!r}")
+    raise argparse.ArgumentTypeError(f"expected a tag like http.method=GET, not {text!r}")
 
 
 def count(text: str) -> int:
     """A number from 1 to 999999999: each store takes it."""
     if not re.fullmatch("0*[1-9][0-9]{0,8}", text):
-        raise argparse.ArgumentTypeError(f"a number from 1 to 999999999, not {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a number from 1 to 999999999, not {text!r}")
     return int(text)
 
 
@@ -88,7 +88,7 @@ def rate(text: str) -> float:
     except ValueError:
         number = 0.0
     if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"a number above 0, not {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a number above 0, not {text!r}")
     return number
 
 
@@ -98,4 +98,4 @@ def truth(text: str) -> bool:
         return True
     if text.lower() in ("0", "false", "no", "off", ""):
         return False
-    raise argparse.ArgumentTypeError(f"yes or no, not {text!r}")
+    raise argparse.ArgumentTypeError(f"expected yes or no, not {text!r}")

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 _NEEDED = {"oslo_messaging": "oslo.messaging", "sqlalchemy": "SQLAlchemy"}
 
 
+@cliutils.examples(
+    "osprofiler demo",
+    "osprofiler demo --fault db",
+    "osprofiler demo --model asyncio --html boot.html",
+    "osprofiler demo --connection-string jaeger+http://localhost --transport-url rabbit://guest:guest@localhost:5672/",
+)
 @cliutils.arg(
     "--connection-string",
     metavar="STORE",
@@ -38,7 +44,7 @@ _NEEDED = {"oslo_messaging": "oslo.messaging", "sqlalchemy": "SQLAlchemy"}
 )
 @cliutils.arg("--db-url", metavar="URL", help="the cloud's database (default: a temporary SQLite file)")
 @cliutils.arg(
-    "--fault", choices=("image", "db", "compute"), default="", help="break one part, and see the error in the trace"
+    "--fault", choices=("image", "db", "compute"), default="", help="break one part; the trace then shows the error"
 )
 @cliutils.arg(
     "--model",
@@ -46,9 +52,17 @@ _NEEDED = {"oslo_messaging": "oslo.messaging", "sqlalchemy": "SQLAlchemy"}
     default="threads",
     help="how the services work concurrently (default: threads)",
 )
-@cliutils.arg("--html", metavar="FILE", help="where to write the HTML report")
-@cliutils.arg("--jaeger-ui", metavar="URL", help="the URL of Jaeger's UI (default: port 16686 of its host)")
-@cliutils.arg("--timeout", type=int, default=60, metavar="S", help="seconds to wait for each step")
+@cliutils.arg(
+    "--html",
+    metavar="FILE",
+    help="where to write the HTML report (default: a new file in the folder of the SQLite file)",
+)
+@cliutils.arg(
+    "--jaeger-ui",
+    metavar="URL",
+    help="the address of Jaeger's UI (default: port 16686 of the host of --connection-string)",
+)
+@cliutils.arg("--timeout", type=int, default=60, metavar="SECONDS", help="how long to wait for each step (default: 60)")
 def run(args: argparse.Namespace) -> int:
     """Run a small cloud that boots a server, and show its trace.
 
@@ -56,9 +70,9 @@ def run(args: argparse.Namespace) -> int:
     """
     missing = [name for module, name in _NEEDED.items() if importlib.util.find_spec(module) is None]
     if missing:
-        return _fail(f"{' and '.join(missing)} not installed: pip install {' '.join(missing)}")
+        return _fail(f"the demo needs {' and '.join(missing)}: pip install {' '.join(missing)}")
     if args.model == "eventlet" and importlib.util.find_spec("eventlet") is None:
-        return _fail("eventlet not installed: pip install eventlet")
+        return _fail("--model eventlet needs eventlet: pip install eventlet")
     from osprofiler import exc
     from osprofiler.demo.cloud import DemoError
     from osprofiler.drivers.errors import StoreError

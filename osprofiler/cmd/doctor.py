@@ -28,10 +28,15 @@ _HEADS = ("result", "check", "details")
     action="append",
     default=[],
     metavar="FILE",
-    help="a configuration file of the service; several times in the order of the service's own command line",
+    help="a configuration file of the service; may be given several times, in the order of the service's own "
+    "command line",
 )
 @cliutils.arg(
-    "--config-dir", action="append", default=[], metavar="FOLDER", help="a folder of configuration files (*.conf)"
+    "--config-dir",
+    action="append",
+    default=[],
+    metavar="FOLDER",
+    help="a folder of configuration files (*.conf); may be given several times",
 )
 @cliutils.arg("--project", metavar="NAME", help="the project of the service, as its code names it: nova")
 @cliutils.arg(
@@ -46,11 +51,18 @@ _HEADS = ("result", "check", "details")
     action="append",
     default=[],
     metavar="FILE",
-    help="the configuration file of another service: do both share a key and a store? Several times",
+    help="the configuration file of another service: do both share a key and a store? May be given several times",
 )
-@cliutils.arg("--paste", metavar="FILE", help="the PasteDeploy file, if the configuration does not name it")
 @cliutils.arg(
-    "--rate", type=argument_types.rate, metavar="N", help="spans a second of one process: is its queue large enough?"
+    "--paste",
+    metavar="FILE",
+    help="the PasteDeploy file (default: the one that the configuration names, or that is next to it)",
+)
+@cliutils.arg(
+    "--rate",
+    type=argument_types.rate,
+    metavar="N",
+    help="the spans that one process makes in a second: is its queue large enough?",
 )
 @cliutils.arg("--json", dest="use_json", action="store_true", help="print JSON, for monitoring; times in milliseconds")
 def run(args: argparse.Namespace) -> int:

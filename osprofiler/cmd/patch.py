@@ -15,9 +15,9 @@ from osprofiler.patching.patcher import Patcher, Verdict
 _project = cliutils.arg("project", metavar="PROJECT", help="nova or python-novaclient; `list` shows all")
 _path = cliutils.arg(
     "--path",
-    metavar="DIR",
-    help="the folder that contains the package, e.g. a virtual environment's site-packages; default: where this Python "
-    "imports the package from",
+    metavar="FOLDER",
+    help="the folder that contains the package, such as a virtual environment's site-packages; default: where this "
+    "Python imports the package from",
 )
 _dry_run = cliutils.arg("--dry-run", dest="dry_run", action="store_true", help="only print what would be changed")
 

@@ -56,13 +56,18 @@ class PolicyCommands(ShowCommand, SignCommand, BaseCommand):
     @cliutils.arg("--service", metavar="NAME", required=True, help="the service, by its name in Jaeger and reports")
     @cliutils.arg("--operation", metavar="NAME", help="the operation in Jaeger, such as 'rpc build_and_run_instance'")
     @cliutils.arg("--method", metavar="METHOD", help="the method of an HTTP request")
-    @cliutils.arg("--path", metavar="PATH", help="its path")
-    @cliutils.arg("--header", metavar="NAME=VALUE", action="append", help="one of its headers; may be repeated")
-    @cliutils.arg("--network", metavar="IP", help="the address that it comes from")
-    @cliutils.arg("--project", metavar="ID", action="append", help="the project, by id or name; repeat it for both")
-    @cliutils.arg("--user", metavar="ID", action="append", help="the user, by id or name; repeat it for both")
-    @cliutils.arg("--role", metavar="NAME", action="append", help="a role of the user; may be repeated")
-    @cliutils.arg("--key", metavar="ID", action="append", help="the key that asks for a trace, by id or name")
+    @cliutils.arg("--path", metavar="PATH", help="the path of the HTTP request")
+    @cliutils.arg(
+        "--header",
+        metavar="NAME=VALUE",
+        action="append",
+        help="a header; may be given several times",
+    )
+    @cliutils.arg("--network", metavar="IP", help="the address that the request comes from")
+    @cliutils.arg("--project", metavar="ID", action="append", help="the project, by id or name; give it twice for both")
+    @cliutils.arg("--user", metavar="ID", action="append", help="the user, by id or name; give it twice for both")
+    @cliutils.arg("--role", metavar="NAME", action="append", help="a role of the user; may be given several times")
+    @cliutils.arg("--key", metavar="ID", action="append", help="the key that signed the request, by id or name")
     def explain(self, args: argparse.Namespace) -> int:
         """Say which rule of a policy file counts for a request, and why.
 
@@ -96,7 +101,7 @@ def _known(args: argparse.Namespace) -> dict[tuple[str, str], Sequence[str]]:
     for text in args.header or ():
         header, sign, value = text.partition("=")
         if not sign:
-            raise exc.CommandError(f"--header {text}: NAME=VALUE is wanted")
+            raise exc.CommandError(f"--header {text}: expected NAME=VALUE")
         known["header", header.lower()] = (value,)
     return known
 

@@ -31,7 +31,7 @@ class SignCommand:
     @cliutils.arg(
         "--key-file",
         dest="key_file",
-        metavar="KEYFILE",
+        metavar="FILE",
         help=f"the file whose first line is the key, one of [profiler] policy_key; default: the key in ${KEY}",
     )
     def sign(self, args: argparse.Namespace) -> int:

@@ -21,14 +21,14 @@ _LEAST_KEY_CHARS = 16
 
 def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65_535:
-        raise argparse.ArgumentTypeError(f"a port from 0 to 65535, not {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, not {text!r}")
     return int(text)
 
 
 def _base_path(text: str) -> str:
     path = text.rstrip("/")
     if path and (not path.startswith("/") or set(path) & set("\"'<>?#\\ ") or not path.isprintable()):
-        raise argparse.ArgumentTypeError(f"a path like /jaeger, not {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a path like /jaeger, not {text!r}")
     return path
 
 
@@ -80,7 +80,7 @@ def _base_path(text: str) -> str:
     type=Path,
     metavar="FILE",
     help=f"answer only requests with this key (Authorization: Bearer KEY); it is the first line of the file, and has "
-    f"at least {_LEAST_KEY_CHARS} characters; with --password-file too, either of both will do",
+    f"at least {_LEAST_KEY_CHARS} characters; with --password-file too, a request needs one of the two",
 )
 def run(args: argparse.Namespace) -> int:
     """Serve the traces of a store over HTTP, for Jaeger's UI and for a browser.

@@ -44,7 +44,7 @@ options = cliutils.arguments(
         "--sample",
         type=argument_types.count,
         metavar="N",
-        help="only N of these traces, chosen by chance; the same ones in each run",
+        help="only N of these traces, chosen at random; the same ones in each run",
     ),
 )
 

@@ -59,7 +59,7 @@ class OSProfilerShell:
         parser = _Parser(
             prog="osprofiler",
             description="Show the traces of OpenStack services, check a service, or run a demo that makes a trace.",
-            epilog=_epilog(("osprofiler demo", "osprofiler trace list", "osprofiler trace show TRACE_ID")),
+            epilog=_epilog(("osprofiler demo", "osprofiler trace show latest", "osprofiler trace show --help")),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         parser.add_argument("-v", "--version", action="version", version=osprofiler.__version__)

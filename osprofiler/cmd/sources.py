@@ -31,6 +31,17 @@ class BadInput(exc.CommandError):
     """An argument is wrong, whatever the store holds."""
 
 
+class NoTrace(exc.CommandError):
+    """The store of *driver* has none of the traces that the user named *given*."""
+
+    def __init__(self, driver: base.Driver, *given: str) -> None:
+        super().__init__(
+            f"no trace {', '.join(map(str.strip, given))} in {secrets.masked(driver.connection_str)}; `osprofiler "
+            "trace list` lists the traces. Was the request signed with one of the services' hmac_keys, and do they "
+            "write to this store?"
+        )
+
+
 def only_one(**options: object) -> None:
     """Raise BadInput if more than one of *options* is given: the values, by the names of the options."""
     if sum(map(bool, options.values())) > 1:
@@ -51,7 +62,7 @@ store = cliutils.arguments(
         "--transport-url",
         dest="transport_url",
         metavar="URL",
-        help="oslo.messaging transport (messaging:// only), e.g. rabbit://user:password@host:5672/",
+        help="the transport of oslo.messaging (messaging:// only): rabbit://user:password@host:5672/",
     ),
     cliutils.arg(
         "--idle-timeout",
@@ -59,7 +70,7 @@ store = cliutils.arguments(
         type=int,
         default=1,
         metavar="SECONDS",
-        help="how long to wait for more records of the trace (messaging:// only)",
+        help="how long to wait for more records of the trace (messaging:// only; default: 1)",
     ),
 )
 
@@ -76,7 +87,7 @@ filters = cliutils.arguments(
         "--min-duration",
         dest="min_duration_us",
         type=argument_types.length_us,
-        metavar="LENGTH",
+        metavar="DURATION",
         help="only traces whose matching span took at least this long: 250ms, 1.5s; without --service and --operation, "
         "the whole trace",
     ),
@@ -203,10 +214,7 @@ def trace(args: argparse.Namespace, given: str) -> Trace:
     with Progress(f"reading trace {given}"):
         stored = lookup.find(used, given, read)
     if stored is None:
-        raise exc.CommandError(
-            f"no trace {given.strip()} in {secrets.masked(used.connection_str)}; `osprofiler trace list` lists the "
-            "traces. Was the request signed with one of the services' hmac_keys, and do they write to this store?"
-        )
+        raise NoTrace(used, given)
     name_default(args, used)
     return stored
 

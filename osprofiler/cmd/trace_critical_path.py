@@ -27,7 +27,7 @@ class CriticalPathCommand:
         "osprofiler trace critical-path folder-of-jaeger-json --group p95",
         "osprofiler trace critical-path traces.jsonl --group slowest --folded --out slowest.folded",
     )
-    @cliutils.arg("traces", nargs="*", metavar="trace", help=sets.SET_HELP)
+    @cliutils.arg("traces", nargs="*", metavar="TRACE", help=sets.SET_HELP)
     @sets.options
     @cliutils.arg(
         "--span",
@@ -50,10 +50,12 @@ class CriticalPathCommand:
         "--group",
         choices=critical_path_set.GROUPS,
         default=path_set.ALL,
-        help="several traces: of which ones to print the path: the fastest 50, 90, 95 or 99 %% (p50 to p99), all (the "
+        help="several traces: which of them to show: the fastest 50, 90, 95 or 99 %% (p50 to p99), all (the "
         "default), the slowest 5 %%, or those that failed; --json and --html hold all groups",
     )
-    @cliutils.arg("--folded", dest="use_folded", action="store_true", help="several traces: print folded stacks")
+    @cliutils.arg(
+        "--folded", dest="use_folded", action="store_true", help="several traces: print folded stacks, for flame graphs"
+    )
     @cliutils.arg(
         "--html", dest="use_html", action="store_true", help="several traces: print one HTML page that needs no network"
     )
@@ -78,7 +80,9 @@ class CriticalPathCommand:
         skew.correct(trace)
         span = lookup.span(trace, args.span) if args.span else None
         if args.span and span is None:
-            raise exc.CommandError(f"no span {args.span} in this trace")
+            raise exc.CommandError(
+                f"no span {args.span} in this trace; `osprofiler trace show --json` has the ids of its spans"
+            )
         with Progress("looking for the critical path"):
             path = critical_path.find(trace, span, whole=args.whole)
         output.write(_path_json(trace, path) if args.use_json else _path_lines(trace, path, args), args.file_name)

@@ -7,7 +7,6 @@ import argparse
 import sys
 import time
 
-from osprofiler import exc
 from osprofiler.cmd import argument_types, cliutils, sources
 from osprofiler.cmd.progress import Progress
 from osprofiler.connection import secrets
@@ -37,7 +36,7 @@ class DeleteCommands:
         removed = wording.counted(len(args.traces) - len(absent), "trace")
         _note(f"{removed} removed from {secrets.masked(driver.connection_str)}")
         if absent:
-            raise exc.CommandError(f"no trace {', '.join(absent)} in this store")
+            raise sources.NoTrace(driver, *absent)
 
     @cliutils.examples(
         "osprofiler trace purge --older-than 7d",

@@ -29,7 +29,7 @@ class DiffCommand:
     @cliutils.arg(
         "traces",
         nargs="*",
-        metavar="trace",
+        metavar="TRACE",
         help="two traces, or two sets of traces: a file with traces or a folder of such files. With --before, --after "
         "or --group-by: " + sets.SET_HELP,
     )
@@ -60,11 +60,14 @@ class DiffCommand:
         dest="min_change_us",
         type=argument_types.length_us,
         default=0,
-        metavar="LENGTH",
+        metavar="DURATION",
         help="leave out steps whose own time changed by less than this: 1ms",
     )
     @cliutils.arg(
-        "--folded", dest="use_folded", action="store_true", help="sets: print folded stacks, with two columns"
+        "--folded",
+        dest="use_folded",
+        action="store_true",
+        help="two sets: print folded stacks with two columns, for differential flame graphs",
     )
     @cliutils.USE_HTML
     @sets.LINK

@@ -27,20 +27,25 @@ class ListCommand:
     )
     @sources.store
     @sources.filters
-    @cliutils.arg("--long", dest="use_long", action="store_true", help="show more columns; reads each trace")
+    @cliutils.arg(
+        "--long",
+        dest="use_long",
+        action="store_true",
+        help="also show duration, spans, errors, operation and services; reads each trace",
+    )
     @cliutils.arg(
         "--follow",
         action="store_true",
-        help="print new traces as they come, and the spans in them that still run, until Ctrl-C; from now on, or from "
-        "--since; --json prints an object a line",
+        help="print new traces as they come, with their spans that still run, until Ctrl-C; from now on, or from "
+        "--since; with --json one object on each line",
     )
     @cliutils.arg(
         "--interval",
         dest="interval_us",
         type=argument_types.length_us,
         default=2_000_000,
-        metavar="LENGTH",
-        help="--follow: how long to wait before the store is asked again (default: 2s)",
+        metavar="DURATION",
+        help="with --follow: how often to ask the store (default: 2s)",
     )
     @cliutils.USE_JSON
     def list(self, args: argparse.Namespace) -> int:

@@ -22,7 +22,7 @@ class MapCommand:
         "osprofiler trace map traces.jsonl --html --out services.html",
         "osprofiler trace map folder-of-jaeger-json --dot --out services.dot",
     )
-    @cliutils.arg("traces", nargs="*", metavar="trace", help=sets.SET_HELP)
+    @cliutils.arg("traces", nargs="*", metavar="TRACE", help=sets.SET_HELP)
     @sets.options
     @cliutils.arg("--dot", dest="use_dot", action="store_true", help="print a graph in the DOT language")
     @cliutils.USE_HTML

@@ -30,7 +30,7 @@ class ShowCommand:
         "osprofiler trace show 6b1f7f",
         "osprofiler trace show trace.json --dot",
     )
-    @cliutils.arg("trace", help=sources.TRACE_HELP)
+    @cliutils.arg("trace", metavar="TRACE", help=sources.TRACE_HELP)
     @sources.store
     @cliutils.arg("--json", dest="use_json", action="store_true", help="print JSON in the shape of osprofiler 4")
     @cliutils.USE_HTML

@@ -29,7 +29,7 @@ class StatsCommand:
         "osprofiler trace stats monday.jsonl tuesday.jsonl --json",
         "osprofiler trace stats --since 2d --by hour --html --out two-days.html",
     )
-    @cliutils.arg("traces", nargs="*", metavar="trace", help=sets.SET_HELP)
+    @cliutils.arg("traces", nargs="*", metavar="TRACE", help=sets.SET_HELP)
     @sets.options
     @cliutils.arg("--by", choices=sorted(_PERIODS), help="also the statistics of each hour or day (UTC), by start")
     @cliutils.USE_HTML

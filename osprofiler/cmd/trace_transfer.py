@@ -43,18 +43,21 @@ class TransferCommands:
     @sets.options
     @cliutils.OUT
     @cliutils.arg(
-        "--to", dest="target", metavar="STORE", help="write into the store with this connection string instead"
+        "--to",
+        dest="target",
+        metavar="STORE",
+        help="write into the store with this connection string instead of a file",
     )
     @cliutils.arg(
         "--parquet",
         metavar="FILE|FOLDER",
-        help="write a table of the spans, for SQL, instead: into a file that ends in .parquet, or into files in a new "
-        "folder",
+        help="write a table of the spans instead, for SQL: into a file whose name ends in .parquet, or into files in a "
+        "new folder",
     )
     def export(self, args: argparse.Namespace) -> int:
         """Copy traces from a store, unchanged, into a file or another store.
 
-        The file holds one record on each line, as JSON. With --parquet it is a table with one row a span.
+        The file holds one record on each line, as JSON. With --parquet it is a table with one row for each span.
         """
         sources.only_one(out=args.file_name, to=args.target, parquet=args.parquet)
         if args.parquet:
@@ -111,7 +114,7 @@ def _exported(args: argparse.Namespace, driver: base.Driver) -> Iterator[Records
         for given in args.traces:
             records = lookup.find(driver, given, lambda base_id: _stored(driver, base_id))
             if records is None:
-                raise exc.CommandError(f"no trace {given.strip()} in {secrets.masked(driver.connection_str)}")
+                raise sources.NoTrace(driver, given)
             yield records
         return
     wanted = sources.wanted(args)

@@ -140,7 +140,7 @@ def test_without_oslo_messaging_it_says_what_to_install(tmp_path: Path) -> None:
         env=clouds.environment(XDG_STATE_HOME=str(tmp_path)),
     )
     assert done.returncode == 1, done.stderr
-    assert _one_line(done.stderr).endswith("oslo.messaging not installed: pip install oslo.messaging")
+    assert _one_line(done.stderr).endswith("the demo needs oslo.messaging: pip install oslo.messaging")
 
 
 def _marked(mark: str) -> list[int]:
