@@ -51,7 +51,7 @@ changelog: $(STAMPS)/tox ## what is new for operators, from releasenotes/notes
 coverage: $(STAMPS)/tox ## which lines and branches the unit tests run
 	.venv-tox/bin/tox -e coverage
 
-bench: $(STAMPS)/bench jaeger ## beside every other tracer, about 20 minutes; BENCH_ARGS="--help" shows what it can do
+bench: $(STAMPS)/bench jaeger ## compare with every other tracer, about 20 minutes; BENCH_ARGS="--help" shows what it can do
 	.venv-bench/bin/python -m benchmarks $(BENCH_ARGS)
 
 bench-quick: $(STAMPS)/bench jaeger ## the same with less of everything, two minutes

@@ -49,7 +49,7 @@ TracedMeta = class_decorators.TracedMeta
 
 
 def init(hmac_key: str, base_id: str | None = None, parent_id: str | None = None) -> _Profiler:
-    """Turn tracing on in this flow of control.
+    """Turn tracing on in this flow of control (thread, greenthread or task).
 
     Without *base_id*: keep the current trace, or begin a new one. With *base_id*: continue that trace under
     *parent_id*. It replaces the trace of an earlier ``init``. If a trace point is open, it lasts as long as that point.
@@ -108,7 +108,7 @@ def start(name: str, info: Mapping[str, Any] | None = None) -> None:
 def stop(info: Mapping[str, Any] | None = None) -> None:
     """Close the innermost open trace point. Without one it does nothing.
 
-    ``etype`` in *info* marks the point as an error; ``message`` is the text of the error.
+    If *info* has ``etype``, the name of an exception, the point is an error. ``message`` is the text of the error.
     """
     here = current.point.get()
     if here is not None and here.origin.flags & SAMPLED:
@@ -149,9 +149,9 @@ def branch(carrier: Mapping[Any, Any], name: str | None = None) -> AbstractConte
 
 
 class Trace:
-    """``with Trace("rpc", info={...}):`` is a trace point around a block; an exception marks it as an error.
+    """``with Trace("rpc", info={...}):`` is a trace point around a block. If the block raises, the point is an error.
 
-    ``async with`` does the same.
+    ``async with`` does the same. The exception leaves the block as the same object.
     """
 
     def __init__(self, name: str, info: Mapping[str, Any] | None = None) -> None:

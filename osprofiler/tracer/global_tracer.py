@@ -30,7 +30,10 @@ _make_reporter: Callable[[], Reporter] | None = None
 
 
 def get_tracer() -> Tracer:
-    """The tracer of this process. The first call makes it, and registers it with OpenTracing unless another one is."""
+    """The tracer of this process. The first call makes it.
+
+    It also becomes ``opentracing.global_tracer()``, unless the application has registered another tracer there.
+    """
     return _tracer or _make()
 
 
@@ -102,5 +105,8 @@ def report_to(make_reporter: Callable[[], Reporter], service_name: str | None = 
 
 
 def flush(timeout: float | None = None) -> bool:
-    """Wait until every span that ended before has left this process, *timeout* seconds at most. Whether it has."""
+    """Wait until every span that ended before this call has left the process.
+
+    Waits *timeout* seconds at most; None: ``[profiler] flush_timeout``. Returns whether all these spans have left.
+    """
     return _tracer is None or _tracer.flush(timeout)
