@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was measured: every single value, and what is to be said beside the tables."""
+"""What was measured: every single value, and the remarks next to the tables."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Figures:
         self.values[contender, row, unit].append(value)
 
     def add_all(self, contender: str, result: dict[str, Any]) -> None:
-        """What ``spans.py`` said of one piece of work."""
+        """The output of ``spans.py`` for one piece of work."""
         for unit, values in result["figures"].items():
             self.values[contender, result["name"], unit] += values
 

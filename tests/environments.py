@@ -19,7 +19,7 @@ CONSTRAINTS = REPOSITORY / "tools" / "cloud" / "constraints.txt"
 
 
 class NotMade(Exception):
-    """An environment could not be made; the text holds the command and the end of what it said."""
+    """An environment could not be made; the text holds the command and the end of its output."""
 
 
 def once(name: str, make: Callable[[Path], None]) -> Path:
@@ -66,7 +66,7 @@ def install(folder: Path, *requirements: str, constraints: Path | None = None) -
 
 
 def run(command: Sequence[str]) -> None:
-    """Run *command* to its end. Raises NotMade with what it said if it fails."""
+    """Run *command* to its end. Raises NotMade with the end of its output if it fails."""
     done = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, env=variables(), cwd="/"
     )

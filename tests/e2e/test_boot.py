@@ -45,10 +45,10 @@ def test_one_boot_is_one_whole_trace_in_jaeger(jaeger: Jaeger, rabbit: Rabbit, m
     with clouds.running(
         getattr(jaeger, way), transport_url=rabbit.url, db_url=mariadb.fresh_url(), groups=_one_worker(prefix)
     ) as cloud:
-        said = cloud.boot()
-        assert said["status"] == "ACTIVE"
+        booted = cloud.boot()
+        assert booted["status"] == "ACTIVE"
         _send_untraced(cloud)
-    jaeger.wait_for_trace(said["base_id"].replace("-", ""), sum(clouds.EXPECTED.values()))
+    jaeger.wait_for_trace(booted["base_id"].replace("-", ""), sum(clouds.EXPECTED.values()))
     for service in ("client", "api", "image", "conductor", "compute-1", "compute-2"):
         (only,) = jaeger.traces(f"{prefix}-demo-{service}")  # whatever else a worker sent would be another one here
         traces.assert_same(traces.in_jaeger(only, f"{prefix}-demo-"), clouds.EXPECTED)
@@ -86,9 +86,9 @@ def test_the_embedded_store_holds_the_same_as_jaeger(
     with clouds.running(
         store, transport_url=rabbit.url, db_url=mariadb.fresh_url(), groups=_one_worker(clouds.prefix())
     ) as cloud:
-        said = cloud.boot()
+        booted = cloud.boot()
         _send_untraced(cloud)
-    stored = outcome.read(store, said["base_id"])
+    stored = outcome.read(store, booted["base_id"])
     traces.assert_same(traces.in_store(stored), clouds.EXPECTED)
     assert len(base.get_driver(store).list_traces()) == 1
 
@@ -102,12 +102,12 @@ def test_the_embedded_store_holds_the_same_as_jaeger(
 def test_rpc_in_memory_makes_the_same_tree(tmp_path: Path, model: str) -> None:
     store = f"sqlite:///{tmp_path / 'traces.db'}"
     with clouds.running(store, model=model) as cloud:
-        said = cloud.boot()
-    traces.assert_same(traces.in_store(outcome.read(store, said["base_id"])), clouds.EXPECTED_IN_MEMORY)
+        booted = cloud.boot()
+    traces.assert_same(traces.in_store(outcome.read(store, booted["base_id"])), clouds.EXPECTED_IN_MEMORY)
 
 
 def test_services_under_eventlet_make_the_same_tree_over_a_broker(tmp_path: Path, rabbit: Rabbit) -> None:
     store = f"sqlite:///{tmp_path / 'traces.db'}"
     with clouds.running(store, transport_url=rabbit.url, model="eventlet") as cloud:
-        said = cloud.boot()
-    traces.assert_same(traces.in_store(outcome.read(store, said["base_id"])), clouds.EXPECTED)
+        booted = cloud.boot()
+    traces.assert_same(traces.in_store(outcome.read(store, booted["base_id"])), clouds.EXPECTED)

@@ -39,10 +39,10 @@ def _temporary(home: Path) -> Path:
     return folder
 
 
-def _one_line(said: str) -> str:
+def _one_line(text: str) -> str:
     """The one line that is no progress."""
-    lines = [line for line in said.splitlines() if not line.startswith("waiting for ")]
-    assert len(lines) == 1, said
+    lines = [line for line in text.splitlines() if not line.startswith("waiting for ")]
+    assert len(lines) == 1, text
     return lines[0]
 
 
@@ -173,9 +173,9 @@ def test_whatever_ends_it_no_process_stays(tmp_path: Path, how: signal.Signals) 
             break
     assert len(_marked(mark)) > 2
     demo.send_signal(how)
-    _, said = demo.communicate(timeout=120)
+    _, printed = demo.communicate(timeout=120)
     wait_until(lambda: not _marked(mark), what="the demo's processes to be gone")
     if how is signal.SIGINT:
         assert demo.returncode == 130
         assert not list(_temporary(tmp_path).iterdir())
-        assert _one_line(said) == "osprofiler demo: interrupted"
+        assert _one_line(printed) == "osprofiler demo: interrupted"

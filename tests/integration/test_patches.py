@@ -122,10 +122,10 @@ def test_killed_between_files(
         )
         assert killed.returncode == -signal.SIGKILL
         assert shell.main(["patch", "check", project, *where]) == 1
-        said = capsys.readouterr().out
-        assert "the patch is partly applied" in said
-        assert "a run of `osprofiler patch` was interrupted" in said
-        assert said.count(": patched") == (1 if command == "apply" else len(paths) - 1)
+        printed = capsys.readouterr().out
+        assert "the patch is partly applied" in printed
+        assert "a run of `osprofiler patch` was interrupted" in printed
+        assert printed.count(": patched") == (1 if command == "apply" else len(paths) - 1)
         assert shell.main(["patch", command, project, *where]) == 0
     assert content(folder) == before
 
@@ -137,17 +137,17 @@ def test_patch_itself_applies_them_clean(copy: Callable[[str, str], Path], proje
     folder = copy(project, release)
     before = content(folder)
     files = patch_files(project, release)
-    said = ""
+    printed = ""
     for back in ([], ["-R"]):
         for file in files:
             with file.open("rb") as diff:
                 done = subprocess.run(
                     ["patch", "-p1", *back], cwd=folder, stdin=diff, stdout=subprocess.PIPE, text=True, check=True
                 )
-            said += done.stdout
+            printed += done.stdout
         if not back:
             assert shell.main(["patch", "check", project, "--path", str(folder)]) == 0
-    assert all(word not in said for word in ("fuzz", "offset", "Hunk"))
+    assert all(word not in printed for word in ("fuzz", "offset", "Hunk"))
     assert content(folder) == before
 
 
@@ -313,9 +313,9 @@ def patched_nova(program: str, python: Path, folder: Path, home: Path, jaeger: J
     """What *program* prints, which is run with the nova in *folder*, patched, and files of its own in *home*."""
     assert shell.main(["patch", "apply", "nova", "--path", str(folder)]) == 0
     config = home / "nova.conf"
-    said = {"enabled": "true", "hmac_keys": KEY, "connection_string": jaeger.url}
+    settings = {"enabled": "true", "hmac_keys": KEY, "connection_string": jaeger.url}
     lines = ["[DEFAULT]", f"state_path = {home}", "transport_url = fake://", "[profiler]"]
-    config.write_text("\n".join([*lines, *(f"{name} = {value}" for name, value in said.items())]))
+    config.write_text("\n".join([*lines, *(f"{name} = {value}" for name, value in settings.items())]))
     done = subprocess.run(
         [str(python), str(PROGRAMS / program), json.dumps({"config": str(config), "key": KEY, **options})],
         env=environments.variables(folder, environments.REPOSITORY),

@@ -141,9 +141,9 @@ def every_way(bases: dict[str, str], *, untraced: bool = True) -> list[dict[str,
     ]
 
 
-def came_back(said: dict[str, Any]) -> list[list[str | None]]:
+def came_back(result: dict[str, Any]) -> list[list[str | None]]:
     """What the server has noted of cast and fanout: mark and trace. Fails where :func:`every_way` did not come out."""
-    *outcomes, noted = said["outcomes"]
+    *outcomes, noted = result["outcomes"]
     failed, late = "InstanceNotFound_Remote", "MessagingTimeout"
     assert outcomes[:6] == ["a keypair", None, None, failed, late, None]
     assert outcomes[6:] in ([], ["untraced"])
@@ -193,8 +193,8 @@ def test_every_way_of_a_patched_rpc_is_one_trace(
     nova = patched(release)
     bases = new_bases()
     with peers.server(nova, mode=mode) as one, peers.server(nova, "second", mode=mode) as other:
-        said = peers.client(nova, *every_way(bases), mode=mode)
-    assert came_back(said) == [["cast", bases["note"]], ["fan", bases["fan"]]]
+        result = peers.client(nova, *every_way(bases), mode=mode)
+    assert came_back(result) == [["cast", bases["note"]], ["fan", bases["fan"]]]
     assert one["left_over"] == other["left_over"] == [False] * 8
 
     def paths(trace: dict[str, Any]) -> Counter[traces.Path]:
@@ -240,8 +240,8 @@ def test_without_tracing_the_patched_lines_call_nothing(
     counted = {"count_calls": str(THIS / "osprofiler")}
     with peers.server(nova, **counted, **off) as end:
         steps = [step("echo", thing="thing"), step("fail"), step("note", how="cast", mark="cast")]
-        said = peers.client(nova, *steps, **counted, **off)
-    assert said == {"outcomes": ["thing", "InstanceNotFound_Remote", None], "calls": []}
+        result = peers.client(nova, *steps, **counted, **off)
+    assert result == {"outcomes": ["thing", "InstanceNotFound_Remote", None], "calls": []}
     assert end["calls"] == []
 
 
@@ -264,8 +264,8 @@ def test_a_patched_client_and_a_plain_server(
         # Where it knows of traces, a plain server takes a thread's second request for its first: an untraced one would
         # be in that one's trace.
         steps = every_way(bases, untraced=not plain_peers)
-        said = peers.client(patched(NEWEST), *steps, profiler=options, mode=mode)
-    noted = came_back(said)
+        result = peers.client(patched(NEWEST), *steps, profiler=options, mode=mode)
+    noted = came_back(result)
     if not plain_peers:
         assert noted == [["cast", None], ["fan", None]]
     elsewhere = {"step": 1} if plain_peers else {}
@@ -285,8 +285,8 @@ def test_a_plain_client_and_a_patched_server(
     bases = new_bases()
     options = {"rpc_plain_peers": str(plain_peers)}
     with peers.server(patched(NEWEST), profiler=options, mode=mode) as end:
-        said = peers.client(released.wheel("nova", NEWEST), *every_way(bases), plain=True, mode=mode)
-    assert came_back(said) == [["cast", bases["note"]], ["fan", bases["fan"]]]
+        result = peers.client(released.wheel("nova", NEWEST), *every_way(bases), plain=True, mode=mode)
+    assert came_back(result) == [["cast", bases["note"]], ["fan", bases["fan"]]]
     assert end["left_over"] == [False] * 8
     inside = {"__main__.Endpoint.echo.<locals>.step": 1, "step": 1}
     for name, base in bases.items():
@@ -345,9 +345,9 @@ def test_an_unpatched_service_never_mixes_its_traces(
     bases = [new_base() for _ in range(20)]
     steps = [base for pair in ((base, None) for base in bases) for base in pair]
     with peers.server(nothing, binary="server", **layers):
-        said = peers.client(nothing, *steps, binary="client", **layers)
-    assert [outcome[:2] for outcome in said] == [[base, base] for base in steps]
-    assert len({worker for *_, worker in said}) <= 2, "no worker was used again"
+        result = peers.client(nothing, *steps, binary="client", **layers)
+    assert [outcome[:2] for outcome in result] == [[base, base] for base in steps]
+    assert len({worker for *_, worker in result}) <= 2, "no worker was used again"
     for base in bases:
         trace = found(jaeger, base, 4)
         # Without a patch the profile of the project shows both ends of the message.

@@ -220,7 +220,7 @@ class Server:
         return process
 
     def _run(self, command: list[str]) -> None:
-        """Run a server's own tool to its end. Raises StartFailed with what it said."""
+        """Run a server's own tool to its end. Raises StartFailed, with its output, if it fails."""
         done = subprocess.run(
             self._as_account(command),
             stdin=subprocess.DEVNULL,

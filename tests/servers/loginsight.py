@@ -144,11 +144,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         sent = self.rfile.read(length)
-        status, said = 413, {"errorMessage": "The request is larger than 4 MB."}
+        status, answer = 413, {"errorMessage": "The request is larger than 4 MB."}
         if length <= 4 << 20:
             body = json.loads(sent or b"{}")
-            status, said = self.store.answer(self.command, self.path, body, self.headers.get("X-LI-Session-Id"))
-        data = json.dumps(said).encode()
+            status, answer = self.store.answer(self.command, self.path, body, self.headers.get("X-LI-Session-Id"))
+        data = json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))

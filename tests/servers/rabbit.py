@@ -33,7 +33,7 @@ class Rabbit(Server):
         return f"rabbit://guest:guest@127.0.0.1:{self.port}/"
 
     def ctl(self, *arguments: str) -> None:
-        """Run ``rabbitmqctl``. Raises StartFailed with what it said, if it fails."""
+        """Run ``rabbitmqctl``. Raises StartFailed, with its output, if it fails."""
         self._run([str(_scripts() / "rabbitmqctl"), *arguments])
 
     def start(self) -> None:

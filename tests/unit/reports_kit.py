@@ -44,8 +44,8 @@ def records(*spans: Made) -> list[dict[str, Any]]:
         found.append(record(phase="start", at_us=span.start, osprofiler=extra, **common, **(span.info or {})))
         links = [["follows_from", TRACE, point(numbers[name])] for name in span.joins]
         if span.end is not None:
-            said = {"links": links, "tags": {"osprofiler.join": "fork"}} if links else {}
-            found.append(record(phase="stop", at_us=span.end, **common, osprofiler=said))
+            extra = {"links": links, "tags": {"osprofiler.join": "fork"}} if links else {}
+            found.append(record(phase="stop", at_us=span.end, **common, osprofiler=extra))
     return [{**each, "service": "svc"} for each in found]
 
 

@@ -73,11 +73,11 @@ class Collector:
 
 
 def span(name: str, number: int, above: int | None = None, **tags: Any) -> dict[str, Any]:
-    said = {"osprofiler.name": name, "start.n": number, "start.text": TEXT, **tags}
+    values = {"osprofiler.name": name, "start.n": number, "start.text": TEXT, **tags}
     return {
         "spanID": f"{name}{number}",
         "operationName": name,
-        "tags": [{"key": key, "value": value} for key, value in said.items()],
+        "tags": [{"key": key, "value": value} for key, value in values.items()],
         "references": [] if above is None else [{"refType": "CHILD_OF", "spanID": f"{name}{above}"}],
         "logs": [],
     }
@@ -91,8 +91,8 @@ def test_what_arrived_is_judged() -> None:
     assert wrong([span("two_tags", n) for n in range(3)], two_tags=3) == []
     assert wrong([span("two_tags", n) for n in range(2)], two_tags=3) == ["two_tags: 2 of 3 arrived"]
     assert wrong([span("two_tags", n) for n in (0, 1, 1)], two_tags=3) == ["two_tags: numbers are missing or double"]
-    (said,) = wrong([span("two_tags", 0, **{"start.text": "cut"})], two_tags=1)
-    assert said.startswith("two_tags: texts are")
+    (mistake,) = wrong([span("two_tags", 0, **{"start.text": "cut"})], two_tags=1)
+    assert mistake.startswith("two_tags: texts are")
     assert wrong([span("with_log", 0)], with_log=1) == ["with_log: logs are missing"]
 
 

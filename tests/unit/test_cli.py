@@ -69,12 +69,12 @@ def test_show_on_a_terminal_is_coloured_and_fits(store: str) -> None:
     env.pop("NO_COLOR", None)
     with subprocess.Popen([*OSPROFILER, "trace", "show", TRACE], stdout=worker, env=env) as process:
         os.close(worker)
-        said = b""
+        printed = b""
         while chunk := _read(main):
-            said += chunk
+            printed += chunk
         assert process.wait() == 0
     os.close(main)
-    assert b"\x1b[31m" in said
+    assert b"\x1b[31m" in printed
 
 
 def _read(terminal: int) -> bytes:
@@ -191,7 +191,7 @@ def test_the_version() -> None:
 
 def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'many.db'}"
-    base.get_driver(url).write([record(i, "start", i, said="x" * 100) for i in range(1, 3_000)])
+    base.get_driver(url).write([record(i, "start", i, text="x" * 100) for i in range(1, 3_000)])
     command = [*OSPROFILER, "trace", "show", TRACE, "--json", "--connection-string", url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout

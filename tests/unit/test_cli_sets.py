@@ -47,18 +47,18 @@ def records(day: str, seed: int) -> list[dict[str, Any]]:
     return boots.records(seed, slower, "rpc build" if seed % 10 == 0 else "", release=day)
 
 
-def said(capsys: pytest.CaptureFixture[str], *args: object, status: int = 0) -> str:
+def printed(capsys: pytest.CaptureFixture[str], *args: object, status: int = 0) -> str:
     assert shell.main(["trace", *map(str, args)]) == status
     return capsys.readouterr().out
 
 
 def test_the_critical_path_of_a_set(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    text = said(capsys, "critical-path", folder / "monday.jsonl", "--rows", 3)
+    text = printed(capsys, "critical-path", folder / "monday.jsonl", "--rows", 3)
     assert "Critical path of 30 traces (all): times a trace, on average\n" in text
     first = text.splitlines()[text.splitlines().index("") + 3]
     assert first.endswith("verify_checksum [demo-image] under wsgi HEAD")
     assert "ValueError in rpc build" in text
-    made = json.loads(said(capsys, "critical-path", folder / "monday.jsonl", "--json"))
+    made = json.loads(printed(capsys, "critical-path", folder / "monday.jsonl", "--json"))
     assert made["traces"] == 30
     assert {name: group["traces"] for name, group in made["groups"].items()} == {
         "p50": 15, "p90": 27, "p95": 29, "p99": 30, "all": 30, "slowest": 1, "failed": 3,
@@ -68,12 +68,12 @@ def test_the_critical_path_of_a_set(folder: Path, capsys: pytest.CaptureFixture[
 
 
 def test_folders_and_files_are_one_set(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    of_file = said(capsys, "critical-path", folder / "tuesday.jsonl", "--json")
+    of_file = printed(capsys, "critical-path", folder / "tuesday.jsonl", "--json")
     assert (
-        json.loads(said(capsys, "critical-path", folder / "jaeger", "--json"))["groups"]
+        json.loads(printed(capsys, "critical-path", folder / "jaeger", "--json"))["groups"]
         == json.loads(of_file)["groups"]
     )
-    both = json.loads(said(capsys, "critical-path", folder / "monday.jsonl", folder / "jaeger", "--json"))
+    both = json.loads(printed(capsys, "critical-path", folder / "monday.jsonl", folder / "jaeger", "--json"))
     assert both["traces"] == 60
 
 
@@ -90,7 +90,7 @@ def test_large_folders_are_read_by_several_processes(
 ) -> None:
     (folder / "jaeger" / "broken.json").write_text("{")
     try:
-        alone = said(capsys, "critical-path", folder / "jaeger", "--json")
+        alone = printed(capsys, "critical-path", folder / "jaeger", "--json")
         share_the_work(monkeypatch)
         assert shell.main(["trace", "critical-path", str(folder / "jaeger"), "--json"]) == 0
         output = capsys.readouterr()
@@ -101,7 +101,7 @@ def test_large_folders_are_read_by_several_processes(
 
 
 def test_the_example_in_the_help_compares_two_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    text = said(capsys, "diff", folder / "monday.jsonl", folder / "tuesday.jsonl")
+    text = printed(capsys, "diff", folder / "monday.jsonl", folder / "tuesday.jsonl")
     assert text.splitlines()[0].startswith("before  30 traces  median ")
     assert text.splitlines()[3].startswith("slower +")
     assert text.splitlines()[3].endswith("verify_checksum [demo-image] under wsgi HEAD")
@@ -110,12 +110,12 @@ def test_the_example_in_the_help_compares_two_files(folder: Path, capsys: pytest
 
 def test_sets_by_a_tag_and_by_time(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     both = folder / "monday.jsonl", folder / "tuesday.jsonl"
-    (pair,) = json.loads(said(capsys, "diff", *both, "--group-by", "release", "--json"))
+    (pair,) = json.loads(printed(capsys, "diff", *both, "--group-by", "release", "--json"))
     assert [pair["before"], pair["after"]] == [{"name": "monday", "traces": 30}, {"name": "tuesday", "traces": 30}]
     first = pair["steps"][0]
     assert (first["path"][-1]["operation"], first["kind"]) == ("verify_checksum", "slower")
     at = reports.load(folder / "tuesday.jsonl")[0].start_us
-    (by_time,) = json.loads(said(capsys, "diff", *both, "--before", timestamp(at), "--json"))
+    (by_time,) = json.loads(printed(capsys, "diff", *both, "--before", timestamp(at), "--json"))
     assert by_time["steps"] == pair["steps"]
 
 
@@ -136,16 +136,16 @@ def test_sets_that_are_too_small_are_named(folder: Path, tmp_path: Path, capsys:
     three = tmp_path / "three.jsonl"
     three.write_text("".join(line for seed in range(3) for line in files.lines(records("monday", seed))))
     small = "o step changed for sure: a set of fewer than 4 traces cannot show a change"
-    assert f"\nN{small}.\n" in said(capsys, "diff", three, folder / "tuesday.jsonl")
-    assert f"n{small}" in said(capsys, "diff", three, folder / "tuesday.jsonl", "--html")
+    assert f"\nN{small}.\n" in printed(capsys, "diff", three, folder / "tuesday.jsonl")
+    assert f"n{small}" in printed(capsys, "diff", three, folder / "tuesday.jsonl", "--html")
 
 
 def test_folded_stacks(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made = json.loads(said(capsys, "critical-path", folder / "monday.jsonl", "--json"))["groups"]["slowest"]
-    lines = said(capsys, "critical-path", folder / "monday.jsonl", "--group", "slowest", "--folded").splitlines()
+    made = json.loads(printed(capsys, "critical-path", folder / "monday.jsonl", "--json"))["groups"]["slowest"]
+    lines = printed(capsys, "critical-path", folder / "monday.jsonl", "--group", "slowest", "--folded").splitlines()
     assert sum(int(line.rpartition(" ")[2]) for line in lines) == made["duration_us"]
     assert lines[0].startswith("boot [demo-client];http POST [demo-client];")
-    for line in said(capsys, "diff", folder / "monday.jsonl", folder / "jaeger", "--folded").splitlines():
+    for line in printed(capsys, "diff", folder / "monday.jsonl", folder / "jaeger", "--folded").splitlines():
         stack, before, after = line.rsplit(" ", 2)
         assert stack.startswith("boot [demo-client]")
         assert int(before) >= 0 <= int(after)
@@ -173,33 +173,33 @@ def store(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> base
 def test_large_stores_are_read_by_several_processes(
     command: list[str], store: base.Driver, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alone = said(capsys, *command, "--json")
+    alone = printed(capsys, *command, "--json")
     share_the_work(monkeypatch)
-    assert said(capsys, *command, "--json") == alone
+    assert printed(capsys, *command, "--json") == alone
 
 
 def count(capsys: pytest.CaptureFixture[str], *options: str) -> int:
-    return int(json.loads(said(capsys, "critical-path", "--json", *options))["traces"])
+    return int(json.loads(printed(capsys, "critical-path", "--json", *options))["traces"])
 
 
 def test_a_search_is_a_set(store: base.Driver, capsys: pytest.CaptureFixture[str]) -> None:
     assert count(capsys) == 30
     assert count(capsys, "--error") == 3
     assert count(capsys, "--tag", "release=m*", "--limit", "4") == 4
-    assert said(capsys, "critical-path", "--operation", "nothing", status=1) == ""
+    assert printed(capsys, "critical-path", "--operation", "nothing", status=1) == ""
 
 
 def test_a_sample_is_the_same_in_each_run(
     folder: Path, store: base.Driver, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for names in (), (str(folder / "monday.jsonl"),):
-        one, other = (said(capsys, "stats", *names, "--sample", "5", "--json") for _ in range(2))
+        one, other = (printed(capsys, "stats", *names, "--sample", "5", "--json") for _ in range(2))
         assert one == other
         assert {each["count"] for each in json.loads(one)} == {5, 10}
     reads: list[str] = []
     whole = type(store).read_many
     monkeypatch.setattr(type(store), "read_many", lambda self, ids: reads.extend(ids) or whole(self, ids))
-    said(capsys, "stats", "--sample", "5")
+    printed(capsys, "stats", "--sample", "5")
     assert len(reads) == 5
 
 
@@ -231,17 +231,17 @@ def test_an_empty_set_is_an_error_from_a_store_and_from_a_file(
 
 def test_one_trace_keeps_its_output(folder: Path, store: base.Driver, capsys: pytest.CaptureFixture[str]) -> None:
     base_id = reports.load(folder / "monday.jsonl")[0].base_id
-    text = said(capsys, "critical-path", base_id)
+    text = printed(capsys, "critical-path", base_id)
     assert text.startswith("Critical path of boot [demo-client]: ")
-    assert said(capsys, "critical-path", f"{folder / 'monday.jsonl'}#{base_id}") == text
+    assert printed(capsys, "critical-path", f"{folder / 'monday.jsonl'}#{base_id}") == text
 
 
 def test_statistics_by_period(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    periods = json.loads(said(capsys, "stats", folder / "monday.jsonl", "--by", "hour", "--json"))
+    periods = json.loads(printed(capsys, "stats", folder / "monday.jsonl", "--by", "hour", "--json"))
     assert [period["traces"] for period in periods] == [30, 30]
     assert periods[1]["period"] == "2026-11-18 11:00"
     assert sum(periods[0]["operations"][0]["counts"]) == 30
-    assert "\n2026-11-18 UTC, 30 traces\n" in said(capsys, "stats", folder / "monday.jsonl", "--by", "day")
+    assert "\n2026-11-18 UTC, 30 traces\n" in printed(capsys, "stats", folder / "monday.jsonl", "--by", "day")
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_statistics_by_period(folder: Path, capsys: pytest.CaptureFixture[str]) 
 def test_pages(command: list[str], folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "page.html"
     both = folder / "monday.jsonl", folder / "tuesday.jsonl"
-    assert said(capsys, *command, *both, "--html", "--out", page) == ""
+    assert printed(capsys, *command, *both, "--html", "--out", page) == ""
     assert page.read_text().startswith("<!DOCTYPE html>")
     assert "default-src 'none'" in page.read_text()
 
@@ -258,7 +258,7 @@ def test_pages(command: list[str], folder: Path, tmp_path: Path, capsys: pytest.
 def test_one_of_a_thing_has_no_plural(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one = [folder / "monday.jsonl", "--limit", 1]
     for command in ["critical-path", "--html"], ["stats", "--html"], ["map", "--html"], ["map", "--dot"]:
-        text = said(capsys, *command, *one)
+        text = printed(capsys, *command, *one)
         assert re.findall(r"\b1 (?:trace|span|call|step)s\b", text) == []
 
 

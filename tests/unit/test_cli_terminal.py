@@ -237,8 +237,8 @@ for args, stream in json.load(sys.stdin):
         os.close(writer)
         sys.exit(shell.main(args))
     os.close(end)
-    with open(complaints) as said:
-        text = said.read()
+    with open(complaints) as pipe:
+        text = pipe.read()
     done.append([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), text])
 os.write(1, json.dumps(done).encode())
 """

@@ -68,13 +68,13 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return url
 
 
-def said(capsys: pytest.CaptureFixture[str], *args: str, status: int = 0) -> str:
+def printed(capsys: pytest.CaptureFixture[str], *args: str, status: int = 0) -> str:
     assert shell.main(["trace", *args]) == status
     return capsys.readouterr().out
 
 
 def listed(capsys: pytest.CaptureFixture[str], *args: str) -> list[str]:
-    return [each["base_id"] for each in json.loads(said(capsys, "list", "--json", *args))]
+    return [each["base_id"] for each in json.loads(printed(capsys, "list", "--json", *args))]
 
 
 def stamp(hours: float) -> str:
@@ -117,9 +117,9 @@ def test_list_filters(options: list[str], found: list[str], store: str, capsys: 
 
 
 def test_list_long(store: str, capsys: pytest.CaptureFixture[str]) -> None:
-    lines = said(capsys, "list", "--long", "--until", stamp(1)).splitlines()
+    lines = printed(capsys, "list", "--long", "--until", stamp(1)).splitlines()
     assert [cell.strip() for cell in lines[3].split("|")[3:-1]] == ["3.00 ms", "4", "0", "0", "boot", "svc"]
-    (found,) = json.loads(said(capsys, "list", "--long", "--json", "--error-trace"))
+    (found,) = json.loads(printed(capsys, "list", "--long", "--json", "--error-trace"))
     assert (found["errors"], found["duration_us"], found["services"]) == (1, 1_000, ["nova-api"])
 
 
@@ -136,15 +136,15 @@ def test_the_critical_path_of_a_client_that_is_not_traced(tmp_path: Path, capsys
     file = tmp_path / "trace.jsonl"
     sent = records(Made("token", None, 0, 10), Made("boot", None, 100, 150), Made("status", None, 990, 1_000))
     file.write_text("".join(files.lines(sent)))
-    text = said(capsys, "critical-path", str(file))
+    text = printed(capsys, "critical-path", str(file))
     assert text.startswith("Critical path of 3 requests of one client: 1.00 ms through 3 spans\n")
     assert " ".join(text.splitlines()[3].split()) == "93.0 % 930 us client, between its requests"
-    found = json.loads(said(capsys, "critical-path", str(file), "--json"))
+    found = json.loads(printed(capsys, "critical-path", str(file), "--json"))
     assert found["spans"][0] == {
         "trace_id": None, "operation": "client, between its requests", "service": "", "self_us": 930, "waiting_us": 0,
     }  # fmt: skip
     assert [part["trace_id"] for part in found["sections"]] == [point(1), None, point(2), None, point(3)]
-    page = said(capsys, "show", str(file), "--html")
+    page = printed(capsys, "show", str(file), "--html")
     assert '"paths":{"request":[[0,0,10,0],[1,100,150,0],[2,990,1000,0]]}' in page
 
 
@@ -163,19 +163,19 @@ def test_filters_on_a_driver_that_knows_none(capsys: pytest.CaptureFixture[str])
     store = ["--connection-string", "listingdriver://"]
     assert listed(capsys, "--operation", "neutron-api", *store) == [TRACE]
     assert listed(capsys, "--service", "other", *store) == []
-    assert said(capsys, "delete", TRACE, *store, status=1) == ""
-    assert said(capsys, "purge", "--older-than", "1h", *store, status=1) == ""
+    assert printed(capsys, "delete", TRACE, *store, status=1) == ""
+    assert printed(capsys, "purge", "--older-than", "1h", *store, status=1) == ""
 
 
 def test_errors_of_a_driver_that_cannot_list_them(capsys: pytest.CaptureFixture[str]) -> None:
     store = ["--connection-string", "listingdriver://"]
     assert listed(capsys, "--error-trace", "--long", *store) == [TRACE]
     assert listed(capsys, "--error-trace", *store) == [TRACE]
-    assert OTHER not in said(capsys, "export", "--error-trace", *store)
+    assert OTHER not in printed(capsys, "export", "--error-trace", *store)
 
 
 def test_the_critical_path(store: str, capsys: pytest.CaptureFixture[str]) -> None:
-    lines = said(capsys, "critical-path", TRACE).splitlines()
+    lines = printed(capsys, "critical-path", TRACE).splitlines()
     assert lines[0] == "Critical path of boot [svc]: 1.00 ms through 3 spans"
     assert lines[1] == "The trace continues for 2.00 ms after that; no span waits for this part: see --whole"
     assert [line.split() for line in lines[4:]] == [
@@ -183,21 +183,21 @@ def test_the_critical_path(store: str, capsys: pytest.CaptureFixture[str]) -> No
         ["19.0", "%", "190", "us", "1.00", "ms", "boot", "[svc]"],
         ["1.0", "%", "10", "us", "10", "us", "cast", "[svc]"],
     ]
-    by_time = said(capsys, "critical-path", TRACE, "--sections", "--whole", "--rows", "2").splitlines()
+    by_time = printed(capsys, "critical-path", TRACE, "--sections", "--whole", "--rows", "2").splitlines()
     assert by_time[0] == "Critical path of the whole trace: 3.00 ms through 4 spans"
     assert by_time[-1] == "... and 4 sections more"
-    found = json.loads(said(capsys, "critical-path", TRACE, "--json", "--whole"))
+    found = json.loads(printed(capsys, "critical-path", TRACE, "--json", "--whole"))
     assert [(part["from_us"], part["to_us"], part["waiting"]) for part in found["sections"]][-2:] == [
         (960, 1_500, True),
         (1_500, 3_000, False),
     ]
     assert sum(span["self_us"] + span["waiting_us"] for span in found["spans"]) == found["duration_us"] == 3_000
-    one = json.loads(said(capsys, "critical-path", TRACE, "--json", "--span", point(2)))
+    one = json.loads(printed(capsys, "critical-path", TRACE, "--json", "--span", point(2)))
     assert [span["operation"] for span in one["spans"]] == ["build"]
 
 
 def test_diff(store: str, capsys: pytest.CaptureFixture[str]) -> None:
-    found = json.loads(said(capsys, "diff", TRACE, THIRD, "--json"))
+    found = json.loads(printed(capsys, "diff", TRACE, THIRD, "--json"))
     steps = {step["operation"]: step for step in found["steps"]}
     assert {name: step["kind"] for name, step in steps.items()} == {
         "boot": "slower",  # the 10 us that the cast took were not its own
@@ -212,61 +212,61 @@ def test_the_page_of_two_traces_has_their_steps_and_their_change(
     store: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "scipy.stats", None)  # two traces need no rank test
-    page = said(capsys, "diff", TRACE, THIRD, "--html")
+    page = printed(capsys, "diff", TRACE, THIRD, "--html")
     data = json.loads(page.split('id="data">')[1].split("</script>")[0])
     steps = [operation for _, operation, _ in data["steps"]]
     assert [view["name"] for view in data["views"]] == ["both", "before", "after"]
     changes = {steps[i]: cells[0].split()[0] for i, cells in data["views"][0]["rows"]}
     kinds = {
-        step["operation"]: step["kind"] for step in json.loads(said(capsys, "diff", TRACE, THIRD, "--json"))["steps"]
+        step["operation"]: step["kind"] for step in json.loads(printed(capsys, "diff", TRACE, THIRD, "--json"))["steps"]
     }
     assert changes == kinds
-    calm = said(capsys, "diff", TRACE, TRACE, "--html", "--min-change", "1ms")
+    calm = printed(capsys, "diff", TRACE, TRACE, "--html", "--min-change", "1ms")
     assert "no step changed" in calm
 
 
 @pytest.mark.parametrize(("form", "key"), [("--perfetto", "traceEvents"), ("--speedscope", "profiles")])
 def test_files_for_other_viewers(store: str, capsys: pytest.CaptureFixture[str], form: str, key: str) -> None:
-    assert json.loads(said(capsys, "show", TRACE, form))[key]
+    assert json.loads(printed(capsys, "show", TRACE, form))[key]
 
 
 def test_diff_in_words(store: str, capsys: pytest.CaptureFixture[str]) -> None:
-    lines = said(capsys, "diff", THIRD, TRACE).splitlines()
+    lines = printed(capsys, "diff", THIRD, TRACE).splitlines()
     assert lines[lines.index("appeared") + 2].split() == ["+1.50", "ms", "+1.50", "ms", "0", "->", "1", "late", "[svc]",
                                                           "under", "cast"]  # fmt: skip
-    assert said(capsys, "diff", TRACE, TRACE).splitlines()[-1] == "No difference: the same steps, in the same time."
+    assert printed(capsys, "diff", TRACE, TRACE).splitlines()[-1] == "No difference: the same steps, in the same time."
 
 
 def test_stats(store: str, capsys: pytest.CaptureFixture[str]) -> None:
-    lines = said(capsys, "stats").splitlines()
+    lines = printed(capsys, "stats").splitlines()
     heads = ["count", "total", "self", "p50", "p95", "p99", "max", "errors", "unfinished", "spread", "operation"]
     assert lines[0].split() == heads
-    found = {each["operation"]: each for each in json.loads(said(capsys, "stats", "--json"))}
+    found = {each["operation"]: each for each in json.loads(printed(capsys, "stats", "--json"))}
     assert (found["build"]["count"], found["build"]["total_us"]) == (2, 1_600)
     assert found["neutron-api"]["errors"] == 1
-    chosen = json.loads(said(capsys, "stats", "--json", "--error-trace"))
+    chosen = json.loads(printed(capsys, "stats", "--json", "--error-trace"))
     assert [each["operation"] for each in chosen] == ["neutron-api"]
-    one = json.loads(said(capsys, "stats", TRACE, THIRD, "--json"))
+    one = json.loads(printed(capsys, "stats", TRACE, THIRD, "--json"))
     assert "neutron-api" not in {each["operation"] for each in one}
 
 
 def test_export_and_import_carry_everything(store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file, other = tmp_path / "all.jsonl", f"sqlite:///{tmp_path / 'other.db'}"
-    assert said(capsys, "export", "--out", str(file)) == ""
-    said(capsys, "import", str(file), "--connection-string", other)
-    said(capsys, "import", str(file), "--connection-string", other)  # once more changes nothing
+    assert printed(capsys, "export", "--out", str(file)) == ""
+    printed(capsys, "import", str(file), "--connection-string", other)
+    printed(capsys, "import", str(file), "--connection-string", other)  # once more changes nothing
     for base_id in TRACE, OTHER, THIRD:
         assert base.get_driver(other).get_report(base_id) == base.get_driver(store).get_report(base_id)
     assert len(file.read_text().splitlines()) == 8 + 4 + 4
 
 
 def test_export_chooses(store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    ids = {json.loads(line)["base_id"] for line in said(capsys, "export", OTHER).splitlines()}
+    ids = {json.loads(line)["base_id"] for line in printed(capsys, "export", OTHER).splitlines()}
     assert ids == {OTHER}
-    ids = {json.loads(line)["base_id"] for line in said(capsys, "export", "--operation", "build").splitlines()}
+    ids = {json.loads(line)["base_id"] for line in printed(capsys, "export", "--operation", "build").splitlines()}
     assert ids == {TRACE, THIRD}
     other = f"sqlite:///{tmp_path / 'other.db'}"
-    said(capsys, "export", "--limit", "1", "--to", other)
+    printed(capsys, "export", "--limit", "1", "--to", other)
     assert listed(capsys, "--connection-string", other) == [THIRD]
 
 
@@ -274,8 +274,8 @@ def test_export_chooses(store: str, tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_what_show_writes_can_be_imported(form: str, store: str, tmp_path: Path,
                                           capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
     file, other = tmp_path / "one", f"sqlite:///{tmp_path / 'other.db'}"
-    said(capsys, "show", TRACE, form, "--out", str(file))
-    said(capsys, "import", str(file), "--connection-string", other)
+    printed(capsys, "show", TRACE, form, "--out", str(file))
+    printed(capsys, "import", str(file), "--connection-string", other)
     found, wanted = (base.get_driver(url).get_report(TRACE) for url in (other, store))
     assert _shape(found) == _shape(wanted)
 
@@ -290,14 +290,14 @@ def _shape(report: dict[str, Any]) -> Any:
 
 def test_a_file_wherever_an_id_is(store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     many = tmp_path / "many.jsonl"
-    said(capsys, "export", "--out", str(many))
+    printed(capsys, "export", "--out", str(many))
     one = tmp_path / "one.json"
-    said(capsys, "show", TRACE, "--jaeger-json", "--out", str(one))
+    printed(capsys, "show", TRACE, "--jaeger-json", "--out", str(one))
     for command in ["show"], ["critical-path"], ["stats"]:
-        assert said(capsys, *command, str(one)) == said(capsys, *command, f"{many}#{TRACE}")
-        assert said(capsys, *command, TRACE) == said(capsys, *command, f"{many}#{TRACE}")
-    assert said(capsys, "diff", str(one), THIRD) == said(capsys, "diff", TRACE, f"{many}#{THIRD}")
-    assert len(json.loads(said(capsys, "stats", str(many), "--json"))) == 5
+        assert printed(capsys, *command, str(one)) == printed(capsys, *command, f"{many}#{TRACE}")
+        assert printed(capsys, *command, TRACE) == printed(capsys, *command, f"{many}#{TRACE}")
+    assert printed(capsys, "diff", str(one), THIRD) == printed(capsys, "diff", TRACE, f"{many}#{THIRD}")
+    assert len(json.loads(printed(capsys, "stats", str(many), "--json"))) == 5
     assert shell.main(["trace", "show", str(many)]) == 2
     assert "holds 3 traces; name one" in capsys.readouterr().err
 
@@ -416,9 +416,9 @@ def test_a_deep_and_a_wide_trace(tmp_path: Path, capsys: pytest.CaptureFixture[s
     store, file = f"sqlite:///{tmp_path / 'deep.db'}", str(tmp_path / "file")
     base.get_driver(store).write(chain(10_000))
     for command in ["show", "--jaeger-json"], ["critical-path", "--json"], ["stats"], ["export"]:
-        said(capsys, command[0], TRACE, *command[1:], "--connection-string", store)
-    said(capsys, "show", TRACE, "--json", "--out", file, "--connection-string", store)
-    assert said(capsys, "diff", TRACE, file, "--connection-string", store).endswith("in the same time.\n")
+        printed(capsys, command[0], TRACE, *command[1:], "--connection-string", store)
+    printed(capsys, "show", TRACE, "--json", "--out", file, "--connection-string", store)
+    assert printed(capsys, "diff", TRACE, file, "--connection-string", store).endswith("in the same time.\n")
 
 
 def test_progress_is_for_terminals_and_long_work(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -517,10 +517,10 @@ def test_a_query_service_that_refuses_us(status: int, body: bytes, capsys: pytes
         query = f"http://u:s3cret@127.0.0.1:{server.server_port}"
         assert shell.main(["trace", "list", "--connection-string", f"jaeger://127.0.0.1?query={query}"]) == 1
         server.shutdown()
-    said = capsys.readouterr().err
-    assert f"refuses us (HTTP status {status})" in said
-    assert all(option in said for option in ("user:password@", "?query_token=", "?token="))
-    assert "s3cret" not in said
+    printed = capsys.readouterr().err
+    assert f"refuses us (HTTP status {status})" in printed
+    assert all(option in printed for option in ("user:password@", "?query_token=", "?token="))
+    assert "s3cret" not in printed
 
 
 def test_a_query_service_that_is_down(capsys: pytest.CaptureFixture[str]) -> None:

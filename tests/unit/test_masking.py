@@ -94,7 +94,7 @@ def tagged(name: str, value: Any) -> Callable[[], None]:
     def make() -> None:
         with global_tracer.get_tracer().start_active_span(f"tagged {name}", tags={name: value}) as active:
             active.span.set_tag(name, value)
-            active.span.log_kv({"event": "said", name: value, "text": f"{name}={value}"})
+            active.span.log_kv({"event": "note", name: value, "text": f"{name}={value}"})
 
     return make
 
@@ -491,6 +491,6 @@ def test_options(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_the_policy_may_turn_it_off_for_some_services() -> None:
-    said = policy.parse("services: {nova-api: {mask_secrets: false}}")
-    assert said.of("nova-api") == {"mask_secrets": False}
-    assert said.of("keystone") == {}
+    loaded = policy.parse("services: {nova-api: {mask_secrets: false}}")
+    assert loaded.of("nova-api") == {"mask_secrets": False}
+    assert loaded.of("keystone") == {}

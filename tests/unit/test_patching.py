@@ -115,7 +115,7 @@ def patch(command: str, root: Path, *more: str, project: str = "python-pears") -
     return shell.main(["patch", command, project, "--path", str(root), *more])
 
 
-def said(capsys: pytest.CaptureFixture[str]) -> str:
+def printed(capsys: pytest.CaptureFixture[str]) -> str:
     out, err = capsys.readouterr()
     assert "Traceback" not in err
     return out + err
@@ -126,11 +126,11 @@ def test_applied_and_reverted(root: Path, project: str, capsys: pytest.CaptureFi
     before = {path: (root / path).stat() for path in CHANGED}
 
     assert patch("check", root, project=project) == 0
-    assert "the patch fits" in said(capsys)
+    assert "the patch fits" in printed(capsys)
     assert patch("apply", root, project=project) == 0
     assert content(root) == PATCHED
     assert patch("check", root, project=project) == 0
-    assert "the patch is applied" in said(capsys)
+    assert "the patch is applied" in printed(capsys)
     assert patch("revert", root, project=project) == 0
 
     assert content(root) == ORIGINALS
@@ -142,10 +142,10 @@ def test_applied_and_reverted(root: Path, project: str, capsys: pytest.CaptureFi
 
 def test_a_second_apply_and_a_second_revert_do_nothing(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert patch("revert", root) == 0
-    assert "not applied" in said(capsys)
+    assert "not applied" in printed(capsys)
     assert patch("apply", root) == 0
     assert patch("apply", root) == 0
-    assert "already applied" in said(capsys)
+    assert "already applied" in printed(capsys)
     assert patch("revert", root) == 0
     assert content(root) == ORIGINALS
 
@@ -167,7 +167,7 @@ def test_what_an_interrupted_pip_has_left_is_not_installed(root: Path, capsys: p
     for i in range(8):  # a folder lists them in any order
         write(root, {f"~{'python_pears'[i + 1 :]}-1.0.0.dist-info/METADATA": text})
     assert patch("check", root) == 0
-    assert "1.0.0" not in said(capsys)
+    assert "1.0.0" not in printed(capsys)
 
 
 def test_the_release_that_shares_a_patch(root: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_dry_run_touches_nothing(root: Path, command: str, capsys: pytest.Capt
         patch("apply", root)
     before = {file: file.stat().st_mtime_ns for file in root.rglob("*")}
     assert patch(command, root, "--dry-run") == 0
-    assert "3 files would be" in said(capsys)
+    assert "3 files would be" in printed(capsys)
     assert {file: file.stat().st_mtime_ns for file in root.rglob("*")} == before
 
 
@@ -198,9 +198,9 @@ def test_a_tampered_file_is_refused_and_no_other_is_touched(
     before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
     assert patch("check", root) == 1
-    assert "does not fit" in said(capsys)
+    assert "does not fit" in printed(capsys)
     assert patch("apply", root) == 1
-    assert "pears/sub/two.py is " in said(capsys)
+    assert "pears/sub/two.py is " in printed(capsys)
     assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
 
 
@@ -210,7 +210,7 @@ def test_a_file_that_was_changed_after_the_patch_is_not_reverted(
     patch("apply", root)
     (root / "pears/three.py").write_text("x = 3\n")
     assert patch("revert", root) == 1
-    assert "pears/three.py is neither" in said(capsys)
+    assert "pears/three.py is neither" in printed(capsys)
     assert content(root) == {**PATCHED, "pears/three.py": "x = 3\n"}
 
 
@@ -235,7 +235,7 @@ def test_partly_patched_by_hand_leads_both_ways(root: Path, capsys: pytest.Captu
     for command, outcome in (("apply", PATCHED), ("revert", ORIGINALS)):
         write(root, {**ORIGINALS, "pears/three.py": PATCHED["pears/three.py"]})
         assert patch("check", root) == 1
-        assert "partly applied" in said(capsys)
+        assert "partly applied" in printed(capsys)
         assert patch(command, root) == 0
         assert content(root) == outcome
         patch("revert", root)
@@ -299,7 +299,7 @@ def test_a_write_that_fails_takes_back_what_was_written(
 
     monkeypatch.setattr(os, "replace", full)
     assert patch("apply", root) == 1
-    assert "No space left on device" in said(capsys)
+    assert "No space left on device" in printed(capsys)
     assert content(root) == ORIGINALS
     assert leftovers(root) == []
 
@@ -308,7 +308,7 @@ def test_two_runs_at_once(root: Path, capsys: pytest.CaptureFixture[str]) -> Non
     handle = os.open(root, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
     assert patch("apply", root) == 1
-    assert "another `osprofiler patch` is running" in said(capsys)
+    assert "another `osprofiler patch` is running" in printed(capsys)
     os.close(handle)
     assert patch("apply", root) == 0
 
@@ -327,7 +327,7 @@ def test_a_newer_osprofiler_brings_its_patch_in_the_place_of_an_older_one(
     (home / "index.json").write_text(json.dumps(index))
 
     patch("check", root)
-    assert "another osprofiler's patch" in said(capsys)
+    assert "another osprofiler's patch" in printed(capsys)
     assert patch("apply", root) == 0
     newer = {**PATCHED, "pears/three.py": "x = 22\n", "pears/one.py": ORIGINALS["pears/one.py"]}
     assert content(root) == newer
@@ -391,9 +391,9 @@ def test_a_journal_that_cannot_be_read_says_what_to_do(root: Path, capsys: pytes
     before = content(root)
     for command in ("check", "apply", "revert"):
         assert patch(command, root) == 1
-        assert f"remove {folder}" in said(capsys)
+        assert f"remove {folder}" in printed(capsys)
     assert patch("list", root) == 0
-    assert "cannot be read" in said(capsys)
+    assert "cannot be read" in printed(capsys)
     assert content(root) == before
     shutil.rmtree(folder)
     assert patch("revert", root) == 0
@@ -411,26 +411,26 @@ def test_revert_of_a_release_that_this_osprofiler_has_no_patch_for(root: Path, p
 
 def test_what_cannot_be(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert patch("check", root, project="plums") == 2
-    assert "no patches for 'plums'; there are patches for python-pears" in said(capsys)
+    assert "no patches for 'plums'; there are patches for python-pears" in printed(capsys)
     assert patch("check", tmp_path / "nowhere") == 1
-    assert "no such folder" in said(capsys)
+    assert "no such folder" in printed(capsys)
     assert patch("check", tmp_path) == 1
-    assert "does not contain a package pears" in said(capsys)
+    assert "does not contain a package pears" in printed(capsys)
     assert shell.main(["patch", "check", "pears"]) == 1
-    assert "not installed" in said(capsys)
+    assert "not installed" in printed(capsys)
     install(root, "9.9.9")
     assert patch("apply", root) == 1
-    assert "no patch for python-pears 9.9.9; there are patches for 1.1.0, 1.0.9" in said(capsys)
+    assert "no patch for python-pears 9.9.9; there are patches for 1.1.0, 1.0.9" in printed(capsys)
     shutil.rmtree(root / "python_pears-9.9.9.dist-info")
     assert patch("apply", root) == 1
-    assert "cannot find the release" in said(capsys)
+    assert "cannot find the release" in printed(capsys)
 
 
 def test_list(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert shell.main(["patch", "list"]) == 0
-    assert "not found" in said(capsys)
+    assert "not found" in printed(capsys)
     assert shell.main(["patch", "list", "pears", "--path", str(root)]) == 0
-    shown = said(capsys)
+    shown = printed(capsys)
     assert "1.1.0, 1.0.9" in shown
     assert "1.1.0: the patch fits" in shown
 

@@ -137,7 +137,7 @@ def _in_the_ui(trace: dict[str, Any]) -> tuple[dict[str, str | None], int]:
     """What Jaeger's UI makes of a trace: each span's parent, and how many parents it misses.
 
     It takes what it is given: a span without process ends it, one that begins at 0 or has another's id is not shown as
-    it is, and tags said twice are warned of. Written after its transformation of traces, in both its forms: of 1.x,
+    it is, and repeated tags are warned of. Written after its transformation of traces, in both its forms: of 1.x,
     where the first reference is the parent, and of 2.x, where it is the first CHILD_OF of the trace, else its first
     FOLLOWS_FROM.
     """

@@ -144,7 +144,7 @@ def test_no_more_than_ten_errors_are_listed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "message"),
+    ("info", "message"),
     [
         ({"etype": "E", "message": "from the record"}, "E: from the record"),
         ({"etype": "E"}, "E"),
@@ -158,13 +158,13 @@ def test_no_more_than_ten_errors_are_listed() -> None:
         ({"osprofiler": {"tags": {"error": True}, "logs": [[5, {"event": "retry", "message": "no error"}]]}}, "error"),
     ],
 )
-def test_where_the_message_of_an_error_is(said: dict[str, Any], message: str) -> None:
-    trace = model.from_records([record(1, "start", 0), record(1, "stop", 9, **said)])
+def test_where_the_message_of_an_error_is(info: dict[str, Any], message: str) -> None:
+    trace = model.from_records([record(1, "start", 0), record(1, "stop", 9, **info)])
     assert [failure.text for failure in wording.failures(trace)] == [message]
 
 
 @pytest.mark.parametrize(
-    ("said", "mark"),
+    ("info", "mark"),
     [
         ({"requests": {"status_code": 404}}, " (HTTP 404)"),
         ({"response": {"status": 400}}, " (HTTP 400)"),
@@ -175,8 +175,8 @@ def test_where_the_message_of_an_error_is(said: dict[str, Any], message: str) ->
         ({"osprofiler": {"tags": {"http.status_code": None}}}, ""),
     ],
 )
-def test_a_status_of_400_and_more_shows(said: dict[str, Any], mark: str) -> None:
-    trace = model.from_records([record(1, "start", 0), record(1, "stop", 9, **said)])
+def test_a_status_of_400_and_more_shows(info: dict[str, Any], mark: str) -> None:
+    trace = model.from_records([record(1, "start", 0), record(1, "stop", 9, **info)])
     assert lines(trace)[2].partition("   ")[0].rstrip() == f"neutron-api{mark}"
 
 
@@ -206,15 +206,15 @@ def test_a_deep_tree_says_its_depth() -> None:
 
 
 @pytest.mark.parametrize(
-    ("us", "said"),
+    ("us", "text"),
     [(0, "0 us"), (999, "999 us"), (1_250, "1.25 ms"), (3_402_000, "3.402 s"), (125_000_000, "2 min 5 s")],
 )
-def test_durations_for_people(us: int, said: str) -> None:
-    assert wording.duration(us) == said
+def test_durations_for_people(us: int, text: str) -> None:
+    assert wording.duration(us) == text
 
 
 @pytest.mark.parametrize(
-    ("info", "said"),
+    ("info", "gist"),
     [
         ({"request": {"path": "/v2/servers", "method": "GET"}}, "/v2/servers"),
         ({"requests": {"hostname": "glance", "path": "/v2/images"}}, "glance/v2/images"),
@@ -223,9 +223,9 @@ def test_durations_for_people(us: int, said: str) -> None:
         ({"request": "nonsense", "db": {"statement": None}}, ""),
     ],
 )
-def test_the_gist_of_a_span(info: dict[str, Any], said: str) -> None:
+def test_the_gist_of_a_span(info: dict[str, Any], gist: str) -> None:
     trace = model.from_records([record(1, "start", 0, **info)])
-    assert wording.detail(trace.roots[0]) == said
+    assert wording.detail(trace.roots[0]) == gist
 
 
 def test_the_page_holds_the_whole_trace() -> None:

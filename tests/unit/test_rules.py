@@ -410,9 +410,9 @@ def file(tmp_path: Path) -> str:
 )
 def test_explain(file: str, options: str, status: int, lines: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert shell.main(["policy", "explain", file, "--service", "nova-api", *options.split()]) == status
-    said = capsys.readouterr().out.splitlines()
-    starts = [line for line in said if not line.startswith("  ")]
-    assert [any(line.startswith(expected) for line in said) for expected in lines] == [True] * len(lines), said
+    printed = capsys.readouterr().out.splitlines()
+    starts = [line for line in printed if not line.startswith("  ")]
+    assert [any(line.startswith(expected) for line in printed) for expected in lines] == [True] * len(lines), printed
     assert len(starts) == len([line for line in lines if not line.startswith("  ")])
 
 
@@ -429,10 +429,10 @@ def test_check_names_rules_without_effect(tmp_path: Path, capsys: pytest.Capture
         "- {reason: g, operation: rpc *, path: /x, sample: const:1}\n"
     )
     assert shell.main(["policy", "check", str(path), "--service", "s"]) == 0
-    said = capsys.readouterr()
-    assert said.err.splitlines() == [
+    printed = capsys.readouterr()
+    assert printed.err.splitlines() == [
         f"{path}: line 3: rule 'b' has no effect: rule 'a' in line 2 matches the same requests",
         f"{path}: line 4: rule 'c' has ended",
         f"{path}: line 8: rule 'g' has no effect: a message of RPC has none of method, path, header, network",
     ]
-    assert "  d: const:1 for path: /b, until 2126-01-01T00:00+0000" in said.out.splitlines()
+    assert "  d: const:1 for path: /b, until 2126-01-01T00:00+0000" in printed.out.splitlines()

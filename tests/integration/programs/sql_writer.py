@@ -10,5 +10,5 @@ url, number, batches = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 driver = base.get_driver(url, service=f"writer-{number}")
 sys.stdin.readline()  # all begin together
 for batch in range(batches):
-    driver.write([record(number * 100_000 + batch * 10 + i, "start", i, said="x" * 500) for i in range(10)])
+    driver.write([record(number * 100_000 + batch * 10 + i, "start", i, text="x" * 500) for i in range(10)])
     print(batch + 1, flush=True)
