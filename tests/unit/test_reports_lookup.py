@@ -87,9 +87,15 @@ def test_what_may_be_several_is_one_line_that_lists_them(
     assert len(store.find_ids()) == 5 + len(ALIKE)
 
 
-def test_a_part_of_no_trace_is_no_trace(store: base.Driver, capsys: pytest.CaptureFixture[str]) -> None:
-    assert shell.main(["trace", "show", "fff", "--connection-string", store.connection_str]) == 1
-    assert "no trace fff in sqlite" in capsys.readouterr().err
+@pytest.mark.parametrize("command", ["show", "export", "delete", "critical-path"])
+def test_a_trace_that_is_not_there_is_one_line_that_says_what_to_do(
+    command: str, store: base.Driver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert shell.main(["trace", command, "fff", "--connection-string", store.connection_str]) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith(
+        f"osprofiler: no trace fff in {store.connection_str}; `osprofiler trace list` lists the traces."
+    )
 
 
 def test_a_whole_id_is_not_looked_for_in_part(store: base.Driver, monkeypatch: pytest.MonkeyPatch) -> None:
