@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from osprofiler.records import semconv
 from osprofiler.reports.model import SpanNode, Trace
 
 _DETAIL_CHARS = 200
@@ -105,9 +106,17 @@ _STATUS_INFO = ("requests", "response")
 
 
 def tag(span: SpanNode, name: str) -> str | None:
-    """The tag *name* of a span as text, ``true`` or ``false`` for a boolean; None if the span has no such tag."""
-    value = span.tags.get(name)
+    """The tag *name* of a span as text, ``true`` or ``false`` for a boolean; None if the span has no such tag.
+
+    As in Jaeger, the semantic conventions' tags for the info of the span count too.
+    """
+    value = span.tags[name] if name in span.tags else conventions(span).get(name)
     return str(value).lower() if isinstance(value, bool) else value if value is None else str(value)
+
+
+def conventions(span: SpanNode) -> dict[str, Any]:
+    """The semantic conventions' tags for the info of *span*."""
+    return {} if semconv.SHAPES.isdisjoint(span.start_info) else dict(semconv.tags(span.start_info))
 
 
 def message(span: SpanNode) -> str:

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from osprofiler.drivers.search import Wanted
+from osprofiler.reports import wording
 from osprofiler.reports.model import SpanNode, Trace
-from osprofiler.reports.views import jaeger_json, span_tags
+from osprofiler.reports.views import jaeger_json
 
 #: At most so many traces are read for their names: names repeat in most traces.
 _TRACES = 1_000
@@ -122,5 +123,5 @@ class _Looks:
 
 
 def _kind(span: SpanNode) -> str:
-    kind = span.tags.get("span.kind") or span_tags.conventions(span).get("span.kind")
-    return kind if isinstance(kind, str) and kind in _KINDS else ""
+    kind = wording.tag(span, "span.kind")
+    return kind if kind in _KINDS else ""

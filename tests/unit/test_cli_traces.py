@@ -63,7 +63,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     tagged = {**stop, "info": {**stop["info"], "osprofiler": {"tags": tags}}}
     driver.write(moved([*earlier, tagged], OTHER, HOUR_US))
     absent = {**BOOT[3], "info": {**BOOT[3]["info"], "requests": {"status_code": 404}}}
-    driver.write(moved([*BOOT[:3], absent], THIRD, 2 * HOUR_US))  # its cast never came
+    asking = {**BOOT[0], "info": {**BOOT[0]["info"], "db": {"statement": "SELECT 1"}}}
+    driver.write(moved([asking, *BOOT[1:3], absent], THIRD, 2 * HOUR_US))  # its cast never came
     monkeypatch.setenv("OSPROFILER_CONNECTION_STRING", url)
     return url
 
@@ -110,6 +111,7 @@ def stamp(hours: float) -> str:
         (["--tag", "openstack.request_id=req-1", "--tag", "openstack.user_id=u"], [OTHER]),
         (["--tag", "openstack.request_id=req-1", "--tag", "openstack.user_id=v"], []),
         (["--tag", "openstack.request_id=req-1", "--service", "s*"], []),
+        (["--tag", "db.statement=SELECT *", "--tag", "span.kind=client"], [THIRD]),
     ],
 )
 def test_list_filters(options: list[str], found: list[str], store: str, capsys: pytest.CaptureFixture[str]) -> None:

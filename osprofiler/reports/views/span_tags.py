@@ -6,22 +6,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from osprofiler.records import semconv
 from osprofiler.records.flattening import flatten
+from osprofiler.reports import wording
 from osprofiler.reports.model import SpanNode
 
 
 def of_info(span: SpanNode) -> list[tuple[str, Any]]:
     """The tags that stand for the info of both records: conventions, unless the span has them itself, and each leaf."""
-    tags = [item for item in conventions(span).items() if item[0] not in span.tags]
+    tags = [item for item in wording.conventions(span).items() if item[0] not in span.tags]
     tags += flatten(_without_host(span.start_info, span), "start")
     tags += flatten(_without_host(span.stop_info, span), "stop")
     return tags
-
-
-def conventions(span: SpanNode) -> dict[str, Any]:
-    """The semantic conventions' tags for the info of *span*."""
-    return {} if semconv.SHAPES.isdisjoint(span.start_info) else dict(semconv.tags(span.start_info))
 
 
 def _without_host(info: Mapping[str, Any], span: SpanNode) -> Mapping[str, Any]:
