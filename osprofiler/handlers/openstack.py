@@ -86,7 +86,8 @@ def of_context(context: Mapping[Any, Any]) -> dict[str, str]:
     tags: dict[str, str] = {}
     try:
         for key, tag in _CONTEXT_TAGS:
-            if tag not in tags and (value := _text(context.get(key))):
+            value = context.get(key)  # most are None
+            if value is not None and tag not in tags and _text(value):
                 tags[tag] = value
     except Exception as fault:
         guard.swallow("openstack.context", fault)
