@@ -17,6 +17,7 @@ from osprofiler.propagation.signed import Signed
 
 T = TypeVar("T")
 
+_CONTEXT, _INFO, _HMAC = (name.lower() for name in (signed.HEADER, osprofiler.TRACE_INFO, osprofiler.TRACE_HMAC))
 _MAX_TAG_CHARS = 256
 _NO_FORMATS: Mapping[str, Format] = {}
 
@@ -45,11 +46,11 @@ class Received:
         if not keys:
             return None
         get = self._fields.get
-        if text := get(signed.HEADER.lower()):
+        if text := get(_CONTEXT):
             ours = self._attempt(signed.decode, text, keys)
             if ours is not None:
                 return ours
-        info, signature = get(osprofiler.TRACE_INFO.lower()), get(osprofiler.TRACE_HMAC.lower())
+        info, signature = get(_INFO), get(_HMAC)
         context = self._attempt(osprofiler.decode, info, signature, keys) if info and signature else None
         if context is None and plain:
             context = self._attempt(osprofiler.decode_plain, plain, keys)
