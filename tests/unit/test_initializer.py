@@ -51,7 +51,7 @@ def configured(tmp_path: Path) -> Write:
     opts.register(conf)
 
     def write(**options: object) -> cfg.ConfigOpts:
-        lines = [f"{name} = {value}" for name, value in options.items()]
+        lines = [f"{name} = {value}" for name, value in {"points": "", **options}.items()]
         path.write_text("\n".join(["[profiler]", *lines, ""]))
         if conf._namespace is None:
             conf(["--config-file", str(path)])
@@ -105,6 +105,7 @@ def test_everything_is_put_into_force(configured: Write, tmp_path: Path) -> None
         trace_requests=True,
         trace_wsgi=True,
         trace_drivers=True,
+        points=(),
         queue_spans=5,
         queue_bytes=6,
         flush_interval_s=0.5,
@@ -130,7 +131,8 @@ def test_a_service_that_registered_only_stocks_options(tmp_path: Path) -> None:
     conf([])
     conf.set_override("connection_string", store(tmp_path), "profiler")
     init(conf)
-    assert config.current() == config.Settings(hmac_keys=("SECRET_KEY",), trust_incoming=trust.SIGNED, **ON)
+    on = {**ON, "trace_requests": True}  # by the profile of projects that have none of their own
+    assert config.current() == config.Settings(hmac_keys=("SECRET_KEY",), trust_incoming=trust.SIGNED, **on)
     assert switches._last.wsgi is True
     assert not faults()
 
@@ -227,12 +229,12 @@ def test_the_policy_goes_before_the_options_as_long_as_it_says_so(configured: Wr
 
     configured(policy_file=other, sampler="ratelimiting:3", **fixed)
     assert (switches._last.wsgi, registry.in_force(), switches.statements()) == (True, in_force(*ON), True)
-    options = config.Settings(hmac_keys=("one",), trust_incoming=trust.SIGNED, **ON)
+    options = config.Settings(hmac_keys=("one",), trust_incoming=trust.SIGNED, points=(), **ON)
     assert config.current() == dataclasses.replace(options, sampler="ratelimiting:3", propagation=("b3",))
     assert isinstance(global_tracer.get_tracer().sampler, RateLimitingSampler)
 
     configured(**fixed)
-    assert config.current() == config.Settings(hmac_keys=("one",), trust_incoming=trust.SIGNED, **ON)
+    assert config.current() == config.Settings(hmac_keys=("one",), trust_incoming=trust.SIGNED, points=(), **ON)
     assert settings_in_force._looks == ()
     assert not faults()
 

@@ -48,7 +48,8 @@ def configured(tmp_path: Path) -> Write:
     began: list[bool] = []
 
     def write(**options: object) -> cfg.ConfigOpts:
-        options = {"enabled": True, "connection_string": f"sqlite:///{tmp_path / 'traces.db'}", **options}
+        store = f"sqlite:///{tmp_path / 'traces.db'}"
+        options = {"enabled": True, "connection_string": store, "points": "", **options}
         path.write_text("\n".join(["[profiler]", *(f"{name} = {value}" for name, value in options.items()), ""]))
         if began:
             conf.mutate_config_files()
@@ -136,6 +137,7 @@ def test_a_service_that_begins_again_with_a_layer_off_has_it_off(tmp_path: Path)
     opts.register(conf)
     conf([])
     conf.set_override("connection_string", f"sqlite:///{tmp_path / 'traces.db'}", "profiler")
+    conf.set_override("points", [], "profiler")
     for on, in_force in ((True, layers_of("trace_requests")), (False, layers_of())):
         conf.set_override("trace_requests", on, "profiler")
         initializer.init_from_conf(conf=conf, context={}, project="shop", service="api", host="host")

@@ -61,9 +61,7 @@ def _part(entry: str, project: str, complain: Complain) -> Profile:
         return Profile(points=profile.parsed([entry], complain))
     names = profile.shipped()
     if entry == point_spec.AUTO:
-        if project not in names:
-            return Profile()
-        entry = project
+        entry = project if project in names else profile.DEFAULT
     try:
         return profile.load(profile.SHIPPED / f"{entry}.yaml" if entry in names else Path(entry), of_entry)
     except (OSError, ValueError) as error:

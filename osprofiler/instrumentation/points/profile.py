@@ -26,6 +26,9 @@ from osprofiler.config.point_spec import PointSpec
 
 SHIPPED = Path(__file__).parent / "profiles"
 
+#: The shipped profile for projects that have none of their own.
+DEFAULT = "default"
+
 #: The kinds of points, which have sections of their own, and the switch of each, a setting.
 KINDS = {"db_api": "trace_db_api", "drivers": "trace_drivers", "pooling": "trace_pooling"}
 
