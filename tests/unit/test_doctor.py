@@ -263,6 +263,28 @@ def test_names_to_instrument(tmp_path: Path) -> None:
     assert by_status[FAIL].text == "not known: mesaging"
 
 
+@pytest.mark.parametrize(
+    ("text", "project", "requests", "libraries"),
+    [
+        ("", "nova", True, "messaging, oslo_service"),
+        ("", "glance", True, "no library is named"),
+        ("", "shop", True, "messaging"),
+        ("", None, False, "what the profile of the project names"),
+        ("points = auto, glance\ninstrument = futures", None, True, "futures, what the profile of the project names"),
+        ("points =", "nova", False, "no library is named"),
+        ("instrument = futures", "nova", False, "futures"),
+    ],
+)
+def test_what_the_profile_of_the_project_turns_on(
+    text: str, project: str | None, requests: bool, libraries: str, tmp_path: Path
+) -> None:
+    by_check = {each.check: each for each in traced_layers.check(config(tmp_path, text, project=project))}
+    assert ("trace_requests" in by_check["layers"].values["on"]) == requests
+    assert by_check["instrument"].text == libraries
+    # A service that follows this advice has no profile any more.
+    assert ("add messaging" in by_check["instrument"].advice) == (text in ("points =", "instrument = futures"))
+
+
 # Options
 
 

@@ -34,14 +34,16 @@ def instrumentations(
     return tuple(dict.fromkeys((*instrument, *by_profiles.instrument, *conditional)))
 
 
-def chosen(project: str, points: tuple[str, ...] | None, instrument: tuple[str, ...], complain: Complain) -> Profile:
-    """The profiles and points that the entries *points* name, as one; *complain* gets a line about each mistake.
-
-    Without a value it is the profile of *project*, unless the operator has chosen what to *instrument*.
-    """
+def entries(points: tuple[str, ...] | None, instrument: tuple[str, ...]) -> tuple[str, ...]:
+    """The entries of *points*. Without a value it is ``auto``, unless the operator has chosen what to *instrument*."""
     if points is None:
-        points = () if instrument else (point_spec.AUTO,)
-    parts = [_part(entry, project.lower(), complain) for entry in points]
+        return () if instrument else (point_spec.AUTO,)
+    return points
+
+
+def chosen(project: str, points: tuple[str, ...] | None, instrument: tuple[str, ...], complain: Complain) -> Profile:
+    """The profiles and points that the entries *points* name, as one; *complain* gets a line about each mistake."""
+    parts = [_part(entry, project.lower(), complain) for entry in entries(points, instrument)]
     return Profile(
         tuple(name for part in parts for name in part.instrument),
         tuple(spec for part in parts for spec in part.points),
