@@ -426,8 +426,9 @@ wait_until(lambda: config.current().sampler == "const:0", what="the parent again
 
 
 def test_a_child_that_python_does_not_see_follows_from_its_first_unit_of_work(tmp_path: Path) -> None:
+    """Python does not renew its lock in such a child. So no thread of the parent may wait for it: they all rest."""
     program(
-        _SERVICE
+        _SERVICE.replace('"policy_interval", 0.05', '"policy_interval", 2.0')
         + """
 import ctypes
 child = ctypes.PyDLL(None).fork()
