@@ -61,7 +61,9 @@ def _fitted(value: object, width: int) -> str | None:
 def record(row: Row[Any]) -> dict[str, Any]:
     """The record in *row*: its number, :data:`COLUMNS`, and the JSON as text. Raises Unreadable."""
     values = tuple(row)  # by position: access by name takes longer than all the rest
-    record = {key: value for key, value in zip(COLUMNS, values[1:-1], strict=True) if value is not None}
+    record = dict(zip(COLUMNS, values[1:-1], strict=True))
+    if None in values:
+        record = {key: value for key, value in record.items() if value is not None}
     rest = loads_json(values[-1])
     if isinstance(rest, str):
         rest = loads_json(rest)  # both this version and older ones write a text within a JSON value

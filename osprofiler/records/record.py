@@ -42,12 +42,17 @@ def timestamp(us: int) -> str:
 
 def microseconds(stamp: str) -> int:
     """The inverse of :func:`timestamp`; fewer decimals are accepted. Raises ValueError for any other text."""
-    try:
-        at = datetime.datetime.fromisoformat(stamp)
-    except ValueError:  # Python 3.10 reads three decimals or six
-        at = datetime.datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%S.%f")
+    at = _moment(stamp)
     since = (at if at.tzinfo is None else at.replace(tzinfo=None)) - _EPOCH
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def _moment(stamp: str) -> datetime.datetime:
+    """The moment of a timestamp. Raises ValueError."""
+    try:
+        return datetime.datetime.fromisoformat(stamp)
+    except ValueError:  # Python 3.10 reads three decimals or six
+        return datetime.datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%S.%f")
 
 
 class Unreadable(ValueError):
@@ -90,8 +95,8 @@ def checked_mark(value: object) -> dict[str, Any]:
         if not isinstance(value.get(key), str):
             raise _no_text(value, key)
     try:
-        microseconds(value["timestamp"])
-    except (ValueError, OverflowError):
+        _moment(value["timestamp"])
+    except ValueError:
         raise Unreadable(f"its timestamp is not a time: {value['timestamp'][:40]!r}") from None
     return value
 
@@ -119,6 +124,13 @@ def loads_json(text: object) -> Any:
 
 
 def _is_deep(info: dict[str, Any]) -> bool:
+    containers: list[Any] = [info]
+    for container in containers:  # which grows
+        for item in container.values() if type(container) is dict else container:
+            if type(item) in _CONTAINERS:
+                containers.append(item)
+    if len(containers) <= MOST_DEEP:  # nearly always: then nobody has to look at the levels
+        return False
     level: list[Any] = [info]
     for _ in range(MOST_DEEP):
         level = [

@@ -62,8 +62,8 @@ class SpanNode:
     start_info: Mapping[str, Any] = field(default_factory=dict)
     stop_info: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, Any] = field(default_factory=dict)
-    logs: Sequence[Log] = field(default_factory=list)
-    links: Sequence[Link] = field(default_factory=list)
+    logs: Sequence[Log] = ()
+    links: Sequence[Link] = ()
     error: str | None = None  # the kind of error; None: it did not fail
     skew_us: int = 0  # ``skew.correct`` added this to its times
     payloads: dict[str, Any] = field(default_factory=dict)  # record name to the record as the store gave it
@@ -236,8 +236,10 @@ def take(trace: Trace, record: dict[str, Any], payload: Any) -> None:
         span.logs, span.links = logs_and_links(extra)
 
 
-def logs_and_links(extra: Mapping[str, Any]) -> tuple[list[Log], list[Link]]:
+def logs_and_links(extra: Mapping[str, Any]) -> tuple[Sequence[Log], Sequence[Link]]:
     """The logs and the links in *extra*, the fields under the reserved key of a stop record."""
+    if "logs" not in extra and "links" not in extra:  # most spans have none
+        return (), ()
     logs = [Log(int(at_us), dict(fields)) for at_us, fields in extra.get("logs") or ()]
     return logs, [Link(str(kind), str(base), str(point)) for kind, base, point in extra.get("links") or ()]
 

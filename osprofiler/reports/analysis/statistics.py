@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from osprofiler.reports import wording
 from osprofiler.reports.analysis import histogram
@@ -34,55 +34,70 @@ class OperationStats:
     counts: list[int]
 
 
+@dataclass(slots=True)
+class _Sums:
+    """What is added up of one operation."""
+
+    lengths_us: array[int] = field(default_factory=lambda: array("q"))  # of finished spans
+    self_us: int = 0
+    errors: int = 0
+    unfinished: int = 0
+
+
 class Statistics:
     """The statistics of traces that are added one by one. Keeps the duration of each span, eight bytes each."""
 
     def __init__(self) -> None:
         self.traces = 0
-        self._durations: dict[tuple[str, str], array[int]] = {}
-        self._sums: dict[tuple[str, str], list[int]] = {}
+        self._operations: dict[tuple[str, str], _Sums] = {}
 
     def add(self, trace: Trace) -> None:
         """Add the spans of *trace*."""
         self.traces += 1
         for span in trace.spans.values():
-            key = wording.place(span), span.operation
-            lengths = self._durations.setdefault(key, array("q"))
-            if span.duration_us is not None:
-                lengths.append(span.duration_us)
-            sums = self._sums.setdefault(key, [0, 0, 0])
-            sums[0] += self_us(span)
-            sums[1] += span.error is not None
-            sums[2] += not span.finished
+            sums = self._of(wording.place(span), span.operation)
+            if span.duration_us is None:
+                sums.unfinished += 1
+            else:
+                sums.lengths_us.append(span.duration_us)
+                sums.self_us += self_us(span)
+            if span.error is not None:
+                sums.errors += 1
 
     def merge(self, other: Statistics) -> None:
         """Add the traces of *other*."""
         self.traces += other.traces
-        for key, durations in other._durations.items():
-            self._durations.setdefault(key, array("q")).extend(durations)
-            sums = self._sums.setdefault(key, [0, 0, 0])
-            for i, value in enumerate(other._sums[key]):
-                sums[i] += value
+        for key, others in other._operations.items():
+            sums = self._of(*key)
+            sums.lengths_us.extend(others.lengths_us)
+            sums.self_us += others.self_us
+            sums.errors += others.errors
+            sums.unfinished += others.unfinished
+
+    def _of(self, place: str, operation: str) -> _Sums:
+        sums = self._operations.get((place, operation))
+        if sums is None:
+            sums = self._operations[place, operation] = _Sums()
+        return sums
 
     def operations(self) -> list[OperationStats]:
         """The statistics of each operation; the one with the most self time comes first."""
         operations = []
-        for key, durations in self._durations.items():
-            lengths = sorted(durations)
-            alone_us, errors, unfinished = self._sums[key]
+        for key, sums in self._operations.items():
+            lengths = sorted(sums.lengths_us)
             edges, (counts,) = histogram.of(lengths)
             operations.append(
                 OperationStats(
                     *key,
-                    count=len(lengths) + unfinished,
+                    count=len(lengths) + sums.unfinished,
                     total_us=sum(lengths),
-                    self_us=alone_us,
+                    self_us=sums.self_us,
                     p50_us=percentile(lengths, 50),
                     p95_us=percentile(lengths, 95),
                     p99_us=percentile(lengths, 99),
                     max_us=lengths[-1] if lengths else 0,
-                    errors=errors,
-                    unfinished=unfinished,
+                    errors=sums.errors,
+                    unfinished=sums.unfinished,
                     edges_us=edges,
                     counts=counts,
                 )
