@@ -39,7 +39,7 @@ class Search:
     def __init__(
         self,
         table: Table,
-        rows: Callable[[Select[Any]], Iterator[Row[Any]]],
+        rows: Callable[[Select[Any]], Iterable[Row[Any]]],
         failed: Callable[..., set[str]],
         marks: Callable[[Row[Any]], Iterable[dict[str, Any]]],
         may_have_failed: ColumnElement[bool],

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Row, Select, Table, and_, func, select
@@ -31,7 +31,7 @@ class Name(NamedTuple):
 class Services:
     """The services in *table*. *rows* runs a statement."""
 
-    def __init__(self, table: Table, rows: Callable[[Select[Any]], Iterator[Row[Any]]]) -> None:
+    def __init__(self, table: Table, rows: Callable[[Select[Any]], Iterable[Row[Any]]]) -> None:
         self._table = table
         self._rows = rows
 

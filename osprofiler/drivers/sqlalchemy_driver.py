@@ -7,7 +7,6 @@ The table is that of osprofiler 4.4.0. A record is a row: see ``sql_rows``.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
 import operator
 import sqlite3
@@ -161,8 +160,7 @@ class SQLAlchemyDriver(base.Driver):
     def _newest(self, wanted: base.Wanted, may_have_failed: Any) -> Iterator[dict[str, Any]]:
         from osprofiler.drivers import sql_search
 
-        rows = functools.partial(self._rows, look=False)  # the table was there a moment ago
-        search = sql_search.Search(self._table, rows, self._failed, self._mark, may_have_failed)
+        search = sql_search.Search(self._table, self._page, self._failed, self._mark, may_have_failed)
         return search.newest(wanted)
 
     def _mark(self, row: Row[Any]) -> Iterator[dict[str, Any]]:
@@ -219,7 +217,7 @@ class SQLAlchemyDriver(base.Driver):
         with self._reading() as engine:
             if engine is None:
                 return []
-        services = sql_services.Services(self._table, functools.partial(self._rows, look=False))
+        services = sql_services.Services(self._table, self._page)
         return places.shown(
             (name.project, name.service) if name.is_verbatim else self._recorded(services.condition(name))
             for name in services.names()
@@ -265,23 +263,38 @@ class SQLAlchemyDriver(base.Driver):
     def close(self) -> None:
         self._database.close()
 
-    def _rows(self, statement: Any, look: bool = True) -> Iterator[Row[Any]]:
-        """The rows that *statement* selects, read in parts. *look*: none if there is no table yet."""
-        with self._reading(look) as engine:
+    def _rows(self, statement: Any) -> Iterator[Row[Any]]:
+        """The rows that *statement* selects, read in parts; none if there is no table yet."""
+        with self._reading() as engine:
             if engine is not None:
                 with engine.connect() as connection:
                     yield from connection.execution_options(yield_per=1000).execute(statement)
 
+    def _page(self, statement: Any) -> Sequence[Row[Any]]:
+        """The rows that *statement* selects, read at once. The table must exist.
+
+        If rows are read in parts, PostgreSQL plans for the first tenth of them. For a page of a search this plan goes
+        through the index of all traces.
+        """
+        with self._opened() as engine, engine.connect() as connection:
+            return connection.execute(statement).all()
+
     @contextmanager
-    def _reading(self, look: bool = True) -> Iterator[Engine | None]:
-        """Yield the engine; None if *look* and there is no table yet. Raises the errors as StoreUnavailable."""
+    def _reading(self) -> Iterator[Engine | None]:
+        """Yield the engine; None if there is no table yet. Raises the errors as StoreUnavailable."""
+        with self._opened() as engine:
+            yield engine if self._database.has_table() else None
+
+    @contextmanager
+    def _opened(self) -> Iterator[Engine]:
+        """Yield the engine. Raises the errors as StoreUnavailable."""
         from sqlalchemy.exc import SQLAlchemyError
 
         file = self._database.file
         if file is not None and not file.exists():
             raise errors.StoreUnavailable(f"there are no traces: the file {file} does not exist")
         with network.reading(self.connection_str, SQLAlchemyError, sqlite3.Error):
-            yield self._database.engine() if not look or self._database.has_table() else None
+            yield self._database.engine()
 
 
 def _is_mark(row: Row[Any]) -> bool:

@@ -297,6 +297,21 @@ def test_a_page_is_read_by_the_indexes_alone(tmp_path: Path) -> None:
         assert name in used
 
 
+def test_postgres_reads_no_page_of_a_search_in_parts(postgres: Postgres) -> None:
+    """For rows in parts PostgreSQL takes a plan that goes through the index of all traces."""
+    driver = base.get_driver(postgres.fresh_url())
+    driver.write(two_spans())
+    engine = driver._database.engine()  # type: ignore[attr-defined]
+    kinds: dict[str, str] = {}
+
+    @sqlalchemy.event.listens_for(engine, "before_cursor_execute")
+    def _note(_: Any, cursor: Any, statement: str, *__: Any) -> None:
+        kinds[statement] = type(cursor).__name__
+
+    assert found(driver, since_us=T0_US) == [TRACE]
+    assert [kind for statement, kind in kinds.items() if "DISTINCT" in statement] == ["Cursor"]
+
+
 def test_an_account_that_may_only_insert_writes(postgres: Postgres) -> None:
     url = postgres.fresh_url()
     base.get_driver(url).write(two_spans())
