@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import gc
 import signal
 from collections import deque
@@ -66,7 +67,7 @@ class StoreReader:
 
 
 class _Done(NamedTuple):
-    """What another process made of one batch."""
+    """What a process made of one batch."""
 
     traces: int
     part: Any  # packed
@@ -74,10 +75,15 @@ class _Done(NamedTuple):
     fault: str | None  # why the store failed; the part is of the traces before
 
 
+#: Batches that are under way in each process, and parts that may wait for an earlier one, for each process.
+_UNDER_WAY, _WAITING = 2, 8
+
+
 def parts(processes: int, reader: Reader, work: Work[Part], batches: Iterable[Any]) -> Iterator[tuple[int, Part]]:
     """The parts of *batches*, in their order, each with its number of traces.
 
-    At most two batches a process are under way. Raises StoreError if the store fails, and ReaderDied.
+    *processes*: two or more, this one included. It reads too when the others have enough to do: so it need not wait
+    until they have started. Raises StoreError if the store fails, and ReaderDied.
     """
     import multiprocessing  # these two take longer to load than most commands run
     from concurrent.futures import ProcessPoolExecutor
@@ -85,14 +91,22 @@ def parts(processes: int, reader: Reader, work: Work[Part], batches: Iterable[An
 
     # A fork would copy the thread that shows the progress.
     context = multiprocessing.get_context("spawn")
+    others = processes - 1
     waiting = iter(batches)
-    with ProcessPoolExecutor(processes, context, _prepare, (reader,)) as pool:
+    with ProcessPoolExecutor(others, context, _prepare, (reader,)) as pool:
         running: deque[Future[_Done]] = deque()
         try:
-            running.extend(_submitted(pool, work, batch) for batch in islice(waiting, 2 * processes))
-            while running:
+            while True:
+                free = _UNDER_WAY * others - sum(not each.done() for each in running)
+                running.extend(_submitted(pool, work, batch) for batch in islice(waiting, free))
+                if not running:
+                    return
+                if not running[0].done() and len(running) < _WAITING * processes:
+                    own = [_done(reader, copy.deepcopy(work), batch) for batch in islice(waiting, 1)]
+                    running.extend(map(_finished, own))
+                    if own:
+                        continue
                 done = running.popleft().result()
-                running.extend(_submitted(pool, work, batch) for batch in islice(waiting, 1))
                 unreadable.pass_on(done.unreadable)
                 yield done.traces, work.unpacked(done.part)
                 if done.fault is not None:
@@ -101,6 +115,15 @@ def parts(processes: int, reader: Reader, work: Work[Part], batches: Iterable[An
             raise sets.ReaderDied("a process that read traces was killed; perhaps memory ran out") from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _finished(done: _Done) -> Future[_Done]:
+    """A future of what this process made. What it could not read has been reported."""
+    from concurrent.futures import Future
+
+    future: Future[_Done] = Future()
+    future.set_result(done._replace(unreadable=[]))
+    return future
 
 
 def _submitted(pool: ProcessPoolExecutor, work: Work[Any], batch: Any) -> Future[_Done]:
@@ -125,8 +148,13 @@ def _prepare(reader: Reader) -> None:
 
 
 def _run(work: Work[Any], batch: Any) -> _Done:
-    """In another process: the part of *batch*. Each call has its own copy of *work*."""
+    """In another process: the part of *batch*."""
     (reader,) = _prepared
+    return _done(reader, work, batch)
+
+
+def _done(reader: Reader, work: Work[Any], batch: Any) -> _Done:
+    """The part of *batch*. Each call has its own copy of *work*."""
     count, fault = 0, None
 
     def until_fault() -> Iterator[Trace]:

@@ -30,7 +30,7 @@ Part = TypeVar("Part")
 _WORTH_BYTES = 50_000_000
 _WORTH_TRACES = 500
 _FILES_AT_ONCE = 20
-_TRACES_AT_ONCE = 50
+_TRACES_AT_ONCE = search.FIRST_BATCH  # so that a process reads them in one request
 
 
 class Work(Generic[Part]):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Stored", "Summary", "Wanted", "identified", "must_read", "read", "records", "summary", "traces"]
 
 #: The number of traces in the first batch, and the most records in each further one, as far as can be foreseen.
-_FIRST_BATCH = 32
+FIRST_BATCH = 50
 _BATCH_RECORDS = 40_000
 
 
@@ -147,7 +147,7 @@ def records(driver: Driver, base_ids: Iterable[str], limit: int | None = None) -
     caller needs at most, if it knows. The driver needs the ability READ_RECORDS.
     """
     waiting = iter(base_ids)
-    size = min(_FIRST_BATCH, limit or _FIRST_BATCH)
+    size = min(FIRST_BATCH, limit or FIRST_BATCH)
     while batch := list(itertools.islice(waiting, size)):
         count = 0
         for stored in _in_order(batch, driver.read_many(batch)):

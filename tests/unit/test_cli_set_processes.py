@@ -25,6 +25,13 @@ class Ids(Work[list[str]]):
         return [trace.base_id for trace in traces]
 
 
+class Pids(Work[list[int]]):
+    """For each trace the process that read it."""
+
+    def part(self, traces: Iterable[model.Trace]) -> list[int]:
+        return [os.getpid() for _ in traces]
+
+
 class Reader:
     """A batch is a list of seeds; or of what happens at that place."""
 
@@ -59,6 +66,15 @@ def test_parts_come_in_order_and_what_cannot_be_read_is_told(capsys: pytest.Capt
     assert list(ledger.lines()) == ["the store: an item is left out: it is no record"]
 
 
+def test_this_process_reads_while_another_one_starts() -> None:
+    with unreadable.collected() as ledger:
+        parts = list(set_processes.parts(2, Reader(), Pids(), [[1], [2], [3, "skip"], [4]]))
+    assert [count for count, _ in parts] == [1, 1, 1, 1]
+    assert parts[0][1] == parts[1][1]
+    assert parts[0][1] != parts[2][1] == [os.getpid()]
+    assert ledger.skipped == 1
+
+
 def test_the_traces_before_a_failure_of_the_store_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
     status, ids, errors = gathered([[1, 2], [3, "fail", 4], [5]], capsys)
     assert status == 1
@@ -78,7 +94,8 @@ from tests.unit.test_cli_set_processes import Ids, Reader
 
 if __name__ == "__main__":
     def told_when_taken():
-        for part in set_processes.parts(2, Reader(), Ids(), [[1], [2], [sys.argv[1]], [3]]):
+        # With so many processes this one leaves all batches to the others.
+        for part in set_processes.parts(3, Reader(), Ids(), [[1], [2], [sys.argv[1]], [3]]):
             yield part
             print(*part[1], flush=True)
 

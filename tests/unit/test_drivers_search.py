@@ -87,20 +87,19 @@ def test_traces_are_read_in_batches_and_given_in_order() -> None:
     traces = search.traces(driver, search.Wanted())
     first = [next(traces).base_id for _ in range(3)]
     assert first == ["t499", "t498", "t497"]
-    assert driver.batches == [32]
+    assert driver.batches == [50]
     assert first + [trace.base_id for trace in traces] == [f"t{i}" for i in reversed(range(500))]
-    assert driver.batches == [32, 64, 128, 256, 20]
+    assert driver.batches == [50, 100, 200, 150]
 
 
 def test_a_batch_is_no_larger_than_the_limit_or_what_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "_BATCH_RECORDS", 200)
-    driver = memory(60, spans=10)
+    driver = memory(75, spans=10)
     assert len(list(search.traces(driver, search.Wanted(limit=4)))) == 4
     assert driver.batches == [4]
     driver.batches.clear()
-    assert len(list(search.traces(driver, search.Wanted()))) == 60
-    assert driver.batches[0] == 32
-    assert set(driver.batches[1:]) <= {10, 60 - 32 - 20}
+    assert len(list(search.traces(driver, search.Wanted()))) == 75
+    assert driver.batches == [50, 10, 10, 5]
 
 
 def test_what_cannot_be_read_belongs_to_its_trace() -> None:
