@@ -19,7 +19,7 @@ from osprofiler.connection.secrets import malformed, masked
 from osprofiler.drivers import network, places
 from osprofiler.drivers.errors import StoreError, StoreUnavailable
 from osprofiler.drivers.newest_first import windows
-from osprofiler.records import jaeger_json, names, unreadable
+from osprofiler.records import fast_json, jaeger_json, names, unreadable
 
 if TYPE_CHECKING:
     from osprofiler.drivers.http_client import HttpClient
@@ -166,7 +166,7 @@ class Query:
                 "where the spans go to the same host)"
             )
         try:
-            data = response.json()["data"]
+            data = fast_json.loads(response.content.decode("utf-8", "replace"))["data"]
         except (ValueError, KeyError, TypeError) as fault:
             raise StoreError(
                 f"{self.shown} is no Jaeger query service (HTTP status {response.status_code}); {_HOW_TO_NAME}"
