@@ -26,8 +26,8 @@ class Listed(NamedTuple):
 
     store: str  # its connection string, without secrets
     services: Sequence[str]  # choices for the form
-    summaries: Sequence[Summary]  # the newest first
-    note: str  # what the list lacks; "" if nothing
+    summaries: Sequence[Summary] | None  # the newest first; None: there is only the form
+    note: str  # what the list lacks, or why there is none; "" if nothing
     older_us: int | None  # older traces began before this time; None if there are none
 
 
@@ -37,7 +37,7 @@ def text(listed: Listed, parameters: Parameters) -> str:
         f"<h1>Traces</h1><p>in {_escaped(listed.store)}</p>",
         *_form(listed.services, parameters),
         *([f'<p role="status">{_escaped(listed.note)}</p>'] if listed.note else []),
-        *_table(listed.summaries),
+        *([] if listed.summaries is None else _table(listed.summaries)),
         *([_older(listed.older_us, parameters)] if listed.older_us is not None else []),
     ]
     return html_page.static("list.html", ("theme.css", "list.css"), "Traces", "".join(body), has_form=True)

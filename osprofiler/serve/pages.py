@@ -35,8 +35,8 @@ _IN_A_SET = 200
 def routes(store: Store) -> list[Route]:
     """The routes of our pages on *store*."""
     ways: dict[str, Callable[..., Response]] = {
-        r"/osprofiler/": _list,
-        r"/osprofiler/set": _set,
+        r"/osprofiler/": partial(_with_form, _list),
+        r"/osprofiler/set": partial(_with_form, _set),
         r"/osprofiler/trace/([^/]+)": _trace,
     }
     return [Route(re.compile(path), partial(respond, store)) for path, respond in ways.items()]
@@ -55,6 +55,15 @@ def redirects(base_path: str) -> list[Route]:
         Route(re.compile(r"/|/search|/osprofiler"), to_list),
         Route(re.compile(r"/trace/([^/]+)"), to_trace),
     ]
+
+
+def _with_form(respond: Callable[..., Response], store: Store, parameters: Parameters) -> Response:
+    """The response of *respond*; if it refuses what is in the form, the form with the reason."""
+    try:
+        return respond(store, parameters)
+    except Refused as why:
+        listed = list_page.Listed(store.shown, store.services(), None, str(why), None)
+        return page(list_page.text(listed, parameters))._replace(status=why.status)
 
 
 def _list(store: Store, parameters: Parameters) -> Response:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import html
 import re
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
@@ -32,6 +32,28 @@ def test_the_list_has_the_columns_of_the_command(served: Application) -> None:
     for text in ("2026-11-18", "1.00 ms", ">3<", ">1<", "boot", "svc", 'value="s*"', 'value="100us"', "checked"):
         assert text in page
     assert "No traces match." in ask(served, "/osprofiler/?service=nobody").text
+
+
+@pytest.mark.parametrize("page", ["", "set"])
+@pytest.mark.parametrize(
+    ("query", "status", "reason"),
+    [
+        ("minDuration=5", 400, "a duration with its unit like 250ms, 1.5s or 2h, not &#x27;5&#x27;"),
+        ("tag=words", 400, "name=value, not &#x27;words&#x27;"),
+        ("limit=0&lookback=9y", 400, "one of 1h, 6h, 1d, 7d, not &#x27;9y&#x27;"),
+        ("limit=0", 400, "should be from 1 to"),
+        ("service=no%3Cbody", {"": 200, "set": 404}, "o traces match"),
+    ],
+)
+def test_a_form_that_cannot_be_answered_comes_back_with_the_reason(
+    page: str, query: str, status: int | dict[str, int], reason: str, served: Application
+) -> None:
+    response = ask(served, f"/osprofiler/{page}?{query}")
+    assert response.status == (status if isinstance(status, int) else status[page])
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert reason in response.text
+    name, value = parse_qsl(query)[0]
+    assert f'name="{name}" value="{html.escape(value)}"' in response.text
 
 
 def test_text_of_traces_is_no_markup(url: str) -> None:
