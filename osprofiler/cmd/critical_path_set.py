@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -35,7 +36,8 @@ def _pieces(args: argparse.Namespace, profiles: list[TraceProfile]) -> Iterator[
         return _json(groups, profiles)
     group = next((group for group in groups if group.name == args.group), None)
     if group is None:
-        return iter(("No trace of the set failed.\n",))
+        print("osprofiler: no trace of the set failed", file=sys.stderr)
+        return iter(())
     if args.use_folded:
         count = len(group.profiles)
         return folded.lines((summary.step, (summary.exclusive_us * count,)) for summary in group.steps)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import uuid
 from contextlib import nullcontext
@@ -231,7 +232,7 @@ def is_file(text: str) -> bool:
         uuid.UUID(text)
     except ValueError:
         file = Path(text)
-        return text == "-" or file.exists() or file.suffix in SUFFIXES or len(file.parts) > 1
+        return text == "-" or file.exists() or file.suffix in SUFFIXES or os.sep in text
     return False
 
 

@@ -59,6 +59,9 @@ def _pieces(args: argparse.Namespace, services: ServiceMap) -> Iterable[str]:
 
 
 def _lines(services: ServiceMap, rows: int) -> Iterator[str]:
+    if not services.calls:
+        yield "No service calls another one.\n"
+        return
     calls = sorted(services.calls.items(), key=lambda item: (-item[1].count, item[0]))
     lines = [
         (str(each.count), str(each.errors), wording.duration(each.total_us // each.count), f"{caller} -> {called}")

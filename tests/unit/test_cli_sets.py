@@ -255,6 +255,20 @@ def test_pages(command: list[str], folder: Path, tmp_path: Path, capsys: pytest.
     assert "default-src 'none'" in page.read_text()
 
 
+def test_what_is_not_in_a_set_is_told(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lone = tmp_path / "lone.jsonl"
+    lone.write_text("".join(files.lines(boots.records(1)[:1])))
+    for folded in [], ["--folded"]:
+        command = ["trace", "critical-path", str(lone), "--limit", "1", "--group", "failed", *folded]
+        assert shell.main(command) == 0
+        assert capsys.readouterr() == ("", "osprofiler: no trace of the set failed\n")
+    assert printed(capsys, "map", lone) == "No service calls another one.\n"
+    assert shell.main(["trace", "stats", f"{tmp_path}/none/"]) == 2
+    assert capsys.readouterr().err == f"osprofiler: cannot read {tmp_path}/none: No such file or directory\n"
+    assert shell.main(["trace", "stats", "none/"]) == 2
+    assert capsys.readouterr().err == "osprofiler: cannot read none: No such file or directory\n"
+
+
 def test_one_of_a_thing_has_no_plural(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one = [folder / "monday.jsonl", "--limit", 1]
     for command in ["critical-path", "--html"], ["stats", "--html"], ["map", "--html"], ["map", "--dot"]:
