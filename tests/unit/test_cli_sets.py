@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import pytest
 from pyarrow import parquet
 
 from osprofiler import reports
-from osprofiler.cmd import follow, set_work, sets, shell
+from osprofiler.cmd import follow, set_processes, set_work, sets, shell
 from osprofiler.drivers import base, search
 from osprofiler.drivers.errors import StoreError
 from osprofiler.records.record import timestamp
@@ -98,6 +98,24 @@ def test_large_folders_are_read_by_several_processes(
         assert "broken.json is left out" in output.err
     finally:
         (folder / "jaeger" / "broken.json").unlink()
+
+
+def test_a_batch_of_a_large_folder_is_small_if_its_files_are_large(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So what was read until an interrupt is little less than what was begun."""
+    taken: list[int] = []
+    whole = set_processes.parts
+
+    def parts(processes: int, reader: Any, work: Any, batches: Iterable[Any]) -> Iterator[Any]:
+        return whole(processes, reader, work, (taken.append(len(batch)) or batch for batch in batches))  # type: ignore[func-returns-value]
+
+    share_the_work(monkeypatch)
+    monkeypatch.setattr(set_processes, "parts", parts)
+    alone = printed(capsys, "map", folder / "jaeger", "--json")
+    monkeypatch.setattr(set_work, "_BYTES_AT_ONCE", 1)
+    assert printed(capsys, "map", folder / "jaeger", "--json") == alone
+    assert taken == [20, 10, *[1] * 30]
 
 
 def test_the_example_in_the_help_compares_two_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
