@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from osprofiler._runtime.batched import batched
+from osprofiler._runtime.batched import batched, batched_by_size
 from osprofiler.cmd import set_processes, sets, sources
 from osprofiler.connection import secrets
 from osprofiler.drivers import base, search
@@ -25,13 +25,12 @@ from osprofiler.reports.analysis.trace_profile import Packed, TraceProfile
 from osprofiler.reports.model import Trace
 
 Part = TypeVar("Part")
-T = TypeVar("T")
 
 #: A folder with fewer bytes, or a store with fewer traces, is read before other processes have started.
 _WORTH_BYTES = 50_000_000
 _WORTH_TRACES = 500
 _FILES_AT_ONCE = 20
-_BYTES_AT_ONCE = 5_000_000  # a batch ends with the file that reaches this
+_BYTES_AT_ONCE = 5_000_000
 _TRACES_AT_ONCE = search.FIRST_BATCH  # so that a process reads them in one request
 
 
@@ -90,24 +89,11 @@ def parts(args: argparse.Namespace, names: Sequence[str], work: Work[Part]) -> I
         sizes = [file.stat().st_size for _, file in files]
         if sum(sizes) >= _WORTH_BYTES:
             reader = set_processes.FileReader(sources.wanted(args), sets.needs_tags(args))
-            made = set_processes.parts(processes, reader, work, _batches(files, sizes))
+            batches = batched_by_size(zip(files, sizes, strict=True), _FILES_AT_ONCE, _BYTES_AT_ONCE)
+            made = set_processes.parts(processes, reader, work, batches)
             yield from sets.some(made, args, ", ".join(names))
             return
     yield from ((1, work.part([trace])) for trace in sets.named(args, names))
-
-
-def _batches(files: Iterable[T], sizes: Iterable[int]) -> Iterator[list[T]]:
-    """*files*, which have these *sizes*, in batches that take about the same time."""
-    batch: list[T] = []
-    held = 0
-    for file, size in zip(files, sizes, strict=True):
-        batch.append(file)
-        held += size
-        if len(batch) == _FILES_AT_ONCE or held >= _BYTES_AT_ONCE:
-            yield batch
-            batch, held = [], 0
-    if batch:
-        yield batch
 
 
 def _of_store(args: argparse.Namespace, work: Work[Part]) -> Iterator[tuple[int, Part]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from osprofiler._runtime import http_status
+from osprofiler._runtime.batched import batched_by_size
 from osprofiler.connection import options, strings
 from osprofiler.connection.access import Access
 from osprofiler.connection.secrets import malformed
@@ -89,7 +90,7 @@ class Http:
         refused: dict[int, int] = {}
         begin = 0
         path = f"{quote(index)}/_bulk{'?refresh=true' if refresh else ''}"
-        for batch in network.in_batches(((line, len(line)) for line in lines), len(lines), _REQUEST_BYTES):
+        for batch in batched_by_size(((line, len(line)) for line in lines), len(lines), _REQUEST_BYTES):
             response = self._ask("POST", path, "".join(batch)).json()
             for place, item in enumerate(response.get("items", ()), begin):
                 status = int(next(iter(item.values()))["status"])

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from urllib.parse import unquote
 
 from osprofiler import exc
+from osprofiler._runtime.batched import batched_by_size
 from osprofiler.connection import options, strings
 from osprofiler.connection.access import Access
 from osprofiler.connection.secrets import malformed
@@ -68,7 +69,7 @@ class LogInsightDriver(base.Driver):
     def write(self, records: Sequence[dict[str, Any]]) -> None:
         with errors.writing(self.connection_str, kind_of_fault):
             sized = (_event(self.labelled(record)) for record in records)
-            for events in network.in_batches(sized, _MOST_EVENTS, _MOST_BYTES):
+            for events in batched_by_size(sized, _MOST_EVENTS, _MOST_BYTES):
                 self._client.send_events(events)
 
     # Reading

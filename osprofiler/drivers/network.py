@@ -138,20 +138,3 @@ def by_trace(items: Iterable[T], record: Callable[[T], Mapping[str, Any]]) -> di
 def matching(base_ids: Iterable[str], prefix: str, suffix: str) -> list[str]:
     """The ids that begin with *prefix* and end with *suffix*."""
     return [base_id for base_id in base_ids if base_id.startswith(prefix) and base_id.endswith(suffix)]
-
-
-def in_batches(sized: Iterable[tuple[T, int]], most_items: int, most_size: int) -> Iterator[list[T]]:
-    """Batches of the items of *sized*, pairs of an item and its size: at most *most_items* items and *most_size*.
-
-    An item larger than *most_size* is alone in its batch.
-    """
-    batch: list[T] = []
-    size = 0
-    for item, length in sized:
-        if batch and (len(batch) == most_items or size + length > most_size):
-            yield batch
-            batch, size = [], 0
-        batch.append(item)
-        size += length
-    if batch:
-        yield batch

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from osprofiler._runtime.batched import batched_by_size
 from osprofiler.connection.fault_text import fault_line
 from osprofiler.connection.secrets import masked
 from osprofiler.drivers import network
@@ -149,4 +150,4 @@ def _connect(transport: Any) -> Any:
 def batches(records: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     """*records* in batches: each fits into one notification."""
     sized = ((record, len(json.dumps(record, default=str, skipkeys=True))) for record in records)
-    return network.in_batches(sized, MOST_RECORDS, MOST_CHARS)
+    return batched_by_size(sized, MOST_RECORDS, MOST_CHARS)

@@ -16,7 +16,7 @@ from typing import Any
 from oslo_config import cfg
 
 from osprofiler._runtime import guard
-from osprofiler._runtime.batched import batched
+from osprofiler._runtime.batched import batched, batched_by_size
 from osprofiler.connection import options, strings
 from osprofiler.connection.fault_text import fault_line
 from osprofiler.connection.secrets import malformed, masked
@@ -176,7 +176,7 @@ class Redis(base.Driver):
         """As in the base class. One round trip reads many small traces, or a large one."""
         with self._reading():
             lengths = self._lists.lengths(base_ids)
-            for batch in network.in_batches(lengths.items(), PAGE, _RECORDS):
+            for batch in batched_by_size(lengths.items(), PAGE, _RECORDS):
                 yield from zip(batch, self._lists.ranges(batch, 0), strict=True)
             missing = set(base_ids) - lengths.keys()
             old = network.by_trace(self._old_records() if missing else (), lambda item: item[1])
