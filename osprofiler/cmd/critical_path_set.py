@@ -6,13 +6,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from osprofiler.cmd import output, set_work, sets
 from osprofiler.reports import wording
 from osprofiler.reports.analysis import path_set
-from osprofiler.reports.analysis.calling_context import Step, Steps
+from osprofiler.reports.analysis.calling_context import Step, Steps, positions
 from osprofiler.reports.analysis.path_set import Group, StepSummary
 from osprofiler.reports.analysis.trace_profile import TraceProfile
 from osprofiler.reports.views import folded, set_html
@@ -98,15 +98,18 @@ def label(step: Step) -> str:
 
 
 def _json(groups: Sequence[Group], profiles: Sequence[TraceProfile]) -> Iterator[str]:
-    yield f'{{"traces": {len(profiles)}, "groups": {{'
+    found = path_set.error_paths(profiles)
+    position = positions([*(each.step for group in groups for each in group.steps), *(error.step for error in found)])
+    yield "".join(output.json_object({"traces": len(profiles)}, contexts=contexts(position))).rstrip()[:-1]
+    yield ', "groups": {'
     for i, group in enumerate(groups):
         about = {"traces": len(group.profiles), "duration_us": round(group.duration_us, 1)}
         yield f"{',' if i else ''}\n{json.dumps(group.name)}: "
-        yield "".join(output.json_object(about, steps=map(_summary, group.steps))).rstrip()
+        yield "".join(output.json_object(about, steps=(_summary(each, position) for each in group.steps))).rstrip()
     yield '\n}, "errors": '
     errors = (
         {
-            "path": step_path(error.step),
+            **context(error.step, position),
             "kind": error.kind,
             "traces": error.traces,
             "spans": error.spans,
@@ -114,14 +117,14 @@ def _json(groups: Sequence[Group], profiles: Sequence[TraceProfile]) -> Iterator
             "levels": error.levels,
             "examples": error.examples,
         }
-        for error in path_set.error_paths(profiles)
+        for error in found
     )
     yield "".join(output.json_list(errors)).rstrip() + "}\n"
 
 
-def _summary(summary: StepSummary) -> dict[str, Any]:
+def _summary(summary: StepSummary, position: Mapping[Step, int]) -> dict[str, Any]:
     return {
-        "path": step_path(summary.step),
+        **context(summary.step, position),
         "traces": summary.traces,
         "on_path": summary.on_path,
         "spans": summary.spans,
@@ -135,6 +138,13 @@ def _summary(summary: StepSummary) -> dict[str, Any]:
     }
 
 
-def step_path(step: Step) -> list[dict[str, str]]:
-    """A step in JSON: the services and operations from the root down."""
-    return [{"service": each.place, "operation": each.operation} for each in step.path()]
+def contexts(position: Mapping[Step, int]) -> Iterator[dict[str, Any]]:
+    """The calling contexts in JSON: each step, and the position of the step above it; None: a root."""
+    for step in position:
+        above = None if step.above is None else position[step.above]
+        yield {"service": step.place, "operation": step.operation, "above": above}
+
+
+def context(step: Step, position: Mapping[Step, int]) -> dict[str, Any]:
+    """A step in JSON, with its position among :func:`contexts`."""
+    return {"service": step.place, "operation": step.operation, "context": position[step]}

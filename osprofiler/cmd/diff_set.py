@@ -6,14 +6,14 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from osprofiler.cmd import output, set_work, sets, sources
-from osprofiler.cmd.critical_path_set import label, step_path
+from osprofiler.cmd.critical_path_set import context, contexts, label
 from osprofiler.reports import wording
 from osprofiler.reports.analysis import set_comparison
-from osprofiler.reports.analysis.calling_context import Steps
+from osprofiler.reports.analysis.calling_context import Step, Steps, positions
 from osprofiler.reports.analysis.set_comparison import StepChange
 from osprofiler.reports.analysis.statistics import percentile
 from osprofiler.reports.analysis.trace_profile import TraceProfile
@@ -189,19 +189,22 @@ def _row(change: StepChange) -> tuple[str, ...]:
 
 
 def _json(pairs: Iterable[tuple[_Set, _Set, Sequence[StepChange]]]) -> Iterator[str]:
-    return output.json_list(
-        {
-            "before": {"name": before.name, "traces": len(before.profiles)},
-            "after": {"name": after.name, "traces": len(after.profiles)},
-            "steps": [_change(change) for change in changes],
-        }
-        for before, after, changes in pairs
-    )
+    return output.json_list(_pair(*pair) for pair in pairs)
 
 
-def _change(change: StepChange) -> dict[str, object]:
+def _pair(before: _Set, after: _Set, changes: Sequence[StepChange]) -> dict[str, object]:
+    position = positions(change.step for change in changes)
     return {
-        "path": step_path(change.step),
+        "before": {"name": before.name, "traces": len(before.profiles)},
+        "after": {"name": after.name, "traces": len(after.profiles)},
+        "contexts": list(contexts(position)),
+        "steps": [_change(change, position) for change in changes],
+    }
+
+
+def _change(change: StepChange, position: Mapping[Step, int]) -> dict[str, object]:
+    return {
+        **context(change.step, position),
         "kind": change.kind,
         "change_us": round(change.change_us, 1),
         "before": {

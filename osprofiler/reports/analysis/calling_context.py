@@ -6,7 +6,7 @@ Ids and times differ between traces. Steps are what the traces of a set have in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from osprofiler.reports import wording
 from osprofiler.reports.model import SpanNode, Trace
@@ -62,3 +62,14 @@ class Steps:
             if span.children:
                 waiting += [(child, step) for child in reversed(span.children)]
         return steps
+
+
+def positions(shown: Iterable[Step]) -> dict[Step, int]:
+    """The positions of the steps *shown* and of all steps above them; a step comes after the one above it."""
+    known: set[Step] = set()
+    for step in shown:
+        for each in step.upwards():
+            if each in known:  # so are the steps above it
+                break
+            known.add(each)
+    return {step: i for i, step in enumerate(sorted(known, key=lambda step: step.number))}

@@ -16,7 +16,7 @@ from typing import Any
 from osprofiler.records.record import timestamp
 from osprofiler.reports import wording
 from osprofiler.reports.analysis import histogram, path_set
-from osprofiler.reports.analysis.calling_context import Step
+from osprofiler.reports.analysis.calling_context import Step, positions
 from osprofiler.reports.analysis.path_set import Group, StepSummary
 from osprofiler.reports.analysis.set_comparison import StepChange, none_sure
 from osprofiler.reports.analysis.statistics import OperationStats
@@ -48,7 +48,7 @@ def of_paths(groups: Sequence[Group], link: str = "", note: str = "") -> Iterato
     everything = next((group for group in groups if group.name == path_set.ALL), None)
     profiles = everything.profiles if everything else ()
     shown = [summary.step for summary in everything.steps if summary.exclusive_us] if everything else []
-    position = _positions(shown)
+    position = positions(shown)
     views = [
         {
             "name": group.name,
@@ -88,7 +88,7 @@ def of_change(
     link: str = "",
 ) -> Iterator[str]:
     """The page of the comparison of two sets, named *names*."""
-    position = _positions([change.step for change in changes])
+    position = positions([change.step for change in changes])
     rows = [[position[change.step], _change_cells(change)] for change in changes]
     tones = {change.step: _tone(change) for change in changes}
     views = [
@@ -196,12 +196,6 @@ def statistics_cells(stats: OperationStats) -> list[str]:
     """The figures of an operation, as the terminal and the page show them."""
     times = (stats.total_us, stats.self_us, stats.p50_us, stats.p95_us, stats.p99_us, stats.max_us)
     return [str(stats.count), *map(wording.duration, times), str(stats.errors), str(stats.unfinished)]
-
-
-def _positions(shown: Sequence[Step]) -> dict[Step, int]:
-    """The positions of the steps *shown* and of all steps above them; a step comes after the one above it."""
-    all_ = {above for step in shown for above in step.upwards()}
-    return {step: i for i, step in enumerate(sorted(all_, key=lambda step: step.number))}
 
 
 def _weights(position: Mapping[Step, int], values: Mapping[Step, float]) -> list[float]:
