@@ -8,9 +8,10 @@ import json
 import time
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
+from osprofiler._runtime import http_status
 from osprofiler._runtime.batched import batched
 from osprofiler.connection import strings
 from osprofiler.connection.access import Access
@@ -40,6 +41,14 @@ _AHEAD_US = 86_400_000_000
 _SEARCHED_US = 30 * 86_400_000_000
 #: Traces that are named in one request.
 _NAMED = 20
+
+
+class _Response(NamedTuple):
+    """A response of Jaeger."""
+
+    status: int
+    data: list[Any]
+    error: str  # why Jaeger has failed; "" if it does not tell
 
 
 class Query:
@@ -87,12 +96,12 @@ class Query:
         while True:
             begin_us = end_us - min(self._longest_us, end_us)
             window = {"service": service, "start": str(begin_us), "end": str(end_us), "limit": "1"}
-            status, traces = self._ask(f"traces?{urlencode(window)}")
-            if status != 500 or end_us - begin_us <= _SEARCHED_US:
+            response = self._ask(f"traces?{urlencode(window)}")
+            if response.status != 500 or end_us - begin_us <= _SEARCHED_US:
                 break
             self._longest_us = (end_us - begin_us) // 2
-        self._check(status)
-        return [record for trace in traces for record in self._records(_with_one_span(trace, service))]
+        self._check(response)
+        return [record for trace in response.data for record in self._records(_with_one_span(trace, service))]
 
     def pages(self, wanted: Wanted) -> Iterator[tuple[list[list[dict[str, Any]]], int]]:
         """The records of traces that may match *wanted*, by windows of time, the newest first; and where each begins.
@@ -125,11 +134,12 @@ class Query:
         for service in services:
             for conditions in _conditions(wanted):
                 window = {"service": service, "start": str(begin_us), "end": str(end_us), "limit": str(_LIMIT)}
-                status, traces = self._ask(f"traces?{urlencode(window | conditions)}")
-                if status == 500 and end_us - begin_us > _SEARCHED_US:
+                response = self._ask(f"traces?{urlencode(window | conditions)}")
+                if response.status == 500 and end_us - begin_us > _SEARCHED_US:
                     self._longest_us = (end_us - begin_us) // 2
                     return None
-                self._check(status)
+                self._check(response)
+                traces = response.data
                 if len(traces) >= _LIMIT and end_us - begin_us > 1:
                     return None
                 found.update(
@@ -139,17 +149,17 @@ class Query:
 
     def _get(self, path: str, absent: int | None = None) -> list[Any]:
         """The data of the response to a GET of *path*; empty if Jaeger responds with the status *absent*."""
-        status, data = self._ask(path)
-        if status != absent:
-            self._check(status)
-        return data
+        response = self._ask(path)
+        if response.status != absent:
+            self._check(response)
+        return response.data
 
-    def _check(self, status: int) -> None:
-        if status != 200:
-            raise network.cannot_read(self._url, f"HTTP status {status}")
+    def _check(self, response: _Response) -> None:
+        if response.status != 200:
+            raise network.cannot_read(self._url, http_status.text(response.status, response.error))
 
-    def _ask(self, path: str) -> tuple[int, list[Any]]:
-        """The status of the response to a GET of *path*, and its data."""
+    def _ask(self, path: str) -> _Response:
+        """The response to a GET of *path*."""
         import requests
 
         try:
@@ -166,12 +176,15 @@ class Query:
                 "where the spans go to the same host)"
             )
         try:
-            data = fast_json.loads(response.content.decode("utf-8", "replace"))["data"]
+            body = fast_json.loads(response.content.decode("utf-8", "replace"))
+            data, faults = body["data"], body.get("errors")
         except (ValueError, KeyError, TypeError) as fault:
             raise StoreError(
                 f"{self.shown} is no Jaeger query service (HTTP status {response.status_code}); {_HOW_TO_NAME}"
             ) from fault
-        return response.status_code, data if isinstance(data, list) else []
+        reasons = "; ".join(str(fault["msg"]) for fault in faults or () if isinstance(fault, dict) and "msg" in fault)
+        error = fault_line(StoreError(reasons), self._url, plain=[self._access.token or ""]) if reasons else ""
+        return _Response(response.status_code, data if isinstance(data, list) else [], error)
 
     def _records(self, trace: Any) -> list[dict[str, Any]]:
         try:

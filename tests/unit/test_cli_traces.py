@@ -10,6 +10,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -501,9 +503,10 @@ def test_an_empty_list_says_what_was_empty(
     assert capsys.readouterr().err == f"osprofiler: no traces in {url}\n"
 
 
-@pytest.mark.parametrize("status", [401, 403])
-@pytest.mark.parametrize("body", [b"denied", b'{"data": null}'])
-def test_a_query_service_that_refuses_us(status: int, body: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+@contextmanager
+def query_service(status: int, body: bytes) -> Iterator[str]:
+    """The connection string of a query service with an account, all of whose responses are these."""
+
     class Refusing(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status)
@@ -516,9 +519,25 @@ def test_a_query_service_that_refuses_us(status: int, body: bytes, capsys: pytes
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        query = f"http://u:s3cret@127.0.0.1:{server.server_port}"
-        assert shell.main(["trace", "list", "--connection-string", f"jaeger://127.0.0.1?query={query}"]) == 1
+        yield f"jaeger://127.0.0.1?query=http://u:s3cret@127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+def test_the_reason_of_a_query_service_that_fails_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    body = {"data": None, "errors": [{"code": 500, "msg": "the index is closed for s3cret\nat line 7"}]}
+    with query_service(500, json.dumps(body).encode()) as url:
+        assert shell.main(["trace", "list", "--connection-string", url]) == 1
+    printed = capsys.readouterr().err
+    assert "HTTP status 500: the index is closed for " in printed
+    assert "s3cret" not in printed
+    assert printed.count("\n") == 1
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("body", [b"denied", b'{"data": null}'])
+def test_a_query_service_that_refuses_us(status: int, body: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    with query_service(status, body) as url:
+        assert shell.main(["trace", "list", "--connection-string", url]) == 1
     printed = capsys.readouterr().err
     assert f"refuses us (HTTP status {status})" in printed
     assert all(option in printed for option in ("user:password@", "?query_token=", "?token="))
