@@ -32,20 +32,23 @@ _IDS = 500  # in one statement
 class Search:
     """Searches *table*. The functions are those of its driver.
 
-    *rows* runs a statement; *failed* returns the ids of the traces whose records with some conditions have an error;
-    *marks* returns the mark of the trace of a row with its ``base_id`` and first ``timestamp``, or none.
+    *rows* returns the rows of a statement; *row* the first of them, or None; *failed* the ids of the traces whose
+    records with some conditions have an error; *marks* the mark of the trace of a row with its ``base_id`` and first
+    ``timestamp``, or none.
     """
 
     def __init__(
         self,
         table: Table,
         rows: Callable[[Select[Any]], Iterable[Row[Any]]],
+        row: Callable[[Select[Any]], Row[Any] | None],
         failed: Callable[..., set[str]],
         marks: Callable[[Row[Any]], Iterable[dict[str, Any]]],
         may_have_failed: ColumnElement[bool],
     ) -> None:
         self._table = table
         self._rows = rows
+        self._row = row
         self._services = Services(table, rows)
         self._failed = failed
         self._marks = marks
@@ -99,7 +102,8 @@ class Search:
         """The time from which on there are *size* rows, or more if several have this time; None: there are fewer."""
         stamps = self._table.c.timestamp
         at = select(stamps).where(*conditions).order_by(stamps.desc()).limit(1).offset(size)
-        return next((row[0] for row in self._rows(at)), None)
+        row = self._row(at)
+        return None if row is None else row[0]
 
     def _traces(self, conditions: Sequence[ColumnElement[bool]], error: bool = False) -> Iterator[Row[Any]]:
         """The id and the first time of each trace that has a row with these *conditions*."""

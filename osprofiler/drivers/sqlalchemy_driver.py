@@ -160,7 +160,7 @@ class SQLAlchemyDriver(base.Driver):
     def _newest(self, wanted: base.Wanted, may_have_failed: Any) -> Iterator[dict[str, Any]]:
         from osprofiler.drivers import sql_search
 
-        search = sql_search.Search(self._table, self._page, self._failed, self._mark, may_have_failed)
+        search = sql_search.Search(self._table, self._page, self._row, self._failed, self._mark, may_have_failed)
         return search.newest(wanted)
 
     def _mark(self, row: Row[Any]) -> Iterator[dict[str, Any]]:
@@ -278,6 +278,15 @@ class SQLAlchemyDriver(base.Driver):
         """
         with self._opened() as engine, engine.connect() as connection:
             return connection.execute(statement).all()
+
+    def _row(self, statement: Any) -> Row[Any] | None:
+        """The first row that *statement* selects, or None. The table must exist.
+
+        It is read as if there were more. So PostgreSQL takes the index that has the rows in this order, also before it
+        has statistics of a new table.
+        """
+        with self._opened() as engine, engine.connect() as connection:
+            return connection.execution_options(yield_per=1).execute(statement).first()
 
     @contextmanager
     def _reading(self) -> Iterator[Engine | None]:
