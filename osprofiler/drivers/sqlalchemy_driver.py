@@ -282,8 +282,8 @@ class SQLAlchemyDriver(base.Driver):
     def _row(self, statement: Any) -> Row[Any] | None:
         """The first row that *statement* selects, or None. The table must exist.
 
-        It is read as if there were more. So PostgreSQL takes the index that has the rows in this order, also before it
-        has statistics of a new table.
+        It is read as if there were more. So PostgreSQL takes the index that has the rows in this order, also while its
+        statistics are old.
         """
         with self._opened() as engine, engine.connect() as connection:
             return connection.execution_options(yield_per=1).execute(statement).first()
