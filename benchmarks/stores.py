@@ -30,6 +30,7 @@ COMMANDS: dict[str, int | None] = {
     "trace list --limit 50 --error": 0,
     "trace list --limit 50 --since 1h": 0,
     "trace critical-path --limit 1000": 1000,
+    "trace critical-path --since 2d": None,
     "trace stats --since 2d": None,
 }
 

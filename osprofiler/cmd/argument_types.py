@@ -75,7 +75,7 @@ def tag(text: str) -> tuple[str, str]:
 
 
 def count(text: str) -> int:
-    """A number from 1 to 999999999: each store takes it."""
+    """A number from 1 to 999999999. Every store accepts it."""
     if not re.fullmatch("0*[1-9][0-9]{0,8}", text):
         raise argparse.ArgumentTypeError(f"expected a number from 1 to 999999999, not {text!r}")
     return int(text)

@@ -98,8 +98,10 @@ def label(step: Step) -> str:
 
 
 def _json(groups: Sequence[Group], profiles: Sequence[TraceProfile]) -> Iterator[str]:
-    found = path_set.error_paths(profiles)
-    position = positions([*(each.step for group in groups for each in group.steps), *(error.step for error in found)])
+    failures = path_set.error_paths(profiles)
+    position = positions(
+        [*(each.step for group in groups for each in group.steps), *(error.step for error in failures)]
+    )
     yield "".join(output.json_object({"traces": len(profiles)}, contexts=contexts(position))).rstrip()[:-1]
     yield ', "groups": {'
     for i, group in enumerate(groups):
@@ -117,7 +119,7 @@ def _json(groups: Sequence[Group], profiles: Sequence[TraceProfile]) -> Iterator
             "levels": error.levels,
             "examples": error.examples,
         }
-        for error in found
+        for error in failures
     )
     yield "".join(output.json_list(errors)).rstrip() + "}\n"
 

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
             for name, profile in part:
                 known.setdefault(name, _Set(name)).add(profile)
 
-        parts = _Counted(set_work.parts(args, args.traces, sides))
+        parts = _LeftOut(set_work.parts(args, args.traces, sides))
         status = sets.gather(parts, take)
         if args.group_by and parts.left_out and known:
             left_out = f"{wording.counted(parts.left_out, 'trace')} without the tag {args.group_by!r}"
@@ -80,7 +80,7 @@ def _why_one(args: argparse.Namespace, known: Iterable[str]) -> str:
     return f"the tag {args.group_by!r} has only the value {name!r}: there is nothing to compare"
 
 
-class _Counted:
+class _LeftOut:
     """Iterates over the parts of the sets, and counts the traces that are in none of the sets."""
 
     def __init__(self, parts: Iterable[tuple[int, list[tuple[str, TraceProfile]]]]) -> None:

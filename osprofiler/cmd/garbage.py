@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """When a command searches for cycles of objects that nobody uses.
 
-A command builds large traces. Python would search each of them for cycles, again and again, in half of the time.
+A command builds large traces. To search them for cycles, again and again, would take half of its time.
 Without any search, a command that runs for long would grow: SQLAlchemy, for one, leaves cycles behind with each
-request. So a command searches when it has done with what it has read.
+request. So a command searches when it is done with what it has read.
 """
 
 from __future__ import annotations
@@ -26,5 +26,8 @@ def kept() -> Iterator[None]:
 
 
 def collect() -> None:
-    """Remove what nobody uses of the objects that were made since the last call."""
+    """Remove what nobody uses of the objects that were made since the last call.
+
+    An object that is in use now is not looked at again.
+    """
     gc.collect(0)

@@ -129,10 +129,13 @@ def json_list(items: Iterable[Any]) -> Iterator[str]:
 def json_object(head: Mapping[str, Any], /, **lists: Iterable[Any]) -> Iterator[str]:
     """A JSON object of the keys of *head* and, in pieces, of long *lists* after them."""
     yield json.dumps(head, default=str)[:-1]
+    comma = ", " if head else ""
     for name, items in lists.items():
-        yield f'{", " if head else ""}"{name}": '
-        *pieces, last = json_list(items)
-        yield from pieces
+        yield f'{comma}"{name}": '
+        comma, last = ", ", ""
+        for piece in json_list(items):
+            yield last
+            last = piece
         yield last.rstrip()
     yield "}\n"
 

@@ -97,10 +97,20 @@ def parts(args: argparse.Namespace, names: Sequence[str], work: Work[Part]) -> I
 
 
 def _of_store(args: argparse.Namespace, work: Work[Part]) -> Iterator[tuple[int, Part]]:
-    driver, wanted = sources.driver(args), sources.wanted(args)
-    base_ids = search.base_ids(driver, wanted, random.Random(0) if args.sample else None)
+    driver = sources.driver(args)
+    yield from sets.some(_read(args, driver, work), args, secrets.masked(driver.connection_str))
+    sources.name_default(args, driver)
+
+
+def _read(args: argparse.Namespace, driver: base.Driver, work: Work[Part]) -> Iterator[tuple[int, Part]]:
+    wanted = sources.wanted(args)
     # If traces must be read to know which ones match, only this process can count them.
     is_exact = not search.must_read(driver, wanted)
+    if args.limit and args.sample and not is_exact:
+        sampled = sets.sampled(search.traces(driver, wanted), args.sample)
+        yield from ((1, work.part([trace])) for trace in sampled)
+        return
+    base_ids = search.base_ids(driver, wanted, random.Random(0) if args.sample else None)
     if is_exact and args.sample:
         base_ids = itertools.islice(base_ids, args.sample)
     processes = _processors() if is_exact or not (args.limit or args.sample) else 1
@@ -110,16 +120,10 @@ def _of_store(args: argparse.Namespace, work: Work[Part]) -> Iterator[tuple[int,
     base_ids = itertools.chain(first, base_ids)
     if len(first) == _WORTH_TRACES:
         reader = set_processes.StoreReader(args, wanted)
-        made = set_processes.parts(processes, reader, work, batched(base_ids, _TRACES_AT_ONCE))
-    else:
-        chosen: Iterable[Trace]
-        if args.limit and args.sample and not is_exact:
-            chosen = sets.sampled(search.traces(driver, wanted), args.sample)
-        else:
-            chosen = itertools.islice(search.matching(driver, base_ids, wanted, args.sample), args.sample)
-        made = ((1, work.part([trace])) for trace in chosen)
-    yield from sets.some(made, args, secrets.masked(driver.connection_str))
-    sources.name_default(args, driver)
+        yield from set_processes.parts(processes, reader, work, batched(base_ids, _TRACES_AT_ONCE))
+        return
+    matching = itertools.islice(search.matching(driver, base_ids, wanted, args.sample), args.sample)
+    yield from ((1, work.part([trace])) for trace in matching)
 
 
 def _processors() -> int:

@@ -88,7 +88,7 @@ def named(args: argparse.Namespace, names: Sequence[str]) -> Iterator[Trace]:
         chosen = heapq.nlargest(wanted.limit, chosen, key=lambda trace: trace.start_us)
     if args.sample:
         chosen = sampled(chosen, args.sample)
-    yield from (trace for _, trace in some(each(chosen), args, ", ".join(names)))
+    yield from (trace for _, trace in some(each(chosen), args, ", ".join(map(sources.shown, names))))
 
 
 def some(items: Iterable[tuple[int, T]], args: argparse.Namespace, where: str) -> Iterator[tuple[int, T]]:

@@ -250,12 +250,17 @@ def _of_file(file: Path, base_id: str) -> Trace:
     return traces[0]
 
 
+def shown(file: str | Path) -> str:
+    """The name of *file* in a message."""
+    return "standard input" if str(file) == "-" else str(file)
+
+
 def loaded(file: Path, *, quiet: bool = False, whole: bool = True) -> list[Trace]:
     """The traces in *file*; *quiet*: without a line of progress; *whole*: as in ``files.load``.
 
     Raises BadInput if the file cannot be read or holds no traces.
     """
-    name = "standard input" if str(file) == "-" else file
+    name = shown(file)
     try:
         with nullcontext() if quiet else Progress(f"reading {name}"):
             return files.load(file, whole=whole)

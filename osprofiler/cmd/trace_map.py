@@ -28,7 +28,7 @@ class MapCommand:
     @cliutils.USE_HTML
     @cliutils.ROWS
     @cliutils.arg(
-        "--json", dest="use_json", action="store_true", help="print JSON, as Jaeger's /api/dependencies answers"
+        "--json", dest="use_json", action="store_true", help="print JSON, as a response of Jaeger's /api/dependencies"
     )
     @cliutils.OUT
     def map(self, args: argparse.Namespace) -> int:

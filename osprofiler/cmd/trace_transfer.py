@@ -148,7 +148,7 @@ def _write(traces: Iterable[Records], target: base.Driver) -> None:
                 with _writing(target):
                     for batch in batched(records, _BATCH):
                         target.write(batch)
-        except (KeyboardInterrupt, StoreError):
+        except (KeyboardInterrupt, StoreError, sources.NoTrace):
             _close(target)
             raise
         _close(target)
@@ -175,14 +175,14 @@ def _writing(target: base.Driver) -> Iterator[None]:
 
 @contextmanager
 def _noting(counted: _Counted, where: str | None) -> Iterator[None]:
-    """Print how many traces were written into *where*, also if an interrupt or the store that is read ends it early.
+    """Print how many traces were written into *where*, also if it ends early.
 
     None: standard output. Then it is printed only if it ends early.
     """
     written = f"written into {where or 'standard output'}"
     try:
         yield
-    except (KeyboardInterrupt, StoreError):
+    except (KeyboardInterrupt, StoreError, exc.CommandError):
         if counted.count:
             print(f"osprofiler: only {wording.counted(counted.count, 'trace')} {written}", file=sys.stderr)
         raise

@@ -139,7 +139,7 @@ def _covers_path(pattern: str, other: str) -> bool:
 
 
 def _fit(wanted: Sequence[str], present: Sequence[str]) -> bool:
-    """Whether each of the segments *present* is the one *wanted* in its place, or any where that is a variable."""
+    """Whether the segments *present* fit those *wanted*, one by one. A variable fits any segment that is not empty."""
     return len(wanted) == len(present) and all(
         segment == there or (is_variable(segment) and there != "")
         for segment, there in zip(wanted, present, strict=True)

@@ -361,7 +361,7 @@ class Settings:
         _followed(
             kinds.POINTS,
             help="Functions of the service that become trace points: auto (the shipped profile of the service's "
-            "project), names of shipped profiles, YAML files, or single points such as "
+            "project, or default if it has none), names of shipped profiles, YAML files, or single points such as "
             "nova.virt.driver:ComputeDriver+.spawn. A profile also names libraries, which are instrumented at start. "
             "Not set: auto, or nothing where instrument is set.",
             link="See `points <points.rst>`_.",

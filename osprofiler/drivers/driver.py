@@ -194,7 +194,8 @@ class Driver(Appending):
         The time stamp is that of the first record of the trace. ``wanted.limit`` is None unless :meth:`is_exact` is
         true for *wanted*. This lists all traces. A driver with the ability SEARCH overrides it. It asks its store for
         as few traces as it can, and only for the next page when the caller has used up the page before. It may give a
-        trace twice, or one that began at another time: the caller looks at that.
+        trace twice, or one that began at another time. The caller leaves these out, and applies the limit after that: a
+        driver must not count them.
         """
         failed = self.list_error_traces() if wanted.error and Can.LIST_ERRORS in self.can else None
         if failed is not None and Can.LIST not in self.can:
@@ -207,7 +208,7 @@ class Driver(Appending):
         return sorted(marks, key=model.began_us, reverse=True)
 
     def is_exact(self, wanted: Wanted) -> bool:
-        """Whether :meth:`candidates` gives only traces that match *wanted*, but for its time. Then nobody reads them.
+        """Whether :meth:`candidates` gives only traces that match *wanted*, its time aside. If so, none is read.
 
         A driver overrides it together with ``candidates``, to declare which conditions its store applies exactly.
         """

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
@@ -91,7 +92,10 @@ class Query:
         return [str(name) for name in self._get("services")]
 
     def one_span(self, service: str) -> list[dict[str, Any]]:
-        """The records of a span of *service*, its name in Jaeger. None if the span is so old that Jaeger fails."""
+        """The records of one span of *service*, its name in Jaeger.
+
+        Empty if Jaeger has none in the time that it can search.
+        """
         end_us = time.time_ns() // 1000 + _AHEAD_US
         while True:
             begin_us = end_us - min(self._longest_us, end_us)
@@ -178,11 +182,12 @@ class Query:
         try:
             body = fast_json.loads(response.content.decode("utf-8", "replace"))
             data, faults = body["data"], body.get("errors")
+            faults = faults if isinstance(faults, list) else []
         except (ValueError, KeyError, TypeError) as fault:
             raise StoreError(
                 f"{self.shown} is no Jaeger query service (HTTP status {response.status_code}); {_HOW_TO_NAME}"
             ) from fault
-        reasons = "; ".join(str(fault["msg"]) for fault in faults or () if isinstance(fault, dict) and "msg" in fault)
+        reasons = "; ".join(str(fault["msg"]) for fault in faults if isinstance(fault, dict) and "msg" in fault)
         error = fault_line(StoreError(reasons), self._url, plain=[self._access.token or ""]) if reasons else ""
         return _Response(response.status_code, data if isinstance(data, list) else [], error)
 
@@ -197,8 +202,18 @@ class Query:
 
 def _with_one_span(trace: Any, service: str) -> Any:
     """*trace* with only the first of its spans of *service*, its name in Jaeger."""
-    processes = {name for name, process in trace["processes"].items() if process["serviceName"] == service}
-    return {**trace, "spans": [span for span in trace["spans"] if span["processID"] in processes][:1]}
+    try:
+        processes = trace.get("processes") or {}
+        spans = (span for span in trace["spans"] if _process(span, processes).get("serviceName") == service)
+        return {**trace, "spans": list(itertools.islice(spans, 1))}
+    except (AttributeError, KeyError, TypeError):
+        return trace  # :meth:`Query._records` reports what is wrong
+
+
+def _process(span: Mapping[str, Any], processes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The process of *span*: its own, or one of *processes*; empty if there is none."""
+    process: Mapping[str, Any] = span.get("process") or processes.get(span.get("processID", "")) or {}
+    return process
 
 
 def _is_of(pattern: str | None, name: str) -> bool:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Time-outs of a connection and of an answer, in seconds, unless the connection string has its own.
+#: Time-outs of a connection and of a response, in seconds, unless the connection string has its own.
 CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 20.0
 #: Time-out of a whole HTTP request that reads: a large trace needs long. Writing has the reporter's deadline.

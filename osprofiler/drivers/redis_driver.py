@@ -34,7 +34,7 @@ from osprofiler.records.record import MARK, loads_mark
 #: service delivers at its own times.
 _FIRST = 10
 
-_RECORDS = 20_000  # in one answer, if they are of several traces
+_RECORDS = 20_000  # in one response, if they are of several traces
 
 _OPTIONS = options.names("redis")
 

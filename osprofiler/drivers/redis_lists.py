@@ -58,14 +58,14 @@ class Lists:
         pipeline = self._client.ready().pipeline(transaction=False)
         for base_id in base_ids:
             command(pipeline, self._spaces.traces + base_id)
-        for base_id, answer in zip(base_ids, pipeline.execute(raise_on_error=False), strict=True):
-            if isinstance(answer, Exception):
-                if not redis_client.has_wrong_type(answer):
-                    raise answer
+        for base_id, value in zip(base_ids, pipeline.execute(raise_on_error=False), strict=True):
+            if isinstance(value, Exception):
+                if not redis_client.has_wrong_type(value):
+                    raise value
                 self._skip_key(self._spaces.traces + base_id, "its value is not a list")
                 yield None
             else:
-                yield answer
+                yield value
 
     def names(self) -> Names:
         """What the names of the keys tell, by one scan. The records of old versions are read, to know their times."""

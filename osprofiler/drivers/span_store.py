@@ -148,9 +148,9 @@ class SpanStore(base.Driver):
         names = self._reader().services()
         for name in names:
             if name not in self._service_names:
-                record = next(iter(self._reader().one_span(name)), {"project": None, "service": name})
-                self._service_names[name] = record["project"], record["service"]
-        return places.shown(self._service_names[name] for name in names)
+                for record in self._reader().one_span(name)[:1]:
+                    self._service_names[name] = record["project"], record["service"]
+        return places.shown(self._service_names.get(name, (None, name)) for name in names)
 
     def candidates(self, wanted: base.Wanted) -> Iterator[dict[str, Any]]:
         """As in the base class. Jaeger sends whole traces. Conditions that it does not have are applied here."""

@@ -224,8 +224,8 @@ class SQLAlchemyDriver(base.Driver):
         )
 
     def _recorded(self, condition: Any) -> tuple[Any, Any]:
-        """The project and the service in one of the records with *condition*; two None if none can be read."""
-        record = next(self._records(self._rows(self._select().where(condition).limit(1))), {})
+        """The project and the service in the first readable record with *condition*; two None if there is none."""
+        record = next(self._records(self._rows(self._select().where(condition))), {})
         return record.get("project"), record.get("service")
 
     def _delete_all(self, base_ids: Sequence[str]) -> int:

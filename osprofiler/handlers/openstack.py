@@ -77,7 +77,7 @@ _RESOURCE = re.compile(rf"/({'|'.join(map(re.escape, _COLLECTIONS))})/({_UUID})(
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:
-    """The id that a service has given to a request; *headers*, in any case, are those of its response."""
+    """The id that a service has given to a request. *headers*: those of its response; the mapping ignores case."""
     return next((value for name in _REQUEST_ID_HEADERS if (value := headers.get(name))), None)
 
 

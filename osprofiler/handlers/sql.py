@@ -104,7 +104,7 @@ class Running(Closing):
         if fault is None or self._point is None:
             super().__exit__(kind, fault, trace)
             return
-        with guard.Harmless("sql.stop"):
+        with guard.Harmless("stop"):
             fail(self._point, getattr(fault, "orig", None) or fault)
 
 

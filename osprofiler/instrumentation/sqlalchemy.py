@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
-from osprofiler._runtime import guard
+from osprofiler._runtime import arguments, guard
 from osprofiler._runtime.wrapping import Method, Target, When, Wrapping
 from osprofiler.config import switches
 from osprofiler.context import current
@@ -29,16 +29,15 @@ _connecting: ContextVar[Any] = ContextVar("osprofiler_sqlalchemy", default=None)
 
 
 def _open_statement(here: Point, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Point | None:
-    """Open the point of a statement. The arguments are those of ``do_execute``: its parameters come after it.
-
-    The context is the last one. It may be missing; then the last one has no connection.
-    """
-    return _statement(here, args[2], args[3], kwargs.get("context", args[-1]))
+    """Open the point of a statement. The arguments are those of ``do_execute``."""
+    given = partial(arguments.given, args, kwargs)
+    return _statement(here, given(2, "statement"), given(3, "parameters"), given(4, "context"))
 
 
 def _open_plain_statement(here: Point, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Point | None:
     """The same for ``do_execute_no_params``."""
-    return _statement(here, args[2], (), kwargs.get("context", args[-1]))
+    given = partial(arguments.given, args, kwargs)
+    return _statement(here, given(2, "statement"), (), given(3, "context"))
 
 
 def _statement(here: Point, statement: Any, parameters: Any, context: Any) -> Point | None:

@@ -21,8 +21,8 @@ DEBUG_ID = "jaeger-debug-id"
 
 # A pattern, since int(x, 16) also accepts "0x1", "1_0", " 1 " and non-ASCII digits.
 # It names both cases, since a match with re.I takes twice the time.
-_SHAPE = re.compile(r"([0-9a-fA-F]{1,32}):([0-9a-fA-F]{1,16}):[0-9a-fA-F]{1,16}:([0-9a-fA-F]{1,2})", re.A)
-_KEY = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}", re.A)
+_SHAPE = re.compile(r"([0-9a-fA-F]{1,32}):([0-9a-fA-F]{1,16}):[0-9a-fA-F]{1,16}:([0-9a-fA-F]{1,2})")
+_KEY = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 

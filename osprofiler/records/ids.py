@@ -17,7 +17,7 @@ from osprofiler._runtime import forks
 #: The low 64 bits of a trace id, and of the UUID of a trace point.
 MASK_64 = (1 << 64) - 1
 
-_CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.A)
+_CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 _random = random.Random()
 _bits = _random.getrandbits

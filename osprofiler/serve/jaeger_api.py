@@ -191,7 +191,7 @@ def _dependencies(store: Store, parameters: Parameters) -> Response:
 
 
 def _metrics(figure: str, parameters: Parameters) -> Response:
-    """As Jaeger answers if it has no store of metrics."""
+    """The response of a Jaeger without a store of metrics."""
     if figure == "latencies":
         parameters.number("quantile")
     if figure != "minstep":

@@ -45,8 +45,8 @@ def services(store: Store, parameters: Parameters) -> Response:
 def operations(store: Store, parameters: Parameters) -> Response:
     """The response for the operations of a service."""
     kind = parameters.text(parameters.named("spanKind", "span_kind"))
-    found = store.operations(parameters.text("service"), kind)
-    named = dict.fromkeys((each.name, each.kind or _NO_KIND) for each in found)
+    known = store.operations(parameters.text("service"), kind)
+    named = dict.fromkeys((each.name, each.kind or _NO_KIND) for each in known)
     # Empty names stay: the UI refuses an operation without a name.
     items = [{"name": name, "spanKind": kind} for name, kind in named]
     return json_response(json.dumps(_message(operations=items)))
@@ -75,10 +75,10 @@ def trace(store: Store, trace_id: str, parameters: Parameters) -> Response:
         if parameters.text(name):
             parameters.time_ns(name)
     parameters.boolean(parameters.named("rawTraces", "raw_traces"))
-    found = store.trace(number)
-    if found is None:
+    stored = store.trace(number)
+    if stored is None:
         raise Refused(HTTPStatus.NOT_FOUND, "No traces found")
-    return json_response(json.dumps({"result": otlp_json.traces_data(found)}))
+    return json_response(json.dumps({"result": otlp_json.traces_data(stored)}))
 
 
 def _summary(trace: Trace) -> dict[str, Any]:

@@ -257,7 +257,7 @@ def begin(
         span.chars = 0
     else:
         room = tracer.max_span_chars
-        span.start_info, span.chars = plain_copy(info, room) or bounded_copy(info, room)  # without a call
+        span.start_info, span.chars = plain_copy(info, room) or bounded_copy(info, room)  # as frozen_info()
     span.stop_info = None
     span.follows = follows
     span.links = None

@@ -280,6 +280,20 @@ def test_many_rows_are_one_span_for_each_statement_that_is_sent(database: Databa
         assert told(spans) == ["db INSERT"] * 3 + ["db COMMIT"]
 
 
+def test_a_dialect_may_name_the_arguments_of_a_statement(spans: Recording) -> None:
+    engine = sqlalchemy.create_engine("sqlite://")
+
+    class ByName(type(engine.dialect)):  # type: ignore[misc]
+        def do_execute(self, cursor: Any, statement: Any, parameters: Any, context: Any = None) -> None:
+            super().do_execute(cursor=cursor, statement=statement, parameters=parameters, context=context)
+
+    engine.dialect.__class__ = ByName
+    with engine.connect() as connection:
+        spans.clear()
+        connection.execute(sqlalchemy.text("SELECT 1"))
+        assert told(spans) == ["db SELECT"]
+
+
 def test_without_a_transaction_nothing_ends(database: Database, spans: Recording) -> None:
     spans.clear()
     database.begin(insert, isolation_level="AUTOCOMMIT")

@@ -237,6 +237,11 @@ def test_a_sample_is_the_same_in_each_run(
     monkeypatch.setattr(type(store), "read_many", lambda self, ids: reads.extend(ids) or whole(self, ids))
     printed(capsys, "stats", "--sample", "5")
     assert len(reads) == 5
+    lists: list[search.Wanted] = []
+    newest = search.identified
+    monkeypatch.setattr(search, "identified", lambda driver, wanted: lists.append(wanted) or newest(driver, wanted))
+    assert count(capsys, "--tag", "release=m*", "--limit", "4", "--sample", "2") == 2
+    assert [wanted.limit for wanted in lists] == [4]
 
 
 LAST_OF_MONDAY = {records("monday", seed)[0]["base_id"] for seed in range(27, 30)}

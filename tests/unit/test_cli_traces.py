@@ -552,6 +552,16 @@ def test_a_query_service_that_is_down(capsys: pytest.CaptureFixture[str]) -> Non
     assert "?query=http://host:16686" in message
 
 
+def test_a_copy_that_ends_at_an_unknown_trace_says_how_much_it_wrote(
+    store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = f"sqlite:///{tmp_path}/to.db"
+    for option in ["--to", target], ["--out", str(tmp_path / "to.jsonl")]:
+        assert shell.main(["trace", "export", TRACE, TRACE.replace("6", "7"), *option]) == 1
+        assert f"osprofiler: only 1 trace written into {option[1]}\n" in capsys.readouterr().err
+    assert len(base.get_driver(target).list_traces()) == 1
+
+
 def test_a_copy_from_a_store_that_is_down_names_that_store(
     store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,8 @@ from osprofiler.diagnosis.results import Result, Status, worst
 from osprofiler.diagnosis.service_config import ServiceConfig, Unusable, fingerprint
 from osprofiler.drivers import base
 from osprofiler.drivers.abilities import Can
+from osprofiler.drivers.errors import StoreUnavailable
+from osprofiler.drivers.sqlalchemy_driver import SQLAlchemyDriver
 from osprofiler.steering.signature import signed
 
 OK, WARN, FAIL = Status.OK, Status.WARN, Status.FAIL
@@ -620,6 +622,17 @@ def test_a_store_that_answers(tmp_path: Path) -> None:
     assert (result.status, result.advice) == (OK, "")
     assert {"write_ms", "read_ms", "delete_ms"} <= result.values.keys()
     assert base.get_driver(url).list_traces() == []
+
+
+def test_an_account_that_may_not_look_at_the_indexes_is_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: base.Driver) -> str:
+        raise StoreUnavailable("not authorized to list the indexes")
+
+    url = f"sqlite:///{tmp_path}/traces.db"
+    base.get_driver(url).write([])
+    sqlite3.connect(tmp_path / "traces.db").close()
+    monkeypatch.setattr(SQLAlchemyDriver, "advice", refuse)
+    assert stored(tmp_path, url).status is OK
 
 
 def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:

@@ -82,15 +82,15 @@ class Masker(TextMasker):
 
     def _with_masked_keys(self, value: dict[str, Any]) -> dict[str, Any]:
         """*value* without secrets in its keys. The keys that have none are remembered."""
-        result = value
+        has_secret = False
         for key in value:
             if len(key) > _NAME_ALONE and self.text(key) is not key:
-                result = {self.text(key): item for key, item in value.items()}
+                has_secret = True
             else:
                 if len(self._keys) >= _MOST_KNOWN:
                     self._keys.clear()
                 self._keys[key] = self.names.is_secret(key)
-        return result
+        return {self.text(key): item for key, item in value.items()} if has_secret else value
 
     def _items(self, value: list[Any]) -> list[Any]:
         items = [self.value(item) for item in value]

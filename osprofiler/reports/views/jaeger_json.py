@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A trace of any store as a JSON file that Jaeger's UI can open.
 
-The spans have the same ids and tags as spans that were sent to Jaeger. So programs that read Jaeger's answers can also
-read this file. A large trace has a million tags, so they are written as text directly, which is faster.
+The spans have the same ids and tags as spans that were sent to Jaeger. So programs that read Jaeger's responses can
+also read this file. A large trace has a million tags, so they are written as text directly, which is faster.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def text(trace: Trace) -> Iterator[str]:
 
 
 def item(trace: Trace, warnings: Sequence[str] = ()) -> Iterator[str]:
-    """The trace as an item of an answer's ``data``, in pieces. *warnings* are about the whole trace."""
+    """The trace as an item of a response's ``data``, in pieces. *warnings* are about the whole trace."""
     writer = Writer(trace)
     places = [process(span) for span in trace.spans.values()]
     processes = {place: f"p{i}" for i, place in enumerate(dict.fromkeys(places), 1)}
@@ -147,7 +147,7 @@ def _head(key: str, kind: str) -> str:
 
 
 def process(span: SpanNode) -> tuple[Any, ...]:
-    """The process of *span*: equal for spans of the same."""
+    """The process of *span*, equal for two spans of the same process."""
     more = json.dumps(span.process, default=str) if span.process else "{}"
     return wording.place(span), span.project, span.service, span.host, span.pid, more
 

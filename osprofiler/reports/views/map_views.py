@@ -31,12 +31,12 @@ def dot_text(services: ServiceMap) -> Iterator[str]:
 
 
 def dependencies(services: ServiceMap) -> Iterator[str]:
-    """JSON of the shape that Jaeger's ``/api/dependencies`` answers."""
+    """JSON as in a response of Jaeger's ``/api/dependencies``."""
     yield json.dumps({"data": links(services), "total": 0, "limit": 0, "offset": 0, "errors": None}, indent=1) + "\n"
 
 
 def links(services: ServiceMap) -> list[dict[str, Any]]:
-    """The ``data`` of that answer: also how often a service calls itself."""
+    """The ``data`` of that response: also how often a service calls itself."""
     return [
         {"parent": caller, "child": called, "callCount": count}
         for (caller, called), count in sorted(services.counts().items())

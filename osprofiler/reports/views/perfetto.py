@@ -52,7 +52,7 @@ def _events(trace: Trace) -> Iterator[dict[str, Any]]:
 
 
 def _in_order(trace: Trace) -> list[SpanNode]:
-    """The spans by start. A parent comes before its children."""
+    """The spans by start. Of spans that start at the same time, a parent comes before its children."""
     return sorted((span for _, span in trace.walk()), key=lambda span: span.start_us)
 
 
