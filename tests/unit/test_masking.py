@@ -471,7 +471,7 @@ def test_a_record_made_by_hand_is_masked(tmp_path: Path) -> None:
 def test_options(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "service.conf"
     path.write_text(
-        "[profiler]\nenabled = true\nconnection_string = jaeger://localhost\nmask_names = pin, code\n"
+        "[profiler]\nenabled = true\npoints =\nconnection_string = jaeger://localhost\nmask_names = pin, code\n"
         "mask_patterns = \\d{2,3}x\nmask_patterns = (broken\nmask_patterns = y+\n"
     )
     conf = cfg.ConfigOpts()
