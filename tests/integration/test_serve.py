@@ -104,7 +104,7 @@ def test_the_pages_lead_to_one_another(width: int, scheme: str, served: Serving,
     assert page.locator("tbody tr").count() == 1
     with page.expect_navigation():
         page.click("text=Critical path")
-    assert page.inner_text("#title") == "Critical path of 1 traces"
+    assert page.inner_text("#title") == "Critical path of 1 trace"
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     link = page.eval_on_selector("#examples a", "link => link.href")
     assert link.startswith(f"{served.url}/osprofiler/trace/")

@@ -61,7 +61,7 @@ def test_a_search_finds_each_trace_by_windows_of_time(
     server: servers.Elasticsearch, is_stock: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Windows are empty for years, and hold more traces than a page in one millisecond. In both kinds of index."""
-    monkeypatch.setattr(elasticsearch_search, "_MOST_TRACES", 3)
+    monkeypatch.setattr(elasticsearch_search, "_MOST_KEYS", 3)
     monkeypatch.setattr(elasticsearch_search, "_PAGE_TRACES", 2)
     driver = ElasticsearchDriver(server.url, project="nova", service="api", index_name=server.fresh_name())
     times_us = [*range(8), *(1_000_000 * number for number in range(8)), -_YEAR_US, 3 * _YEAR_US]
