@@ -98,7 +98,15 @@ def test_the_kit_finds_that_a_queue_has_one_reader_at_a_time(
     rabbit: Rabbit, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(Messaging, "can", Messaging.can | {Can.READ_SHARED})
-    empty(rabbit)
-    with connecting(rabbit.url) as connect, pytest.raises(AssertionError):
-        DriverKit().test_other_processes_read_what_one_lists(connect(), connect)
+
+    def fails() -> bool:
+        empty(rabbit)
+        with connecting(rabbit.url) as connect:
+            try:
+                DriverKit().test_other_processes_read_what_one_lists(connect(), connect)
+            except AssertionError:
+                return True
+        return False
+
+    assert any(fails() for _ in range(20))  # by chance the readers take turns
     assert "AssertionError" in capfd.readouterr().err  # of the other processes
