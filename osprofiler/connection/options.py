@@ -111,3 +111,8 @@ def names(scheme: str) -> tuple[str, ...]:
 def uses_tls(scheme: str) -> bool:
     """Whether *scheme*, of a transport or store that is reached by HTTP, means HTTPS."""
     return scheme.endswith(("+https", "otlps"))
+
+
+def http_scheme(scheme: str) -> str:
+    """The scheme of the URL for such a *scheme*: ``http`` or ``https``."""
+    return "https" if uses_tls(scheme) else "http"

@@ -116,8 +116,10 @@ def _base(connection_string: str, default_port: int) -> tuple[str, str]:
     account, at, _ = parts.netloc.rpartition("@")
     # requests wants user and password percent-encoded; in the connection string they may not be.
     user, colon, password = (_encoded(part) for part in account.partition(":"))
-    http = "https" if options.uses_tls(parts.scheme) else "http"
-    return f"{http}://{user}{':' if colon else ''}{password}{at}{place}", f"{parts.scheme}://{place}"
+    return (
+        f"{options.http_scheme(parts.scheme)}://{user}{':' if colon else ''}{password}{at}{place}",
+        f"{parts.scheme}://{place}",
+    )
 
 
 def _encoded(text: str) -> str:

@@ -41,10 +41,10 @@ class Http:
         parts, host, port = strings.split(connection_string, _PORT)
         if parts.scheme not in options.ELASTICSEARCH.names:
             raise malformed(connection_string, f"it is none of {', '.join(options.ELASTICSEARCH.names)}")
-        uses_tls = options.uses_tls(parts.scheme)
-        self._base = f"{'https' if uses_tls else 'http'}://{strings.place(host, port)}{parts.path.rstrip('/')}"
+        place = strings.place(host, port) + parts.path.rstrip("/")
+        self._base = f"{options.http_scheme(parts.scheme)}://{place}"
         account = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-        access = Access.of(connection_string, values, over_tls=uses_tls)
+        access = Access.of(connection_string, values, over_tls=options.uses_tls(parts.scheme))
         self._client = HttpClient(access, account)
 
     def close(self) -> None:

@@ -24,4 +24,4 @@ class Jaeger(SpanStore):
         if address:
             return address
         parts, host, _ = strings.split(connection_string, 0)
-        return f"{'https' if options.uses_tls(parts.scheme) else 'http'}://{strings.place(host, jaeger_query.PORT)}"
+        return f"{options.http_scheme(parts.scheme)}://{strings.place(host, jaeger_query.PORT)}"

@@ -101,9 +101,8 @@ class Query:
             begin_us = end_us - min(self._longest_us, end_us)
             window = {"service": service, "start": str(begin_us), "end": str(end_us), "limit": "1"}
             response = self._ask(f"traces?{urlencode(window)}")
-            if response.status != 500 or end_us - begin_us <= _SEARCHED_US:
+            if not self._was_too_long(end_us - begin_us, response):
                 break
-            self._longest_us = (end_us - begin_us) // 2
         self._check(response)
         return [record for trace in response.data for record in self._records(_with_one_span(trace, service))]
 
@@ -139,8 +138,7 @@ class Query:
             for conditions in _conditions(wanted):
                 window = {"service": service, "start": str(begin_us), "end": str(end_us), "limit": str(_LIMIT)}
                 response = self._ask(f"traces?{urlencode(window | conditions)}")
-                if response.status == 500 and end_us - begin_us > _SEARCHED_US:
-                    self._longest_us = (end_us - begin_us) // 2
+                if self._was_too_long(end_us - begin_us, response):
                     return None
                 self._check(response)
                 traces = response.data
@@ -150,6 +148,13 @@ class Query:
                     (str(trace.get("traceID") if isinstance(trace, dict) else trace), trace) for trace in traces
                 )
         return list(found.values())
+
+    def _was_too_long(self, length_us: int, response: _Response) -> bool:
+        """Whether *response* may have failed because of the length of its window. Then the next one is shorter."""
+        if response.status != 500 or length_us <= _SEARCHED_US:
+            return False
+        self._longest_us = length_us // 2
+        return True
 
     def _get(self, path: str, absent: int | None = None) -> list[Any]:
         """The data of the response to a GET of *path*; empty if Jaeger responds with the status *absent*."""
